@@ -1,0 +1,25 @@
+//! From a YAML text to a [`Config`]: the first half of the way to a running configuration.
+//!
+//! ```text
+//! text ──serde, checked leaves──▶ spec ──names resolved, defaults──▶ Config ──runtime::assemble──▶ Snapshot
+//! ```
+//!
+//! Every step collects all its problems as [`Diagnostic`]s with file, line, column and key; a text with any is
+//! refused as a whole. This module knows neither Pingora nor tokio: it can check a file anywhere.
+
+mod diagnostic;
+mod key_path;
+mod load;
+mod model;
+mod recover;
+mod reference;
+mod resolve;
+mod source;
+pub mod spec;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use key_path::{KeyPath, Segment};
+pub use load::{Loaded, load, load_text};
+pub use reference::reference;
+pub use model::{Action, BalanceUse, Check, Config, Endpoint, FilterUse, Health, Listener, Pool, Route};
+pub use source::Source;

@@ -1,0 +1,142 @@
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::{BindAddr, ByteRate, ByteSize, Span};
+
+use super::OneOrMany;
+
+/// A set of addresses on which clients are served in one way.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerSpec {
+    /// Where to accept: `IP:PORT`, `[IPV6]:PORT` or `unix:PATH`; one, or a list.
+    pub bind: OneOrMany<BindAddr>,
+    /// How HTTP is spoken.
+    #[serde(default)]
+    pub http: HttpSpec,
+    /// What one client, and all of them together, may take.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How HTTP is spoken on a listener.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSpec {
+    /// The versions that are served. `h2` on a listener without TLS is h2c by prior knowledge. Default: both.
+    pub versions: Vec<HttpVersion>,
+    /// Requests at once on one h2 connection, 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
+    pub h2_streams: u32,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpVersion {
+    /// HTTP/1.0 and HTTP/1.1.
+    H1,
+    /// HTTP/2.
+    H2,
+}
+
+impl Default for HttpSpec {
+    fn default() -> Self {
+        Self { versions: vec![HttpVersion::H1, HttpVersion::H2], h2_streams: 100 }
+    }
+}
+
+/// What one client, and all of them together, may take from a listener.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once on this listener. Default: `server.connections`.
+    #[schemars(range(min = 1))]
+    pub connections: Option<NonZeroU32>,
+    /// Connections at once from one client.
+    #[schemars(range(min = 1))]
+    pub per_client: NonZeroU32,
+    /// Limits of a request's header.
+    pub header: HeaderLimits,
+    /// Limits of a request's body.
+    pub body: BodyLimits,
+    /// How long and how often a connection may be used again.
+    pub keepalive: KeepaliveLimits,
+    /// How long sending to a client may make no progress at all before its connection is closed.
+    pub send_idle: Span,
+}
+
+/// Limits of a request's header.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderLimits {
+    /// The whole header, request line included: 1KiB to 1MiB; more is answered with 431, and with 414 when
+    /// the request line alone is longer than a quarter of it.
+    pub size: ByteSize,
+    /// Header fields, 1 to 200; more are answered with 431.
+    #[schemars(range(min = 1, max = 200))]
+    pub count: u16,
+    /// From the first byte of the header to its last; a client that takes longer is answered with 408.
+    pub timeout: Span,
+}
+
+/// Limits of a request's body.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BodyLimits {
+    /// The longest body; more is answered with 413.
+    pub size: ByteSize,
+    /// How long the client may pause within a body before it is answered with 408.
+    pub idle: Span,
+    /// The slowest pace over the whole of a body, after its first five seconds. `0` switches it off.
+    pub min_rate: ByteRate,
+}
+
+/// How long and how often a connection may be used again.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepaliveLimits {
+    /// How long a connection may rest between two requests.
+    pub idle: Span,
+    /// Requests on one HTTP/1 connection.
+    #[schemars(range(min = 1))]
+    pub requests: NonZeroU32,
+    /// The age at which an HTTP/1 connection is closed after its running request.
+    pub age: Span,
+}
+
+const DEFAULT_PER_CLIENT: NonZeroU32 = NonZeroU32::new(512).unwrap();
+const DEFAULT_REQUESTS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: None,
+            per_client: DEFAULT_PER_CLIENT,
+            header: HeaderLimits::default(),
+            body: BodyLimits::default(),
+            keepalive: KeepaliveLimits::default(),
+            send_idle: Span::from_secs(30),
+        }
+    }
+}
+
+impl Default for HeaderLimits {
+    fn default() -> Self {
+        Self { size: ByteSize::from_kib(32), count: 100, timeout: Span::from_secs(10) }
+    }
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self { size: ByteSize::from_mib(10), idle: Span::from_secs(30), min_rate: ByteRate::from_kib(1) }
+    }
+}
+
+impl Default for KeepaliveLimits {
+    fn default() -> Self {
+        Self { idle: Span::from_secs(75), requests: DEFAULT_REQUESTS, age: Span::from_secs(3600) }
+    }
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::text_leaf;
+
+/// What is logged, and where to.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSpec {
+    /// The least important messages that are still written, to stderr. The environment variable `RUST_LOG`
+    /// goes before it. Default: `info`.
+    pub level: LogLevel,
+    /// One line for every request.
+    pub access: AccessSpec,
+}
+
+/// How important a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Something failed that an operator must mend.
+    Error,
+    /// Something is wrong that Evener works around.
+    Warn,
+    /// Changes of state: start, stop, endpoints that fail and recover.
+    #[default]
+    Info,
+    /// What one connection or request did.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// One line for every request.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSpec {
+    /// The form of a line. Default: `json`.
+    pub format: AccessFormat,
+    /// Where the lines go: `stdout`, `stderr` or a file's path. Default: `stdout`. A sink that is too slow
+    /// loses lines, which are counted, and never slows a request.
+    pub to: AccessSink,
+}
+
+/// The form of an access log's lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessFormat {
+    /// A JSON object a line.
+    #[default]
+    Json,
+    /// No access log.
+    Off,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessSink {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file that is appended to; created if it is not there.
+    File(PathBuf),
+}
+
+/// An empty path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path is empty; write stdout, stderr or the path of a file")]
+pub struct EmptyPath;
+
+impl FromStr for AccessSink {
+    type Err = EmptyPath;
+
+    fn from_str(text: &str) -> Result<Self, EmptyPath> {
+        match text {
+            "stdout" => Ok(Self::Stdout),
+            "stderr" => Ok(Self::Stderr),
+            "" => Err(EmptyPath),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+impl fmt::Display for AccessSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+text_leaf!(AccessSink, "`stdout`, `stderr` or a path", "/var/log/evener/access.log");

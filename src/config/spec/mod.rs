@@ -1,0 +1,50 @@
+//! The configuration as it is written: one struct per concept, leaves that check themselves.
+//!
+//! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
+
+mod listener;
+mod log;
+mod pool;
+mod route;
+mod server;
+mod shapes;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::types::{ListenerName, PoolName};
+
+pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
+pub use log::{AccessFormat, AccessSink, AccessSpec, LogLevel, LogSpec};
+pub use pool::{
+    BalanceSpec, EndpointSpec, HealthSpec, HttpCheckSpec, PoolSpec, StatusRange, TcpCheckSpec, Timeouts,
+    UpstreamKeepalive,
+};
+pub use route::{
+    FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec, RouteSpec,
+    StatusSpec, ValueSpec,
+};
+pub use server::{ClientIdSpec, ServerSpec};
+pub use shapes::{NamedMap, OneOrMany};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// What concerns the process as a whole.
+    #[serde(default)]
+    pub server: ServerSpec,
+    /// Where clients connect, by name. At least one.
+    #[serde(default)]
+    pub listeners: NamedMap<ListenerName, ListenerSpec>,
+    /// The fleets behind the edge, by name.
+    #[serde(default)]
+    pub pools: NamedMap<PoolName, PoolSpec>,
+    /// What happens to which request. The order in the file matters only between routes that are equally
+    /// specific: host, then path, then number of conditions decide first.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
+    /// What is logged, and where to.
+    #[serde(default)]
+    pub log: LogSpec,
+}

@@ -1,0 +1,38 @@
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::types::Cidr;
+
+/// What concerns the process as a whole.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSpec {
+    /// Data-plane worker threads, 1 to 1024. Default: as many as the cores that the process may use.
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<NonZeroU32>,
+    /// Peers whose `X-Forwarded-*` and `X-Request-ID` are believed. Default: nobody's.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Client connections at once, over all listeners; further ones are closed at once. Default: 70 % of the
+    /// descriptors that the process may open, 50000 at most.
+    #[schemars(range(min = 1))]
+    pub connections: Option<NonZeroU32>,
+    /// How a client's address becomes the key under which it is counted.
+    pub http_client_id: ClientIdSpec,
+}
+
+/// How a client's address becomes the key under which it is counted.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientIdSpec {
+    /// How many leading bits of an IPv6 address stand for one client, 1 to 128.
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix: u8,
+}
+
+impl Default for ClientIdSpec {
+    fn default() -> Self {
+        Self { ipv6_prefix: 64 }
+    }
+}

@@ -1,0 +1,96 @@
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{FilterCx, Flow, HookError, RequestView, ResponseView};
+
+/// A step on a route. One instance serves all requests of the route, on all threads.
+///
+/// The order of calls for one request:
+///
+/// ```text
+/// on_request            once, filters in the order of the route
+///   on_upstream_request   once per attempt, same order
+///   on_request_body       per piece of the body, same order
+/// on_response           once, filters in reverse order
+///   on_response_body      per piece of the body, reverse order
+/// ```
+///
+/// When a filter answers or refuses in `on_request`, the filters after it see nothing of the request; those
+/// before it, and it itself, see the answer in `on_response`. The methods that are not implemented cost next to
+/// nothing. They run on the worker threads: none may block.
+#[async_trait]
+pub trait Filter: Send + Sync {
+    /// Once per request, after its route was found and before an endpoint is chosen. May change the request,
+    /// choose another pool, answer or refuse. Retries of the request do not call it again.
+    ///
+    /// # Errors
+    /// The request fails with the status of the error; it is never let through.
+    async fn on_request(
+        &self,
+        _request: &mut RequestView<'_>,
+        _cx: &mut FilterCx<'_>,
+    ) -> Result<Flow, HookError> {
+        Ok(Flow::Continue)
+    }
+
+    /// Once per attempt, after its endpoint was chosen. What it changes is seen by this attempt alone.
+    ///
+    /// # Errors
+    /// The request fails with the status of the error, without another attempt.
+    fn on_upstream_request(
+        &self,
+        _request: &mut RequestView<'_>,
+        _cx: &mut FilterCx<'_>,
+    ) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    /// Once per piece of the request's body as it passes; `end` marks the last, which may be empty (`None`).
+    /// May replace or drop the piece. Must not hold back pieces without a limit. A retried request passes again.
+    ///
+    /// # Errors
+    /// The request fails with the status of the error, or is cut off if its response has begun.
+    fn on_request_body(
+        &self,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        _cx: &mut FilterCx<'_>,
+    ) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    /// Once for the head of the final response (not for 1xx, but for 101), also for answers made at the edge.
+    /// May change status and headers.
+    ///
+    /// # Errors
+    /// The client gets the error's status in place of the response.
+    fn on_response(&self, _response: &mut ResponseView<'_>, _cx: &mut FilterCx<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    /// Once per piece of the response's body as it passes; `end` marks the last, which may be empty (`None`).
+    /// Not called for answers made at the edge nor for the bytes after a 101. Must not hold back pieces without
+    /// a limit.
+    ///
+    /// # Errors
+    /// The response is cut off, since its head is already with the client.
+    fn on_response_body(
+        &self,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        _cx: &mut FilterCx<'_>,
+    ) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    /// Whether [`on_response_body`](Self::on_response_body) or [`on_request_body`](Self::on_request_body) do
+    /// anything. Asked once when the route is built; bodies of routes without such filters pass untouched.
+    fn filters_bodies(&self) -> bool {
+        false
+    }
+
+    /// What the filter does, in a few words for `evener explain`: `100/s per client, burst 50`.
+    fn describe(&self) -> String {
+        String::new()
+    }
+}

@@ -1,0 +1,35 @@
+//! The public extension points: what a user of the crate implements to bend Evener to a purpose of their own.
+//!
+//! | implement | to | registered with |
+//! |---|---|---|
+//! | [`Filter`] | look at, change, answer or refuse requests and responses on a route | [`AppBuilder::filter`] |
+//! | [`Policy`] | choose the endpoint that serves a request | [`AppBuilder::policy`] |
+//!
+//! The built-in filters and policies are written on these same traits, so what they can do, a hook can do.
+//!
+//! A hook is registered under a name together with a function that builds it from **typed settings**: any type
+//! that implements [`serde::Deserialize`]. The settings stand in the configuration file under that name and are
+//! read with the same checks and the same diagnostics as everything else, at start, `check` and reload alike;
+//! a hook that cannot be built refuses the whole configuration.
+//!
+//! One built hook serves all requests of its route, on all worker threads at once. State of one request goes
+//! into [`FilterCx::extensions_mut`]. A hook that panics fails its request with status 500 and nothing else.
+//!
+//! [`AppBuilder::filter`]: crate::app::AppBuilder::filter
+//! [`AppBuilder::policy`]: crate::app::AppBuilder::policy
+
+mod build;
+mod cx;
+mod filter;
+mod flow;
+mod policy;
+mod vars;
+mod view;
+
+pub use build::{BuildCx, BuildError, PoolRef};
+pub use cx::{Facts, FilterCx, Scheme};
+pub use filter::Filter;
+pub use flow::{Answer, Flow, HookError, Rejection};
+pub use policy::{Load, Member, PickCx, Policy};
+pub use vars::RequestVars;
+pub use view::{RequestView, ResponseView};

@@ -1,0 +1,68 @@
+use std::io::Write;
+
+use http::HeaderValue;
+use pingora_http::RequestHeader;
+
+use crate::types::{Template, Variable, Vars};
+
+use super::{FilterCx, HookError, RequestView, ResponseView};
+
+/// The values of a [`Template`]'s variables for one request.
+#[derive(Debug)]
+pub struct RequestVars<'a> {
+    request: &'a RequestHeader,
+    host: &'a str,
+    cx: &'a FilterCx<'a>,
+}
+
+impl<'a> RequestVars<'a> {
+    /// The values while the request passes.
+    pub fn of_request(request: &'a RequestView<'_>, cx: &'a FilterCx<'a>) -> Self {
+        Self { request: request.head(), host: request.host(), cx }
+    }
+
+    /// The values while the response passes.
+    pub fn of_response(response: &'a ResponseView<'_>, cx: &'a FilterCx<'a>) -> Self {
+        Self { request: response.request(), host: response.request_host(), cx }
+    }
+
+    /// The template's text as a header's value. One allocation.
+    ///
+    /// # Errors
+    /// When a variable's value has a byte that no header may hold.
+    pub fn header_value(&self, template: &Template) -> Result<HeaderValue, HookError> {
+        let mut value = Vec::with_capacity(64);
+        template.expand(self, &mut value);
+        HeaderValue::try_from(value)
+            .map_err(|error| HookError::new("a variable's value fits no header").with_source(error))
+    }
+}
+
+impl Vars for RequestVars<'_> {
+    fn write(&self, variable: Variable, out: &mut Vec<u8>) {
+        let facts = self.cx.facts();
+        let text = match variable {
+            Variable::Host => self.host,
+            Variable::Path => self.request.uri.path(),
+            Variable::Method => self.request.method.as_str(),
+            Variable::Scheme => facts.scheme.as_str(),
+            Variable::Listener => facts.listener.as_str(),
+            Variable::Route => self.cx.route().as_str(),
+            Variable::Pool => self.cx.pool().map_or("", |pool| pool.as_str()),
+            Variable::RequestId => return out.extend_from_slice(facts.request_id.as_bytes()),
+            Variable::Query => match self.request.uri.query() {
+                Some(query) => {
+                    out.push(b'?');
+                    query
+                }
+                None => "",
+            },
+            // Writing into a Vec cannot fail.
+            Variable::ClientIp => return drop(write!(out, "{}", facts.client_ip)),
+            Variable::Endpoint => {
+                return drop(self.cx.endpoint().map(|endpoint| write!(out, "{endpoint}")));
+            }
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
+}

@@ -1,0 +1,199 @@
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::HookError;
+
+/// A request's head as filters see and change it.
+///
+/// The path is already normalised (RFC 3986 §6.2.2: case, percent-encoding, dot segments; slashes merged), and
+/// is what was matched and what will be forwarded.
+#[derive(Debug)]
+pub struct RequestView<'a> {
+    head: &'a mut RequestHeader,
+    host: &'a str,
+}
+
+/// A response's head as filters see and change it, beside the request that it answers.
+#[derive(Debug)]
+pub struct ResponseView<'a> {
+    head: &'a mut ResponseHeader,
+    request: &'a RequestHeader,
+    host: &'a str,
+}
+
+// === RequestView ===
+
+impl<'a> RequestView<'a> {
+    pub(crate) fn new(head: &'a mut RequestHeader, host: &'a str) -> Self {
+        Self { head, host }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The host that the client asked for: lower case, without port and closing dot. It stays the same when a
+    /// filter changes the `Host` that is forwarded.
+    pub fn host(&self) -> &str {
+        self.host
+    }
+
+    /// The path, starting with `/`.
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// The query without its `?`; `None` when there is no `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The first header of that name.
+    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&HeaderValue> {
+        self.head.headers.get(name)
+    }
+
+    /// The value of a cookie, the first of that name over all `Cookie` headers.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        crate::hooks::view::cookie(&self.head.headers, name)
+    }
+
+    /// Sets a header, in place of all that had its name.
+    ///
+    /// # Errors
+    /// When the head has no room for more headers.
+    pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
+        self.head.insert_header(name, value).map_err(no_room)
+    }
+
+    /// Adds a header beside those that have its name.
+    ///
+    /// # Errors
+    /// When the head has no room for more headers.
+    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
+        self.head.append_header(name, value).map(drop).map_err(no_room)
+    }
+
+    /// Removes all headers of that name.
+    pub fn remove_header(&mut self, name: &HeaderName) {
+        self.head.remove_header(name);
+    }
+
+    /// Changes the path and query that are forwarded; the route is not looked up again.
+    ///
+    /// # Errors
+    /// When it is no origin-form target (RFC 9112 §3.2.1), starting with `/`.
+    pub fn set_path_and_query(&mut self, target: &str) -> Result<(), HookError> {
+        let invalid = || HookError::new(format!("`{target}` cannot be a request's path and query"));
+        if !target.starts_with('/') {
+            return Err(invalid());
+        }
+        let uri = http::Uri::builder().path_and_query(target).build().map_err(|_| invalid())?;
+        self.head.set_uri(uri);
+        Ok(())
+    }
+
+    pub(crate) fn head(&self) -> &RequestHeader {
+        self.head
+    }
+}
+
+// === ResponseView ===
+
+impl<'a> ResponseView<'a> {
+    pub(crate) fn new(head: &'a mut ResponseHeader, request: &'a RequestHeader, host: &'a str) -> Self {
+        Self { head, request, host }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// Changes the status.
+    ///
+    /// # Errors
+    /// When it is below 200, or the response is a 101.
+    pub fn set_status(&mut self, status: StatusCode) -> Result<(), HookError> {
+        if status.is_informational() || self.head.status.is_informational() {
+            return Err(HookError::new("an informational status cannot be set or changed"));
+        }
+        self.head.set_status(status).map_err(|_| HookError::new("status out of range"))
+    }
+
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The first header of that name.
+    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&HeaderValue> {
+        self.head.headers.get(name)
+    }
+
+    /// Sets a header, in place of all that had its name.
+    ///
+    /// # Errors
+    /// When the head has no room for more headers.
+    pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
+        self.head.insert_header(name, value).map_err(no_room)
+    }
+
+    /// Adds a header beside those that have its name.
+    ///
+    /// # Errors
+    /// When the head has no room for more headers.
+    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
+        self.head.append_header(name, value).map(drop).map_err(no_room)
+    }
+
+    /// Removes all headers of that name.
+    pub fn remove_header(&mut self, name: &HeaderName) {
+        self.head.remove_header(name);
+    }
+
+    /// The method of the request that this answers.
+    pub fn request_method(&self) -> &Method {
+        &self.request.method
+    }
+
+    /// The headers of the request that this answers, as the filters left them.
+    pub fn request_headers(&self) -> &HeaderMap {
+        &self.request.headers
+    }
+
+    /// The path of the request that this answers, as the filters left it.
+    pub fn request_path(&self) -> &str {
+        self.request.uri.path()
+    }
+
+    /// The host that the client asked for: lower case, without port and closing dot.
+    pub fn request_host(&self) -> &str {
+        self.host
+    }
+
+    pub(crate) fn request(&self) -> &RequestHeader {
+        self.request
+    }
+}
+
+fn no_room(_: impl std::fmt::Display) -> HookError {
+    HookError::new("too many headers")
+}
+
+/// The value of the first cookie of that name (RFC 6265 §4.2), over all `Cookie` headers.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}

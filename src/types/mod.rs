@@ -1,0 +1,102 @@
+//! Names, addresses and units that every other module speaks in.
+//!
+//! Everything here is a checked newtype: a value that exists is a value that is allowed ("parse, don't
+//! validate"). Each one reads itself from the text that stands in a configuration file and says in its error
+//! what was found and what is allowed. This layer imports nothing from the rest of the crate.
+
+mod address;
+mod cidr;
+mod host;
+mod name;
+mod path;
+mod random;
+mod template;
+mod units;
+
+pub use address::{BindAddr, EndpointAddr, InvalidAddress};
+pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
+pub use host::{HostPattern, InvalidHost};
+pub use name::{InvalidName, ListenerName, PoolName, RouteName};
+pub use path::{RejectedPath, normalise_path};
+pub use random::Random;
+pub(crate) use random::with_random;
+pub use template::{InvalidTemplate, Template, Variable, Vars};
+pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};
+
+/// Gives a newtype its serde and schema impls from `FromStr` and `Display`.
+///
+/// `$kind` is what the reference says stands there, `$example` a value to copy.
+macro_rules! text_leaf {
+    ($type:ty, $kind:literal, $example:literal) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::types::deserialize_text(deserializer, concat!($kind, " like ", $example))
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $kind.into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "title": $kind, "examples": [$example] })
+            }
+        }
+    };
+}
+pub(crate) use text_leaf;
+
+/// Reads a scalar of any YAML type as text and parses it, so that `5s`, `80` and `true` all reach the parser
+/// of the leaf and get its message.
+pub(crate) fn deserialize_text<'de, T, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+    D: serde::Deserializer<'de>,
+{
+    deserializer.deserialize_any(TextVisitor { expected, parsed: std::marker::PhantomData })
+}
+
+struct TextVisitor<T> {
+    expected: &'static str,
+    parsed: std::marker::PhantomData<T>,
+}
+
+impl<T> serde::de::Visitor<'_> for TextVisitor<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+}

@@ -1,0 +1,180 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::text_leaf;
+
+/// A text with an unknown variable or an open brace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} in `{text}`; allowed: {}", Variable::NAMES.map(|(name, _)| format!("{{{name}}}")).join(" "))]
+pub struct InvalidTemplate {
+    text: String,
+    reason: String,
+}
+
+/// A text in which `{client_ip}` and the like stand for what is known of a request; `{{` and `}}` are braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Variable(Variable),
+}
+
+/// What a template can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Variable {
+    /// `{client_ip}`: the client's address, after trusted proxies were believed.
+    ClientIp,
+    /// `{host}`: the host that was asked for, lower case, without port.
+    Host,
+    /// `{path}`: the path, as the filters so far left it.
+    Path,
+    /// `{query}`: the query with its `?`, or nothing.
+    Query,
+    /// `{method}`
+    Method,
+    /// `{scheme}`: `http` or `https`, as the client speaks to the edge.
+    Scheme,
+    /// `{request_id}`
+    RequestId,
+    /// `{listener}`: the name of the listener.
+    Listener,
+    /// `{route}`: the name of the route.
+    Route,
+    /// `{pool}`: the name of the pool, or nothing.
+    Pool,
+    /// `{endpoint}`: the address of the endpoint, or nothing before one is chosen.
+    Endpoint,
+}
+
+impl Variable {
+    const NAMES: [(&'static str, Self); 11] = [
+        ("client_ip", Self::ClientIp),
+        ("host", Self::Host),
+        ("path", Self::Path),
+        ("query", Self::Query),
+        ("method", Self::Method),
+        ("scheme", Self::Scheme),
+        ("request_id", Self::RequestId),
+        ("listener", Self::Listener),
+        ("route", Self::Route),
+        ("pool", Self::Pool),
+        ("endpoint", Self::Endpoint),
+    ];
+}
+
+/// Where a template's variables get their values.
+pub trait Vars {
+    /// Writes the variable's value to the end of `out`; nothing where it has none.
+    fn write(&self, variable: Variable, out: &mut Vec<u8>);
+}
+
+impl Template {
+    /// The text when it has no variables.
+    pub fn as_constant(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether the text depends on the endpoint, which is known only once an attempt begins.
+    pub fn needs_endpoint(&self) -> bool {
+        self.parts.contains(&Part::Variable(Variable::Endpoint))
+    }
+
+    /// Writes the text with its variables' values to the end of `out`.
+    pub fn expand(&self, vars: &impl Vars, out: &mut Vec<u8>) {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Variable(variable) => vars.write(*variable, out),
+            }
+        }
+    }
+}
+
+impl FromStr for Template {
+    type Err = InvalidTemplate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
+        let fail = |reason: String| InvalidTemplate { text: text.to_owned(), reason };
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let brace = &rest[at..=at];
+            let tail = &rest[at + 1..];
+            if let Some(after) = tail.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            if brace == "}" {
+                return Err(fail("`}` without its `{` (write `}}` for a brace)".to_owned()));
+            }
+            let (name, after) = tail
+                .split_once('}')
+                .ok_or_else(|| fail("`{` without its `}` (write `{{` for a brace)".to_owned()))?;
+            let (_, variable) = Variable::NAMES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .ok_or_else(|| fail(format!("unknown variable `{{{name}}}`")))?;
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::Variable(*variable));
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Self { parts })
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}"))?,
+                Part::Variable(variable) => {
+                    let known = Variable::NAMES.iter().find(|(_, candidate)| candidate == variable);
+                    write!(f, "{{{}}}", known.map_or("", |(name, _)| name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+text_leaf!(Template, "a text with variables", "from {client_ip}");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_variables_and_doubled_braces() {
+        for text in ["", "plain", "{client_ip}", "a{host}b{path}{query}", "{{literal}} {method}"] {
+            assert_eq!(text.parse::<Template>().unwrap().to_string(), text);
+        }
+        assert_eq!("{{x}}".parse::<Template>().unwrap().as_constant(), Some("{x}"));
+        assert!("{endpoint}".parse::<Template>().unwrap().needs_endpoint());
+    }
+
+    #[test]
+    fn names_the_unknown_variable_and_what_is_allowed() {
+        let error = "x {clientip}".parse::<Template>().unwrap_err().to_string();
+        assert!(error.contains("unknown variable `{clientip}`") && error.contains("{client_ip}"), "{error}");
+        assert!("a { b".parse::<Template>().is_err());
+        assert!("a } b".parse::<Template>().is_err());
+    }
+}
