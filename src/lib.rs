@@ -1,4 +1,27 @@
 //! Evener: a programmable edge proxy and load balancer on Pingora.
+//!
+//! One address in front of a fleet: it balances each request over the better of two endpoints, sees which
+//! endpoints are fit, and can be extended in Rust. This crate is the `evener` command as a library; a program of
+//! your own adds [`hooks`] and gets everything else, command line included:
+//!
+//! ```no_run
+//! use evener::app::App;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     evener::cli::main(&App::builder()) // .filter("name", build) and .policy("name", build) come here
+//! }
+//! ```
 
+pub mod app;
+pub mod cli;
+pub mod config;
+mod edge;
+pub mod filters;
+mod gateway;
 pub mod hooks;
+mod lifecycle;
+pub mod pools;
+pub mod router;
+mod runtime;
+mod telemetry;
 pub mod types;

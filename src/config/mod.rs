@@ -8,18 +8,23 @@
 //! refused as a whole. This module knows neither Pingora nor tokio: it can check a file anywhere.
 
 mod diagnostic;
+mod fault;
 mod key_path;
 mod load;
 mod model;
+mod node;
+mod node_deserializer;
+mod places;
 mod recover;
 mod reference;
 mod resolve;
 mod source;
 pub mod spec;
+mod syntax;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
-pub use reference::reference;
 pub use model::{Action, BalanceUse, Check, Config, Endpoint, FilterUse, Health, Listener, Pool, Route};
-pub use source::Source;
+pub use reference::{ReferenceSection, reference};
+pub use source::{Part, Source};

@@ -1,10 +1,9 @@
-
 use crate::types::{Cidr, EndpointAddr, ListenerName, PoolName, RouteName, Span, Weight};
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, HttpCheckSpec, HttpSpec, Limits, LogLevel, MatchSpec, RedirectSpec, RespondSpec,
-    Timeouts, UpstreamKeepalive,
+    AccessFormat, AccessSink, HttpCheckSpec, HttpSpec, Limits, LogLevel, MatchSpec, RedirectSpec,
+    RespondSpec, Timeouts, UpstreamKeepalive,
 };
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without

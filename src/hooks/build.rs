@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::types::PoolName;
+use crate::types::{PoolName, closest};
 
 /// What a hook's build function may ask about the configuration that it is built into.
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +48,6 @@ impl<'a> BuildCx<'a> {
     pub fn ipv6_prefix(&self) -> u8 {
         self.ipv6_prefix
     }
-}
-
-/// The candidate most like `found`, if one is like it at all.
-pub(crate) fn closest<'c>(found: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    const LIKE_ENOUGH: f64 = 0.75;
-    candidates
-        .map(|candidate| (strsim::jaro_winkler(&found.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 impl BuildError {

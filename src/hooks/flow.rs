@@ -82,7 +82,7 @@ impl From<Answer> for Flow {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct HookError {
-    pub(crate) status: StatusCode,
+    status: StatusCode,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -106,5 +106,10 @@ impl HookError {
         let is_error = status.is_client_error() || status.is_server_error();
         self.status = if is_error { status } else { StatusCode::INTERNAL_SERVER_ERROR };
         self
+    }
+
+    /// The status that the client sees.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 }

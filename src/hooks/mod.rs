@@ -15,6 +15,8 @@
 //! One built hook serves all requests of its route, on all worker threads at once. State of one request goes
 //! into [`FilterCx::extensions_mut`]. A hook that panics fails its request with status 500 and nothing else.
 //!
+//! [`testing`] calls a filter as the edge would, without a network.
+//!
 //! [`AppBuilder::filter`]: crate::app::AppBuilder::filter
 //! [`AppBuilder::policy`]: crate::app::AppBuilder::policy
 
@@ -22,7 +24,9 @@ mod build;
 mod cx;
 mod filter;
 mod flow;
+mod key;
 mod policy;
+pub mod testing;
 mod vars;
 mod view;
 
@@ -30,6 +34,7 @@ pub use build::{BuildCx, BuildError, PoolRef};
 pub use cx::{Facts, FilterCx, Scheme};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
+pub use key::{InvalidKey, KeySpec};
 pub use policy::{Load, Member, PickCx, Policy};
 pub use vars::RequestVars;
 pub use view::{RequestView, ResponseView};

@@ -61,7 +61,7 @@ impl<'a> RequestView<'a> {
 
     /// The value of a cookie, the first of that name over all `Cookie` headers.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        crate::hooks::view::cookie(&self.head.headers, name)
+        crate::types::cookie(&self.head.headers, name)
     }
 
     /// Sets a header, in place of all that had its name.
@@ -185,15 +185,4 @@ impl<'a> ResponseView<'a> {
 
 fn no_room(_: impl std::fmt::Display) -> HookError {
     HookError::new("too many headers")
-}
-
-/// The value of the first cookie of that name (RFC 6265 §4.2), over all `Cookie` headers.
-pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers
-        .get_all(http::header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
 }

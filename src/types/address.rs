@@ -14,7 +14,7 @@ pub struct InvalidAddress {
 }
 
 /// The longest path that `sockaddr_un` holds, without its closing NUL (unix(7)).
-const MAX_UNIX_PATH: usize = 107;
+pub(crate) const MAX_UNIX_PATH: usize = 107;
 
 /// Where a listener accepts: an IP address and port, or a Unix socket.
 ///

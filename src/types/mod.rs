@@ -6,20 +6,27 @@
 
 mod address;
 mod cidr;
+mod closest;
+mod cookie;
 mod host;
 mod name;
 mod path;
 mod random;
+mod request_host;
 mod template;
 mod units;
 
+pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
 pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
+pub(crate) use closest::closest;
+pub(crate) use cookie::{cookie, cookies};
 pub use host::{HostPattern, InvalidHost};
 pub use name::{InvalidName, ListenerName, PoolName, RouteName};
 pub use path::{RejectedPath, normalise_path};
 pub use random::Random;
 pub(crate) use random::with_random;
+pub(crate) use request_host::RequestHost;
 pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};
 
@@ -65,15 +72,21 @@ where
     T::Err: std::fmt::Display,
     D: serde::Deserializer<'de>,
 {
-    deserializer.deserialize_any(TextVisitor { expected, parsed: std::marker::PhantomData })
+    let visitor = TextVisitor { expected, parsed: std::marker::PhantomData };
+    deserializer.deserialize_newtype_struct(AS_WRITTEN, visitor)
 }
+
+/// The name by which a reader of texts asks the configuration's deserializer for the spelling of a scalar, so
+/// that the text `1.10` does not become the number 1.1 on the way. Other deserializers know nothing of it and
+/// hand out what they have.
+pub(crate) const AS_WRITTEN: &str = "evener::as_written";
 
 struct TextVisitor<T> {
     expected: &'static str,
     parsed: std::marker::PhantomData<T>,
 }
 
-impl<T> serde::de::Visitor<'_> for TextVisitor<T>
+impl<'de, T> serde::de::Visitor<'de> for TextVisitor<T>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,
@@ -82,6 +95,10 @@ where
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.expected)
+    }
+
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_any(self)
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {

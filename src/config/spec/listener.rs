@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{BindAddr, ByteRate, ByteSize, Span};
 
 use super::OneOrMany;
+use super::ranges::{size, some_time, whole};
 
 /// A set of addresses on which clients are served in one way.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -29,6 +30,7 @@ pub struct HttpSpec {
     pub versions: Vec<HttpVersion>,
     /// Requests at once on one h2 connection, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
+    #[serde(deserialize_with = "whole::<1, 1000, _, _>")]
     pub h2_streams: u32,
 }
 
@@ -65,6 +67,7 @@ pub struct Limits {
     /// How long and how often a connection may be used again.
     pub keepalive: KeepaliveLimits,
     /// How long sending to a client may make no progress at all before its connection is closed.
+    #[serde(deserialize_with = "some_time")]
     pub send_idle: Span,
 }
 
@@ -74,11 +77,14 @@ pub struct Limits {
 pub struct HeaderLimits {
     /// The whole header, request line included: 1KiB to 1MiB; more is answered with 431, and with 414 when
     /// the request line alone is longer than a quarter of it.
+    #[serde(deserialize_with = "size::<1, 1024, _>")]
     pub size: ByteSize,
     /// Header fields, 1 to 200; more are answered with 431.
     #[schemars(range(min = 1, max = 200))]
+    #[serde(deserialize_with = "whole::<1, 200, _, _>")]
     pub count: u16,
     /// From the first byte of the header to its last; a client that takes longer is answered with 408.
+    #[serde(deserialize_with = "some_time")]
     pub timeout: Span,
 }
 
@@ -89,6 +95,7 @@ pub struct BodyLimits {
     /// The longest body; more is answered with 413.
     pub size: ByteSize,
     /// How long the client may pause within a body before it is answered with 408.
+    #[serde(deserialize_with = "some_time")]
     pub idle: Span,
     /// The slowest pace over the whole of a body, after its first five seconds. `0` switches it off.
     pub min_rate: ByteRate,
@@ -99,11 +106,13 @@ pub struct BodyLimits {
 #[serde(deny_unknown_fields, default)]
 pub struct KeepaliveLimits {
     /// How long a connection may rest between two requests.
+    #[serde(deserialize_with = "some_time")]
     pub idle: Span,
     /// Requests on one HTTP/1 connection.
     #[schemars(range(min = 1))]
     pub requests: NonZeroU32,
     /// The age at which an HTTP/1 connection is closed after its running request.
+    #[serde(deserialize_with = "some_time")]
     pub age: Span,
 }
 

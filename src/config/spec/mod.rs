@@ -5,6 +5,7 @@
 mod listener;
 mod log;
 mod pool;
+mod ranges;
 mod route;
 mod server;
 mod shapes;
@@ -21,10 +22,11 @@ pub use pool::{
     UpstreamKeepalive,
 };
 pub use route::{
-    FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec, RouteSpec,
-    StatusSpec, ValueSpec,
+    FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
+    RouteSpec, StatusSpec, ValueSpec,
 };
 pub use server::{ClientIdSpec, ServerSpec};
+pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
 
 /// The whole file.

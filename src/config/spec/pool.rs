@@ -2,10 +2,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::types::{EndpointAddr, HostPattern, InvalidAddress, Span, Weight, text_leaf};
 
+use super::ranges::{some_time, span, whole};
 use super::shapes::{single_key, text_or_map};
 
 /// A set of endpoints that serve the same, and how one of them is chosen.
@@ -45,7 +47,8 @@ impl Default for BalanceSpec {
 
 impl<'de> Deserialize<'de> for BalanceSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let policy = single_key(deserializer, "a policy's name, or a map of its name and its settings", true)?;
+        let policy =
+            single_key(deserializer, "a policy's name, or a map of its name and its settings", true)?;
         Ok(Self { policy })
     }
 }
@@ -100,7 +103,10 @@ impl FromStr for EndpointSpec {
 
 impl<'de> Deserialize<'de> for EndpointSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_map::<_, EndpointMap, _>(deserializer, "an address like 10.0.0.7:8080, or a map with `address`")
+        text_or_map::<_, EndpointMap, _>(
+            deserializer,
+            "an address like 10.0.0.7:8080, or a map with `address`",
+        )
     }
 }
 
@@ -125,18 +131,18 @@ pub struct HealthSpec {
     #[serde(default)]
     pub tcp: Option<TcpCheckSpec>,
     /// From one probe to the next, spread by ±10 %: 100ms to 1h.
-    #[serde(default = "HealthSpec::default_interval")]
+    #[serde(default = "HealthSpec::default_interval", deserialize_with = "span::<100, 3_600_000, _>")]
     pub interval: Span,
     /// How long a probe may take: 10ms to 1m.
-    #[serde(default = "HealthSpec::default_timeout")]
+    #[serde(default = "HealthSpec::default_timeout", deserialize_with = "span::<10, 60_000, _>")]
     pub timeout: Span,
     /// So many failed probes in a row make an endpoint unfit, 1 to 100.
-    #[serde(default = "HealthSpec::default_fall")]
+    #[serde(default = "HealthSpec::default_fall", deserialize_with = "whole::<1, 100, _, _>")]
     #[schemars(range(min = 1, max = 100))]
     pub fall: u16,
     /// So many good probes in a row make it fit again, 1 to 100. The very first probe of an endpoint decides
     /// alone.
-    #[serde(default = "HealthSpec::default_rise")]
+    #[serde(default = "HealthSpec::default_rise", deserialize_with = "whole::<1, 100, _, _>")]
     #[schemars(range(min = 1, max = 100))]
     pub rise: u16,
     /// The port that is probed. Default: the endpoint's own.
@@ -167,6 +173,7 @@ impl HealthSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct HttpCheckSpec {
     /// The path and query that are asked for.
+    #[serde(deserialize_with = "origin_form")]
     pub path: String,
     /// The `Host` that is asked for. Default: the endpoint's address.
     pub host: Option<HostPattern>,
@@ -178,6 +185,24 @@ impl Default for HttpCheckSpec {
     fn default() -> Self {
         Self { path: "/".to_owned(), host: None, expect: vec![StatusRange { first: 200, last: 299 }] }
     }
+}
+
+/// Reads a request target in origin form (RFC 9112 §3.2.1).
+fn origin_form<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let target = String::deserialize(deserializer)?;
+    let fail = |reason| Err(D::Error::custom(format_args!("`{target}` is not a path; {reason}")));
+    if !target.starts_with('/') {
+        return fail("it starts with `/`");
+    }
+    if target.contains('#') {
+        return fail("it has no fragment");
+    }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic())
+        || target.parse::<http::uri::PathAndQuery>().is_err()
+    {
+        return fail("spaces and characters outside of RFC 3986 are written percent-encoded");
+    }
+    Ok(target)
 }
 
 /// A probe by a TCP connection. It has no settings: `tcp: {}`.
@@ -220,7 +245,11 @@ impl FromStr for StatusRange {
 
 impl fmt::Display for StatusRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
     }
 }
 
@@ -232,15 +261,19 @@ text_leaf!(StatusRange, "a status or range", "200-299");
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// To connect.
+    #[serde(deserialize_with = "some_time")]
     pub connect: Span,
     /// From the request's last byte to the answer's first.
+    #[serde(deserialize_with = "some_time")]
     pub first_byte: Span,
     /// Between two pieces of the answer, and for each write to the endpoint.
+    #[serde(deserialize_with = "some_time")]
     pub idle: Span,
     /// From the request's header to the answer's last byte, over all attempts. Not for upgrades and event
     /// streams. `0` switches it off.
     pub total: Span,
     /// How long an upgraded connection (WebSocket) may be silent in both directions.
+    #[serde(deserialize_with = "some_time")]
     pub tunnel: Span,
 }
 
@@ -261,6 +294,7 @@ impl Default for Timeouts {
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamKeepalive {
     /// How long one may rest before it is closed. Shorter than what the endpoints keep.
+    #[serde(deserialize_with = "some_time")]
     pub idle: Span,
 }
 

@@ -4,10 +4,14 @@ use std::str::FromStr;
 
 use http::{HeaderName, Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::types::{Cidr, HostPattern, ListenerName, PoolName, RouteName, Span, Template, normalise_path, text_leaf};
+use crate::types::{
+    Cidr, HostPattern, ListenerName, PoolName, RouteName, Span, Template, normalise_path, text_leaf,
+};
 
+use super::ranges::span;
 use super::shapes::{single_key, text_or_map};
 use super::{NamedMap, OneOrMany};
 
@@ -108,8 +112,16 @@ impl FromStr for PathText {
         }
         match normalise_path(text) {
             Ok(None) => Ok(Self(text.to_owned())),
-            _ => fail("no request matches it, since paths are normalised first: no `//`, `.` or `..` segments, no needless %-encoding, no %2F"),
+            _ => fail(
+                "no request matches it, since paths are normalised first: no `//`, `.` or `..` segments, no needless %-encoding, no %2F",
+            ),
         }
+    }
+}
+
+impl fmt::Display for PathText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -301,15 +313,17 @@ macro_rules! http_leaf {
 
         #[doc = concat!("A text that is not ", $kind, ".")]
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-        #[error("`{0}` is not {}; {}", $kind, $allowed)]
-        pub struct $error(String);
+        #[error("`{found}` is not {kind}; {allowed}", kind = $kind, allowed = $allowed)]
+        pub struct $error {
+            found: String,
+        }
 
         impl FromStr for $name {
             type Err = $error;
 
             fn from_str($text: &str) -> Result<Self, $error> {
                 let parsed: Option<$inner> = $parse;
-                parsed.map(Self).ok_or_else(|| $error($text.to_owned()))
+                parsed.map(Self).ok_or_else(|| $error { found: $text.to_owned() })
             }
         }
 
@@ -379,7 +393,8 @@ pub struct FilterSpec {
 
 impl<'de> Deserialize<'de> for FilterSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = single_key(deserializer, "one filter an item, like `- rate_limit: { rate: 100/s }`", false)?;
+        let name =
+            single_key(deserializer, "one filter an item, like `- rate_limit: { rate: 100/s }`", false)?;
         Ok(Self { name })
     }
 }
@@ -405,13 +420,23 @@ pub struct RedirectSpec {
     /// The `Location`; may use variables, as in `https://www.example.com{path}{query}`.
     pub to: Template,
     /// 301, 302, 303, 307 or 308. Default: 308.
-    #[serde(default = "RedirectSpec::default_status")]
+    #[serde(default = "RedirectSpec::default_status", deserialize_with = "RedirectSpec::read_status")]
     pub status: StatusSpec,
 }
 
 impl RedirectSpec {
     fn default_status() -> StatusSpec {
         StatusSpec(StatusCode::PERMANENT_REDIRECT)
+    }
+
+    fn read_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusSpec, D::Error> {
+        let status = StatusSpec::deserialize(deserializer)?;
+        match status.0.as_u16() {
+            301 | 302 | 303 | 307 | 308 => Ok(status),
+            other => Err(D::Error::custom(format_args!(
+                "`{other}` does not redirect; 301, 302, 303, 307 and 308 do"
+            ))),
+        }
     }
 }
 
@@ -426,6 +451,7 @@ pub struct RespondSpec {
     /// Headers of the answer. May use variables.
     pub headers: NamedMap<HeaderNameSpec, Template>,
     /// How long to wait before answering, 1m at most. For tests and demonstrations.
+    #[serde(deserialize_with = "span::<0, 60_000, _>")]
     pub delay: Span,
 }
 

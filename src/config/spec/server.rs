@@ -5,13 +5,16 @@ use serde::Deserialize;
 
 use crate::types::Cidr;
 
+use super::ranges::{optional_whole, whole};
+
 /// What concerns the process as a whole.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSpec {
     /// Data-plane worker threads, 1 to 1024. Default: as many as the cores that the process may use.
     #[schemars(range(min = 1, max = 1024))]
-    pub threads: Option<NonZeroU32>,
+    #[serde(deserialize_with = "optional_whole::<1, 1024, _, _>")]
+    pub threads: Option<u32>,
     /// Peers whose `X-Forwarded-*` and `X-Request-ID` are believed. Default: nobody's.
     pub trusted_proxies: Vec<Cidr>,
     /// Client connections at once, over all listeners; further ones are closed at once. Default: 70 % of the
@@ -28,6 +31,7 @@ pub struct ServerSpec {
 pub struct ClientIdSpec {
     /// How many leading bits of an IPv6 address stand for one client, 1 to 128.
     #[schemars(range(min = 1, max = 128))]
+    #[serde(deserialize_with = "whole::<1, 128, _, _>")]
     pub ipv6_prefix: u8,
 }
 

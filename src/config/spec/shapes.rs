@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 /// A value, or a list of values that all count. Never empty once read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("one value or a list of values")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                T::deserialize(().into_deserializer()).map(OneOrMany::from)
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
@@ -154,10 +158,7 @@ where
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries: Vec<(K, V)> = Vec::new();
-                while let Some(key) = map.next_key::<K>()? {
-                    if entries.iter().any(|(known, _)| *known == key) {
-                        return Err(A::Error::custom(format_args!("`{key}` stands here twice")));
-                    }
+                while let Some(key) = map.next_key_seed(NewKey(&entries))? {
                     entries.push((key, map.next_value()?));
                 }
                 Ok(NamedMap(entries))
@@ -165,6 +166,24 @@ where
         }
 
         deserializer.deserialize_map(NamedMapVisitor(PhantomData))
+    }
+}
+
+/// Reads a key and refuses one that is there already, so that the error is about the key.
+struct NewKey<'e, K, V>(&'e [(K, V)]);
+
+impl<'de, K, V> DeserializeSeed<'de> for NewKey<'_, K, V>
+where
+    K: Deserialize<'de> + PartialEq + fmt::Display,
+{
+    type Value = K;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<K, D::Error> {
+        let key = K::deserialize(deserializer)?;
+        match self.0.iter().find(|(known, _)| *known == key) {
+            Some((known, _)) => Err(D::Error::custom(format_args!("`{known}` stands here twice"))),
+            None => Ok(key),
+        }
     }
 }
 
@@ -185,7 +204,7 @@ impl<K: JsonSchema, V: JsonSchema> JsonSchema for NamedMap<K, V> {
 }
 
 /// Reads either a scalar through `FromStr` or a map into `M`, which turns into `T`.
-pub(super) fn text_or_map<'de, T, M, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+pub(crate) fn text_or_map<'de, T, M, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
 where
     T: std::str::FromStr + From<M>,
     T::Err: fmt::Display,
@@ -204,6 +223,10 @@ where
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str(self.0)
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            deserializer.deserialize_any(self)
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
@@ -227,11 +250,14 @@ where
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            if map.size_hint() == Some(0) {
+                return Err(A::Error::custom(format_args!("the map is empty; write {}", self.0)));
+            }
             M::deserialize(MapAccessDeserializer::new(map)).map(T::from)
         }
     }
 
-    deserializer.deserialize_any(TextOrMapVisitor(expected, PhantomData))
+    deserializer.deserialize_newtype_struct(crate::types::AS_WRITTEN, TextOrMapVisitor(expected, PhantomData))
 }
 
 /// A map with exactly one key, whose value is left for whoever knows the key to read: `- rate_limit: {…}`.
@@ -250,7 +276,11 @@ pub(super) fn single_key<'de, D: Deserializer<'de>>(
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-            if self.1 { Ok(text.to_owned()) } else { Err(E::invalid_type(serde::de::Unexpected::Str(text), &self)) }
+            if self.1 {
+                Ok(text.to_owned())
+            } else {
+                Err(E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {

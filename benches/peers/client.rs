@@ -1,0 +1,86 @@
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::Outcome;
+
+/// How long to wait for any single step of a connection.
+const STEP: Duration = Duration::from_secs(5);
+
+/// A blocking HTTP/1.1 client on one kept-alive connection; knows only answers with a Content-Length.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Connection {
+    /// Connects from `source`, an address of the loopback network.
+    pub(crate) fn open(source: Ipv4Addr, target: SocketAddr) -> Outcome<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddrV4::new(source, 0).into())?;
+        socket
+            .connect_timeout(&target.into(), STEP)
+            .map_err(|error| format!("cannot connect to {target} from {source}: {error}"))?;
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(STEP))?;
+        stream.set_write_timeout(Some(STEP))?;
+        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+    }
+
+    /// Sends `request` and reads the whole answer.
+    pub(crate) fn exchange(&mut self, request: &[u8]) -> Outcome<Answer> {
+        self.stream.write_all(request)?;
+        self.buffer.clear();
+        let body_start = self.read_until(|buffer| Some(find(buffer, b"\r\n\r\n")? + 4))?;
+        let head = std::str::from_utf8(self.buffer.get(..body_start).unwrap_or_default())?;
+        let (status, length) = (status_of(head)?, length_of(head)?);
+        self.read_until(|buffer| (buffer.len() >= body_start + length).then_some(0))?;
+        let body = self.buffer.get(body_start..).unwrap_or_default();
+        Ok(Answer { status, body: String::from_utf8_lossy(body).into_owned() })
+    }
+
+    fn read_until(&mut self, mut complete: impl FnMut(&[u8]) -> Option<usize>) -> Outcome<usize> {
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(position) = complete(&self.buffer) {
+                return Ok(position);
+            }
+            let count = self.stream.read(&mut chunk)?;
+            if count == 0 {
+                return Err("the connection was closed in the middle of an answer".into());
+            }
+            self.buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        }
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+fn status_of(head: &str) -> Outcome<u16> {
+    let code = head.split_whitespace().nth(1).ok_or("an answer without a status")?;
+    Ok(code.parse()?)
+}
+
+fn length_of(head: &str) -> Outcome<usize> {
+    let field = head.lines().filter_map(|line| line.split_once(':'));
+    let length = field
+        .into_iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .ok_or_else(|| format!("an answer without Content-Length: {head}"))?;
+    Ok(length.1.trim().parse()?)
+}

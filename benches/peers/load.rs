@@ -1,0 +1,59 @@
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::{
+    Outcome,
+    placement::Role,
+    process::{find, output_of},
+    request::{HEADERS, HOST},
+    site::Site,
+};
+
+/// Connections that wrk keeps busy, from one thread.
+pub(crate) const CONNECTIONS: u32 = 50;
+
+/// What wrk says of one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) requests: f64,
+    /// Requests per second.
+    pub(crate) rate: f64,
+    /// Latency in microseconds.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+/// Loads `target` for `seconds`.
+///
+/// # Errors
+/// When wrk cannot run, takes far longer than it should, or met any failed request.
+pub(crate) fn run(site: &Site, target: SocketAddr, seconds: u32) -> Outcome<Load> {
+    let mut words = site.placement.prefix(Role::Surroundings);
+    words.push(find("wrk").ok_or("no wrk: scripts/need wrk")?.into());
+    words.extend(
+        ["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"].map(Into::into),
+    );
+    words.push(script(site)?.into());
+    words.push(format!("http://{target}/").into());
+    let text = output_of(&words, Duration::from_secs(u64::from(seconds) + 15))?;
+    parse(&text).ok_or_else(|| format!("wrk failed, or said something unexpected:\n{text}").into())
+}
+
+fn script(site: &Site) -> Outcome<PathBuf> {
+    let path = site.dir().join("load.lua");
+    if !path.exists() {
+        let fields = [("Host", HOST)].into_iter().chain(HEADERS);
+        let lines: Vec<String> =
+            fields.map(|(name, value)| format!("wrk.headers[{name:?}] = {value:?}")).collect();
+        fs::write(&path, include_str!("conf/load.lua").replace("@HEADERS@", &lines.join("\n")))?;
+    }
+    Ok(path)
+}
+
+/// Reads the line that the script prints; `None` also when a request failed.
+fn parse(text: &str) -> Option<Load> {
+    let line = text.lines().find_map(|line| line.strip_prefix("RESULT "))?;
+    let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let &[requests, duration, p50, p99, errors] = numbers.as_slice() else { return None };
+    let sound = errors == 0.0 && requests > 0.0 && duration > 0.0;
+    sound.then(|| Load { requests, rate: requests * 1e6 / duration, p50, p99 })
+}

@@ -1,0 +1,77 @@
+//! Evener beside its peers: nginx, HAProxy and a bare Pingora proxy do the same work on loopback, in alternating
+//! rounds, and are compared by CPU per request, throughput, latency and memory.
+//!
+//! The work: plain HTTP/1.1 to two endpoints of one origin, connections kept alive on both sides, `X-Forwarded-For`,
+//! `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Real-IP`, a new `X-Request-ID` and `Via` set on each request, one
+//! worker, health checks where the peer has them, no access log. It is checked before anything is measured.
+//! Each peer balances as it does by default: round robin, Evener by requests in flight.
+//!
+//! `make bench-peers` installs what is missing, builds, and runs this; `--help` tells the flags. The exit status is 0
+//! when all bars are met, 1 when one is not, 2 when something could not be measured.
+
+mod bars;
+mod client;
+mod figures;
+mod idle;
+mod latency;
+mod load;
+mod machine;
+mod options;
+mod peer;
+mod placement;
+mod ports;
+mod process;
+mod report;
+mod request;
+mod rounds;
+mod site;
+mod usage;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{bars::Verdict, options::Options, report::Report, site::Site};
+
+/// The result of a step; an error is a text for people to read.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if !options.bench {
+        println!("nothing is measured without --bench, which `cargo bench --bench peers` gives");
+        return ExitCode::SUCCESS;
+    }
+    match compare(&options) {
+        Ok(report) if report.bars().iter().any(|bar| bar.verdict == Verdict::Fail) => ExitCode::from(1),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-peers: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn compare(options: &Options) -> Outcome<Report> {
+    allow_open_files()?;
+    let peers = options.peers();
+    let mut versions = Vec::new();
+    for &peer in &peers {
+        versions.push((peer, peer.version(options)?));
+    }
+    let site = Site::open(options.placement())?;
+    let figures = rounds::measure(options, &peers, &site)?;
+    let report = Report::new(options, versions, &figures);
+    print!("{}", report.text());
+    report.write(&options.out())?;
+    println!("written to {}", options.out().display());
+    Ok(report)
+}
+
+/// Raises the limit of open files to what is allowed, here and for the children: idle connections need thousands.
+fn allow_open_files() -> Outcome<()> {
+    let allowed = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, maximum: allowed.maximum })?)
+}

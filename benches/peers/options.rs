@@ -1,0 +1,78 @@
+use std::{env, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use crate::{peer::Peer, placement::Placement};
+
+/// What to compare, for how long, and which binaries to take.
+#[derive(Debug, Parser)]
+#[command(name = "peers", about = "Evener beside nginx, HAProxy and a bare Pingora proxy, on loopback")]
+pub(crate) struct Options {
+    /// Rounds; in each every peer is measured once, in a rotated order
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// Seconds of load per peer and round
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+    /// Only these peers, separated by commas
+    #[arg(long, value_delimiter = ',', value_enum)]
+    only: Vec<Peer>,
+    /// The evener binary; also the environment's EVENER_BIN [default: the one that cargo has just built]
+    #[arg(long)]
+    evener: Option<PathBuf>,
+    /// The example bare_pingora; also the environment's BARE_BIN [default: examples/ beside the evener binary]
+    #[arg(long)]
+    bare: Option<PathBuf>,
+    /// Where the figures go as JSON [default: bench-peers.json in the target directory]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Whether the proxy gets a core of its own; auto: where there are two or more
+    #[arg(long, value_enum, default_value_t = Pinning::Auto)]
+    pin: Pinning,
+    /// Given by `cargo bench`; without it nothing is measured, so that `cargo test --benches` stays short
+    #[arg(long)]
+    pub(crate) bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Pinning {
+    Auto,
+    Off,
+}
+
+impl Options {
+    /// The peers to compare, in the order of the table.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        Peer::value_variants()
+            .iter()
+            .copied()
+            .filter(|peer| self.only.is_empty() || self.only.contains(peer))
+            .collect()
+    }
+
+    pub(crate) fn evener(&self) -> PathBuf {
+        let given = self.evener.clone().or_else(|| env::var_os("EVENER_BIN").map(PathBuf::from));
+        given.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_evener")))
+    }
+
+    pub(crate) fn bare(&self) -> PathBuf {
+        let given = self.bare.clone().or_else(|| env::var_os("BARE_BIN").map(PathBuf::from));
+        given.unwrap_or_else(|| beside_evener("examples/bare_pingora"))
+    }
+
+    /// The JSON file: in `target/`, two levels above the binary that cargo built.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| beside_evener("../bench-peers.json"))
+    }
+
+    pub(crate) fn placement(&self) -> Placement {
+        match self.pin {
+            Pinning::Auto => Placement::for_this_machine(),
+            Pinning::Off => Placement::Anywhere,
+        }
+    }
+}
+
+fn beside_evener(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_evener")).with_file_name(path)
+}

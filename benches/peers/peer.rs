@@ -1,0 +1,104 @@
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::{
+    Outcome,
+    options::Options,
+    placement::Role,
+    ports,
+    process::{Running, find, output_of},
+    site::{Site, nginx},
+};
+
+/// One of the proxies that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Peer {
+    Nginx,
+    Haproxy,
+    /// The example `bare_pingora` of this package.
+    Bare,
+    Evener,
+}
+
+/// A peer that runs.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) peer: Peer,
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Running,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Bare => "bare",
+            Self::Evener => "evener",
+        }
+    }
+
+    /// Starts this peer on a free port in front of the site's endpoints.
+    pub(crate) fn start(self, options: &Options, site: &Site) -> Outcome<Proxy> {
+        let [address] = ports::free()?;
+        let mut words = site.placement.prefix(Role::Proxy);
+        words.extend(self.command(options, site, address)?);
+        let process = Running::start(self.name(), &words, site.dir(), address)?;
+        Ok(Proxy { peer: self, address, process })
+    }
+
+    fn command(self, options: &Options, site: &Site, listen: SocketAddr) -> Outcome<Vec<OsString>> {
+        match self {
+            Self::Nginx => nginx(&site.configure("nginx.conf", include_str!("conf/nginx.conf"), listen)?),
+            Self::Haproxy => {
+                let conf = site.configure("haproxy.cfg", include_str!("conf/haproxy.cfg"), listen)?;
+                Ok(vec![haproxy()?, "-db".into(), "-f".into(), conf.into()])
+            }
+            Self::Bare => {
+                let mut words = vec![absolute(&options.bare())?];
+                words.push(listen.to_string().into());
+                words.extend(site.endpoints.map(|endpoint| endpoint.to_string().into()));
+                Ok(words)
+            }
+            Self::Evener => {
+                let conf = site.configure("evener.yaml", include_str!("conf/evener.yaml"), listen)?;
+                Ok(vec![absolute(&options.evener())?, "run".into(), "-c".into(), conf.into()])
+            }
+        }
+    }
+
+    /// What the peer says of its version, in one line.
+    pub(crate) fn version(self, options: &Options) -> Outcome<String> {
+        let words = match self {
+            Self::Nginx => vec![find("nginx").ok_or("no nginx: scripts/need nginx")?.into(), "-v".into()],
+            Self::Haproxy => vec![haproxy()?, "-v".into()],
+            Self::Bare => return Ok(format!("pingora {}", locked_pingora())),
+            Self::Evener => vec![absolute(&options.evener())?, "--version".into()],
+        };
+        let text = output_of(&words, Duration::from_secs(5))?;
+        Ok(text.lines().next().unwrap_or("unknown").trim().to_owned())
+    }
+}
+
+fn haproxy() -> Outcome<OsString> {
+    Ok(find("haproxy").ok_or("no haproxy: scripts/need haproxy")?.into())
+}
+
+/// The whole path: the processes run in a directory of their own.
+fn absolute(program: &Path) -> Outcome<OsString> {
+    let path = program
+        .canonicalize()
+        .map_err(|error| format!("no program {}: {error}; build it or name another", program.display()))?;
+    Ok(path.into())
+}
+
+/// The version of Pingora that this package was built with, out of its lock file.
+fn locked_pingora() -> String {
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap_or_default();
+    let mut lines = lock.lines().skip_while(|line| *line != "name = \"pingora\"");
+    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = "));
+    version.map_or_else(|| "unknown".to_owned(), |quoted| quoted.trim_matches('"').to_owned())
+}

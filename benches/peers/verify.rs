@@ -1,0 +1,108 @@
+//! Correctness before speed: a peer that does less than the others is refused, not measured.
+
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Outcome,
+    client::{Answer, Connection},
+    peer::Proxy,
+    request::{self, BODY, HOST},
+    site::Site,
+};
+
+/// How long a peer may take from listening to its first good answer.
+const FIT: Duration = Duration::from_secs(10);
+/// Requests in the check that both endpoints are used.
+const SPREAD: usize = 64;
+/// Connections to the origin that so many requests, one after the other, may need when connections are kept.
+const KEPT: usize = 4;
+/// What the client claims about itself; none of it may reach the origin, for nobody was told to trust it.
+const CLAIMS: &str = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\
+     X-Forwarded-Host: forged.example\r\nX-Real-IP: 203.0.113.9\r\n";
+
+/// Checks that `proxy` proxies: the right answer, the headers that it owns, both endpoints, kept-alive connections.
+pub(crate) fn verify(proxy: &Proxy, site: &Site) -> Outcome<()> {
+    wait_until_fit(proxy)?;
+    let mut connection = Connection::open(Ipv4Addr::LOCALHOST, proxy.address)?;
+    check_headers(&mut connection)
+        .and_then(|()| check_spread(&mut connection, site))
+        .map_err(|error| format!("{} does not do the work: {error}", proxy.peer.name()).into())
+}
+
+fn wait_until_fit(proxy: &Proxy) -> Outcome<()> {
+    let deadline = Instant::now() + FIT;
+    loop {
+        let answer = plain(proxy);
+        if matches!(&answer, Ok(answer) if answer.status == 200 && answer.body == BODY) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let (name, said) = (proxy.peer.name(), proxy.process.said());
+            return Err(format!("{name} does not proxy after {FIT:?}; last: {answer:?}\n{said}").into());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn plain(proxy: &Proxy) -> Outcome<Answer> {
+    Connection::open(Ipv4Addr::LOCALHOST, proxy.address)?.exchange(&request::get("/", ""))
+}
+
+/// Asks the origin what it saw, twice, with forged fields.
+fn check_headers(connection: &mut Connection) -> Outcome<()> {
+    let first = connection.exchange(&request::get("/echo", CLAIMS))?.body;
+    let second = connection.exchange(&request::get("/echo", CLAIMS))?.body;
+    let expected = [
+        ("host", HOST),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", HOST),
+        ("x-real-ip", "127.0.0.1"),
+    ];
+    for (name, value) in expected {
+        if field(&first, name) != value {
+            return Err(format!("the origin saw {name} as {:?}, not {value:?}", field(&first, name)).into());
+        }
+    }
+    let ids = [field(&first, "x-request-id"), field(&second, "x-request-id")];
+    if ids.iter().any(|id| id.len() < 16) || ids[0] == ids[1] {
+        return Err(format!("request ids are missing, short or equal: {ids:?}").into());
+    }
+    if !field(&first, "via").starts_with("1.1 ") {
+        return Err(format!("the origin saw via as {:?}", field(&first, "via")).into());
+    }
+    Ok(())
+}
+
+/// Checks that both endpoints are asked, over connections that are used again.
+fn check_spread(connection: &mut Connection, site: &Site) -> Outcome<()> {
+    let mut ports = BTreeSet::new();
+    let mut connections = BTreeSet::new();
+    for _ in 0..SPREAD {
+        let answer = connection.exchange(&request::get("/echo", ""))?;
+        ports.insert(field(&answer.body, "endpoint").to_owned());
+        connections.insert(field(&answer.body, "connection").to_owned());
+    }
+    let expected: BTreeSet<String> =
+        site.endpoints.iter().map(|endpoint| endpoint.port().to_string()).collect();
+    if ports != expected {
+        return Err(format!("{SPREAD} requests reached the ports {ports:?}, not {expected:?}").into());
+    }
+    if connections.len() > KEPT {
+        return Err(format!("{SPREAD} requests took {} connections to the origin", connections.len()).into());
+    }
+    Ok(())
+}
+
+/// A field of the echo; empty when it is not there.
+fn field<'a>(echo: &'a str, name: &str) -> &'a str {
+    echo.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| *key == name)
+        .map_or("", |(_, v)| v.trim())
+}

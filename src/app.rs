@@ -1,0 +1,234 @@
+//! The composition root: from a configuration and the hooks of a program to something that serves.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use crate::config::{self, Diagnostics, Loaded, ReferenceSection};
+use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
+use crate::lifecycle::{self, Parts, StartError};
+use crate::runtime::{self, Assembled, Question, Registered, Registry};
+use crate::telemetry;
+use crate::types::{BindAddr, ListenerName};
+
+/// Collects the hooks of a program; then loads configurations that may name them.
+///
+/// ```no_run
+/// use evener::app::App;
+///
+/// let app = App::builder().load("evener.yaml".as_ref())?;
+/// app.bind()?.run();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AppBuilder {
+    registry: Registry,
+    taken: Vec<String>,
+}
+
+/// A configuration that was checked and built, and can be started.
+#[derive(Debug)]
+pub struct App {
+    assembled: Assembled,
+}
+
+/// An app whose listeners are bound: clients can connect, and are served once it runs.
+pub struct BoundApp {
+    assembled: Assembled,
+    parts: Parts,
+}
+
+/// An app that serves on the tokio runtime that it was started on, until it is stopped or dropped.
+#[derive(Debug)]
+pub struct RunningApp {
+    addresses: Vec<(ListenerName, BindAddr)>,
+    live: Arc<runtime::Live>,
+    tasks: JoinSet<()>,
+}
+
+/// Why a configuration was refused: every problem with its place, in the form of `evener check`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(Diagnostics);
+
+/// Why a sound configuration could not be started on this machine: an address in use, a file that cannot be
+/// opened. The text names the listener or file.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct BindFailed(#[from] StartError);
+
+impl App {
+    /// A builder with the built-in filters and policies.
+    pub fn builder() -> AppBuilder {
+        AppBuilder { registry: Registry::with_built_ins(), taken: Vec::new() }
+    }
+
+    /// What is legal but surely not meant: routes that can never match, pools that nobody uses.
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.assembled.warnings
+    }
+
+    /// The configuration in short: listeners, routes in the order in which they are tried, pools.
+    pub fn summary(&self) -> String {
+        runtime::summary(&self.assembled)
+    }
+
+    /// Says what would become of a request, as `evener explain` does.
+    pub(crate) fn explain(&self, question: &Question) -> Result<String, impl std::error::Error + use<>> {
+        runtime::explain(&self.assembled.snapshot, question)
+    }
+
+    /// Binds every listener, or none.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or the access log cannot be opened.
+    pub fn bind(self) -> Result<BoundApp, BindFailed> {
+        let parts = Parts::build(&self.assembled)?;
+        Ok(BoundApp { assembled: self.assembled, parts })
+    }
+}
+
+impl AppBuilder {
+    /// Registers a filter under a name by which routes use it: `- name: { settings }`.
+    ///
+    /// `build` gets the settings, read and checked, once for every route that uses the filter, whenever a
+    /// configuration is loaded. A name that is taken is told by [`load`](Self::load).
+    #[must_use]
+    pub fn filter<S, F>(
+        mut self,
+        name: &str,
+        build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: DeserializeOwned,
+        F: Filter + 'static,
+    {
+        if self.registry.filter(name, build) == Registered::Taken {
+            self.taken.push(format!("filter `{name}`"));
+        }
+        self
+    }
+
+    /// Registers a balancing policy under a name by which pools use it: `balance: name` or
+    /// `balance: { name: { settings } }`.
+    ///
+    /// `build` gets the settings, read and checked, once for every pool that uses the policy, and gives a
+    /// function that makes the policy for a set of members; this is called again whenever the set of fit
+    /// endpoints changes.
+    #[must_use]
+    pub fn policy<S, F, P>(
+        mut self,
+        name: &str,
+        build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: DeserializeOwned,
+        F: Fn(&[Member]) -> P + Send + Sync + 'static,
+        P: Policy + 'static,
+    {
+        let build = move |settings, cx: &BuildCx<'_>| {
+            let new_policy = build(settings, cx)?;
+            Ok(move |members: &[Member]| Box::new(new_policy(members)) as Box<dyn Policy>)
+        };
+        if self.registry.policy(name, build) == Registered::Taken {
+            self.taken.push(format!("policy `{name}`"));
+        }
+        self
+    }
+
+    /// Loads, checks and builds a configuration file.
+    ///
+    /// # Errors
+    /// All of its problems at once, or a hook's name that was registered twice.
+    pub fn load(&self, path: &Path) -> Result<App, ConfigError> {
+        self.assemble(config::load(path))
+    }
+
+    /// Loads, checks and builds a configuration from a text. `name` stands for it in diagnostics; relative paths
+    /// in it start at `base`.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_text(&self, name: &str, base: &Path, text: &str) -> Result<App, ConfigError> {
+        self.assemble(config::load_text(name, base, text))
+    }
+
+    /// The reference of all configuration keys, as Markdown.
+    pub fn reference(&self) -> String {
+        let section = |(name, schema): &(&'static str, schemars::Schema)| ReferenceSection {
+            title: format!("Filter `{name}`"),
+            schema: schema.clone(),
+        };
+        config::reference(&self.registry.schemas().iter().map(section).collect::<Vec<_>>())
+    }
+
+    fn assemble(&self, loaded: Result<Loaded, Diagnostics>) -> Result<App, ConfigError> {
+        let loaded = loaded.map_err(ConfigError)?;
+        if let Some(taken) = self.taken.first() {
+            let mut problems = Diagnostics::new(loaded.source.file());
+            let root = config::KeyPath::default();
+            problems.error(&loaded.source, &root, format!("this program registers {taken} twice"));
+            return Err(ConfigError(problems));
+        }
+        let assembled = runtime::assemble(loaded, &self.registry).map_err(ConfigError)?;
+        Ok(App { assembled })
+    }
+}
+
+impl BoundApp {
+    /// Where the listeners really listen: with the ports that the kernel chose for port 0.
+    pub fn addresses(&self) -> Vec<(ListenerName, BindAddr)> {
+        self.parts.addresses()
+    }
+
+    /// What to print when the app is up: addresses, pools, and requests to try.
+    pub fn banner(&self) -> String {
+        lifecycle::banner(&self.assembled, &self.addresses())
+    }
+
+    /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the running
+    /// requests. Blocks the thread.
+    pub fn run(self) {
+        telemetry::init_messages(self.assembled.config.log_level);
+        lifecycle::serve(self.parts);
+    }
+
+    /// Serves on the tokio runtime that this is called on, beside whatever else runs there.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(self) -> RunningApp {
+        let addresses = self.addresses();
+        let Parts { live, edge, prober, bound, .. } = self.parts;
+        let mut tasks = JoinSet::new();
+        let (edge_drain, prober_drain) = (live.drain(), live.drain());
+        tasks.spawn(async move {
+            if let Err(error) = edge.run(bound, edge_drain).await {
+                log::error!("the listeners cannot be served error={error}");
+            }
+        });
+        tasks.spawn(async move { prober.run(prober_drain).await });
+        RunningApp { addresses, live, tasks }
+    }
+}
+
+impl std::fmt::Debug for BoundApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundApp").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+impl RunningApp {
+    /// Where the listeners listen.
+    pub fn addresses(&self) -> &[(ListenerName, BindAddr)] {
+        &self.addresses
+    }
+
+    /// Stops accepting, lets running requests finish, and returns when the last connection has ended.
+    pub async fn stop(mut self) {
+        self.live.begin_drain();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

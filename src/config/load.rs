@@ -1,0 +1,126 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::spec::Spec;
+use super::{Config, Diagnostic, Diagnostics, KeyPath, Position, Source, places, recover, resolve};
+
+/// A configuration that may be built, and the text that it was read from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What was written, with names resolved and defaults filled in.
+    pub config: Config,
+    /// The text, for messages about what is found out later and for the settings of filters and policies.
+    pub source: Source,
+    /// What is allowed but surely not meant.
+    pub warnings: Diagnostics,
+}
+
+/// Larger files are surely not configurations.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Reads and checks a file. Paths in it are relative to its directory.
+///
+/// # Errors
+/// All problems of the file at once, with where they are.
+pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    let file_name = path.display().to_string();
+    let base = path.parent().unwrap_or(Path::new(""));
+    match read_text(path) {
+        Ok(text) => load_text(&file_name, base, &text),
+        Err(problem) => {
+            let mut diagnostics = Diagnostics::new(file_name);
+            diagnostics.push(problem);
+            Err(diagnostics)
+        }
+    }
+}
+
+/// Reads and checks a text, which messages call `file_name`. Paths in it are relative to `base`.
+///
+/// # Errors
+/// All problems of the text at once, with where they are.
+pub fn load_text(file_name: &str, base: &Path, text: &str) -> Result<Loaded, Diagnostics> {
+    let mut diagnostics = Diagnostics::new(file_name);
+    let Some(source) = Source::parse(file_name, text, &mut diagnostics) else { return Err(diagnostics) };
+    let (node, root) = (source.root().clone(), KeyPath::default());
+    let read = recover::read::<Spec>(node, &root, &source, places::elsewhere, &mut diagnostics);
+    let Some(spec) = read.value else { return Err(diagnostics) };
+    let config = resolve::resolve(spec, base, &source, &read.removed, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    Ok(Loaded { config, source, warnings: diagnostics })
+}
+
+fn read_text(path: &Path) -> Result<String, Diagnostic> {
+    let unreadable =
+        |error: io::Error| Diagnostic::error(None, format_args!("the file cannot be read: {error}"));
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Diagnostic::error(None, "the file is larger than 16MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let position = end_of(&String::from_utf8_lossy(&bytes[..valid]));
+        let found = bytes.get(valid).copied().unwrap_or_default();
+        let mut problem =
+            Diagnostic::error(Some(position), format_args!("the byte 0x{found:02x} is not UTF-8"));
+        problem.help("save the file as UTF-8");
+        problem
+    })
+}
+
+/// The position right behind a text.
+fn end_of(text: &str) -> Position {
+    let last = text.rsplit('\n').next().unwrap_or("");
+    Position { line: text.matches('\n').count() + 1, column: last.chars().count() + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "listeners: { web: { bind: 127.0.0.1:0 } }\nroutes: [{ respond: {} }]\n";
+
+    fn problem_of(bytes: &[u8]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.yaml");
+        std::fs::write(&path, bytes).unwrap();
+        let problems = load(&path).unwrap_err().to_string();
+        problems.replace(&directory.path().display().to_string(), "")
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let text = "listeners: { web: { bind: unix:run/x.sock } }\nroutes: [{ respond: {} }]\n\
+                    log: { access: { to: access.log } }\n";
+        let loaded = load_text("x.yaml", Path::new("/etc/evener"), text).unwrap();
+        assert_eq!(loaded.config.listeners[0].binds[0].to_string(), "unix:/etc/evener/run/x.sock");
+        assert_eq!(loaded.config.access_sink.to_string(), "/etc/evener/access.log");
+    }
+
+    #[test]
+    fn a_good_file_has_nothing_to_say() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.yaml");
+        std::fs::write(&path, GOOD).unwrap();
+        assert!(load(&path).unwrap().warnings.is_empty());
+    }
+
+    #[test]
+    fn files_that_are_no_texts_are_refused() {
+        assert_eq!(
+            problem_of(b"a: 1\nb: \xff\n"),
+            "/x.yaml:2:4: the byte 0xff is not UTF-8\n  help: save the file as UTF-8\n"
+        );
+        assert!(problem_of(b"").contains("1:1: the file is empty"));
+        let too_long = vec![b'#'; usize::try_from(MAX_FILE).unwrap() + 1];
+        assert_eq!(problem_of(&too_long), "/x.yaml: the file is larger than 16MiB\n");
+        let gone = load(Path::new("/nonexistent/x.yaml")).unwrap_err().to_string();
+        assert!(gone.starts_with("/nonexistent/x.yaml: the file cannot be read: "), "{gone}");
+    }
+}

@@ -1,0 +1,100 @@
+//! From the spec to the [`Config`]: names become indexes, relative paths get their directory, and what no single
+//! value can know is checked.
+
+mod listeners;
+mod names;
+mod pools;
+mod respond;
+mod routes;
+
+use std::fmt;
+use std::path::Path;
+
+use names::Names;
+
+use super::node::Node;
+use super::spec::{AccessSink, Spec};
+use super::{Config, Diagnostic, Diagnostics, KeyPath, Source};
+
+/// Resolves a spec from which `removed` was left out because it is wrong. Problems that can only be consequences
+/// of that are not reported. The result is whole only if there are no errors among the `diagnostics`.
+pub(super) fn resolve(
+    spec: Spec,
+    base: &Path,
+    source: &Source,
+    removed: &[KeyPath],
+    diagnostics: &mut Diagnostics,
+) -> Config {
+    let mut resolver = Resolver { base, source, removed, diagnostics };
+    let root = KeyPath::default();
+    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"));
+    let pools = resolver.pools(spec.pools, &root.child("pools"));
+    let routes =
+        resolver.routes(spec.routes, &root.child("routes"), &Names { listeners: &listeners, pools: &pools });
+    if !resolver.diagnostics.has_errors() && !routes.is_empty() {
+        resolver.warn_of_unused_pools(&pools, &routes);
+    }
+    Config {
+        threads: spec.server.threads.map(to_usize),
+        connections: spec.server.connections.map(|count| to_usize(count.get())),
+        trusted_proxies: spec.server.trusted_proxies,
+        ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
+        listeners,
+        pools,
+        routes,
+        log_level: spec.log.level,
+        access_format: spec.log.access.format,
+        access_sink: sink_relative_to(base, spec.log.access.to),
+    }
+}
+
+struct Resolver<'a> {
+    base: &'a Path,
+    source: &'a Source,
+    removed: &'a [KeyPath],
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Resolver<'_> {
+    /// Whether something inside the value at `path` was left out, so that what is missing there may be that.
+    fn is_partial(&self, path: &KeyPath) -> bool {
+        self.removed.iter().any(|removed| path.contains(removed))
+    }
+
+    /// The paths of a list's items that are left, with the indexes that they have in the file.
+    fn items(&self, list: &KeyPath) -> impl Iterator<Item = KeyPath> + use<> {
+        let removed: Vec<KeyPath> = self.removed.to_vec();
+        let list = list.clone();
+        (0..).map(move |index| list.index(index)).filter(move |path| !removed.contains(path))
+    }
+
+    /// The keys of a map that are left, as they are spelt in the file.
+    fn written_keys(&self, map: &KeyPath) -> Vec<String> {
+        let Some(Node::Map(entries)) = self.source.root().at(map) else { return Vec::new() };
+        let keys = entries.iter().map(|(key, _)| key);
+        keys.filter(|key| !self.removed.contains(&map.child(key.as_str()))).cloned().collect()
+    }
+
+    fn error(&mut self, path: &KeyPath, message: impl fmt::Display) -> &mut Diagnostic {
+        self.diagnostics.error(self.source, path, message)
+    }
+
+    fn error_at_key(&mut self, path: &KeyPath, message: impl fmt::Display) -> &mut Diagnostic {
+        self.diagnostics.error_at_key(self.source, path, message)
+    }
+
+    fn warning(&mut self, path: &KeyPath, message: impl fmt::Display) -> &mut Diagnostic {
+        self.diagnostics.warning(self.source, path, message)
+    }
+}
+
+fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+fn sink_relative_to(base: &Path, sink: AccessSink) -> AccessSink {
+    match sink {
+        AccessSink::File(path) => AccessSink::File(base.join(path)),
+        other => other,
+    }
+}

@@ -1,0 +1,57 @@
+use crate::config::{KeyPath, Listener, Pool};
+use crate::types::{ListenerName, PoolName, closest};
+
+use super::Resolver;
+
+/// What routes can refer to.
+pub(super) struct Names<'a> {
+    pub(super) listeners: &'a [Listener],
+    pub(super) pools: &'a [Pool],
+}
+
+impl Resolver<'_> {
+    /// The index of the pool that stands under `name` at `path`.
+    pub(super) fn pool(&mut self, name: &PoolName, path: &KeyPath, names: &Names<'_>) -> Option<usize> {
+        let known = || names.pools.iter().map(|pool| pool.name.as_str());
+        let found = known().position(|known| known == name.as_str());
+        if found.is_none() {
+            self.unknown("pool", name.as_str(), path, &known().collect::<Vec<_>>());
+        }
+        found
+    }
+
+    /// The index of the listener that stands under `name` at `path`.
+    pub(super) fn listener(
+        &mut self,
+        name: &ListenerName,
+        path: &KeyPath,
+        names: &Names<'_>,
+    ) -> Option<usize> {
+        let known = || names.listeners.iter().map(|listener| listener.name.as_str());
+        let found = known().position(|known| known == name.as_str());
+        if found.is_none() {
+            self.unknown("listener", name.as_str(), path, &known().collect::<Vec<_>>());
+        }
+        found
+    }
+
+    fn unknown(&mut self, kind: &str, name: &str, path: &KeyPath, known: &[&str]) {
+        let section = KeyPath::default().child(format!("{kind}s"));
+        if self.removed.contains(&section) || self.removed.contains(&section.child(name)) {
+            return;
+        }
+        let help = match closest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => format!("describe it under `{section}`"),
+            None => format!("the {kind}s are: {}", list(known)),
+        };
+        self.error(path, format_args!("no {kind} named `{name}`")).help(help);
+    }
+}
+
+/// The first few names.
+fn list(names: &[&str]) -> String {
+    const MAX_LISTED: usize = 10;
+    let more = if names.len() > MAX_LISTED { ", …" } else { "" };
+    format!("{}{more}", names[..names.len().min(MAX_LISTED)].join(", "))
+}

@@ -1,0 +1,127 @@
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::config::node::Node;
+use crate::config::spec::{BalanceSpec, EndpointSpec, HealthSpec, HttpCheckSpec, NamedMap, PoolSpec};
+use crate::config::{Action, BalanceUse, Check, Endpoint, Health, KeyPath, Pool, Route};
+use crate::types::{EndpointAddr, HostPattern, MAX_UNIX_PATH, PoolName};
+
+use super::Resolver;
+
+impl Resolver<'_> {
+    pub(super) fn pools(&mut self, specs: NamedMap<PoolName, PoolSpec>, at: &KeyPath) -> Vec<Pool> {
+        specs.into_iter().map(|(name, spec)| self.one_pool(&at.child(name.as_str()), name, spec)).collect()
+    }
+
+    fn one_pool(&mut self, path: &KeyPath, name: PoolName, spec: PoolSpec) -> Pool {
+        Pool {
+            name,
+            balance: self.balance(spec.balance, path.child("balance")),
+            endpoints: self.endpoints(spec.endpoints, &path.child("endpoints")),
+            health: spec.health.and_then(|health| self.health(health, &path.child("health"))),
+            timeouts: spec.timeouts,
+            keepalive: spec.keepalive,
+        }
+    }
+
+    fn balance(&self, spec: BalanceSpec, at: KeyPath) -> BalanceUse {
+        let is_map = matches!(self.source.root().at(&at), Some(Node::Map(_)));
+        let settings = is_map.then(|| at.child(spec.policy.as_str()));
+        BalanceUse { policy: spec.policy, settings, at }
+    }
+
+    fn endpoints(&mut self, specs: Vec<EndpointSpec>, at: &KeyPath) -> Vec<Endpoint> {
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(specs.len());
+        let mut places: Vec<KeyPath> = Vec::with_capacity(specs.len());
+        let paths = self.items(at);
+        for (spec, path) in specs.into_iter().zip(paths) {
+            let address = spec.address.relative_to(self.base);
+            if let EndpointAddr::Unix(socket) = &address {
+                self.check_socket_path(socket, &path);
+            }
+            if let Some(first) = endpoints.iter().position(|known| known.address == address) {
+                let message = format!("`{address}` is `{}` already", places[first]);
+                self.error(&path, message).help("remove one; `weight` gives an endpoint a larger share");
+            }
+            endpoints.push(Endpoint { address, weight: spec.weight });
+            places.push(path);
+        }
+        match endpoints.len() {
+            _ if self.is_partial(at) => {}
+            0 => {
+                self.error(at, "the list is empty; a pool needs at least one endpoint");
+            }
+            1 => {
+                self.warning(at, "there is only one endpoint, and the pool fails with it");
+            }
+            _ => {}
+        }
+        endpoints
+    }
+
+    fn health(&mut self, spec: HealthSpec, at: &KeyPath) -> Option<Health> {
+        let check = match (spec.http, spec.tcp) {
+            (Some(http), None) => Check::Http(http),
+            (None, Some(_)) => Check::Tcp,
+            (None, None) => {
+                if !self.is_partial(at) {
+                    self.error(at, "neither `http` nor `tcp` says what a probe is")
+                        .help("add `http: { path: /healthz }` or `tcp: {}`");
+                }
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.error(at, "`http` and `tcp` stand here together; exactly one of them is allowed")
+                    .help("remove one; a probe by `http` makes a connection, too");
+                return None;
+            }
+        };
+        if let Check::Http(http) = &check {
+            self.check_probe_host(http, &at.child("http").child("host"));
+        }
+        if spec.timeout > spec.interval {
+            let message = format!(
+                "a probe may take {}, which is longer than the interval of {}",
+                spec.timeout, spec.interval
+            );
+            self.warning(&at.child("timeout"), message).help("make the timeout shorter than the interval");
+        }
+        let (interval, timeout, fall, rise) = (spec.interval, spec.timeout, spec.fall, spec.rise);
+        Some(Health { check, interval, timeout, fall, rise, port: spec.port.map(Into::into) })
+    }
+
+    fn check_probe_host(&mut self, http: &HttpCheckSpec, path: &KeyPath) {
+        if let Some(host @ HostPattern::Wildcard(_)) = &http.host {
+            let message = format!("`{host}` is not one host, and a probe asks for one");
+            self.error(path, message).help("write one of the hosts, or remove the key");
+        }
+    }
+
+    /// The length that a Unix socket's path has with its directory; on its own it was checked when it was read.
+    pub(super) fn check_socket_path(&mut self, socket: &Path, path: &KeyPath) {
+        let length = socket.as_os_str().as_bytes().len();
+        if length > MAX_UNIX_PATH {
+            let message = format!(
+                "with the directory of this file the socket's path has {length} bytes; {MAX_UNIX_PATH} at most are allowed"
+            );
+            self.error(path, message).help("write a shorter absolute path");
+        }
+    }
+
+    /// Filters can send requests to any pool, so a pool counts as used when a filter's settings name it.
+    pub(super) fn warn_of_unused_pools(&mut self, pools: &[Pool], routes: &[Route]) {
+        for (index, pool) in pools.iter().enumerate() {
+            let is_used =
+                routes.iter().any(|route| matches!(route.action, Action::Pool(used) if used == index));
+            if !is_used && !self.is_named_by_a_filter(pool.name.as_str(), routes) {
+                let path = KeyPath::default().child("pools").child(pool.name.as_str());
+                self.warning(&path, "no route uses it");
+            }
+        }
+    }
+
+    fn is_named_by_a_filter(&self, name: &str, routes: &[Route]) -> bool {
+        let mut settings = routes.iter().flat_map(|route| &route.filters).map(|filter| &filter.settings);
+        settings.any(|path| self.source.root().at(path).is_some_and(|node| node.mentions(name)))
+    }
+}

@@ -1,0 +1,152 @@
+use std::collections::HashMap;
+
+use crate::config::spec::{FilterSpec, MatchSpec, RouteSpec};
+use crate::config::{Action, FilterUse, KeyPath, Route};
+use crate::types::{ListenerName, RouteName};
+
+use super::Resolver;
+use super::names::Names;
+
+/// Which routes have which names.
+type Named = HashMap<RouteName, KeyPath>;
+
+impl Resolver<'_> {
+    pub(super) fn routes(&mut self, specs: Vec<RouteSpec>, at: &KeyPath, names: &Names<'_>) -> Vec<Route> {
+        if specs.is_empty() && !self.is_partial(at) {
+            self.warning(at, "there is no route, so every request is answered with 404");
+        }
+        let places: Vec<KeyPath> = self.items(at).take(specs.len()).collect();
+        let mut named = self.given_names(&specs, &places);
+        let mut routes = Vec::with_capacity(specs.len());
+        for (spec, path) in specs.into_iter().zip(&places) {
+            let name = spec.name.clone().or_else(|| self.default_name(path, &mut named));
+            routes.extend(self.route(spec, name, path, names));
+        }
+        routes
+    }
+
+    fn route(
+        &mut self,
+        spec: RouteSpec,
+        name: Option<RouteName>,
+        path: &KeyPath,
+        names: &Names<'_>,
+    ) -> Option<Route> {
+        let match_path = path.child("match");
+        self.check_lists(&spec.matches, &match_path);
+        let listeners = self.route_listeners(&spec.matches.listeners, &match_path.child("listeners"), names);
+        let filters = self.filters(&spec.filters, &path.child("filters"));
+        let matches = spec.matches.clone();
+        let action = self.action(spec, path, names)?;
+        Some(Route { name: name?, listeners, matches, filters, action })
+    }
+
+    /// The names that the file gives, each of which must be given once.
+    fn given_names(&mut self, specs: &[RouteSpec], places: &[KeyPath]) -> Named {
+        let mut named = Named::new();
+        for (spec, path) in specs.iter().zip(places) {
+            let Some(name) = &spec.name else { continue };
+            match named.get(name) {
+                Some(first) => {
+                    let message = format!("`{name}` is the name of `{first}` already");
+                    self.error(&path.child("name"), message).help("give each route a name of its own");
+                }
+                None => drop(named.insert(name.clone(), path.clone())),
+            }
+        }
+        named
+    }
+
+    /// `route-N`, counted from 1, unless another route took that name.
+    fn default_name(&mut self, path: &KeyPath, named: &mut Named) -> Option<RouteName> {
+        let place = match path.segments().last() {
+            Some(crate::config::Segment::Index(index)) => index + 1,
+            _ => return None,
+        };
+        let name: RouteName = format!("route-{place}").parse().ok()?;
+        if let Some(taken) = named.get(&name) {
+            let message = format!("`{name}` is the name that `{path}` has by default");
+            let taken = taken.child("name");
+            self.error(&taken, message).help(format_args!("use another name, or give `{path}` one"));
+            return None;
+        }
+        named.insert(name.clone(), path.clone());
+        Some(name)
+    }
+
+    /// A list of conditions that is empty would match nothing if taken literally, and everything if not.
+    fn check_lists(&mut self, matches: &MatchSpec, at: &KeyPath) {
+        let lists = [
+            ("listeners", matches.listeners.is_empty()),
+            ("methods", matches.methods.is_empty()),
+            ("clients", matches.clients.is_empty()),
+        ];
+        for (key, is_empty) in lists {
+            let path = at.child(key);
+            let is_written = self.source.root().at(&path).is_some();
+            if is_empty && is_written && !self.is_partial(&path) {
+                self.error(&path, "the list is empty, so no request could match")
+                    .help("remove the key to match every request");
+            }
+        }
+    }
+
+    fn route_listeners(&mut self, wanted: &[ListenerName], at: &KeyPath, names: &Names<'_>) -> Vec<usize> {
+        let paths = self.items(at);
+        let mut found = Vec::new();
+        for (name, path) in wanted.iter().zip(paths) {
+            match self.listener(name, &path, names) {
+                Some(index) if !found.contains(&index) => found.push(index),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn filters(&self, specs: &[FilterSpec], at: &KeyPath) -> Vec<FilterUse> {
+        let uses = specs.iter().zip(self.items(at));
+        uses.map(|(spec, path)| FilterUse {
+            name: spec.name.clone(),
+            settings: path.child(spec.name.as_str()),
+        })
+        .collect()
+    }
+
+    fn action(&mut self, spec: RouteSpec, path: &KeyPath, names: &Names<'_>) -> Option<Action> {
+        match (spec.pool, spec.redirect, spec.respond) {
+            (Some(pool), None, None) => self.pool(&pool, &path.child("pool"), names).map(Action::Pool),
+            (None, Some(redirect), None) => {
+                self.check_redirect(&redirect, &path.child("redirect"));
+                Some(Action::Redirect(redirect))
+            }
+            (None, None, Some(respond)) => {
+                self.check_respond(&respond, &path.child("respond"));
+                Some(Action::Respond(respond))
+            }
+            (None, None, None) => {
+                if !self.is_partial(path) {
+                    self.error(path, "the route does not say who answers")
+                        .help("add exactly one of `pool`, `redirect` and `respond`");
+                }
+                None
+            }
+            (pool, redirect, respond) => {
+                let found = [
+                    ("pool", pool.is_some()),
+                    ("redirect", redirect.is_some()),
+                    ("respond", respond.is_some()),
+                ];
+                self.several_actions(&found, path);
+                None
+            }
+        }
+    }
+
+    fn several_actions(&mut self, found: &[(&str, bool)], path: &KeyPath) {
+        let written: Vec<_> =
+            found.iter().filter(|(_, is_written)| *is_written).map(|(key, _)| format!("`{key}`")).collect();
+        let message =
+            format!("{} stand here together; exactly one of them is allowed", written.join(" and "));
+        self.error(path, message).help("keep one, and make another route for the other");
+    }
+}

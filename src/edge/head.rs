@@ -1,0 +1,320 @@
+//! The strict look at an HTTP/1 request's header, before anything acts on it (RFC 9112 §2–§6).
+//!
+//! Pingora parses the header again and leniently; whatever two parsers could understand differently is refused
+//! here, so that its leniency never matters.
+
+use http::header;
+use memchr::memchr;
+
+use crate::runtime::Cause;
+
+use super::body::Framing;
+
+/// What the header may be at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadLimits {
+    /// Bytes of the whole header.
+    pub(super) size: usize,
+    /// Bytes of the request line.
+    pub(super) line: usize,
+    /// Fields.
+    pub(super) count: usize,
+}
+
+/// Finds the end of a header that arrives in pieces, and refuses it as soon as it is too large.
+#[derive(Debug, Default)]
+pub(super) struct HeadScan {
+    line_start: usize,
+    /// Up to here there is no further line end.
+    seen: usize,
+    lines: usize,
+}
+
+/// A whole header that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its length with the empty line.
+    pub(super) length: usize,
+    /// How its body is framed.
+    pub(super) framing: Framing,
+}
+
+impl HeadScan {
+    /// Looks at all that was read so far; `None` means that more is needed.
+    pub(super) fn advance(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Cause> {
+        while let Some(offset) = memchr(b'\n', &bytes[self.seen..]) {
+            let line_end = self.seen + offset;
+            let line = &bytes[self.line_start..line_end];
+            self.seen = line_end + 1;
+            self.line_start = self.seen;
+            if matches!(line, b"" | b"\r") {
+                check_size(self.seen, self.lines, limits)?;
+                let framing = check(&bytes[..self.seen])?;
+                return Ok(Some(Head { length: self.seen, framing }));
+            }
+            self.lines += 1;
+            check_line(self.lines, line.len(), limits)?;
+        }
+        self.seen = bytes.len();
+        check_line(self.lines + 1, bytes.len() - self.line_start, limits)?;
+        check_size(bytes.len(), self.lines, limits)?;
+        Ok(None)
+    }
+}
+
+fn check_line(number: usize, length: usize, limits: &HeadLimits) -> Result<(), Cause> {
+    if number == 1 && length > limits.line {
+        return Err(Cause::TargetTooLong);
+    }
+    if number > limits.count + 1 && length > 0 { Err(Cause::HeaderTooLarge) } else { Ok(()) }
+}
+
+fn check_size(size: usize, lines: usize, limits: &HeadLimits) -> Result<(), Cause> {
+    if size <= limits.size {
+        return Ok(());
+    }
+    Err(if lines == 0 { Cause::TargetTooLong } else { Cause::HeaderTooLarge })
+}
+
+/// Checks a whole header, every line with its CRLF.
+fn check(head: &[u8]) -> Result<Framing, Cause> {
+    let mut lines = head.split_inclusive(|&byte| byte == b'\n').map(without_crlf);
+    let request_line = lines.next().ok_or(Cause::BadRequest)??;
+    let version = check_request_line(request_line)?;
+    let mut fields = Fields::default();
+    for line in lines {
+        let line = line?;
+        if !line.is_empty() {
+            fields.check(line)?;
+        }
+    }
+    fields.framing(version)
+}
+
+/// A line end is CRLF and nothing else: a bare LF or CR is where parsers part (RFC 9112 §2.2).
+fn without_crlf(line: &[u8]) -> Result<&[u8], Cause> {
+    let line = line.strip_suffix(b"\r\n").ok_or(Cause::BadRequest)?;
+    if memchr(b'\r', line).is_some() { Err(Cause::BadRequest) } else { Ok(line) }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// `METHOD SP TARGET SP HTTP/1.x`, with single spaces.
+fn check_request_line(line: &[u8]) -> Result<Version, Cause> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Cause::BadRequest);
+    };
+    let is_visible = |&byte: &u8| byte > b' ' && byte != 0x7f;
+    if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
+        return Err(Cause::BadRequest);
+    }
+    if target.is_empty() || !target.iter().all(is_visible) {
+        return Err(Cause::BadRequest);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Err(Cause::VersionRefused)
+        }
+        _ => Err(Cause::BadRequest),
+    }
+}
+
+/// What the fields say of the message's framing and destination.
+#[derive(Debug, Default)]
+struct Fields {
+    hosts: usize,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Fields {
+    fn check(&mut self, line: &[u8]) -> Result<(), Cause> {
+        let colon = memchr(b':', line).ok_or(Cause::BadRequest)?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        // This also refuses a blank before the colon, and a line that continues the one before it.
+        if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+            return Err(Cause::BadRequest);
+        }
+        if value.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+            return Err(Cause::BadRequest);
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
+            14 if name.eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str().as_bytes()) => self.length(value),
+            17 if name.eq_ignore_ascii_case(header::TRANSFER_ENCODING.as_str().as_bytes()) => self.coding(value),
+            _ => Ok(()),
+        }
+    }
+
+    fn host(&mut self, value: &[u8]) -> Result<(), Cause> {
+        self.hosts += 1;
+        if value.is_empty() || self.hosts > 1 { Err(Cause::BadRequest) } else { Ok(()) }
+    }
+
+    /// One field with one plain number; even equal repetitions are refused (RFC 9112 §6.3 allows it).
+    fn length(&mut self, value: &[u8]) -> Result<(), Cause> {
+        let is_plain = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+        if self.length.is_some() || !is_plain {
+            return Err(Cause::BadRequest);
+        }
+        let digits = value.iter().fold(0, |number, &digit| number * 10 + u64::from(digit - b'0'));
+        self.length = Some(digits);
+        Ok(())
+    }
+
+    fn coding(&mut self, value: &[u8]) -> Result<(), Cause> {
+        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Cause::BadRequest);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn framing(&self, version: Version) -> Result<Framing, Cause> {
+        if version == Version::Http11 && self.hosts == 0 {
+            return Err(Cause::BadRequest);
+        }
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err(Cause::BadRequest),
+            (None, true) if version == Version::Http10 => Err(Cause::BadRequest),
+            (None, true) => Ok(Framing::Chunked),
+            (None | Some(0), false) => Ok(Framing::None),
+            (Some(length), false) => Ok(Framing::Length(length)),
+        }
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { size: 1024, line: 256, count: 10 };
+
+    fn scan(head: &[u8]) -> Result<Option<Head>, Cause> {
+        HeadScan::default().advance(head, &LIMITS)
+    }
+
+    fn framing(rest: &str) -> Result<Framing, Cause> {
+        scan(format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes()).map(|head| head.unwrap().framing)
+    }
+
+    #[test]
+    fn reads_the_framing_of_sound_headers() {
+        assert_eq!(framing(""), Ok(Framing::None));
+        assert_eq!(framing("Content-Length: 0\r\n"), Ok(Framing::None));
+        assert_eq!(framing("content-length:  12 \r\n"), Ok(Framing::Length(12)));
+        assert_eq!(framing("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_header_alone() {
+        let head = scan(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /next").unwrap().unwrap();
+        assert_eq!(head.length, 27);
+    }
+
+    #[test]
+    fn refuses_every_known_way_to_smuggle() {
+        let tricks = [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length: 0x1\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: \x0bchunked\r\n",
+            "Transfer-Encoding : chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "X: a\r\n folded: b\r\n",
+            "X: a\n",
+            "X: a\rY: b\r\n",
+            "X: a\0b\r\n",
+            ": no name\r\n",
+            "no colon\r\n",
+            "Host: b\r\n",
+        ];
+        for trick in tricks {
+            assert_eq!(framing(trick), Err(Cause::BadRequest), "{trick:?}");
+        }
+    }
+
+    #[test]
+    fn the_request_line_is_exact() {
+        let refused = [
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            " GET / HTTP/1.1",
+            "GET /a b HTTP/1.1",
+            "GET /",
+            "G\tT / HTTP/1.1",
+            "GET /\x01 HTTP/1.1",
+            "GET / HTTP/1.1x",
+            "GET / http/1.1",
+        ];
+        for line in refused {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            assert_eq!(scan(head.as_bytes()), Err(Cause::BadRequest), "{line:?}");
+        }
+        assert_eq!(scan(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Err(Cause::VersionRefused));
+    }
+
+    #[test]
+    fn a_host_is_needed_from_1_1_on() {
+        assert_eq!(scan(b"GET / HTTP/1.1\r\n\r\n"), Err(Cause::BadRequest));
+        assert_eq!(scan(b"GET / HTTP/1.1\r\nHost:\r\n\r\n"), Err(Cause::BadRequest));
+        assert!(scan(b"GET / HTTP/1.0\r\n\r\n").unwrap().is_some());
+        assert_eq!(scan(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Cause::BadRequest));
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_before_it_ends() {
+        let long_target = format!("GET /{}", "a".repeat(300));
+        assert_eq!(scan(long_target.as_bytes()), Err(Cause::TargetTooLong));
+        let long_field = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(1100));
+        assert_eq!(scan(long_field.as_bytes()), Err(Cause::HeaderTooLarge));
+        let ten = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(9));
+        assert!(scan(ten.as_bytes()).unwrap().is_some());
+        let eleven = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(10));
+        assert_eq!(scan(eleven.as_bytes()), Err(Cause::HeaderTooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(cut in 1usize..20) {
+            let text = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+            let mut scan = HeadScan::default();
+            let mut found = None;
+            for end in (0..=text.len()).step_by(cut).chain([text.len()]) {
+                found = scan.advance(&text[..end], &LIMITS).unwrap();
+                if found.is_some() {
+                    break;
+                }
+            }
+            prop_assert_eq!(found, Some(Head { length: text.len() - 5, framing: Framing::Length(5) }));
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = scan(&bytes);
+        }
+    }
+}

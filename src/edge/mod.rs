@@ -1,0 +1,19 @@
+//! The edge itself: sockets, accept loops, connection limits, and what a client may do before a request exists.
+//!
+//! A connection's own task reads the header of each HTTP/1 request under one deadline and checks its framing
+//! strictly ([`head`]); only then Pingora sees it, through an [`EdgeStream`](stream::EdgeStream) that hands over
+//! this one request and not a byte of the next. Between requests nothing of a connection is kept but its socket.
+
+mod body;
+mod bind;
+mod head;
+mod http1;
+mod http2;
+mod limits;
+mod refusal;
+mod serve;
+mod stream;
+mod transport;
+
+pub(crate) use bind::{BindError, BoundListener, bind_all};
+pub(crate) use serve::Edge;

@@ -1,0 +1,154 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::server::ShutdownWatch;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::config::spec::HttpVersion;
+use crate::hooks::Scheme;
+use crate::runtime::{Cause, Connection, Listener};
+use crate::telemetry::AccessLog;
+
+use super::bind::{BoundListener, StdSocket};
+use super::limits::{ConnectionLimits, ListenerLimits, Place};
+use super::refusal::refuse;
+use super::stream::EdgeStream;
+use super::transport::{Acceptor, Transport};
+use super::{http1, http2};
+
+/// RFC 9113 §3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Accepts clients on every listener and hands their requests to `app`.
+pub(crate) struct Edge<A> {
+    app: Arc<A>,
+    log: Arc<AccessLog>,
+    limits: Arc<ConnectionLimits>,
+}
+
+impl<A> Edge<A>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    /// At most `connections` clients at once over all listeners.
+    pub(crate) fn new(app: Arc<A>, log: Arc<AccessLog>, connections: usize, ipv6_prefix: u8) -> Arc<Self> {
+        Arc::new(Self { app, log, limits: ConnectionLimits::new(connections, ipv6_prefix) })
+    }
+
+    /// Accepts until `drain` turns true, then waits until every connection has ended.
+    pub(crate) async fn run(self: &Arc<Self>, bound: Vec<BoundListener>, drain: ShutdownWatch) -> io::Result<()> {
+        let mut loops = JoinSet::new();
+        for BoundListener { listener, sockets } in bound {
+            let most = listener.limits.connections.map_or(usize::MAX, |most| most.get() as usize);
+            let limits = ListenerLimits::new(self.limits.clone(), most, listener.limits.per_client.get());
+            for socket in sockets {
+                let acceptor = match socket.socket {
+                    StdSocket::Tcp(socket) => Acceptor::Tcp(TcpListener::from_std(socket)?),
+                    StdSocket::Unix(socket) => Acceptor::Unix(UnixListener::from_std(socket)?),
+                };
+                loops.spawn(self.clone().accept(acceptor, listener.clone(), limits.clone(), drain.clone()));
+            }
+        }
+        while loops.join_next().await.is_some() {}
+        while self.limits.open() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Clients that are connected at this moment.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.limits.open()
+    }
+
+    async fn accept(
+        self: Arc<Self>,
+        acceptor: Acceptor,
+        listener: Arc<Listener>,
+        limits: Arc<ListenerLimits>,
+        mut drain: ShutdownWatch,
+    ) {
+        let mut drained = drain.clone();
+        let stop = drained.wait_for(|draining| *draining);
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = &mut stop => return,
+                accepted = acceptor.accept() => accepted,
+            };
+            let (transport, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    rest_after(&error, &listener).await;
+                    continue;
+                }
+            };
+            let place = match limits.enter(peer.map(|peer| peer.ip())) {
+                Ok(place) => place,
+                Err(full) => {
+                    log::debug!("connection refused listener={} peer={peer:?} full={full:?}", listener.name);
+                    continue;
+                }
+            };
+            let connection = Connection::new(listener.clone(), peer, Scheme::Http);
+            drain.mark_unchanged();
+            tokio::spawn(self.clone().serve(transport, Arc::new(connection), place, drain.clone()));
+        }
+    }
+
+    async fn serve(self: Arc<Self>, transport: Transport, connection: Arc<Connection>, _place: Place, drain: ShutdownWatch) {
+        let listener = connection.listener().clone();
+        let Ok(mut stream) = EdgeStream::new(transport, connection) else { return };
+        let sniffed = timeout(listener.limits.header.timeout.get(), sniff(&mut stream)).await;
+        let version = match sniffed {
+            Ok(Ok(Some(version))) => version,
+            // Nothing was sent, or the connection broke.
+            Ok(Ok(None) | Err(_)) => return,
+            Err(_) if stream.inbound().is_empty() => return,
+            Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.log).await,
+        };
+        if !listener.serves(version) {
+            return refuse(stream, &Cause::VersionRefused, &self.log).await;
+        }
+        match version {
+            HttpVersion::H1 => http1::serve(&self.app, stream, drain, &self.log).await,
+            HttpVersion::H2 => http2::serve(&self.app, stream, drain).await,
+        }
+    }
+}
+
+/// Tells the version by the first bytes: HTTP/2 begins with its preface, whose first differing byte decides.
+async fn sniff(stream: &mut EdgeStream) -> io::Result<Option<HttpVersion>> {
+    loop {
+        stream.readable().await?;
+        if stream.read_ahead().await? == 0 {
+            return Ok(None);
+        }
+        let start = &stream.inbound()[..stream.inbound().len().min(PREFACE.len())];
+        if !PREFACE.starts_with(start) {
+            return Ok(Some(HttpVersion::H1));
+        }
+        if start.len() == PREFACE.len() {
+            return Ok(Some(HttpVersion::H2));
+        }
+    }
+}
+
+/// Out of descriptors or memory, accepting again at once would only burn the processor.
+async fn rest_after(error: &io::Error, listener: &Listener) {
+    const OUT_OF_RESOURCES: [i32; 4] = [
+        rustix::io::Errno::MFILE.raw_os_error(),
+        rustix::io::Errno::NFILE.raw_os_error(),
+        rustix::io::Errno::NOBUFS.raw_os_error(),
+        rustix::io::Errno::NOMEM.raw_os_error(),
+    ];
+    if error.raw_os_error().is_some_and(|code| OUT_OF_RESOURCES.contains(&code)) {
+        log::warn!("cannot accept listener={} error={error:?}", listener.name);
+        sleep(Duration::from_millis(100)).await;
+    }
+}

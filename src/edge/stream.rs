@@ -1,0 +1,296 @@
+use std::any::Any;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use pingora_http::ResponseHeader;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::runtime::Connection;
+
+use super::body::{Body, Framing};
+use super::transport::Transport;
+
+/// A client's connection as Pingora reads and writes it.
+///
+/// - It hands over one HTTP/1 request at a time: the header that was checked, then its body up to its end. What
+///   the client sends ahead waits here, so that nothing ever takes the next request for a part of this one.
+/// - It gathers small writes, so that a response's header and body leave in one packet and one system call.
+/// - A write that makes no progress for `send_idle` fails.
+/// - It carries the [`Connection`] to the gateway.
+pub(super) struct EdgeStream {
+    transport: Transport,
+    connection: Arc<Connection>,
+    digest: Arc<ProxyDigest>,
+    /// Read from the socket and not handed over yet.
+    inbound: BytesMut,
+    /// So many bytes of `inbound` are the header of the present request.
+    head_left: usize,
+    body: Body,
+    /// Written by Pingora and not sent yet.
+    outbound: BytesMut,
+    send_idle: Duration,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is gathered before it is sent unasked: one TLS record, eleven packets.
+const GATHER: usize = 16 * 1024;
+/// A read of a header asks for so much; most headers are shorter.
+const HEAD_READ: usize = 4096;
+
+impl EdgeStream {
+    pub(super) fn new(transport: Transport, connection: Arc<Connection>) -> io::Result<Box<Self>> {
+        // Pingora's digest wants the response of a CONNECT proxy; there is none, so it is never looked at.
+        let response = ResponseHeader::build(200, Some(0)).map_err(io::Error::other)?;
+        let user_data: Box<dyn Any + Send + Sync> = Box::new(connection.clone());
+        Ok(Box::new(Self {
+            transport,
+            digest: Arc::new(ProxyDigest::new(Box::new(response), Some(user_data))),
+            inbound: BytesMut::new(),
+            head_left: 0,
+            body: Body::Length(0),
+            outbound: BytesMut::new(),
+            send_idle: connection.listener().limits.send_idle.get(),
+            connection,
+            stall: None,
+        }))
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// What was read ahead of the present request.
+    pub(super) fn inbound(&self) -> &[u8] {
+        &self.inbound
+    }
+
+    /// Waits for something to read, holding no buffer.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        if self.inbound.is_empty() { self.transport.readable().await } else { Ok(()) }
+    }
+
+    /// Reads more ahead; the number of bytes, zero at the end of the connection.
+    pub(super) async fn read_ahead(&mut self) -> io::Result<usize> {
+        self.inbound.reserve(HEAD_READ);
+        self.transport.read_buf(&mut self.inbound).await
+    }
+
+    /// Drops bytes that were read ahead, from the first on.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.inbound.advance(count);
+    }
+
+    /// Hands over the request whose header is the first `head` bytes read ahead.
+    pub(super) fn begin_request(&mut self, head: usize, framing: Framing) {
+        self.head_left = head;
+        self.body = framing.into();
+    }
+
+    /// Hands over everything from here on: HTTP/2.
+    pub(super) fn open(&mut self) {
+        self.body = Body::Endless;
+    }
+
+    /// Sends what is left and gives back what the request's buffers took.
+    pub(super) async fn end_request(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.outbound = BytesMut::new();
+        if self.inbound.is_empty() {
+            self.inbound = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, count: usize, buf: &mut ReadBuf<'_>) {
+        buf.put_slice(&self.inbound[..count]);
+        self.inbound.advance(count);
+    }
+
+    /// Reads on behalf of a request that has no more bytes: only the end of the connection is told, and what
+    /// the client sends ahead is kept.
+    fn poll_beyond(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.reader().register(cx.waker());
+        if self.connection.is_upgraded() {
+            self.body = Body::Endless;
+            // Read again, now without an end.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !self.inbound.is_empty() {
+            return Poll::Pending;
+        }
+        let mut ahead = [0; 512];
+        let mut ahead = ReadBuf::new(&mut ahead);
+        ready!(Pin::new(&mut self.transport).poll_read(cx, &mut ahead))?;
+        if ahead.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.inbound.extend_from_slice(ahead.filled());
+        Poll::Pending
+    }
+
+    /// Turns waiting without progress into an error.
+    fn watch_stall<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stall = None;
+            return poll;
+        }
+        let send_idle = self.send_idle;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(send_idle)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+    }
+
+    /// Sends what was gathered and then `bytes`; the number of bytes of `bytes` that were taken.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let gathered = self.outbound.len();
+            let slices = [IoSlice::new(&self.outbound), IoSlice::new(bytes)];
+            let sent = Pin::new(&mut self.transport).poll_write_vectored(cx, &slices);
+            let sent = ready!(self.watch_stall(cx, sent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outbound.advance(sent.min(gathered));
+            if sent > gathered {
+                return Poll::Ready(Ok(sent - gathered));
+            }
+            if bytes.is_empty() && self.outbound.is_empty() {
+                return Poll::Ready(Ok(0));
+            }
+        }
+    }
+
+    /// Reads and forgets what the client still sends, so that closing does not reset the connection before the
+    /// client has read the answer. Bounded in time and bytes.
+    async fn linger(&mut self) {
+        const LONGEST: Duration = Duration::from_secs(2);
+        const MOST: usize = 1024 * 1024;
+        let drain = async {
+            let mut scratch = [0; 4096];
+            let mut left = MOST;
+            while left > 0 {
+                match self.transport.read(&mut scratch).await {
+                    Ok(1..) => left = left.saturating_sub(scratch.len()),
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LONGEST, drain).await;
+    }
+}
+
+impl AsyncRead for EdgeStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.head_left > 0 {
+            let count = this.head_left.min(buf.remaining());
+            this.head_left -= count;
+            this.hand_over(count, buf);
+            return Poll::Ready(Ok(()));
+        }
+        if this.body.is_done() {
+            return this.poll_beyond(cx);
+        }
+        if !this.inbound.is_empty() {
+            let room = this.inbound.len().min(buf.remaining());
+            let count = this.body.take(&this.inbound[..room])?;
+            this.hand_over(count, buf);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+        let read = &buf.filled()[before..];
+        let count = this.body.take(read)?;
+        this.inbound.extend_from_slice(&read[count..]);
+        buf.set_filled(before + count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for EdgeStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if bytes.is_empty() || this.outbound.len() + bytes.len() <= GATHER {
+            this.outbound.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        this.poll_send(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.outbound.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_send(cx, &[]).map_ok(drop)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut *this).poll_flush(cx))?;
+        Pin::new(&mut this.transport).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for EdgeStream {
+    async fn shutdown(&mut self) {
+        let sent = AsyncWriteExt::shutdown(self).await;
+        let client_may_be_sending = !self.body.is_done() || !self.inbound.is_empty();
+        if sent.is_ok() && client_may_be_sending && !matches!(self.body, Body::Endless) {
+            self.linger().await;
+        }
+    }
+}
+
+impl UniqueID for EdgeStream {
+    fn id(&self) -> UniqueIDType {
+        self.transport.as_raw_fd()
+    }
+}
+
+impl Ssl for EdgeStream {}
+
+#[async_trait]
+impl Peek for EdgeStream {}
+
+impl GetTimingDigest for EdgeStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for EdgeStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(self.digest.clone())
+    }
+}
+
+impl GetSocketDigest for EdgeStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+impl fmt::Debug for EdgeStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeStream")
+            .field("peer", &self.connection.peer_ip())
+            .field("listener", &self.connection.listener().name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,15 @@
+//! `request_headers` and `response_headers`: remove, set and add headers on the way through, in this order.
+//!
+//! Values without variables are made once, when the configuration is built.
+
+mod field_name;
+mod owned;
+mod request;
+mod response;
+mod rules;
+mod settings;
+
+pub use field_name::{FieldName, InvalidFieldName};
+pub use request::RequestHeaders;
+pub use response::ResponseHeaders;
+pub use settings::HeaderSettings;

@@ -1,0 +1,20 @@
+//! The built-in filters, written on the public traits of [`crate::hooks`]: what they can do, a hook can do.
+//!
+//! | name | struct | does |
+//! |---|---|---|
+//! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
+//! | `request_headers` | [`RequestHeaders`] | removes, sets and adds headers on the way to the endpoint |
+//! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
+//! | `rewrite` | [`Rewrite`] | changes the path or the `Host` that is forwarded |
+//!
+//! Each comes with its settings, a struct that is read from the configuration, and `build`, which turns settings
+//! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
+//! neither Pingora nor how filters are registered or called.
+
+mod headers;
+mod rate_limit;
+mod rewrite;
+
+pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
+pub use rate_limit::{Decision, Limiter, RateLimit, RateLimitMode, RateLimitSettings, RateLimitVerdict};
+pub use rewrite::{ForwardedHost, InvalidRewrite, PathRewrite, Rewrite, RewriteSettings, StripPrefix};

@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::hooks::{BuildError, KeySpec};
+use crate::types::{Rate, Span};
+
+/// Limits how fast requests come, for each key on its own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitSettings {
+    /// How many requests of one key pass in the long run: `100/s`, `600/m`, `10/250ms`.
+    pub rate: Rate,
+    /// How many requests of one key that has been quiet pass at once, 1 or more; they use up the rate, so that
+    /// any stretch of time `t` sees at most `burst + rate × t` requests. 1 keeps them at the even pace. Default:
+    /// the rate's count, so 100 for `100/s`.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub burst: Option<u32>,
+    /// By what requests are told apart: `client_ip`, `host`, `path`, `{ header: NAME }`, `{ cookie: NAME }` or
+    /// `{ query: NAME }`. Requests that lack the header, cookie or parameter share one limit among them. A
+    /// header, cookie or parameter that clients can make up does not limit them. Default: `client_ip`.
+    #[serde(default)]
+    pub key: KeySpec,
+    /// What happens to requests over the rate: `reject`, `delay` or `dry_run`. Default: `reject`.
+    #[serde(default)]
+    pub mode: RateLimitMode,
+    /// How long a request may be held with `mode: delay`, up to 1m; one that would have to wait longer is
+    /// refused. Default: 5s.
+    #[serde(default)]
+    pub max_delay: Option<Span>,
+    /// How many keys are remembered at once, 1000 to 10000000, at 43 bytes each when all are in use. Keys at rest
+    /// need no memory for long; when more than these are active, those with the smallest debts are forgotten.
+    #[serde(default = "RateLimitSettings::default_keys")]
+    #[schemars(range(min = 1_000, max = 10_000_000))]
+    pub keys: u32,
+    /// Whether answers to requests that pass carry `RateLimit-Policy` and `RateLimit` too
+    /// (draft-ietf-httpapi-ratelimit-headers-11); refusals always do. Default: false.
+    #[serde(default)]
+    pub headers: bool,
+}
+
+/// What happens to requests over the rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimitMode {
+    /// They are refused with 429 and `Retry-After`.
+    #[default]
+    Reject,
+    /// They wait for their turn, up to `max_delay` and up to 10000 of them at a time; others are refused with
+    /// 429.
+    Delay,
+    /// They pass, and the access log tells that they would have been refused.
+    DryRun,
+}
+
+/// How long a request may be held, unless it is said.
+const DEFAULT_DELAY: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+impl RateLimitSettings {
+    fn default_keys() -> u32 {
+        1_000_000
+    }
+
+    pub(super) fn checked_burst(&self) -> Result<u32, BuildError> {
+        match self.burst {
+            Some(0) => Err(BuildError::new("a burst of 0 lets no request pass; 1 or more is allowed")
+                .at("burst")
+                .with_help("write 1 to keep requests at the even pace")),
+            Some(burst) => Ok(burst),
+            None => Ok(self.rate.count()),
+        }
+    }
+
+    pub(super) fn checked_keys(&self) -> Result<usize, BuildError> {
+        match usize::try_from(self.keys) {
+            Ok(keys @ 1_000..=10_000_000) => Ok(keys),
+            _ => {
+                let found = self.keys;
+                Err(BuildError::new(format!("{found} keys; 1000 to 10000000 are allowed")).at("keys"))
+            }
+        }
+    }
+
+    pub(super) fn checked_delay(&self) -> Result<Duration, BuildError> {
+        let Some(delay) = self.max_delay else { return Ok(DEFAULT_DELAY) };
+        if self.mode != RateLimitMode::Delay {
+            let error = BuildError::new("`max_delay` has a meaning with `mode: delay` only");
+            return Err(error.at("max_delay").with_help("write `mode: delay`, or leave `max_delay` out"));
+        }
+        if delay.is_zero() || delay.get() > MAX_DELAY {
+            let error =
+                BuildError::new(format!("a delay of `{delay}`; more than 0s and up to 1m is allowed"));
+            return Err(error.at("max_delay"));
+        }
+        Ok(delay.get())
+    }
+}

@@ -1,0 +1,272 @@
+//! What a request is, and whether it may go on: everything between its header and its route's action.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use pingora_core::Result;
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::hooks::{Facts, Flow};
+use crate::router::Parts;
+use crate::runtime::{Action, Cause, Connection, Snapshot, find_route, ip_value};
+use crate::types::{RequestHost, normalise_path, with_random};
+
+use super::chain;
+use super::cx::{RequestCx, connection};
+use super::forward::is_forwarding_header;
+
+
+/// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// The pace of a body is judged only after this, so that short stalls at its beginning are forgiven.
+const PACE_GRACE: Duration = Duration::from_secs(5);
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Sets the limits of the listener on the session, before anything reads from it.
+pub(super) fn set_limits(session: &mut Session, cx: &mut RequestCx) -> Result<()> {
+    let Some(limits) = connection(session).map(|connection| connection.listener().limits.clone()) else {
+        return Err(cx.fail(Cause::Internal));
+    };
+    let is_http10 = session.req_header().version == Version::HTTP_10;
+    let session = session.as_downstream_mut();
+    session.set_read_timeout(Some(limits.body.idle.get()));
+    session.set_write_timeout(Some(limits.send_idle.get()));
+    session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+    // HTTP/1.0 has no informational responses (RFC 9110 §15.2).
+    session.set_ignore_info_resp(is_http10);
+    Ok(())
+}
+
+/// Takes a request in: checks it, finds its route, runs the route's filters.
+pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
+    let connection = connection(session).cloned().ok_or(Cause::Internal)?;
+    let head = session.req_header_mut();
+    // First, so that every later failure can be told to its client and logged with an id.
+    cx.facts = Some(facts(head, &connection, cx));
+    strip_untrusted(head, cx.peer_is_trusted);
+    if let Some(flow) = check_method(head)? {
+        return Ok(flow);
+    }
+    check_sizes(head, &connection)?;
+    cx.host = host(head)?;
+    canonicalise_target(head)?;
+    cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
+    if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
+        cx.pool = Some(*pool);
+    }
+    let flow = chain::on_request(session, cx).await;
+    cx.timings.filtered = Some(Instant::now());
+    flow
+}
+
+/// Counts and judges a piece of the request's body, and shows it to the filters.
+pub(super) fn admit_body(session: &Session, body: &mut Option<Bytes>, end: bool, cx: &mut RequestCx) -> Result<()> {
+    if let Some(watchdog) = &cx.watchdog {
+        watchdog.on_request_data();
+    }
+    if !session.was_upgraded() {
+        if let Some(cause) = judge_body(session, body.as_ref().map_or(0, Bytes::len), cx) {
+            return Err(cx.fail(cause));
+        }
+    }
+    match chain::on_request_body(body, end, cx) {
+        Ok(()) => Ok(()),
+        Err(cause) => Err(cx.fail(cause)),
+    }
+}
+
+fn judge_body(session: &Session, piece: usize, cx: &mut RequestCx) -> Option<Cause> {
+    let limits = &connection(session)?.listener().limits.body;
+    cx.body_bytes += piece as u64;
+    if cx.body_bytes > limits.size.bytes() {
+        return Some(Cause::BodyTooLarge);
+    }
+    let elapsed = cx.received.elapsed();
+    let due = limits.min_rate.bytes_per_second().saturating_mul(elapsed.as_secs());
+    let is_slow = elapsed > PACE_GRACE && cx.body_bytes < due;
+    (piece > 0 && is_slow).then_some(Cause::BodyTimeout)
+}
+
+// === Facts ===
+
+fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> Facts {
+    let peer = connection.peer_ip();
+    cx.peer_is_trusted = cx.snapshot.trusts(peer);
+    let forwarded = cx.peer_is_trusted.then(|| forwarded_client(&head.headers, &cx.snapshot)).flatten();
+    let client_ip = forwarded.unwrap_or(peer);
+    cx.client_ip_value = Some(match forwarded {
+        Some(ip) => ip_value(ip),
+        None => connection.peer_ip_value().clone(),
+    });
+    let kept_id = cx.peer_is_trusted.then(|| trusted_id(&head.headers)).flatten();
+    Facts {
+        client_ip,
+        listener: connection.listener().name.clone(),
+        scheme: connection.scheme(),
+        request_id: kept_id.unwrap_or_else(new_request_id),
+        received: cx.received,
+    }
+}
+
+/// The client as trusted proxies tell it: of all addresses in `X-Forwarded-For` the last that is not itself a
+/// trusted proxy, since every one before it may be made up. An unreadable entry ends the search.
+fn forwarded_client(headers: &HeaderMap, snapshot: &Snapshot) -> Option<IpAddr> {
+    let fields: SmallVec<[&HeaderValue; 2]> = headers.get_all(X_FORWARDED_FOR).iter().collect();
+    let mut outermost = None;
+    for field in fields.iter().rev() {
+        for entry in field.to_str().ok()?.rsplit(',') {
+            let Some(ip) = parse_forwarded(entry.trim()) else { return outermost };
+            outermost = Some(ip);
+            if !snapshot.trusts(ip) {
+                return outermost;
+            }
+        }
+    }
+    outermost
+}
+
+/// An address, with or without a port.
+fn parse_forwarded(entry: &str) -> Option<IpAddr> {
+    let with_port = || entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
+    let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    entry.parse().ok().or_else(with_port).or_else(bracketed).map(|ip: IpAddr| ip.to_canonical())
+}
+
+/// An id that a trusted proxy sent, if it is one that logs can hold.
+fn trusted_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    const LONGEST: usize = 128;
+    let id = headers.get(X_REQUEST_ID)?;
+    let is_sound = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    is_sound.then(|| id.clone())
+}
+
+/// A UUID of version 7 (RFC 9562 §5.7): ids sort by time, which logs and databases like.
+fn new_request_id() -> HeaderValue {
+    let millis = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64);
+    let random = with_random(|random| random.u128(..).to_be_bytes());
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&random[..10]);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
+    let mut text = uuid::Uuid::encode_buffer();
+    let text = id.hyphenated().encode_lower(&mut text);
+    // Digits, letters and dashes are legal in every header.
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("none"))
+}
+
+/// Drops what only Evener and trusted proxies may say, and the header that CGI programs would take for a proxy
+/// setting ("httpoxy", CVE-2016-5385).
+fn strip_untrusted(head: &mut RequestHeader, peer_is_trusted: bool) {
+    let is_refused = |name: &HeaderName| {
+        name.as_str() == "proxy" || (!peer_is_trusted && is_forwarding_header(name.as_str()))
+    };
+    let refused: SmallVec<[HeaderName; 4]> =
+        head.headers.keys().filter(|name| is_refused(name)).cloned().collect();
+    for name in &refused {
+        head.remove_header(name);
+    }
+}
+
+// === Checks ===
+
+/// The methods that every route can serve.
+pub(super) const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Refuses methods that are never served, and answers `OPTIONS *`, which asks the edge itself (RFC 9110 §9.3.7).
+fn check_method(head: &RequestHeader) -> Result<Option<Flow>, Cause> {
+    let is_refused = matches!(head.method, Method::CONNECT | Method::TRACE) || head.method.as_str() == "TRACK";
+    if is_refused {
+        return Err(Cause::MethodRefused);
+    }
+    if head.raw_path() != b"*" {
+        return Ok(None);
+    }
+    if head.method != Method::OPTIONS {
+        return Err(Cause::BadRequest);
+    }
+    let answer = crate::hooks::Answer::new(http::StatusCode::NO_CONTENT, "");
+    Ok(Some(answer.with_header(http::header::ALLOW, SERVED).into()))
+}
+
+fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Cause> {
+    let listener = connection.listener();
+    if head.raw_path().len() > listener.max_request_line() {
+        return Err(Cause::TargetTooLong);
+    }
+    if head.headers.len() > usize::from(listener.limits.header.count) {
+        return Err(Cause::HeaderTooLarge);
+    }
+    if head.headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Cause::ExpectationFailed);
+    }
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > listener.limits.body.size.bytes()) {
+        return Err(Cause::BodyTooLarge);
+    }
+    Ok(())
+}
+
+/// The host that is asked for: the authority of HTTP/2, or the `Host` field. Only HTTP/1.0 may have none.
+fn host(head: &RequestHeader) -> Result<RequestHost, Cause> {
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let field = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    match authority.or(field) {
+        Some(authority) => RequestHost::parse(authority).ok_or(Cause::BadRequest),
+        None if head.version == Version::HTTP_10 => Ok(RequestHost::default()),
+        None => Err(Cause::BadRequest),
+    }
+}
+
+/// Brings the target into the one form in which it is matched and forwarded.
+fn canonicalise_target(head: &mut RequestHeader) -> Result<(), Cause> {
+    if !head.raw_path_is_utf8() {
+        return Err(Cause::BadRequest);
+    }
+    if !head.raw_path().starts_with(b"/") {
+        check_absolute_form(head)?;
+        // The URI alone is in origin form; setting it drops the absolute form that came.
+        head.set_uri(head.uri.clone());
+    }
+    match normalise_path(head.uri.path()) {
+        Ok(None) => Ok(()),
+        Ok(Some(path)) => {
+            let target = match head.uri.query() {
+                Some(query) => format!("{path}?{query}"),
+                None => path,
+            };
+            let mut parts = head.uri.clone().into_parts();
+            parts.path_and_query = Some(target.parse().map_err(|_| Cause::BadRequest)?);
+            head.set_uri(Uri::from_parts(parts).map_err(|_| Cause::BadRequest)?);
+            Ok(())
+        }
+        Err(_) => Err(Cause::BadRequest),
+    }
+}
+
+/// A proxy's form of target (RFC 9112 §3.2.2) is fine when it is a plain URL; Pingora has compared its authority
+/// with the `Host` field.
+fn check_absolute_form(head: &RequestHeader) -> Result<(), Cause> {
+    let target = head.raw_path();
+    let has_scheme = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let is_url = has_scheme(b"http://") || has_scheme(b"https://");
+    if is_url && head.uri.path().starts_with('/') { Ok(()) } else { Err(Cause::BadRequest) }
+}
+
+fn parts<'a>(head: &'a RequestHeader, connection: &Connection, cx: &'a RequestCx) -> Parts<'a> {
+    Parts {
+        listener: connection.listener().index,
+        host: cx.host.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        method: &head.method,
+        headers: &head.headers,
+        client_ip: cx.facts.as_ref().map_or(connection.peer_ip(), |facts| facts.client_ip),
+    }
+}

@@ -1,0 +1,131 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::{Extensions, HeaderValue};
+use pingora_core::{Error, ErrorType};
+use pingora_proxy::Session;
+use tokio::time::Instant;
+
+use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
+use crate::pools::{Lease, Pool, Tried};
+use crate::runtime::{Cause, Connection, Route, Snapshot};
+use crate::types::RequestHost;
+
+use super::deadline::Watchdog;
+
+
+/// What the gateway keeps of one request, from its header to its log line.
+pub(crate) struct RequestCx {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) received: Instant,
+    pub(super) facts: Option<Facts>,
+    pub(super) host: RequestHost,
+    /// The client's address as a header's value.
+    pub(super) client_ip_value: Option<HeaderValue>,
+    /// Whether the peer is one whose forwarding headers are believed.
+    pub(super) peer_is_trusted: bool,
+    pub(super) route: Option<usize>,
+    /// So many filters saw the request; they will see the response in reverse.
+    pub(super) entered: usize,
+    pub(super) pool: Option<PoolRef>,
+    pub(super) lease: Option<Lease>,
+    /// Endpoints that could not be connected to.
+    pub(super) tried: Tried,
+    pub(super) attempts: usize,
+    pub(super) stale_retries: usize,
+    pub(super) extensions: Extensions,
+    pub(super) cause: Option<Cause>,
+    /// Bytes of the request's body so far.
+    pub(super) body_bytes: u64,
+    /// Whether the request that was forwarded asks for an upgrade.
+    pub(super) asks_upgrade: bool,
+    /// Whether the response goes on for as long as its client listens.
+    pub(super) is_endless: bool,
+    pub(super) watchdog: Option<Watchdog>,
+    pub(super) timings: PhaseTimes,
+}
+
+/// When the phases of a request ended, as far as they were reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PhaseTimes {
+    pub(super) filtered: Option<Instant>,
+    pub(super) connected: Option<Instant>,
+    pub(super) first_byte: Option<Instant>,
+}
+
+impl RequestCx {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            received: Instant::now(),
+            facts: None,
+            host: RequestHost::default(),
+            client_ip_value: None,
+            peer_is_trusted: false,
+            route: None,
+            entered: 0,
+            pool: None,
+            lease: None,
+            tried: Tried::new(),
+            attempts: 0,
+            stale_retries: 0,
+            extensions: Extensions::new(),
+            cause: None,
+            body_bytes: 0,
+            asks_upgrade: false,
+            is_endless: false,
+            watchdog: None,
+            timings: PhaseTimes::default(),
+        }
+    }
+
+    /// Notes why the request fails; the error that carries this through Pingora says nothing itself. The first
+    /// cause stays, since later ones are its consequences.
+    pub(super) fn fail(&mut self, cause: Cause) -> Box<Error> {
+        self.cause.get_or_insert(cause);
+        let mut error = Error::new_in(ErrorType::InternalError);
+        error.set_retry(false);
+        error
+    }
+
+    pub(super) fn route(&self) -> Option<&Route> {
+        self.route.map(|index| &self.snapshot.routes[index])
+    }
+
+    pub(super) fn pool(&self) -> Option<&Pool> {
+        self.pool.and_then(|pool| self.snapshot.pools.get(pool.0)).map(|pool| &**pool)
+    }
+
+    /// The context of a policy's pick.
+    pub(super) fn pick_cx<'a>(&'a self, path: &'a str, now: Instant) -> PickCx<'a> {
+        let client_ip = self.facts.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |facts| facts.client_ip);
+        PickCx { client_ip, now, host: self.host.as_str(), path }
+    }
+
+    pub(super) fn request_id(&self) -> Option<&str> {
+        self.facts.as_ref().and_then(|facts| facts.request_id.to_str().ok())
+    }
+}
+
+/// What filters get to see of `cx`, borrowed part by part so that the rest stays usable. `None` before the
+/// request has a route.
+pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx<'_>, &Route, &str)> {
+    let RequestCx { snapshot, facts, route, pool, lease, extensions, host, .. } = cx;
+    let route = &snapshot.routes[(*route)?];
+    let filter_cx = FilterCx {
+        facts: facts.as_ref()?,
+        route: &route.name,
+        pools: &snapshot.pool_names,
+        pool,
+        endpoint: lease.as_ref().map(|lease| lease.endpoint().address()),
+        extensions,
+        now,
+    };
+    Some((filter_cx, route, host.as_str()))
+}
+
+/// The client's connection, which rides on the session's proxy digest.
+pub(super) fn connection(session: &Session) -> Option<&Arc<Connection>> {
+    let digest = session.as_downstream().digest()?;
+    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+}

@@ -1,0 +1,112 @@
+//! The request as endpoints see it.
+
+use http::header::{COOKIE, HOST, UPGRADE, VIA};
+use http::{HeaderName, HeaderValue, Version};
+use pingora_core::Result;
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use crate::runtime::Cause;
+use crate::types::EndpointAddr;
+
+use super::chain;
+use super::cx::RequestCx;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers by which proxies tell of the client; what an untrusted client sends under these names is dropped.
+pub(super) fn is_forwarding_header(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "via" | "x-real-ip" | "x-request-id")
+}
+
+/// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
+pub(super) fn prepare(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
+    cx.asks_upgrade = request.headers.contains_key(UPGRADE);
+    if let Err(cause) = chain::on_upstream_request(request, cx) {
+        return Err(cx.fail(cause));
+    }
+    if own_headers(session, request, cx).is_none() {
+        return Err(cx.fail(Cause::HeaderTooLarge));
+    }
+    Ok(())
+}
+
+/// Sets the headers that Evener answers for; `None` when the header has no room for them.
+fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
+    let facts = cx.facts.as_ref()?;
+    join_cookies(request)?;
+    let client = cx.client_ip_value.clone()?;
+    match request.headers.get(X_FORWARDED_FOR).filter(|_| cx.peer_is_trusted) {
+        Some(_) => append_peer(session, request)?,
+        None => request.insert_header(X_FORWARDED_FOR, client.clone()).ok()?,
+    }
+    set_unless_trusted(request, cx, X_FORWARDED_PROTO, HeaderValue::from_static(facts.scheme.as_str()))?;
+    if let Some(host) = session.req_header().headers.get(HOST).or(request.headers.get(HOST)) {
+        let host = host.clone();
+        set_unless_trusted(request, cx, X_FORWARDED_HOST, host)?;
+    }
+    request.insert_header(X_REAL_IP, client).ok()?;
+    request.insert_header(X_REQUEST_ID, facts.request_id.clone()).ok()?;
+    request.append_header(VIA, via(session.req_header().version)).ok()?;
+    ensure_host(request, cx)
+}
+
+/// What a trusted proxy said stays; anything else is ours to say.
+fn set_unless_trusted(
+    request: &mut RequestHeader,
+    cx: &RequestCx,
+    name: HeaderName,
+    value: HeaderValue,
+) -> Option<()> {
+    if cx.peer_is_trusted && request.headers.contains_key(&name) {
+        return Some(());
+    }
+    request.insert_header(name, value).ok()
+}
+
+/// Adds the trusted proxy itself to the end of the list that it sent.
+fn append_peer(session: &Session, request: &mut RequestHeader) -> Option<()> {
+    let peer = super::cx::connection(session)?.peer_ip_value();
+    let mut list = Vec::with_capacity(64);
+    for field in request.headers.get_all(X_FORWARDED_FOR) {
+        list.extend_from_slice(field.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(peer.as_bytes());
+    request.insert_header(X_FORWARDED_FOR, HeaderValue::try_from(list).ok()?).ok()
+}
+
+/// RFC 9110 §7.6.3, with a name in place of the edge's own address.
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_2 => "2 evener",
+        Version::HTTP_10 => "1.0 evener",
+        _ => "1.1 evener",
+    })
+}
+
+/// Browsers split cookies over HTTP/2; servers of HTTP/1 read only the first field (RFC 9113 §8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Option<()> {
+    if request.headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return Some(());
+    }
+    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::try_from(crumbs.join(b"; ".as_slice())).ok()?;
+    request.insert_header(COOKIE, joined).ok()
+}
+
+/// HTTP/1.0 clients need no `Host`, but endpoints get HTTP/1.1, which does.
+fn ensure_host(request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
+    if request.headers.contains_key(HOST) || request.uri.authority().is_some() {
+        return Some(());
+    }
+    let host = match cx.lease.as_ref()?.endpoint().address().as_ref() {
+        EndpointAddr::Inet(inet) => inet.to_string(),
+        EndpointAddr::Unix(_) => "localhost".to_owned(),
+    };
+    request.insert_header(HOST, host).ok()
+}

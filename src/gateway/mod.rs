@@ -1,0 +1,173 @@
+//! HTTP: from a request's header to its response's last byte, as an implementation of Pingora's `ProxyHttp`.
+//!
+//! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
+//! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints and decides about
+//! retries, [`forward`] makes the request that endpoints see, [`relay`] the response that clients see, [`reply`]
+//! writes answers made at the edge, and [`record`] the access log.
+
+mod admit;
+mod chain;
+mod cx;
+mod deadline;
+mod failure;
+mod forward;
+mod record;
+mod relay;
+mod reply;
+mod upstream;
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
+
+use crate::runtime::Live;
+use crate::telemetry::AccessLog;
+
+use cx::RequestCx;
+pub(crate) use upstream::MAX_ATTEMPTS;
+
+/// Serves HTTP by the snapshot that is live when a request begins.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    live: Arc<Live>,
+    log: Arc<AccessLog>,
+}
+
+/// The gateway inside of Pingora's proxy, ready for connections.
+pub(crate) fn http_app(conf: &Arc<ServerConf>, live: Arc<Live>, log: Arc<AccessLog>) -> Arc<HttpProxy<Gateway>> {
+    let mut proxy = http_proxy(conf, Gateway { live, log });
+    let mut options = pingora_core::apps::HttpServerOptions::default();
+    // So that CONNECT gets its 405 from the gateway, like every method that is not served.
+    options.allow_connect_method_proxying = true;
+    proxy.server_options = Some(options);
+    Arc::new(proxy)
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestCx;
+
+    fn new_ctx(&self) -> RequestCx {
+        RequestCx::new(self.live.snapshot())
+    }
+
+    /// None: Pingora's compression would be built for every request only to stay off.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, cx: &mut RequestCx) -> Result<()> {
+        admit::set_limits(session, cx)
+    }
+
+    async fn request_filter(&self, session: &mut Session, cx: &mut RequestCx) -> Result<bool> {
+        match admit::admit(session, cx).await {
+            Ok(flow) => reply::follow(session, cx, flow).await,
+            Err(cause) => Err(cx.fail(cause)),
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        cx: &mut RequestCx,
+    ) -> Result<()> {
+        admit::admit_body(session, body, end, cx)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
+        upstream::choose(session, cx).await
+    }
+
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, cx: &mut RequestCx, error: Box<Error>) -> Box<Error> {
+        upstream::after_connect_failure(cx, error)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        fd: RawFd,
+        _: Option<&Digest>,
+        cx: &mut RequestCx,
+    ) -> Result<()> {
+        upstream::connected(session, cx, fd);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        cx: &mut RequestCx,
+    ) -> Result<()> {
+        forward::prepare(session, request, cx)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        cx: &mut RequestCx,
+    ) -> Result<()> {
+        relay::take(session, response, cx)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        cx: &mut RequestCx,
+    ) -> Result<()> {
+        relay::hand_on(session, response, cx, self.live.is_draining())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        cx: &mut RequestCx,
+    ) -> Result<Option<Duration>> {
+        relay::hand_on_body(body, end, cx)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        cx: &mut RequestCx,
+        reused: bool,
+    ) -> Box<Error> {
+        upstream::after_failure(session, cx, error, reused)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, cx: &mut RequestCx) -> FailToProxy {
+        reply::fail(session, error, cx).await
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, cx: &mut RequestCx) {
+        record::finish(session, cx, &self.log);
+    }
+
+    /// The access log tells every failure, with its cause.
+    fn suppress_error_log(&self, _: &Session, _: &RequestCx, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestCx, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+}

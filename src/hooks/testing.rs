@@ -1,0 +1,168 @@
+//! For tests and benches of hooks: an exchange made by hand, without a network and without a clock.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
+use pingora_http::{RequestHeader, ResponseHeader};
+use tokio::time::Instant;
+
+use crate::types::{EndpointAddr, PoolName, RouteName};
+
+use super::{BuildCx, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView, Scheme};
+
+/// One request and its response, on which a test calls a filter as the edge would.
+///
+/// The client is 192.0.2.1, the host `www.example.com`, the route `test` and the pool `app`, over plain HTTP;
+/// the response is a 200 without headers.
+#[derive(Debug)]
+pub struct Exchange {
+    request: RequestHeader,
+    response: ResponseHeader,
+    facts: Facts,
+    route: RouteName,
+    pools: Vec<PoolName>,
+    pool: Option<PoolRef>,
+    endpoint: Option<Arc<EndpointAddr>>,
+    extensions: Extensions,
+    now: Instant,
+}
+
+/// The host that every [`Exchange`] asks for.
+const HOST: &str = "www.example.com";
+
+/// Builds a hook's settings as a configuration without pools would, with IPv6 clients told apart by 64 bits.
+///
+/// # Errors
+/// Those of `build`.
+pub fn build<S, H, E>(settings: S, build: impl FnOnce(S, &BuildCx<'_>) -> Result<H, E>) -> Result<H, E> {
+    build(settings, &BuildCx::new(&[], 64))
+}
+
+#[expect(clippy::expect_used, reason = "what is written in a test is the test's to get right")]
+impl Exchange {
+    /// A GET for `target`, a path with or without a query, received at `now`.
+    ///
+    /// # Panics
+    /// When `target` is no request target.
+    pub fn get(target: &str, now: Instant) -> Self {
+        let mut request = RequestHeader::build("GET", target.as_bytes(), None).expect("a request target");
+        request.insert_header(http::header::HOST, HOST).expect("a constant");
+        Self {
+            request,
+            response: ResponseHeader::build(StatusCode::OK, None).expect("a constant"),
+            facts: Facts {
+                client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+                listener: "web".parse().expect("a constant"),
+                scheme: Scheme::Http,
+                request_id: HeaderValue::from_static("0193-test"),
+                received: now,
+            },
+            route: "test".parse().expect("a constant"),
+            pools: vec!["app".parse().expect("a constant")],
+            pool: Some(PoolRef(0)),
+            endpoint: None,
+            extensions: Extensions::new(),
+            now,
+        }
+    }
+
+    /// The same exchange with another client.
+    #[must_use]
+    pub fn from_client(mut self, client_ip: IpAddr) -> Self {
+        self.facts.client_ip = client_ip;
+        self
+    }
+
+    /// The same exchange with one more request header.
+    ///
+    /// # Panics
+    /// When `name` or `value` cannot be a header's.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name.parse().expect("a header's name");
+        self.request.append_header(name, value).expect("a header's value");
+        self
+    }
+
+    /// The same exchange with one more response header.
+    ///
+    /// # Panics
+    /// When `name` or `value` cannot be a header's.
+    #[must_use]
+    pub fn with_response_header(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name.parse().expect("a header's name");
+        self.response.append_header(name, value).expect("a header's value");
+        self
+    }
+
+    /// The same exchange after `endpoint` was chosen.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: EndpointAddr) -> Self {
+        self.endpoint = Some(Arc::new(endpoint));
+        self
+    }
+}
+
+impl Exchange {
+    /// Calls [`Filter::on_request`].
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub async fn on_request(&mut self, filter: &dyn Filter) -> Result<Flow, HookError> {
+        let (mut request, mut cx) = self.parts();
+        filter.on_request(&mut request, &mut cx).await
+    }
+
+    /// Calls [`Filter::on_upstream_request`].
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub fn on_upstream_request(&mut self, filter: &dyn Filter) -> Result<(), HookError> {
+        self.with_request(|request, cx| filter.on_upstream_request(request, cx))
+    }
+
+    /// Calls [`Filter::on_response`].
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub fn on_response(&mut self, filter: &dyn Filter) -> Result<(), HookError> {
+        let Self { request, response, facts, route, pools, pool, endpoint, extensions, now } = self;
+        let endpoint = endpoint.as_ref();
+        let mut cx = FilterCx { facts, route, pools, pool, endpoint, extensions, now: *now };
+        filter.on_response(&mut ResponseView::new(response, request, HOST), &mut cx)
+    }
+
+    /// Lends the request as filters see it.
+    pub fn with_request<T>(&mut self, call: impl FnOnce(&mut RequestView<'_>, &mut FilterCx<'_>) -> T) -> T {
+        let (mut request, mut cx) = self.parts();
+        call(&mut request, &mut cx)
+    }
+
+    /// The path and query that would be forwarded.
+    pub fn target(&self) -> &str {
+        self.request.uri.path_and_query().map_or("", |target| target.as_str())
+    }
+
+    /// The request's headers as they are now.
+    pub fn request_headers(&self) -> &HeaderMap {
+        &self.request.headers
+    }
+
+    /// The response's headers as they are now.
+    pub fn response_headers(&self) -> &HeaderMap {
+        &self.response.headers
+    }
+
+    /// What filters left for the length of the request.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    fn parts(&mut self) -> (RequestView<'_>, FilterCx<'_>) {
+        let Self { request, facts, route, pools, pool, endpoint, extensions, now, .. } = self;
+        let endpoint = endpoint.as_ref();
+        let cx = FilterCx { facts, route, pools, pool, endpoint, extensions, now: *now };
+        (RequestView::new(request, HOST), cx)
+    }
+}

@@ -1,0 +1,11 @@
+//! The life of the process: what is started, in which order, and how it ends.
+
+mod banner;
+mod limits;
+mod parts;
+mod server;
+mod signals;
+
+pub(crate) use banner::banner;
+pub(crate) use parts::{Parts, StartError};
+pub(crate) use server::serve;

@@ -1,0 +1,83 @@
+use std::io;
+use std::sync::Arc;
+
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+
+use crate::edge::{BindError, BoundListener, Edge, bind_all};
+use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
+use crate::pools::Prober;
+use crate::runtime::{Assembled, Live};
+use crate::telemetry::AccessLog;
+use crate::types::{BindAddr, ListenerName};
+
+use super::limits::{default_connections, raise_nofile};
+
+/// Everything of a configuration that runs, built and bound but not started yet.
+pub(crate) struct Parts {
+    pub(crate) live: Arc<Live>,
+    pub(crate) edge: Arc<Edge<HttpProxy<Gateway>>>,
+    pub(crate) prober: Prober,
+    pub(crate) bound: Vec<BoundListener>,
+    pub(crate) log: Arc<AccessLog>,
+    pub(super) threads: usize,
+}
+
+/// Why a sound configuration cannot be started here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the access log cannot be opened: {0}")]
+    AccessLog(#[source] io::Error),
+}
+
+/// Idle connections to endpoints that are kept for each worker thread; they are shared by all.
+const KEPT_PER_THREAD: usize = 1024;
+
+impl Parts {
+    /// Opens what the configuration needs of this machine. On any failure nothing stays open.
+    pub(crate) fn build(assembled: &Assembled) -> Result<Self, StartError> {
+        raise_nofile();
+        let config = &assembled.config;
+        let bound = bind_all(&assembled.snapshot.listeners)?;
+        let log = AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
+        let log = Arc::new(log);
+        let live = Arc::new(Live::new(assembled.snapshot.clone()));
+        // The number of cores that the process may use, by its affinity and its cgroup.
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = config.threads.unwrap_or_else(cores);
+        let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
+        let connections = config.connections.unwrap_or_else(default_connections);
+        Ok(Self {
+            edge: Edge::new(app, log.clone(), connections, config.ipv6_prefix),
+            prober: Prober::new(&assembled.snapshot.pools),
+            live,
+            bound,
+            log,
+            threads,
+        })
+    }
+
+    /// Where the listeners really listen.
+    pub(crate) fn addresses(&self) -> Vec<(ListenerName, BindAddr)> {
+        let of = |bound: &BoundListener| {
+            let name = bound.listener.name.clone();
+            bound.sockets.iter().map(move |socket| (name.clone(), socket.address.clone())).collect::<Vec<_>>()
+        };
+        self.bound.iter().flat_map(of).collect()
+    }
+}
+
+/// Pingora's own configuration; it never comes from a file.
+pub(super) fn server_conf(threads: usize) -> ServerConf {
+    ServerConf {
+        threads,
+        max_retries: MAX_ATTEMPTS,
+        upstream_keepalive_pool_size: KEPT_PER_THREAD,
+        // The drain is ours; when it is over, nothing is left to wait for.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    }
+}

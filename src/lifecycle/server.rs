@@ -1,0 +1,85 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
+use pingora_core::services::Service;
+use pingora_proxy::HttpProxy;
+
+use crate::edge::{BoundListener, Edge};
+use crate::gateway::Gateway;
+use crate::pools::Prober;
+use crate::runtime::Live;
+
+use super::parts::{Parts, server_conf};
+use super::signals::Signals;
+
+/// How long the end of the process waits for the last lines of the access log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
+pub(crate) fn serve(parts: Parts) {
+    let Parts { live, edge, prober, bound, log, threads } = parts;
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
+    server.bootstrap();
+    let signals = Signals::new(live.clone(), edge.clone());
+    server.add_service(EdgeService { live, edge, bound, threads });
+    server.add_service(ProberService { prober });
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    log.settle(LOG_PATIENCE);
+}
+
+/// The accept loops of all listeners, as one service with the data plane's threads.
+struct EdgeService {
+    live: Arc<Live>,
+    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    bound: Vec<BoundListener>,
+    threads: usize,
+}
+
+#[async_trait]
+impl Service for EdgeService {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        let bound = std::mem::take(&mut self.bound);
+        if let Err(error) = self.edge.run(bound, self.live.drain()).await {
+            log::error!("the listeners cannot be served error={error}");
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "edge"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(self.threads)
+    }
+
+    /// The sockets are bound before the server is, so Pingora holds none of them.
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+/// The health checks, on a thread of their own, so that a busy data plane does not fail its own probes.
+struct ProberService {
+    prober: Prober,
+}
+
+#[async_trait]
+impl Service for ProberService {
+    async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
+        self.prober.run(shutdown).await;
+    }
+
+    fn name(&self) -> &'static str {
+        "health"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}

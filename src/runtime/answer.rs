@@ -1,0 +1,113 @@
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+
+use crate::hooks::Answer;
+
+use super::Cause;
+
+/// The form of an error's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorBody {
+    Text,
+    Json,
+}
+
+impl ErrorBody {
+    /// The form that the client accepts: JSON when it names JSON, text otherwise.
+    pub(crate) fn accepted_by(headers: &HeaderMap) -> Self {
+        let names_json = |value: &HeaderValue| {
+            let media_types = value.to_str().unwrap_or("").split(',');
+            let mut names = media_types.map(|media| media.split(';').next().unwrap_or("").trim());
+            names.any(|name| name.eq_ignore_ascii_case("application/json") || name.ends_with("+json"))
+        };
+        if headers.get_all(ACCEPT).iter().any(names_json) { Self::Json } else { Self::Text }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonError<'a> {
+    status: u16,
+    error: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// The answer for an error that the edge found. It tells the cause and the request's id, and nothing of what is
+/// behind the edge.
+pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&str>) -> Answer {
+    let status = cause.status();
+    let (media_type, body) = match form {
+        ErrorBody::Text => ("text/plain; charset=utf-8", text_body(cause, request_id)),
+        ErrorBody::Json => ("application/json", json_body(cause, request_id)),
+    };
+    let mut answer = Answer::new(status, body)
+        .with_header(CONTENT_TYPE, HeaderValue::from_static(media_type))
+        .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(error) = cause.proxy_error() {
+        // The words of the table are tokens, which every header may hold.
+        if let Ok(value) = HeaderValue::try_from(format!("evener; error={error}; details=\"{}\"", cause.word())) {
+            answer.headers.push((PROXY_STATUS, value));
+        }
+    }
+    answer
+}
+
+fn text_body(cause: &Cause, request_id: Option<&str>) -> Bytes {
+    let status = cause.status();
+    let mut body = format!("{status}: {}\n", cause.text());
+    if let Some(id) = request_id {
+        body.push_str(&format!("request id: {id}\n"));
+    }
+    body.into()
+}
+
+fn json_body(cause: &Cause, request_id: Option<&str>) -> Bytes {
+    let error = JsonError {
+        status: cause.status().as_u16(),
+        error: cause.word(),
+        message: cause.text(),
+        request_id,
+    };
+    // Plain strings and numbers always serialise.
+    let mut body = serde_json::to_vec(&error).unwrap_or_default();
+    body.push(b'\n');
+    body.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(value: &'static str) -> ErrorBody {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(value));
+        ErrorBody::accepted_by(&headers)
+    }
+
+    #[test]
+    fn json_is_for_those_who_name_it() {
+        assert_eq!(accepts("application/json"), ErrorBody::Json);
+        assert_eq!(accepts("text/html, application/problem+json;q=0.5"), ErrorBody::Json);
+        assert_eq!(accepts("*/*"), ErrorBody::Text);
+        assert_eq!(ErrorBody::accepted_by(&HeaderMap::new()), ErrorBody::Text);
+    }
+
+    #[test]
+    fn an_error_tells_its_cause_and_its_id() {
+        let answer = error_answer(&Cause::NoEndpointFit, ErrorBody::Text, Some("42"));
+        assert_eq!(answer.status, 503);
+        assert_eq!(
+            answer.body,
+            "503 Service Unavailable: no endpoint is fit to serve the request\nrequest id: 42\n"
+        );
+        let proxy_status = answer.headers.iter().find(|(name, _)| *name == PROXY_STATUS).unwrap();
+        assert_eq!(proxy_status.1, "evener; error=destination_unavailable; details=\"no_endpoint_fit\"");
+        let json = error_answer(&Cause::NoRoute, ErrorBody::Json, None).body;
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["error"], "no_route");
+    }
+}

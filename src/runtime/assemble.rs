@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::spec::{RedirectSpec, RespondSpec};
+use crate::config::{self, Config, Diagnostics, KeyPath, Loaded, Source};
+use crate::hooks::{BuildCx, PoolRef};
+use crate::pools::Pool;
+use crate::router::{RouteId, Router, Rule};
+use crate::types::PoolName;
+
+use super::route::{Redirect, Respond, Step};
+use super::{Action, Listener, Registry, Route, Snapshot};
+
+/// A configuration that was built to the end, with what was noticed on the way.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) config: Config,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) warnings: Diagnostics,
+}
+
+/// Builds everything that requests need; the only way to a running configuration, for `check` and start alike.
+///
+/// # Errors
+/// All problems at once: filters and policies that are not registered, or refuse their settings.
+pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled, Diagnostics> {
+    let Loaded { config, source, mut warnings } = loaded;
+    let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
+    let mut builder = Builder {
+        registry,
+        source: &source,
+        cx: BuildCx::new(&pool_names, config.ipv6_prefix),
+        problems: Diagnostics::new(source.file()),
+    };
+    let pools: Vec<_> = config.pools.iter().filter_map(|pool| builder.pool(pool)).collect();
+    let routes: Vec<_> = config.routes.iter().map(|route| builder.route(route)).collect();
+    let problems = builder.problems;
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    let router = Router::build(config.routes.iter().map(rule));
+    warn_of_unreachable(&router, &config, &source, &mut warnings);
+    let listeners = config.listeners.iter().enumerate();
+    let listeners = listeners.map(|(index, listener)| Arc::new(Listener::new(index, listener))).collect();
+    let trusted_proxies = config.trusted_proxies.clone();
+    let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies };
+    Ok(Assembled { config, snapshot: Arc::new(snapshot), warnings })
+}
+
+fn rule(route: &config::Route) -> Rule<'_> {
+    Rule { name: &route.name, listeners: &route.listeners, matches: &route.matches }
+}
+
+fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnings: &mut Diagnostics) {
+    for (RouteId(never), RouteId(shadow)) in router.unreachable() {
+        let path = KeyPath::default().child("routes").index(never);
+        let (never, shadow) = (&config.routes[never].name, &config.routes[shadow].name);
+        let message = format!("route `{never}` can never match: `{shadow}` takes every request that it could");
+        warnings.warning(source, &path, message);
+    }
+}
+
+struct Builder<'a> {
+    registry: &'a Registry,
+    source: &'a Source,
+    cx: BuildCx<'a>,
+    problems: Diagnostics,
+}
+
+impl Builder<'_> {
+    fn pool(&mut self, config: &config::Pool) -> Option<Arc<Pool>> {
+        let balance = &config.balance;
+        // A bare name has no settings; they would stand under it.
+        let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
+        match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
+            Ok(policy) => Some(Arc::new(Pool::new(config, policy))),
+            Err(problems) => {
+                self.problems.append(problems);
+                None
+            }
+        }
+    }
+
+    fn route(&mut self, config: &config::Route) -> Route {
+        let filters: Box<[Step]> = config.filters.iter().filter_map(|filter| self.step(filter)).collect();
+        Route {
+            name: config.name.clone(),
+            filters_bodies: filters.iter().any(|step| step.filter.filters_bodies()),
+            filters,
+            action: match &config.action {
+                config::Action::Pool(index) => Action::Pool(PoolRef(*index)),
+                config::Action::Redirect(spec) => Action::Redirect(redirect(spec)),
+                config::Action::Respond(spec) => Action::Respond(respond(spec)),
+            },
+        }
+    }
+
+    fn step(&mut self, config: &config::FilterUse) -> Option<Step> {
+        match self.registry.build_filter(&config.name, self.source, &config.settings, &self.cx) {
+            Ok(filter) => Some(Step { name: config.name.clone(), filter }),
+            Err(problems) => {
+                self.problems.append(problems);
+                None
+            }
+        }
+    }
+}
+
+fn redirect(spec: &RedirectSpec) -> Redirect {
+    Redirect { to: spec.to.clone(), status: spec.status.0 }
+}
+
+fn respond(spec: &RespondSpec) -> Respond {
+    Respond {
+        status: spec.status.0,
+        body: Bytes::from(spec.body.clone()),
+        headers: spec.headers.iter().map(|(name, value)| (name.0.clone(), value.clone())).collect(),
+        delay: spec.delay.get(),
+    }
+}

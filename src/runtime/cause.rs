@@ -1,0 +1,122 @@
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+/// Why the edge answered a request by itself with an error: the one table from cause to status, words and
+/// `Proxy-Status` (RFC 9209).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The request breaks HTTP, or could be read in two ways.
+    BadRequest,
+    /// The header did not end within its time.
+    HeaderTimeout,
+    /// The header is larger than allowed, or has too many fields.
+    HeaderTooLarge,
+    /// The request line is longer than allowed.
+    TargetTooLong,
+    /// A method that is never served.
+    MethodRefused,
+    /// An `Expect` other than 100-continue.
+    ExpectationFailed,
+    /// A version of HTTP that is not spoken here.
+    VersionRefused,
+    /// The body is longer than allowed.
+    BodyTooLarge,
+    /// The body paused for too long or came too slowly.
+    BodyTimeout,
+    /// The client was gone before its answer was.
+    ClientGone,
+    /// No route matches.
+    NoRoute,
+    /// No endpoint of the pool is fit.
+    NoEndpointFit,
+    /// No connection could be made.
+    ConnectFailed,
+    /// No connection could be made in time.
+    ConnectTimeout,
+    /// The endpoint did not answer in time.
+    ResponseTimeout,
+    /// All that the request was given is used up.
+    TotalTimeout,
+    /// The endpoint closed the connection before or within its answer.
+    UpstreamClosed,
+    /// The endpoint's answer breaks HTTP.
+    UpstreamInvalid,
+    /// The endpoint switched protocols without being asked.
+    UnexpectedUpgrade,
+    /// A filter refused the request, with its own status and word.
+    Rejected(StatusCode, Cow<'static, str>),
+    /// A hook failed.
+    HookFailed(StatusCode),
+    /// A hook panicked.
+    HookPanicked,
+    /// Something that should not happen.
+    Internal,
+}
+
+/// A row of the table.
+struct Row {
+    status: u16,
+    word: &'static str,
+    text: &'static str,
+    /// The error type of RFC 9209 §2.3, where the edge or what is behind it is the culprit.
+    proxy_error: Option<&'static str>,
+}
+
+const fn row(status: u16, word: &'static str, text: &'static str, proxy_error: Option<&'static str>) -> Row {
+    Row { status, word, text, proxy_error }
+}
+
+impl Cause {
+    #[rustfmt::skip]
+    fn row(&self) -> Row {
+        match self {
+            Self::BadRequest => row(400, "bad_request", "the request is malformed or ambiguous", Some("http_request_error")),
+            Self::HeaderTimeout => row(408, "header_timeout", "the request header did not arrive in time", Some("http_request_error")),
+            Self::HeaderTooLarge => row(431, "header_too_large", "the request header is too large", Some("http_request_error")),
+            Self::TargetTooLong => row(414, "target_too_long", "the request target is too long", Some("http_request_error")),
+            Self::MethodRefused => row(405, "method_refused", "the method is not served here", Some("http_request_denied")),
+            Self::ExpectationFailed => row(417, "expectation_failed", "the expectation cannot be met", Some("http_request_error")),
+            Self::VersionRefused => row(505, "version_refused", "the version of HTTP is not spoken here", Some("http_request_error")),
+            Self::BodyTooLarge => row(413, "body_too_large", "the request body is too large", Some("http_request_error")),
+            Self::BodyTimeout => row(408, "body_timeout", "the request body did not arrive in time", Some("http_request_error")),
+            Self::ClientGone => row(499, "client_gone", "the client closed the connection", None),
+            Self::NoRoute => row(404, "no_route", "nothing is served at this address", Some("destination_not_found")),
+            Self::NoEndpointFit => row(503, "no_endpoint_fit", "no endpoint is fit to serve the request", Some("destination_unavailable")),
+            Self::ConnectFailed => row(502, "connect_failed", "the endpoint could not be reached", Some("connection_refused")),
+            Self::ConnectTimeout => row(504, "connect_timeout", "the endpoint could not be reached in time", Some("connection_timeout")),
+            Self::ResponseTimeout => row(504, "response_timeout", "the endpoint did not answer in time", Some("http_response_timeout")),
+            Self::TotalTimeout => row(504, "total_timeout", "the request took longer than it may", Some("http_response_timeout")),
+            Self::UpstreamClosed => row(502, "upstream_closed", "the endpoint closed the connection", Some("connection_terminated")),
+            Self::UpstreamInvalid => row(502, "upstream_invalid", "the endpoint's answer is malformed", Some("http_protocol_error")),
+            Self::UnexpectedUpgrade => row(502, "unexpected_upgrade", "the endpoint switched protocols unasked", Some("http_upgrade_failed")),
+            Self::Rejected(status, _) => row(status.as_u16(), "rejected", "the request was refused", Some("http_request_denied")),
+            Self::HookFailed(status) => row(status.as_u16(), "hook_failed", "the request could not be handled", Some("proxy_internal_error")),
+            Self::HookPanicked => row(500, "hook_panicked", "the request could not be handled", Some("proxy_internal_error")),
+            Self::Internal => row(500, "internal", "the request could not be handled", Some("proxy_internal_error")),
+        }
+    }
+
+    /// The status that the client gets; 499 is never sent, only logged.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The stable word for logs and bodies.
+    pub(crate) fn word(&self) -> &str {
+        match self {
+            Self::Rejected(_, word) => word,
+            _ => self.row().word,
+        }
+    }
+
+    /// What the client is told.
+    pub(crate) fn text(&self) -> &'static str {
+        self.row().text
+    }
+
+    /// The error type for `Proxy-Status`.
+    pub(crate) fn proxy_error(&self) -> Option<&'static str> {
+        self.row().proxy_error
+    }
+}

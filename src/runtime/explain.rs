@@ -1,0 +1,145 @@
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, Uri};
+
+use crate::router::{Candidate, Parts, RouteId};
+use crate::types::{BindAddr, RequestHost, normalise_path};
+
+use super::{Action, Cause, Listener, Route, Snapshot, find_route};
+
+/// A request that somebody wants to understand.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) url: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) client_ip: IpAddr,
+    /// The listener that it comes in on; by default the one with the URL's port, or the first.
+    pub(crate) listener: Option<String>,
+}
+
+/// Why a question cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswerable {
+    #[error("the URL has no host; write it whole, like http://example.com/path")]
+    NoHost,
+    #[error("`{0}` is not a host")]
+    InvalidHost(String),
+    #[error("there is no listener `{0}`")]
+    UnknownListener(String),
+}
+
+/// Answers what would become of a request, by the same code that would serve it.
+///
+/// # Errors
+/// When the question names no host or a listener that is not there.
+pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<String, Unanswerable> {
+    let authority = question.url.authority().ok_or(Unanswerable::NoHost)?;
+    let named = question.headers.get(http::header::HOST).map(|host| host.as_bytes().to_vec());
+    let asked = named.unwrap_or_else(|| authority.as_str().as_bytes().to_vec());
+    let host = RequestHost::parse(&asked)
+        .ok_or_else(|| Unanswerable::InvalidHost(String::from_utf8_lossy(&asked).into_owned()))?;
+    let listener = listener(snapshot, question)?;
+    let mut out = String::new();
+    let _ = write_answer(snapshot, question, &host, listener, &mut out);
+    Ok(out)
+}
+
+fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Listener, Unanswerable> {
+    if let Some(name) = &question.listener {
+        let named = snapshot.listeners.iter().find(|listener| listener.name.as_str() == name);
+        return named.map(|listener| &**listener).ok_or_else(|| Unanswerable::UnknownListener(name.clone()));
+    }
+    let port = question.url.port_u16().unwrap_or(80);
+    let has_port = |bind: &BindAddr| matches!(bind, BindAddr::Inet(inet) if inet.port() == port);
+    let with_port = snapshot.listeners.iter().find(|listener| listener.binds.iter().any(has_port));
+    // A configuration has at least one listener.
+    with_port.or(snapshot.listeners.first()).map(|listener| &**listener).ok_or(Unanswerable::NoHost)
+}
+
+fn write_answer(
+    snapshot: &Snapshot,
+    question: &Question,
+    host: &RequestHost,
+    listener: &Listener,
+    out: &mut String,
+) -> std::fmt::Result {
+    let raw = question.url.path();
+    writeln!(out, "request    {} {}", question.method, question.url)?;
+    writeln!(out, "client     {}", question.client_ip)?;
+    writeln!(out, "listener   {}", listener.name)?;
+    writeln!(out, "host       {}", host.as_str())?;
+    let canonical = match normalise_path(raw) {
+        Ok(canonical) => canonical,
+        Err(reason) => return writeln!(out, "path       {raw}\nanswer     400: {reason}"),
+    };
+    let path = canonical.as_deref().unwrap_or(raw);
+    let note = if canonical.is_some() { format!("  (normalised from {raw})") } else { String::new() };
+    writeln!(out, "path       {path}{note}")?;
+    let parts = Parts {
+        listener: listener.index,
+        host: host.as_str(),
+        path,
+        query: question.url.query(),
+        method: &question.method,
+        headers: &question.headers,
+        client_ip: question.client_ip,
+    };
+    write_candidates(snapshot, &parts, out)?;
+    match find_route(&snapshot.router, &parts) {
+        Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], out),
+        Err(Cause::NoRoute) => writeln!(out, "answer     404: no route matches"),
+        Err(cause) => writeln!(
+            out,
+            "answer     {}: the path has an encoded slash, and read as a slash it would take another route",
+            cause.status().as_u16()
+        ),
+    }
+}
+
+fn write_candidates(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "candidates, the most specific first")?;
+    for (place, candidate) in snapshot.router.explain(parts).iter().enumerate() {
+        let Candidate { name, host, verdict, .. } = candidate;
+        let host = host.as_ref().map_or("any host".to_owned(), ToString::to_string);
+        writeln!(out, "  {}. {:<20} {host:<24} {verdict}", place + 1, name.as_str())?;
+    }
+    match snapshot.router.of_other_hosts(parts.host) {
+        0 => Ok(()),
+        1 => writeln!(out, "  (1 route is for other hosts)"),
+        others => writeln!(out, "  ({others} routes are for other hosts)"),
+    }
+}
+
+fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "filters, in their order")?;
+    for (place, step) in route.filters.iter().enumerate() {
+        writeln!(out, "  {}. {:<20} {}", place + 1, step.name, step.filter.describe())?;
+    }
+    if route.filters.is_empty() {
+        writeln!(out, "  none")?;
+    }
+    match &route.action {
+        Action::Redirect(redirect) => writeln!(out, "answer     {}: to {}", redirect.status.as_u16(), redirect.to),
+        Action::Respond(respond) => {
+            writeln!(out, "answer     {}: {} bytes from the edge", respond.status.as_u16(), respond.body.len())
+        }
+        Action::Pool(pool) => write_pool(snapshot, pool.0, out),
+    }
+}
+
+fn write_pool(snapshot: &Snapshot, index: usize, out: &mut String) -> std::fmt::Result {
+    let pool = &snapshot.pools[index];
+    let total: u32 = pool.endpoints().iter().map(|endpoint| u32::from(endpoint.weight().get())).sum();
+    writeln!(out, "pool       {}: {} picks one of", pool.name(), pool.policy_name())?;
+    for endpoint in pool.endpoints() {
+        let weight = endpoint.weight();
+        let share = 100.0 * f64::from(weight.get()) / f64::from(total);
+        writeln!(out, "  {:<24} weight {weight} ({share:.0} % of the weights)", endpoint.address().to_string())?;
+    }
+    match pool.health() {
+        Some(health) => writeln!(out, "  of those that pass their probe every {}", health.interval),
+        None => writeln!(out, "  which are not probed, so all count as fit"),
+    }
+}

@@ -1,0 +1,38 @@
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::Snapshot;
+
+/// The snapshot that new requests take, and whether new requests are still wanted.
+#[derive(Debug)]
+pub(crate) struct Live {
+    snapshot: ArcSwap<Snapshot>,
+    drain: watch::Sender<bool>,
+}
+
+impl Live {
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot: ArcSwap::new(snapshot), drain: watch::Sender::new(false) }
+    }
+
+    /// The snapshot for a request that begins now; it keeps it to its end.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Begins the drain: no new connections, and the old ones end with their running requests.
+    pub(crate) fn begin_drain(&self) {
+        self.drain.send_replace(true);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    /// Turns true when the drain begins.
+    pub(crate) fn drain(&self) -> watch::Receiver<bool> {
+        self.drain.subscribe()
+    }
+}

@@ -1,0 +1,27 @@
+//! What is running: the immutable [`Snapshot`], how it is built from a `Config`, and how requests reach it.
+
+mod answer;
+mod assemble;
+mod cause;
+mod connection;
+mod explain;
+mod listener;
+mod live;
+mod registry;
+mod route;
+mod routing;
+mod snapshot;
+mod summary;
+
+pub(crate) use answer::{ErrorBody, error_answer};
+pub(crate) use assemble::{Assembled, assemble};
+pub(crate) use cause::Cause;
+pub(crate) use connection::{Connection, ip_value};
+pub(crate) use explain::{Question, explain};
+pub(crate) use listener::Listener;
+pub(crate) use live::Live;
+pub(crate) use registry::{Registered, Registry};
+pub(crate) use route::{Action, Route};
+pub(crate) use routing::find_route;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use summary::summary;

@@ -1,0 +1,189 @@
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::config::{Diagnostics, KeyPath, Segment, Source};
+use crate::filters::{RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
+use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
+use crate::pools::PolicyFactory;
+use crate::pools::policy::{LeastRequests, P2c, RandomByWeight, RoundRobin};
+use crate::types::{closest, with_random};
+
+type BuildFilter = Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<Box<dyn Filter>, Diagnostics> + Send + Sync>;
+type BuildPolicy = Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<PolicyFactory, Diagnostics> + Send + Sync>;
+
+/// What filters and policies there are, by name, and how each is built from its settings.
+pub(crate) struct Registry {
+    filters: BTreeMap<String, BuildFilter>,
+    policies: BTreeMap<String, BuildPolicy>,
+    schemas: Vec<(&'static str, Schema)>,
+}
+
+/// Whether a name was free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registered {
+    New,
+    Taken,
+}
+
+/// Settings of a policy that has none.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoSettings {}
+
+impl Registry {
+    /// The built-in filters and policies.
+    pub(crate) fn with_built_ins() -> Self {
+        let mut registry = Self { filters: BTreeMap::new(), policies: BTreeMap::new(), schemas: Vec::new() };
+        registry.built_in_filter("rate_limit", RateLimit::build);
+        registry.built_in_filter("request_headers", RequestHeaders::build);
+        registry.built_in_filter("response_headers", ResponseHeaders::build);
+        registry.built_in_filter("rewrite", Rewrite::build);
+        registry.policy("p2c", |_: NoSettings, _| Ok(|_: &[Member]| Box::new(P2c) as Box<dyn Policy>));
+        registry.policy("least_requests", |_: NoSettings, _| {
+            Ok(|_: &[Member]| Box::new(LeastRequests) as Box<dyn Policy>)
+        });
+        registry.policy("random", |_: NoSettings, _| {
+            Ok(|members: &[Member]| Box::new(RandomByWeight::new(members)) as Box<dyn Policy>)
+        });
+        registry.policy("round_robin", |_: NoSettings, _| {
+            Ok(|members: &[Member]| {
+                Box::new(with_random(|random| RoundRobin::new(members, random))) as Box<dyn Policy>
+            })
+        });
+        registry
+    }
+
+    fn built_in_filter<S, F>(
+        &mut self,
+        name: &'static str,
+        build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
+    ) where
+        S: DeserializeOwned + JsonSchema,
+        F: Filter + 'static,
+    {
+        self.schemas.push((name, SchemaGenerator::default().into_root_schema_for::<S>()));
+        self.filter(name, build);
+    }
+
+    /// Adds a filter under a name that is not taken.
+    pub(crate) fn filter<S, F>(
+        &mut self,
+        name: &str,
+        build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
+    ) -> Registered
+    where
+        S: DeserializeOwned,
+        F: Filter + 'static,
+    {
+        let build: BuildFilter = Box::new(move |source, path, cx| {
+            let settings = source.read_at::<S>(path)?;
+            let filter = build(settings, cx).map_err(|error| diagnose(error, source, path))?;
+            Ok(Box::new(filter))
+        });
+        insert(&mut self.filters, name, build)
+    }
+
+    /// Adds a policy under a name that is not taken.
+    pub(crate) fn policy<S, F>(
+        &mut self,
+        name: &str,
+        build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
+    ) -> Registered
+    where
+        S: DeserializeOwned,
+        F: Fn(&[Member]) -> Box<dyn Policy> + Send + Sync + 'static,
+    {
+        let build: BuildPolicy = Box::new(move |source, path, cx| {
+            let settings = source.read_at::<S>(path)?;
+            let factory = build(settings, cx).map_err(|error| diagnose(error, source, path))?;
+            Ok(Box::new(factory))
+        });
+        insert(&mut self.policies, name, build)
+    }
+
+    pub(crate) fn build_filter(
+        &self,
+        name: &str,
+        source: &Source,
+        path: &KeyPath,
+        cx: &BuildCx<'_>,
+    ) -> Result<Box<dyn Filter>, Diagnostics> {
+        match self.filters.get(name) {
+            Some(build) => build(source, path, cx),
+            None => Err(unknown("filter", name, self.filters.keys(), source, path)),
+        }
+    }
+
+    pub(crate) fn build_policy(
+        &self,
+        name: &str,
+        source: &Source,
+        path: &KeyPath,
+        cx: &BuildCx<'_>,
+    ) -> Result<PolicyFactory, Diagnostics> {
+        match self.policies.get(name) {
+            Some(build) => build(source, path, cx),
+            None => Err(unknown("policy", name, self.policies.keys(), source, path)),
+        }
+    }
+
+    /// The settings of the built-in filters, for the reference.
+    pub(crate) fn schemas(&self) -> &[(&'static str, Schema)] {
+        &self.schemas
+    }
+}
+
+fn insert<B>(map: &mut BTreeMap<String, B>, name: &str, build: B) -> Registered {
+    if map.contains_key(name) {
+        return Registered::Taken;
+    }
+    map.insert(name.to_owned(), build);
+    Registered::New
+}
+
+/// A hook's own error, at the key of its settings that it names.
+fn diagnose(error: BuildError, source: &Source, path: &KeyPath) -> Diagnostics {
+    let (keys, message, help) = error.into_parts();
+    let path = keys.into_iter().fold(path.clone(), |path, key| path.join(segment(key)));
+    let mut diagnostics = Diagnostics::new(source.file());
+    let diagnostic = diagnostics.error(source, &path, message);
+    if let Some(help) = help {
+        diagnostic.help(help);
+    }
+    diagnostics
+}
+
+/// Hooks name the items of a list by their number.
+fn segment(key: String) -> Segment {
+    match key.parse() {
+        Ok(index) => Segment::Index(index),
+        Err(_) => Segment::Key(key),
+    }
+}
+
+fn unknown<'n>(
+    kind: &str,
+    name: &str,
+    known: impl Iterator<Item = &'n String> + Clone,
+    source: &Source,
+    path: &KeyPath,
+) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new(source.file());
+    let help = match closest(name, known.clone().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("registered: {}", known.cloned().collect::<Vec<_>>().join(", ")),
+    };
+    diagnostics.error_at_key(source, path, format!("unknown {kind} `{name}`")).help(help);
+    diagnostics
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("filters", &self.filters.keys())
+            .field("policies", &self.policies.keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode};
+
+use crate::hooks::{Filter, PoolRef};
+use crate::types::{RouteName, Template};
+
+/// A route as requests take it.
+pub(crate) struct Route {
+    pub(crate) name: RouteName,
+    pub(crate) filters: Box<[Step]>,
+    /// Whether any filter wants to see bodies.
+    pub(crate) filters_bodies: bool,
+    pub(crate) action: Action,
+}
+
+/// A filter on a route.
+pub(crate) struct Step {
+    pub(crate) name: String,
+    pub(crate) filter: Box<dyn Filter>,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Pool(PoolRef),
+    Redirect(Redirect),
+    Respond(Respond),
+}
+
+#[derive(Debug)]
+pub(crate) struct Redirect {
+    pub(crate) to: Template,
+    pub(crate) status: StatusCode,
+}
+
+#[derive(Debug)]
+pub(crate) struct Respond {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) delay: Duration,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let filters: Vec<_> = self.filters.iter().map(|step| &step.name).collect();
+        f.debug_struct("Route").field("name", &self.name).field("filters", &filters).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+use std::fmt::Write;
+
+use crate::config::{self, Config};
+
+use super::Assembled;
+
+/// What a configuration comes to, for `evener check`: listeners, routes in the order in which they are tried,
+/// and pools.
+pub(crate) fn summary(assembled: &Assembled) -> String {
+    let mut out = String::new();
+    // Writing into a String cannot fail.
+    let _ = write_summary(assembled, &mut out);
+    out
+}
+
+fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
+    let config = &assembled.config;
+    writeln!(out, "listeners")?;
+    for listener in &config.listeners {
+        let binds: Vec<_> = listener.binds.iter().map(ToString::to_string).collect();
+        writeln!(out, "  {:<20} {}", listener.name.as_str(), binds.join(", "))?;
+    }
+    writeln!(out, "routes, in the order in which they are tried")?;
+    for id in assembled.snapshot.router.effective_order() {
+        let route = &config.routes[id.0];
+        let filters: Vec<_> = route.filters.iter().map(|filter| filter.name.as_str()).collect();
+        let via = if filters.is_empty() { String::new() } else { format!("  [{}]", filters.join(", ")) };
+        writeln!(out, "  {:<20} {:<40} -> {}{via}", route.name.as_str(), matches(route), action(route, config))?;
+    }
+    writeln!(out, "pools")?;
+    for pool in &config.pools {
+        let endpoints: Vec<_> = pool.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+        let health = if pool.health.is_some() { "probed" } else { "not probed" };
+        writeln!(out, "  {:<20} {}, {health}: {}", pool.name.as_str(), pool.balance.policy, endpoints.join(", "))?;
+    }
+    Ok(())
+}
+
+/// The conditions of a route in short.
+fn matches(route: &config::Route) -> String {
+    let spec = &route.matches;
+    let mut parts = Vec::new();
+    if let Some(hosts) = &spec.host {
+        parts.extend(hosts.as_slice().iter().map(ToString::to_string));
+    }
+    parts.extend(spec.path.iter().map(ToString::to_string));
+    parts.extend(spec.methods.iter().map(ToString::to_string));
+    parts.extend(spec.headers.iter().map(|(name, value)| format!("header {name} {value}")));
+    parts.extend(spec.query.iter().map(|(name, value)| format!("query {name} {value}")));
+    parts.extend(spec.cookies.iter().map(|(name, value)| format!("cookie {name} {value}")));
+    parts.extend(spec.clients.iter().map(|network| format!("from {network}")));
+    parts.extend(spec.listeners.iter().map(|listener| format!("on {listener}")));
+    if parts.is_empty() { "every request".to_owned() } else { parts.join(" ") }
+}
+
+fn action(route: &config::Route, config: &Config) -> String {
+    match &route.action {
+        config::Action::Pool(index) => format!("pool {}", config.pools[*index].name),
+        config::Action::Redirect(redirect) => format!("redirect {} {}", redirect.status, redirect.to),
+        config::Action::Respond(respond) => format!("respond {}", respond.status),
+    }
+}

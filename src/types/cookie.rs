@@ -1,0 +1,60 @@
+use http::HeaderMap;
+
+/// The value of the first cookie of that name (RFC 6265 §4.2) that is text, over all `Cookie` fields.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    cookies(headers, name).find_map(|value| std::str::from_utf8(value).ok())
+}
+
+/// The values of all cookies of that name, over all `Cookie` fields in their order.
+///
+/// Works on bytes, so that one cookie in some old encoding does not hide the others of its field.
+pub(crate) fn cookies<'h, 'n>(
+    headers: &'h HeaderMap,
+    name: &'n str,
+) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
+    headers
+        .get_all(http::header::COOKIE)
+        .into_iter()
+        .flat_map(|field| field.as_bytes().split(|&byte| byte == b';'))
+        .filter_map(|pair| value_of(pair, name.as_bytes()))
+}
+
+fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"=")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn fields(values: &[&'static [u8]]) -> HeaderMap {
+        let field = |value: &&'static [u8]| (http::header::COOKIE, HeaderValue::from_bytes(value).unwrap());
+        values.iter().map(field).collect()
+    }
+
+    #[test]
+    fn is_found_by_its_whole_name_in_every_field() {
+        let headers = fields(&[b"xa=0; ab=1;a=2", b"b=3 ;\ta=4"]);
+        assert_eq!(cookie(&headers, "a"), Some("2"));
+        assert_eq!(cookie(&headers, "b"), Some("3"));
+        assert_eq!(cookies(&headers, "a").collect::<Vec<_>>(), [b"2", b"4"]);
+        assert_eq!(cookie(&headers, "x"), None);
+    }
+
+    #[test]
+    fn a_value_may_be_empty_and_may_hold_an_equals_sign() {
+        let headers = fields(&[b"a=; b=x=y; c"]);
+        assert_eq!(cookie(&headers, "a"), Some(""));
+        assert_eq!(cookie(&headers, "b"), Some("x=y"));
+        assert_eq!(cookie(&headers, "c"), None);
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_does_not_hide_the_others() {
+        let headers = fields(&[b"old=\xff; a=1; old=new"]);
+        assert_eq!(cookie(&headers, "a"), Some("1"));
+        assert_eq!(cookie(&headers, "old"), Some("new"));
+    }
+}
