@@ -61,7 +61,7 @@ fn compare(options: &Options) -> Outcome<Report> {
     for &peer in &peers {
         versions.push((peer, peer.version(options)?));
     }
-    let site = Site::open(options.placement())?;
+    let site = Site::open(options.placement)?;
     let figures = rounds::measure(options, &peers, &site)?;
     let report = Report::new(options, versions, &figures);
     print!("{}", report.text());

@@ -26,18 +26,12 @@ pub(crate) struct Options {
     /// Where the figures go as JSON [default: bench-peers.json in the target directory]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Whether the proxy gets a core of its own; auto: where there are two or more
-    #[arg(long, value_enum, default_value_t = Pinning::Auto)]
-    pin: Pinning,
+    /// Which cores the processes run on
+    #[arg(long, value_enum, default_value_t = Placement::Anywhere)]
+    pub(crate) placement: Placement,
     /// Given by `cargo bench`; without it nothing is measured, so that `cargo test --benches` stays short
     #[arg(long)]
     pub(crate) bench: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Pinning {
-    Auto,
-    Off,
 }
 
 impl Options {
@@ -60,19 +54,17 @@ impl Options {
         given.unwrap_or_else(|| beside_evener("examples/bare_pingora"))
     }
 
-    /// The JSON file: in `target/`, two levels above the binary that cargo built.
+    /// The file for the figures.
     pub(crate) fn out(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| beside_evener("../bench-peers.json"))
-    }
-
-    pub(crate) fn placement(&self) -> Placement {
-        match self.pin {
-            Pinning::Auto => Placement::for_this_machine(),
-            Pinning::Off => Placement::Anywhere,
-        }
+        self.out.clone().unwrap_or_else(|| target_dir().join("bench-peers.json"))
     }
 }
 
 fn beside_evener(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_evener")).with_file_name(path)
+}
+
+/// The target directory: two levels above the binary that cargo built.
+fn target_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_evener")).ancestors().skip(2).take(1).collect()
 }

@@ -1,18 +1,19 @@
 use std::{ffi::OsString, thread};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// Which cores the processes run on.
-///
-/// With two cores or more the proxy has the last one for itself, and the origin and the load share the rest: then no
-/// peer is slowed by where the scheduler happens to put its neighbours, and CPU per request varies least.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Placement {
-    /// The scheduler decides.
+    /// The scheduler decides
     Anywhere,
-    /// Lists of cores, as taskset writes them.
-    Pinned { proxy: String, others: String },
+    /// The proxy has the last core for itself, origin and load share the others. On a virtual machine a slow proxy pays
+    /// more than a fast one: its neighbours fall asleep, and each wake-up is an exit to the host
+    Apart,
+    /// Proxy, origin and load share the last core: no wake-ups between cores, the least spread in CPU per request
+    Together,
 }
 
 /// What a process does in the measurement.
@@ -23,27 +24,22 @@ pub(crate) enum Role {
 }
 
 impl Placement {
-    pub(crate) fn for_this_machine() -> Self {
-        match thread::available_parallelism().map_or(1, usize::from) {
-            0 | 1 => Self::Anywhere,
-            cores => Self::Pinned { proxy: format!("{}", cores - 1), others: format!("0-{}", cores - 2) },
-        }
-    }
-
     /// The words that go before a command line to place it: `taskset` replaces itself by the command.
-    pub(crate) fn prefix(&self, role: Role) -> Vec<OsString> {
-        let Self::Pinned { proxy, others } = self else { return Vec::new() };
-        let cores = match role {
-            Role::Proxy => proxy,
-            Role::Surroundings => others,
+    pub(crate) fn prefix(self, role: Role) -> Vec<OsString> {
+        let last = thread::available_parallelism().map_or(1, usize::from) - 1;
+        let cores = match (self, role) {
+            (Self::Anywhere, _) => return Vec::new(),
+            (Self::Apart, Role::Surroundings) if last > 0 => format!("0-{}", last - 1),
+            (Self::Apart | Self::Together, _) => last.to_string(),
         };
-        ["taskset", "-c", cores].map(OsString::from).to_vec()
+        vec!["taskset".into(), "-c".into(), cores.into()]
     }
 
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(self) -> &'static str {
         match self {
-            Self::Anywhere => "no pinning".to_owned(),
-            Self::Pinned { proxy, others } => format!("proxy on core {proxy}, origin and load on {others}"),
+            Self::Anywhere => "the scheduler places the processes",
+            Self::Apart => "the proxy has a core of its own",
+            Self::Together => "proxy, origin and load share one core",
         }
     }
 }

@@ -48,7 +48,7 @@ impl Report {
             machine: Machine::this(),
             rounds: options.rounds,
             seconds: options.seconds,
-            placement: options.placement(),
+            placement: options.placement,
             peers,
             bars: Bar::all(figures),
         }

@@ -28,3 +28,6 @@ pub use load::{Loaded, load, load_text};
 pub use model::{Action, BalanceUse, Check, Config, Endpoint, FilterUse, Health, Listener, Pool, Route};
 pub use reference::{ReferenceSection, reference};
 pub use source::{Part, Source};
+
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,9 @@ pub(super) enum Node {
     /// Anything that is neither a list nor a map.
     Scalar(Scalar),
     /// `[a, b]`
-    List(Vec<Node>),
+    List(Vec<Self>),
     /// `{ a: b }`, in the order of the file.
-    Map(Vec<(String, Node)>),
+    Map(Vec<(String, Self)>),
     /// Something that was reported and is passed over from then on.
     Removed,
 }

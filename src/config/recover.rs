@@ -158,6 +158,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "most fields are there to be read wrongly")]
     struct Thing {
         weight: Weight,
         #[serde(default)]

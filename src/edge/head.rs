@@ -121,7 +121,9 @@ fn check_request_line(line: &[u8]) -> Result<Version, Cause> {
     match version {
         b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             Err(Cause::VersionRefused)
         }
         _ => Err(Cause::BadRequest),
@@ -150,7 +152,9 @@ impl Fields {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
             14 if name.eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str().as_bytes()) => self.length(value),
-            17 if name.eq_ignore_ascii_case(header::TRANSFER_ENCODING.as_str().as_bytes()) => self.coding(value),
+            17 if name.eq_ignore_ascii_case(header::TRANSFER_ENCODING.as_str().as_bytes()) => {
+                self.coding(value)
+            }
             _ => Ok(()),
         }
     }

@@ -26,8 +26,12 @@ enum Next {
 }
 
 /// Serves the requests of a connection one after another until either side has enough.
-pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, mut drain: ShutdownWatch, log: &AccessLog)
-where
+pub(super) async fn serve<A>(
+    app: &Arc<A>,
+    mut stream: Box<EdgeStream>,
+    mut drain: ShutdownWatch,
+    log: &AccessLog,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let listener = stream.connection().listener().clone();
@@ -122,5 +126,9 @@ fn skip_empty_line(stream: &mut EdgeStream) {
 
 fn head_limits(listener: &Listener) -> HeadLimits {
     let header = &listener.limits.header;
-    HeadLimits { size: header.size.as_usize(), line: listener.max_request_line(), count: usize::from(header.count) }
+    HeadLimits {
+        size: header.size.as_usize(),
+        line: listener.max_request_line(),
+        count: usize::from(header.count),
+    }
 }

@@ -4,8 +4,8 @@
 //! strictly ([`head`]); only then Pingora sees it, through an [`EdgeStream`](stream::EdgeStream) that hands over
 //! this one request and not a byte of the next. Between requests nothing of a connection is kept but its socket.
 
-mod body;
 mod bind;
+mod body;
 mod head;
 mod http1;
 mod http2;

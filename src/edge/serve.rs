@@ -40,7 +40,11 @@ where
     }
 
     /// Accepts until `drain` turns true, then waits until every connection has ended.
-    pub(crate) async fn run(self: &Arc<Self>, bound: Vec<BoundListener>, drain: ShutdownWatch) -> io::Result<()> {
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        bound: Vec<BoundListener>,
+        drain: ShutdownWatch,
+    ) -> io::Result<()> {
         let mut loops = JoinSet::new();
         for BoundListener { listener, sockets } in bound {
             let most = listener.limits.connections.map_or(usize::MAX, |most| most.get() as usize);
@@ -101,7 +105,13 @@ where
         }
     }
 
-    async fn serve(self: Arc<Self>, transport: Transport, connection: Arc<Connection>, _place: Place, drain: ShutdownWatch) {
+    async fn serve(
+        self: Arc<Self>,
+        transport: Transport,
+        connection: Arc<Connection>,
+        _place: Place,
+        drain: ShutdownWatch,
+    ) {
         let listener = connection.listener().clone();
         let Ok(mut stream) = EdgeStream::new(transport, connection) else { return };
         let sniffed = timeout(listener.limits.header.timeout.get(), sniff(&mut stream)).await;

@@ -21,7 +21,6 @@ use super::chain;
 use super::cx::{RequestCx, connection};
 use super::forward::is_forwarding_header;
 
-
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// The pace of a body is judged only after this, so that short stalls at its beginning are forgiven.
@@ -56,7 +55,9 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
         return Ok(flow);
     }
     check_sizes(head, &connection)?;
+    adopt_authority(head)?;
     cx.host = host(head)?;
+    cx.asked_host = head.headers.get(HOST).cloned();
     canonicalise_target(head)?;
     cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
@@ -68,7 +69,12 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
 }
 
 /// Counts and judges a piece of the request's body, and shows it to the filters.
-pub(super) fn admit_body(session: &Session, body: &mut Option<Bytes>, end: bool, cx: &mut RequestCx) -> Result<()> {
+pub(super) fn admit_body(
+    session: &Session,
+    body: &mut Option<Bytes>,
+    end: bool,
+    cx: &mut RequestCx,
+) -> Result<()> {
     if let Some(watchdog) = &cx.watchdog {
         watchdog.on_request_data();
     }
@@ -177,11 +183,13 @@ fn strip_untrusted(head: &mut RequestHeader, peer_is_trusted: bool) {
 // === Checks ===
 
 /// The methods that every route can serve.
-pub(super) const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+pub(super) const SERVED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
 /// Refuses methods that are never served, and answers `OPTIONS *`, which asks the edge itself (RFC 9110 §9.3.7).
 fn check_method(head: &RequestHeader) -> Result<Option<Flow>, Cause> {
-    let is_refused = matches!(head.method, Method::CONNECT | Method::TRACE) || head.method.as_str() == "TRACK";
+    let is_refused =
+        matches!(head.method, Method::CONNECT | Method::TRACE) || head.method.as_str() == "TRACK";
     if is_refused {
         return Err(Cause::MethodRefused);
     }
@@ -203,22 +211,32 @@ fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Caus
     if head.headers.len() > usize::from(listener.limits.header.count) {
         return Err(Cause::HeaderTooLarge);
     }
-    if head.headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if head.headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         return Err(Cause::ExpectationFailed);
     }
-    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > listener.limits.body.size.bytes()) {
         return Err(Cause::BodyTooLarge);
     }
     Ok(())
 }
 
-/// The host that is asked for: the authority of HTTP/2, or the `Host` field. Only HTTP/1.0 may have none.
+/// Moves the authority of HTTP/2 to where HTTP/1 has it, so that filters find and change the host in one place.
+fn adopt_authority(head: &mut RequestHeader) -> Result<(), Cause> {
+    let Some(authority) = head.uri.authority() else { return Ok(()) };
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Cause::BadRequest)?;
+    head.insert_header(HOST, host).map_err(|_| Cause::HeaderTooLarge)?;
+    let target = head.uri.path_and_query().cloned().ok_or(Cause::BadRequest)?;
+    head.set_uri(Uri::from(target));
+    Ok(())
+}
+
+/// The host that is asked for. Only HTTP/1.0 may name none.
 fn host(head: &RequestHeader) -> Result<RequestHost, Cause> {
-    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let field = head.headers.get(HOST).map(HeaderValue::as_bytes);
-    match authority.or(field) {
-        Some(authority) => RequestHost::parse(authority).ok_or(Cause::BadRequest),
+    match head.headers.get(HOST) {
+        Some(field) => RequestHost::parse(field.as_bytes()).ok_or(Cause::BadRequest),
         None if head.version == Version::HTTP_10 => Ok(RequestHost::default()),
         None => Err(Cause::BadRequest),
     }
@@ -241,9 +259,7 @@ fn canonicalise_target(head: &mut RequestHeader) -> Result<(), Cause> {
                 Some(query) => format!("{path}?{query}"),
                 None => path,
             };
-            let mut parts = head.uri.clone().into_parts();
-            parts.path_and_query = Some(target.parse().map_err(|_| Cause::BadRequest)?);
-            head.set_uri(Uri::from_parts(parts).map_err(|_| Cause::BadRequest)?);
+            head.set_uri(target.parse().map_err(|_| Cause::BadRequest)?);
             Ok(())
         }
         Err(_) => Err(Cause::BadRequest),
@@ -254,7 +270,8 @@ fn canonicalise_target(head: &mut RequestHeader) -> Result<(), Cause> {
 /// with the `Host` field.
 fn check_absolute_form(head: &RequestHeader) -> Result<(), Cause> {
     let target = head.raw_path();
-    let has_scheme = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let has_scheme =
+        |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     let is_url = has_scheme(b"http://") || has_scheme(b"https://");
     if is_url && head.uri.path().starts_with('/') { Ok(()) } else { Err(Cause::BadRequest) }
 }

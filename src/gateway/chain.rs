@@ -17,7 +17,9 @@ use super::cx::{RequestCx, filter_parts};
 pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
     let mut entered = 0;
     let flow = {
-        let Some((mut filter_cx, route, host)) = filter_parts(cx, cx.received) else { return Err(Cause::Internal) };
+        let Some((mut filter_cx, route, host)) = filter_parts(cx, cx.received) else {
+            return Err(Cause::Internal);
+        };
         let mut request = RequestView::new(session.req_header_mut(), host);
         let mut outcome = Ok(Flow::Continue);
         for step in &route.filters {
@@ -36,7 +38,9 @@ pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Res
 
 /// Shows the request of one attempt to the filters.
 pub(super) fn on_upstream_request(request: &mut RequestHeader, cx: &mut RequestCx) -> Result<(), Cause> {
-    let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else { return Err(Cause::Internal) };
+    let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
+        return Err(Cause::Internal);
+    };
     let mut request = RequestView::new(request, host);
     for step in &route.filters {
         let call = || step.filter.on_upstream_request(&mut request, &mut filter_cx);

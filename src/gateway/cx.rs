@@ -13,13 +13,14 @@ use crate::types::RequestHost;
 
 use super::deadline::Watchdog;
 
-
 /// What the gateway keeps of one request, from its header to its log line.
 pub(crate) struct RequestCx {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) received: Instant,
     pub(super) facts: Option<Facts>,
     pub(super) host: RequestHost,
+    /// The `Host` field as the client sent it; filters may change the one that is forwarded.
+    pub(super) asked_host: Option<HeaderValue>,
     /// The client's address as a header's value.
     pub(super) client_ip_value: Option<HeaderValue>,
     /// Whether the peer is one whose forwarding headers are believed.
@@ -60,6 +61,7 @@ impl RequestCx {
             received: Instant::now(),
             facts: None,
             host: RequestHost::default(),
+            asked_host: None,
             client_ip_value: None,
             peer_is_trusted: false,
             route: None,
@@ -98,7 +100,8 @@ impl RequestCx {
 
     /// The context of a policy's pick.
     pub(super) fn pick_cx<'a>(&'a self, path: &'a str, now: Instant) -> PickCx<'a> {
-        let client_ip = self.facts.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |facts| facts.client_ip);
+        let client_ip =
+            self.facts.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |facts| facts.client_ip);
         PickCx { client_ip, now, host: self.host.as_str(), path }
     }
 

@@ -45,8 +45,7 @@ fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -
         None => request.insert_header(X_FORWARDED_FOR, client.clone()).ok()?,
     }
     set_unless_trusted(request, cx, X_FORWARDED_PROTO, HeaderValue::from_static(facts.scheme.as_str()))?;
-    if let Some(host) = session.req_header().headers.get(HOST).or(request.headers.get(HOST)) {
-        let host = host.clone();
+    if let Some(host) = cx.asked_host.clone() {
         set_unless_trusted(request, cx, X_FORWARDED_HOST, host)?;
     }
     request.insert_header(X_REAL_IP, client).ok()?;

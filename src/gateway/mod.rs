@@ -44,7 +44,11 @@ pub(crate) struct Gateway {
 }
 
 /// The gateway inside of Pingora's proxy, ready for connections.
-pub(crate) fn http_app(conf: &Arc<ServerConf>, live: Arc<Live>, log: Arc<AccessLog>) -> Arc<HttpProxy<Gateway>> {
+pub(crate) fn http_app(
+    conf: &Arc<ServerConf>,
+    live: Arc<Live>,
+    log: Arc<AccessLog>,
+) -> Arc<HttpProxy<Gateway>> {
     let mut proxy = http_proxy(conf, Gateway { live, log });
     let mut options = pingora_core::apps::HttpServerOptions::default();
     // So that CONNECT gets its 405 from the gateway, like every method that is not served.
@@ -89,7 +93,13 @@ impl ProxyHttp for Gateway {
         upstream::choose(session, cx).await
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, cx: &mut RequestCx, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        cx: &mut RequestCx,
+        error: Box<Error>,
+    ) -> Box<Error> {
         upstream::after_connect_failure(cx, error)
     }
 

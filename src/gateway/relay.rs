@@ -108,7 +108,11 @@ fn close_where_needed(session: &mut Session, response: &mut ResponseHeader, is_d
 }
 
 /// Shows a piece of the body to filters and clocks.
-pub(super) fn hand_on_body(body: &mut Option<Bytes>, end: bool, cx: &mut RequestCx) -> Result<Option<Duration>> {
+pub(super) fn hand_on_body(
+    body: &mut Option<Bytes>,
+    end: bool,
+    cx: &mut RequestCx,
+) -> Result<Option<Duration>> {
     if let Some(watchdog) = &cx.watchdog {
         if watchdog.has_expired() {
             return Err(cx.fail(Cause::ResponseTimeout));

@@ -41,7 +41,9 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
             sleep(respond.delay).await;
         }
     }
-    let Some((filter_cx, route, host)) = filter_parts(cx, Instant::now()) else { return Err(Cause::Internal) };
+    let Some((filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
+        return Err(Cause::Internal);
+    };
     let request = RequestView::new(session.req_header_mut(), host);
     let vars = RequestVars::of_request(&request, &filter_cx);
     let value = |template| vars.header_value(template).map_err(|error| Cause::HookFailed(error.status()));
@@ -124,7 +126,8 @@ fn may_have_body(status: StatusCode) -> bool {
 }
 
 async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -> Result<()> {
-    let has_body = may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
+    let has_body =
+        may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
     session.write_response_header(Box::new(head), !has_body).await?;
     if has_body {
         session.write_response_body(Some(body), true).await?;

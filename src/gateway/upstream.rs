@@ -114,7 +114,12 @@ pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -
 
 /// After a failure on a connection: again only where the connection was a kept one that had been closed, nothing
 /// came back, and sending twice does no harm.
-pub(super) fn after_failure(session: &Session, cx: &mut RequestCx, mut error: Box<Error>, reused: bool) -> Box<Error> {
+pub(super) fn after_failure(
+    session: &Session,
+    cx: &mut RequestCx,
+    mut error: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
     if cx.watchdog.as_ref().is_some_and(Watchdog::has_expired) {
         return cx.fail(Cause::ResponseTimeout);
     }

@@ -29,11 +29,18 @@ fn write_banner(
     }
     for pool in &config.pools {
         let endpoints: Vec<_> = pool.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
-        writeln!(out, "  pool     {:<12} {}: {}", pool.name.as_str(), pool.balance.policy, endpoints.join(" "))?;
+        writeln!(
+            out,
+            "  pool     {:<12} {}: {}",
+            pool.name.as_str(),
+            pool.balance.policy,
+            endpoints.join(" ")
+        )?;
     }
     let order = assembled.snapshot.router.effective_order();
     let routes = order.iter().map(|id| &config.routes[id.0]);
-    let examples: Vec<_> = routes.filter_map(|route| example(route, config, addresses)).take(EXAMPLES).collect();
+    let examples: Vec<_> =
+        routes.filter_map(|route| example(route, config, addresses)).take(EXAMPLES).collect();
     if !examples.is_empty() {
         writeln!(out, "try")?;
     }
@@ -65,7 +72,8 @@ fn example(route: &config::Route, config: &Config, addresses: &[(ListenerName, B
         Some(&index) => &config.listeners[index].name,
         None => &addresses.first()?.0,
     };
-    let target = addresses.iter().filter(|(listener, _)| listener == name).find_map(|(_, address)| url(address, path));
+    let target =
+        addresses.iter().filter(|(listener, _)| listener == name).find_map(|(_, address)| url(address, path));
     target.filter(|_| is_plain).map(|target| format!("curl -i{host} {target}"))
 }
 

@@ -41,7 +41,8 @@ impl Parts {
         raise_nofile();
         let config = &assembled.config;
         let bound = bind_all(&assembled.snapshot.listeners)?;
-        let log = AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
+        let log =
+            AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         // The number of cores that the process may use, by its affinity and its cgroup.

@@ -36,11 +36,9 @@ impl Signals {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut int), Ok(mut term), Ok(mut quit)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::quit()),
-        ) else {
+        let (Ok(mut int), Ok(mut term), Ok(mut quit)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::quit()))
+        else {
             log::error!("signals cannot be received; only SIGKILL ends this process");
             return std::future::pending().await;
         };

@@ -49,7 +49,9 @@ pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&s
         .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(error) = cause.proxy_error() {
         // The words of the table are tokens, which every header may hold.
-        if let Ok(value) = HeaderValue::try_from(format!("evener; error={error}; details=\"{}\"", cause.word())) {
+        if let Ok(value) =
+            HeaderValue::try_from(format!("evener; error={error}; details=\"{}\"", cause.word()))
+        {
             answer.headers.push((PROXY_STATUS, value));
         }
     }
@@ -66,12 +68,8 @@ fn text_body(cause: &Cause, request_id: Option<&str>) -> Bytes {
 }
 
 fn json_body(cause: &Cause, request_id: Option<&str>) -> Bytes {
-    let error = JsonError {
-        status: cause.status().as_u16(),
-        error: cause.word(),
-        message: cause.text(),
-        request_id,
-    };
+    let error =
+        JsonError { status: cause.status().as_u16(), error: cause.word(), message: cause.text(), request_id };
     // Plain strings and numbers always serialise.
     let mut body = serde_json::to_vec(&error).unwrap_or_default();
     body.push(b'\n');

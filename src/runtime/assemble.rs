@@ -56,7 +56,8 @@ fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnin
     for (RouteId(never), RouteId(shadow)) in router.unreachable() {
         let path = KeyPath::default().child("routes").index(never);
         let (never, shadow) = (&config.routes[never].name, &config.routes[shadow].name);
-        let message = format!("route `{never}` can never match: `{shadow}` takes every request that it could");
+        let message =
+            format!("route `{never}` can never match: `{shadow}` takes every request that it could");
         warnings.warning(source, &path, message);
     }
 }

@@ -26,7 +26,14 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(listener: Arc<Listener>, peer: Option<SocketAddr>, scheme: Scheme) -> Self {
         let peer_ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        Self { listener, peer_ip, peer_ip_value: ip_value(peer_ip), scheme, upgraded: false.into(), reader: AtomicWaker::new() }
+        Self {
+            listener,
+            peer_ip,
+            peer_ip_value: ip_value(peer_ip),
+            scheme,
+            upgraded: false.into(),
+            reader: AtomicWaker::new(),
+        }
     }
 
     pub(crate) fn listener(&self) -> &Arc<Listener> {

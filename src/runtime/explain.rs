@@ -121,9 +121,16 @@ fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt
         writeln!(out, "  none")?;
     }
     match &route.action {
-        Action::Redirect(redirect) => writeln!(out, "answer     {}: to {}", redirect.status.as_u16(), redirect.to),
+        Action::Redirect(redirect) => {
+            writeln!(out, "answer     {}: to {}", redirect.status.as_u16(), redirect.to)
+        }
         Action::Respond(respond) => {
-            writeln!(out, "answer     {}: {} bytes from the edge", respond.status.as_u16(), respond.body.len())
+            writeln!(
+                out,
+                "answer     {}: {} bytes from the edge",
+                respond.status.as_u16(),
+                respond.body.len()
+            )
         }
         Action::Pool(pool) => write_pool(snapshot, pool.0, out),
     }
@@ -136,7 +143,11 @@ fn write_pool(snapshot: &Snapshot, index: usize, out: &mut String) -> std::fmt::
     for endpoint in pool.endpoints() {
         let weight = endpoint.weight();
         let share = 100.0 * f64::from(weight.get()) / f64::from(total);
-        writeln!(out, "  {:<24} weight {weight} ({share:.0} % of the weights)", endpoint.address().to_string())?;
+        writeln!(
+            out,
+            "  {:<24} weight {weight} ({share:.0} % of the weights)",
+            endpoint.address().to_string()
+        )?;
     }
     match pool.health() {
         Some(health) => writeln!(out, "  of those that pass their probe every {}", health.interval),

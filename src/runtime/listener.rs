@@ -1,5 +1,5 @@
-use crate::config::spec::{HttpVersion, Limits};
 use crate::config;
+use crate::config::spec::{HttpVersion, Limits};
 use crate::types::{BindAddr, ListenerName};
 
 /// A listener as connections see it.

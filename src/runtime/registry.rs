@@ -10,8 +10,10 @@ use crate::pools::PolicyFactory;
 use crate::pools::policy::{LeastRequests, P2c, RandomByWeight, RoundRobin};
 use crate::types::{closest, with_random};
 
-type BuildFilter = Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<Box<dyn Filter>, Diagnostics> + Send + Sync>;
-type BuildPolicy = Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<PolicyFactory, Diagnostics> + Send + Sync>;
+type BuildFilter =
+    Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<Box<dyn Filter>, Diagnostics> + Send + Sync>;
+type BuildPolicy =
+    Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<PolicyFactory, Diagnostics> + Send + Sync>;
 
 /// What filters and policies there are, by name, and how each is built from its settings.
 pub(crate) struct Registry {

@@ -25,13 +25,25 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
         let route = &config.routes[id.0];
         let filters: Vec<_> = route.filters.iter().map(|filter| filter.name.as_str()).collect();
         let via = if filters.is_empty() { String::new() } else { format!("  [{}]", filters.join(", ")) };
-        writeln!(out, "  {:<20} {:<40} -> {}{via}", route.name.as_str(), matches(route), action(route, config))?;
+        writeln!(
+            out,
+            "  {:<20} {:<40} -> {}{via}",
+            route.name.as_str(),
+            matches(route),
+            action(route, config)
+        )?;
     }
     writeln!(out, "pools")?;
     for pool in &config.pools {
         let endpoints: Vec<_> = pool.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
         let health = if pool.health.is_some() { "probed" } else { "not probed" };
-        writeln!(out, "  {:<20} {}, {health}: {}", pool.name.as_str(), pool.balance.policy, endpoints.join(", "))?;
+        writeln!(
+            out,
+            "  {:<20} {}, {health}: {}",
+            pool.name.as_str(),
+            pool.balance.policy,
+            endpoints.join(", ")
+        )?;
     }
     Ok(())
 }

@@ -170,7 +170,12 @@ fn open_file(path: &Path) -> io::Result<std::fs::File> {
 }
 
 /// Writes lines until all senders are gone; flushes whenever it has caught up.
-fn write_lines(lines: &Receiver<Vec<u8>>, sink: Box<dyn Write + Send>, lost: &AtomicU64, written: &AtomicU64) {
+fn write_lines(
+    lines: &Receiver<Vec<u8>>,
+    sink: Box<dyn Write + Send>,
+    lost: &AtomicU64,
+    written: &AtomicU64,
+) {
     let mut buffered = 0;
     let mut sink = BufWriter::with_capacity(64 * 1024, sink);
     let mut told = 0;
@@ -251,7 +256,8 @@ mod tests {
         log.write(&line("/second"));
         drop(log);
         let text = std::fs::read_to_string(path).unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["target"], "/\"\n\u{7f}\\");
         assert_eq!(lines[0]["ms"]["total"], 1.5);
@@ -260,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_stuck_sink_loses_lines_and_never_blocks() {
-        struct Stuck(std::sync::mpsc::Receiver<()>);
+        struct Stuck(Receiver<()>);
         impl Write for Stuck {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 let _ = self.0.recv();
@@ -270,12 +276,14 @@ mod tests {
                 Ok(())
             }
         }
-        let (release, stuck) = std::sync::mpsc::channel();
+        let (release, stuck) = sync_channel(1);
         let (sender, receiver) = sync_channel(4);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = {
             let lost = lost.clone();
-            std::thread::spawn(move || write_lines(&receiver, Box::new(Stuck(stuck)), &lost, &AtomicU64::new(0)))
+            std::thread::spawn(move || {
+                write_lines(&receiver, Box::new(Stuck(stuck)), &lost, &AtomicU64::new(0))
+            })
         };
         let writer = Mutex::new(Some(writer));
         let log = AccessLog { lines: Some(sender), handed: 0.into(), written: Arc::default(), lost, writer };

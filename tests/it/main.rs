@@ -1,1 +1,7 @@
-fn main() {}
+//! Everything together: real sockets, real bytes, one process.
+
+mod basics;
+mod conf_examples;
+mod config_errors;
+mod layers;
+mod support;

@@ -7,8 +7,8 @@ use pingora_http::ResponseHeader;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::{HealthCheck, HealthObserve, HttpHealthCheck, TcpHealthCheck};
 
-use crate::config::{Check, Health};
 use crate::config::spec::{HttpCheckSpec, StatusRange};
+use crate::config::{Check, Health};
 use crate::pools::endpoint::pingora_addr;
 use crate::pools::{Endpoint, Fitness, Pool};
 use crate::types::EndpointAddr;
@@ -36,7 +36,8 @@ pub(super) fn build(
     if let (Some(port), PingoraAddr::Inet(_)) = (health.port, &addr) {
         addr.set_port(port);
     }
-    let backend = Backend { addr, weight: usize::from(endpoint.weight().get()), ext: http::Extensions::new() };
+    let backend =
+        Backend { addr, weight: usize::from(endpoint.weight().get()), ext: http::Extensions::new() };
     let flip = Box::new(Flip { pool: pool.clone(), endpoint: endpoint.clone() });
     let check: Box<dyn HealthCheck + Send + Sync> = match &health.check {
         Check::Tcp => Box::new(tcp(health, flip)),

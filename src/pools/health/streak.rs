@@ -53,8 +53,7 @@ mod tests {
         observe(&mut streak, true);
         let results = [false, false, true, false, false, false, true, true];
         let flips: Vec<_> = results.map(|passed| observe(&mut streak, passed)).into();
-        let expected =
-            [None, None, None, None, None, Some(Fitness::Unfit), None, Some(Fitness::Fit)];
+        let expected = [None, None, None, None, None, Some(Fitness::Unfit), None, Some(Fitness::Fit)];
         assert_eq!(flips, expected);
     }
 }

@@ -27,7 +27,8 @@ impl RandomByWeight {
         let shares = members.iter().map(|member| u64::from(member.weight()) * count);
         let mut columns: Box<[Column]> =
             shares.enumerate().map(|(index, own)| Column { own, alias: index }).collect();
-        let (mut small, mut large): (Vec<_>, Vec<_>) = (0..columns.len()).partition(|&i| columns[i].own < total);
+        let (mut small, mut large): (Vec<_>, Vec<_>) =
+            (0..columns.len()).partition(|&i| columns[i].own < total);
         while let (Some(needy), Some(&donor)) = (small.pop(), large.last()) {
             columns[needy].alias = donor;
             columns[donor].own -= total - columns[needy].own;

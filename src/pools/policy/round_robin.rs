@@ -3,10 +3,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::hooks::{Member, PickCx, Policy};
 use crate::types::Random;
 
-/// Chooses in turns, as evenly spread as the weights allow: 5, 1, 1 gives a a b a c a a, never five in a row.
+/// Chooses in turns, as evenly spread as the weights allow: 5, 1, 1 gives a b a a a c a, never five in a row.
 ///
-/// The turns of one period are worked out when the policy is built (nginx's smooth weighted round robin, which
-/// is earliest-deadline-first over equal jobs), so that a pick is one atomic addition. Starts at a random place,
+/// The turns of one period are worked out when the policy is built, earliest deadline first, so that a pick is
+/// one atomic addition. Starts at a random place,
 /// so that many proxies do not send their first requests to the same endpoint.
 #[derive(Debug)]
 pub struct RoundRobin {
@@ -49,24 +49,29 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-/// One whole period. The member whose next turn is due first goes next: the k-th of w turns is due at
-/// (2k + 1) / 2w of the period, compared without fractions. A heap makes it O(period · log members).
+/// One whole period. The member whose next turn is due first goes next: turn k of w is due at (k + φ) / w of the
+/// period, where φ is a phase of the member's own. The phases are spread by the golden ratio, so that light
+/// members do not all fall due at the same moment and leave a heavy one to itself elsewhere. A heap makes it
+/// O(period · log members).
 fn smooth_turns(weights: &[u64]) -> Box<[u32]> {
     use std::cmp::Reverse;
     use std::collections::BinaryHeap;
 
-    /// Fractions of a period in whole numbers, fine enough to tell any two turns of a period apart.
-    const PERIOD: u128 = 1 << 64;
+    /// The golden ratio's fraction of 2⁶⁴, which stands for one turn.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-    let due = |turn: u64, weight: u64| PERIOD * u128::from(2 * turn + 1) / u128::from(2 * weight);
+    let due = |index: usize, turn: u64| {
+        let phase = (index as u64 + 1).wrapping_mul(GOLDEN);
+        ((u128::from(turn) << 64) + u128::from(phase)) / u128::from(weights[index])
+    };
     let total: u64 = weights.iter().sum();
     let mut heap: BinaryHeap<_> =
-        weights.iter().enumerate().map(|(index, &weight)| Reverse((due(0, weight), index, 0))).collect();
+        (0..weights.len()).map(|index| Reverse((due(index, 0), index, 0))).collect();
     let mut turns = Vec::with_capacity(total as usize);
     while turns.len() < total as usize {
         let Some(Reverse((_, index, turn))) = heap.pop() else { break };
         turns.push(index as u32);
-        heap.push(Reverse((due(turn + 1, weights[index]), index, turn + 1)));
+        heap.push(Reverse((due(index, turn + 1), index, turn + 1)));
     }
     turns.into()
 }

@@ -1,5 +1,3 @@
-//! For tests and benches of hooks: an exchange made by hand, without a network and without a clock.
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -9,7 +7,9 @@ use tokio::time::Instant;
 
 use crate::types::{EndpointAddr, PoolName, RouteName};
 
-use super::{BuildCx, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView, Scheme};
+use crate::hooks::{
+    BuildCx, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView, Scheme,
+};
 
 /// One request and its response, on which a test calls a filter as the edge would.
 ///

@@ -1,0 +1,7 @@
+//! For tests and benches of hooks: exchanges and fleets made by hand, without a network and without a clock.
+
+mod exchange;
+mod fleet;
+
+pub use exchange::{Exchange, build};
+pub use fleet::Fleet;

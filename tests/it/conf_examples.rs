@@ -1,0 +1,30 @@
+use std::path::{Path, PathBuf};
+
+use evener::app::App;
+
+fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+#[test]
+fn every_example_is_accepted_without_a_warning() {
+    let examples = examples();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let app = App::builder().load(&example).unwrap_or_else(|error| panic!("{error}"));
+        assert!(app.warnings().is_empty(), "{}", app.warnings());
+    }
+}
+
+#[test]
+fn the_reference_is_what_the_code_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    let printed = App::builder().reference();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&file, &printed).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(written == printed, "docs/reference.md is not what `evener reference` prints; run with BLESS=1");
+}

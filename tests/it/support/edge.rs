@@ -1,0 +1,92 @@
+use std::net::SocketAddr;
+use std::path::Path;
+
+use evener::app::{App, AppBuilder, RunningApp};
+use evener::types::BindAddr;
+use tempfile::TempDir;
+
+use super::{Client, Response};
+
+/// An edge on this test's runtime. It stops when it is dropped.
+pub struct Edge {
+    running: RunningApp,
+    folder: TempDir,
+}
+
+impl Edge {
+    /// Starts a configuration. Listeners bind `127.0.0.1:0`; `LOG` in the text stands for the access log's file,
+    /// `DIR` for a folder of this edge's own.
+    pub async fn start(config: &str) -> Self {
+        Self::start_with(App::builder(), config).await
+    }
+
+    /// The same for a program with hooks of its own.
+    pub async fn start_with(builder: AppBuilder, config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().to_str().unwrap();
+        let config = config.replace("LOG", &format!("{dir}/access.log")).replace("DIR", dir);
+        let config = if config.contains("\nlog:") || config.starts_with("log:") {
+            config
+        } else {
+            format!("{config}\nlog: {{ access: {{ format: off }} }}\n")
+        };
+        let app = builder.load_text("test.yaml", Path::new(dir), &config);
+        let app = app.unwrap_or_else(|error| panic!("{error}\n{config}"));
+        Self { running: app.bind().unwrap().start(), folder }
+    }
+
+    /// The first address of the first listener.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses()[0]
+    }
+
+    /// The first address of a listener by name.
+    pub fn address_of(&self, listener: &str) -> SocketAddr {
+        let found = self.running.addresses().iter().find(|(name, _)| name.as_str() == listener);
+        match found.unwrap().1 {
+            BindAddr::Inet(address) => address,
+            BindAddr::Unix(_) => panic!("{listener} is a Unix socket"),
+        }
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let inet = |(_, address): &(_, BindAddr)| match address {
+            BindAddr::Inet(inet) => Some(*inet),
+            BindAddr::Unix(_) => None,
+        };
+        self.running.addresses().iter().filter_map(inet).collect()
+    }
+
+    /// A folder of this edge's own, where `DIR` is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The lines of the access log so far.
+    pub fn log(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A connection to the first listener.
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.address()).await
+    }
+
+    /// Sends one request on a connection of its own and reads the answer.
+    pub async fn send(&self, request: &str) -> Response {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        client.response().await
+    }
+
+    /// Asks for a path of `example.com` on a connection of its own.
+    pub async fn get(&self, path: &str) -> Response {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n")).await
+    }
+
+    /// Drains the edge and waits for its end.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}

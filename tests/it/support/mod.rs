@@ -1,0 +1,25 @@
+//! What the tests stand on: an edge in this process, endpoints that follow a script, and clients that send bytes.
+
+mod client;
+mod edge;
+mod endpoint;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use client::{Client, Response};
+pub use edge::Edge;
+pub use endpoint::{Endpoint, Exchange, Request};
+
+/// No single step of a test takes longer than this; it only turns a hang into a failure.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds, and fails the test if it never does.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
