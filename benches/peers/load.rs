@@ -27,7 +27,7 @@ pub(crate) struct Load {
 /// # Errors
 /// When wrk cannot run, takes far longer than it should, or met any failed request.
 pub(crate) fn run(site: &Site, target: SocketAddr, seconds: u32) -> Outcome<Load> {
-    let mut words = site.placement.prefix(Role::Surroundings);
+    let mut words = site.cores.prefix(Role::Surroundings);
     words.push(find("wrk").ok_or("no wrk: scripts/need wrk")?.into());
     words.extend(
         ["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"].map(Into::into),

@@ -1,4 +1,4 @@
-use std::{fs, thread};
+use std::fs;
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ impl Machine {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
             cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
-            cores: thread::available_parallelism().map_or(1, usize::from),
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: kernel.trim().to_owned(),
         }
     }

@@ -27,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Which cores the processes run on
-    #[arg(long, value_enum, default_value_t = Placement::Anywhere)]
+    #[arg(long, value_enum, default_value_t = Placement::Together)]
     pub(crate) placement: Placement,
     /// Given by `cargo bench`; without it nothing is measured, so that `cargo test --benches` stays short
     #[arg(long)]

@@ -44,7 +44,7 @@ impl Peer {
     /// Starts this peer on a free port in front of the site's endpoints.
     pub(crate) fn start(self, options: &Options, site: &Site) -> Outcome<Proxy> {
         let [address] = ports::free()?;
-        let mut words = site.placement.prefix(Role::Proxy);
+        let mut words = site.cores.prefix(Role::Proxy);
         words.extend(self.command(options, site, address)?);
         let process = Running::start(self.name(), &words, site.dir(), address)?;
         Ok(Proxy { peer: self, address, process })

@@ -1,19 +1,21 @@
-use std::{ffi::OsString, thread};
+use std::{ffi::OsString, fs, process, time::Duration};
 
 use clap::ValueEnum;
 use serde::Serialize;
+
+use crate::{Outcome, process::output_of};
 
 /// Which cores the processes run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Placement {
+    /// Proxy, origin and load share one core: nothing waits for another core to wake up, which on a virtual machine is
+    /// an exit to the host and can cost more than the proxy does; CPU and latency vary least, also beside other work
+    Together,
+    /// The proxy has a core for itself, origin and load share the others: the most requests a second
+    Apart,
     /// The scheduler decides
     Anywhere,
-    /// The proxy has the last core for itself, origin and load share the others. On a virtual machine a slow proxy pays
-    /// more than a fast one: its neighbours fall asleep, and each wake-up is an exit to the host
-    Apart,
-    /// Proxy, origin and load share the last core: no wake-ups between cores, the least spread in CPU per request
-    Together,
 }
 
 /// What a process does in the measurement.
@@ -23,23 +25,61 @@ pub(crate) enum Role {
     Surroundings,
 }
 
-impl Placement {
-    /// The words that go before a command line to place it: `taskset` replaces itself by the command.
-    pub(crate) fn prefix(self, role: Role) -> Vec<OsString> {
-        let last = thread::available_parallelism().map_or(1, usize::from) - 1;
-        let cores = match (self, role) {
-            (Self::Anywhere, _) => return Vec::new(),
-            (Self::Apart, Role::Surroundings) if last > 0 => format!("0-{}", last - 1),
-            (Self::Apart | Self::Together, _) => last.to_string(),
-        };
-        vec!["taskset".into(), "-c".into(), cores.into()]
-    }
+/// Lists of cores for each role, as taskset writes them; none where the scheduler decides.
+#[derive(Debug, Default)]
+pub(crate) struct Cores {
+    proxy: Option<String>,
+    surroundings: Option<String>,
+}
 
+impl Placement {
     pub(crate) fn describe(self) -> &'static str {
         match self {
-            Self::Anywhere => "the scheduler places the processes",
-            Self::Apart => "the proxy has a core of its own",
             Self::Together => "proxy, origin and load share one core",
+            Self::Apart => "the proxy has a core of its own",
+            Self::Anywhere => "the scheduler places the processes",
         }
     }
+}
+
+impl Cores {
+    /// Shares out the cores that this process may use, and puts this process itself among the surroundings.
+    pub(crate) fn share_out(placement: Placement) -> Outcome<Self> {
+        let mut others = allowed()?;
+        let last = others.pop().ok_or("no core is allowed for this process")?.to_string();
+        let surroundings = match placement {
+            Placement::Anywhere => return Ok(Self::default()),
+            Placement::Apart if !others.is_empty() => join(&others),
+            Placement::Apart | Placement::Together => last.clone(),
+        };
+        let own = process::id().to_string();
+        let words = ["taskset", "-c", "-p", &surroundings, &own].map(OsString::from);
+        output_of(&words, Duration::from_secs(5))?;
+        Ok(Self { proxy: Some(last), surroundings: Some(surroundings) })
+    }
+
+    /// The words that go before a command line to place it: `taskset` replaces itself by the command.
+    pub(crate) fn prefix(&self, role: Role) -> Vec<OsString> {
+        let cores = match role {
+            Role::Proxy => &self.proxy,
+            Role::Surroundings => &self.surroundings,
+        };
+        cores.iter().flat_map(|cores| ["taskset", "-c", cores]).map(OsString::from).collect()
+    }
+}
+
+fn join(cores: &[u32]) -> String {
+    cores.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// The cores that this process may use, in order: the kernel writes them as `0-3,6`.
+fn allowed() -> Outcome<Vec<u32>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    let mut cores = Vec::new();
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        cores.extend(first.parse::<u32>()?..=last.parse()?);
+    }
+    Ok(cores)
 }

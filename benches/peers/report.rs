@@ -6,6 +6,7 @@ use crate::{
     Outcome,
     bars::Bar,
     figures::{Figures, Metric, Spread},
+    load,
     machine::Machine,
     options::Options,
     peer::Peer,
@@ -86,9 +87,10 @@ impl Report {
         let Machine { cpu, cores, kernel } = &self.machine;
         let mut text = format!("\n{}  {cpu}, {cores} cores, Linux {kernel}\n", self.date);
         text.push_str(&format!(
-            "{} rounds of {} s, wrk with 1 thread and 50 connections; one worker each, access logs off; {}\n",
+            "{} rounds of {} s, wrk with 1 thread and {} connections; one worker each, access logs off; {}\n",
             self.rounds,
             self.seconds,
+            load::CONNECTIONS,
             self.placement.describe()
         ));
         for entry in &self.peers {

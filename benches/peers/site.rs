@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Outcome,
-    placement::{Placement, Role},
+    placement::{Cores, Placement, Role},
     ports,
     process::{Running, find},
     request::BODY,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) endpoints: [SocketAddr; 2],
-    pub(crate) placement: Placement,
+    pub(crate) cores: Cores,
     // Before the directory: the origin has to end first.
     _origin: Running,
     dir: tempfile::TempDir,
@@ -30,10 +30,11 @@ impl Site {
         let endpoints: [SocketAddr; 2] = ports::free()?;
         let text = include_str!("conf/origin.conf").replace("@BODY@", BODY);
         let conf = write(dir.path(), "origin.conf", &fill(&text, dir.path(), endpoints, endpoints[0]))?;
-        let mut words = placement.prefix(Role::Surroundings);
+        let cores = Cores::share_out(placement)?;
+        let mut words = cores.prefix(Role::Surroundings);
         words.extend(nginx(&conf)?);
         let origin = Running::start("origin", &words, dir.path(), endpoints[0])?;
-        Ok(Self { endpoints, placement, _origin: origin, dir })
+        Ok(Self { endpoints, cores, _origin: origin, dir })
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -5,62 +5,51 @@ use crate::Outcome;
 /// The kernel's unit of `utime` and `stime`, fixed by its ABI on all architectures that Debian supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Processor time of a set of processes since they began, in microseconds.
+/// Processor time of a set of processes, in microseconds.
+///
+/// The total comes from the scheduler's nanoseconds (`schedstat` of each thread) where the kernel gives them; how it
+/// divides into user and system time comes from the ticks of `stat`, a hundredth of a second each.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct CpuTime {
     pub(crate) user: f64,
     pub(crate) system: f64,
+    pub(crate) total: f64,
 }
 
 impl CpuTime {
-    /// Sums the time of `pids`.
-    ///
-    /// The total comes from the scheduler's nanoseconds (`schedstat` of each thread) where the kernel gives them; how
-    /// it divides into user and system time only from the ticks of `stat`.
-    pub(crate) fn of(pids: &[u32]) -> Outcome<(Self, f64)> {
-        let mut ticks = Self::default();
-        let mut exact = 0.0;
+    fn of(pids: &[u32]) -> Outcome<Self> {
+        let mut sum = Self::default();
         for &pid in pids {
             let (user, system) = ticks_of(pid)?;
-            ticks.user += user;
-            ticks.system += system;
-            exact += scheduled(pid);
+            sum.user += user;
+            sum.system += system;
+            sum.total += scheduled(pid);
         }
-        Ok((ticks, exact))
+        Ok(sum)
     }
-}
-
-/// Processor time between two moments.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CpuSpan {
-    pub(crate) user: f64,
-    pub(crate) system: f64,
-    pub(crate) total: f64,
 }
 
 /// Watches the processor time of a set of processes from its creation on.
 #[derive(Debug)]
 pub(crate) struct CpuWatch<'a> {
     pids: &'a [u32],
-    ticks: CpuTime,
-    exact: f64,
+    begin: CpuTime,
 }
 
 impl<'a> CpuWatch<'a> {
     pub(crate) fn start(pids: &'a [u32]) -> Outcome<Self> {
-        let (ticks, exact) = CpuTime::of(pids)?;
-        Ok(Self { pids, ticks, exact })
+        Ok(Self { pids, begin: CpuTime::of(pids)? })
     }
 
     /// The time since the start, in microseconds.
-    pub(crate) fn stop(&self) -> Outcome<CpuSpan> {
-        let (ticks, exact) = CpuTime::of(self.pids)?;
-        let user = ticks.user - self.ticks.user;
-        let system = ticks.system - self.ticks.system;
-        let by_ticks = user + system;
-        let total = if exact > self.exact { exact - self.exact } else { by_ticks };
-        let scale = if by_ticks > 0.0 { total / by_ticks } else { 0.0 };
-        Ok(CpuSpan { user: user * scale, system: system * scale, total })
+    pub(crate) fn stop(&self) -> Outcome<CpuTime> {
+        let end = CpuTime::of(self.pids)?;
+        let (user, system) = (end.user - self.begin.user, end.system - self.begin.system);
+        let ticks = user + system;
+        let exact = end.total - self.begin.total;
+        let total = if exact > 0.0 { exact } else { ticks };
+        let scale = if ticks > 0.0 { total / ticks } else { 0.0 };
+        Ok(CpuTime { user: user * scale, system: system * scale, total })
     }
 }
 

@@ -5,15 +5,26 @@ use std::path::Path;
 use super::spec::Spec;
 use super::{Config, Diagnostic, Diagnostics, KeyPath, Position, Source, places, recover, resolve};
 
-/// A configuration that may be built, and the text that it was read from.
+/// A configuration that was read as far as it could be, and the text that it was read from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What was written, with names resolved and defaults filled in.
+    /// What was written, with names resolved and defaults filled in. When there are errors among the
+    /// diagnostics, only what is left without them: good for finding further errors, not for running.
     pub config: Config,
     /// The text, for messages about what is found out later and for the settings of filters and policies.
     pub source: Source,
-    /// What is allowed but surely not meant.
-    pub warnings: Diagnostics,
+    /// What was found so far: errors, and what is allowed but surely not meant.
+    pub diagnostics: Diagnostics,
+}
+
+impl Loaded {
+    /// The same, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// All that was found.
+    pub fn sound(self) -> Result<Self, Diagnostics> {
+        if self.diagnostics.has_errors() { Err(self.diagnostics) } else { Ok(self) }
+    }
 }
 
 /// Larger files are surely not configurations.
@@ -22,7 +33,7 @@ const MAX_FILE: u64 = 16 << 20;
 /// Reads and checks a file. Paths in it are relative to its directory.
 ///
 /// # Errors
-/// All problems of the file at once, with where they are.
+/// When nothing of the file could be read; else its problems are among the diagnostics of the result.
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let file_name = path.display().to_string();
     let base = path.parent().unwrap_or(Path::new(""));
@@ -39,7 +50,7 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 /// Reads and checks a text, which messages call `file_name`. Paths in it are relative to `base`.
 ///
 /// # Errors
-/// All problems of the text at once, with where they are.
+/// When nothing of the text could be read; else its problems are among the diagnostics of the result.
 pub fn load_text(file_name: &str, base: &Path, text: &str) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new(file_name);
     let Some(source) = Source::parse(file_name, text, &mut diagnostics) else { return Err(diagnostics) };
@@ -47,10 +58,7 @@ pub fn load_text(file_name: &str, base: &Path, text: &str) -> Result<Loaded, Dia
     let read = recover::read::<Spec>(node, &root, &source, places::elsewhere, &mut diagnostics);
     let Some(spec) = read.value else { return Err(diagnostics) };
     let config = resolve::resolve(spec, base, &source, &read.removed, &mut diagnostics);
-    if diagnostics.has_errors() {
-        return Err(diagnostics);
-    }
-    Ok(Loaded { config, source, warnings: diagnostics })
+    Ok(Loaded { config, source, diagnostics })
 }
 
 fn read_text(path: &Path) -> Result<String, Diagnostic> {
@@ -90,7 +98,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.yaml");
         std::fs::write(&path, bytes).unwrap();
-        let problems = load(&path).unwrap_err().to_string();
+        let problems = load(&path).and_then(Loaded::sound).unwrap_err().to_string();
         problems.replace(&directory.path().display().to_string(), "")
     }
 
@@ -108,7 +116,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.yaml");
         std::fs::write(&path, GOOD).unwrap();
-        assert!(load(&path).unwrap().warnings.is_empty());
+        assert!(load(&path).unwrap().diagnostics.is_empty());
     }
 
     #[test]

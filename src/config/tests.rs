@@ -9,7 +9,7 @@ use super::spec::HttpVersion;
 use super::{Action, Check, Loaded, load_text};
 
 fn load(text: &str) -> Result<Loaded, String> {
-    load_text("x.yaml", Path::new(""), text).map_err(|problems| problems.to_string())
+    load_text("x.yaml", Path::new(""), text).and_then(Loaded::sound).map_err(|problems| problems.to_string())
 }
 
 /// A configuration as a test writes it.
@@ -254,8 +254,8 @@ fn a_pool_that_only_a_filter_names_is_in_use() {
              routes:\n  - pool: a\n    filters: [{{ canary: {{ to: [{to}] }} }}]\n"
         )
     };
-    assert!(load(&text("b")).unwrap().warnings.is_empty());
-    assert!(load(&text("c")).unwrap().warnings.to_string().contains("pools.b: no route uses it"));
+    assert!(load(&text("b")).unwrap().diagnostics.is_empty());
+    assert!(load(&text("c")).unwrap().diagnostics.to_string().contains("pools.b: no route uses it"));
 }
 
 #[test]

@@ -23,21 +23,18 @@ pub(crate) struct Assembled {
 /// Builds everything that requests need; the only way to a running configuration, for `check` and start alike.
 ///
 /// # Errors
-/// All problems at once: filters and policies that are not registered, or refuse their settings.
+/// All problems at once: those that were found before, and filters and policies that are not registered or
+/// refuse their settings.
 pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled, Diagnostics> {
-    let Loaded { config, source, mut warnings } = loaded;
+    let Loaded { config, source, diagnostics } = loaded;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
-    let mut builder = Builder {
-        registry,
-        source: &source,
-        cx: BuildCx::new(&pool_names, config.ipv6_prefix),
-        problems: Diagnostics::new(source.file()),
-    };
+    let mut builder =
+        Builder { registry, source: &source, cx: BuildCx::new(&pool_names, config.ipv6_prefix), diagnostics };
     let pools: Vec<_> = config.pools.iter().filter_map(|pool| builder.pool(pool)).collect();
     let routes: Vec<_> = config.routes.iter().map(|route| builder.route(route)).collect();
-    let problems = builder.problems;
-    if problems.has_errors() {
-        return Err(problems);
+    let mut warnings = builder.diagnostics;
+    if warnings.has_errors() {
+        return Err(warnings);
     }
     let router = Router::build(config.routes.iter().map(rule));
     warn_of_unreachable(&router, &config, &source, &mut warnings);
@@ -66,7 +63,7 @@ struct Builder<'a> {
     registry: &'a Registry,
     source: &'a Source,
     cx: BuildCx<'a>,
-    problems: Diagnostics,
+    diagnostics: Diagnostics,
 }
 
 impl Builder<'_> {
@@ -77,7 +74,7 @@ impl Builder<'_> {
         match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
             Ok(policy) => Some(Arc::new(Pool::new(config, policy))),
             Err(problems) => {
-                self.problems.append(problems);
+                self.diagnostics.append(problems);
                 None
             }
         }
@@ -101,7 +98,7 @@ impl Builder<'_> {
         match self.registry.build_filter(&config.name, self.source, &config.settings, &self.cx) {
             Ok(filter) => Some(Step { name: config.name.clone(), filter }),
             Err(problems) => {
-                self.problems.append(problems);
+                self.diagnostics.append(problems);
                 None
             }
         }

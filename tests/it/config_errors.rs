@@ -5,11 +5,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All that is said about a text.
+use evener::app::App;
+
+/// All that `evener check` says about a text.
 fn check(file_name: &str, text: &str) -> String {
-    match evener::config::load_text(file_name, Path::new("/etc/evener"), text) {
-        Ok(loaded) => loaded.warnings.to_string(),
-        Err(diagnostics) => diagnostics.to_string(),
+    match App::builder().load_text(file_name, Path::new("/etc/evener"), text) {
+        Ok(app) => app.warnings().to_string(),
+        Err(error) => error.to_string(),
     }
 }
 

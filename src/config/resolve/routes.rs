@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::config::spec::{FilterSpec, MatchSpec, RouteSpec};
+use crate::config::spec::{FilterSpec, MatchSpec, RespondSpec, RouteSpec};
 use crate::config::{Action, FilterUse, KeyPath, Route};
 use crate::types::{ListenerName, RouteName};
 
@@ -37,7 +37,10 @@ impl Resolver<'_> {
         let listeners = self.route_listeners(&spec.matches.listeners, &match_path.child("listeners"), names);
         let filters = self.filters(&spec.filters, &path.child("filters"));
         let matches = spec.matches.clone();
-        let action = self.action(spec, path, names)?;
+        // A route that is wrong here still goes on, so that what is wrong with its filters is told as well; the
+        // errors that were noted keep it from ever serving.
+        let action =
+            self.action(spec, path, names).unwrap_or_else(|| Action::Respond(RespondSpec::default()));
         Some(Route { name: name?, listeners, matches, filters, action })
     }
 
