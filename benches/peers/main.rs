@@ -4,7 +4,9 @@
 //! The work: plain HTTP/1.1 to two endpoints of one origin, connections kept alive on both sides, `X-Forwarded-For`,
 //! `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Real-IP`, a new `X-Request-ID` and `Via` set on each request, one
 //! worker, health checks where the peer has them, no access log. It is checked before anything is measured.
-//! Each peer balances as it does by default: round robin, Evener by requests in flight.
+//! Each peer balances as it does by default: round robin, Evener by requests in flight. Unless `--placement` says
+//! otherwise, proxy, origin and load share one core: CPU per request and added latency are then the proxy's own and
+//! not the price of waking another core; requests a second are so to be read as a ratio.
 //!
 //! `make bench-peers` installs what is missing, builds, and runs this; `--help` tells the flags. The exit status is 0
 //! when all bars are met, 1 when one is not, 2 when something could not be measured.

@@ -1,0 +1,52 @@
+# Everything that is done with this project, by name; `make help` lists it.
+
+CARGO ?= cargo
+# What the build needs besides Rust: zlib-ng and mimalloc are C.
+BUILD_NEEDS = build-essential cmake
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt bench bench-peers doc reference deny ci needs
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+needs:
+	@scripts/need $(BUILD_NEEDS)
+
+run: needs ## Build the release binary and start the demo on 127.0.0.1:8080
+	$(CARGO) build --release --locked
+	./target/release/evener run -c conf/demo.yaml
+
+build: needs ## Build the release binary
+	$(CARGO) build --release --locked
+
+test: needs ## Run all tests, as CI does
+	$(CARGO) test --locked
+
+lint: needs ## Check the format, the lints and the documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+
+fmt: ## Format the sources
+	$(CARGO) fmt
+
+bench: needs ## Measure router, policies, limiter and header filters
+	$(CARGO) bench --locked --bench router --bench policy --bench limiter --bench headers
+
+bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLAGS='--rounds 3')
+	@scripts/need nginx haproxy wrk
+	$(CARGO) build --locked --profile bench --example bare_pingora
+	$(CARGO) bench --locked --bench peers -- $(FLAGS)
+
+doc: needs ## Build the documentation of the crate and its hooks
+	$(CARGO) doc --locked --no-deps
+
+reference: needs ## Write docs/reference.md anew from the doc comments of the configuration
+	BLESS=1 $(CARGO) test --locked --test it the_reference
+
+deny: ## Check licences, advisories and duplicate versions, where cargo-deny is installed
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	else echo 'cargo-deny is not installed; get it with: cargo install cargo-deny'; fi
+
+ci: lint test deny ## What CI runs, and more
