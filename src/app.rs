@@ -10,7 +10,7 @@ use crate::config::{self, Diagnostics, Loaded, ReferenceSection};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::lifecycle::{self, Parts, StartError};
 use crate::runtime::{self, Assembled, Question, Registered, Registry};
-use crate::telemetry;
+use crate::telemetry::{self, AccessLog};
 use crate::types::{BindAddr, ListenerName};
 
 /// Collects the hooks of a program; then loads configurations that may name them.
@@ -45,6 +45,7 @@ pub struct BoundApp {
 pub struct RunningApp {
     addresses: Vec<(ListenerName, BindAddr)>,
     live: Arc<runtime::Live>,
+    log: Arc<AccessLog>,
     tasks: JoinSet<()>,
 }
 
@@ -115,8 +116,8 @@ impl AppBuilder {
     /// `balance: { name: { settings } }`.
     ///
     /// `build` gets the settings, read and checked, once for every pool that uses the policy, and gives a
-    /// function that makes the policy for a set of members; this is called again whenever the set of fit
-    /// endpoints changes.
+    /// function that makes the policy for a set of members, which is never empty; this is called again whenever
+    /// the set of fit endpoints changes. While it panics, requests of the pool fail with 500.
     #[must_use]
     pub fn policy<S, F, P>(
         mut self,
@@ -201,7 +202,7 @@ impl BoundApp {
     /// Outside of a tokio runtime.
     pub fn start(self) -> RunningApp {
         let addresses = self.addresses();
-        let Parts { live, edge, prober, bound, .. } = self.parts;
+        let Parts { live, edge, prober, bound, log, .. } = self.parts;
         let mut tasks = JoinSet::new();
         let (edge_drain, prober_drain) = (live.drain(), live.drain());
         tasks.spawn(async move {
@@ -210,7 +211,7 @@ impl BoundApp {
             }
         });
         tasks.spawn(async move { prober.run(prober_drain).await });
-        RunningApp { addresses, live, tasks }
+        RunningApp { addresses, live, log, tasks }
     }
 }
 
@@ -226,9 +227,21 @@ impl RunningApp {
         &self.addresses
     }
 
-    /// Stops accepting, lets running requests finish, and returns when the last connection has ended.
+    /// Stops accepting, lets running requests finish, and returns when the last connection has ended and its log
+    /// line is written. A request that never ends is waited for; put a `timeout` around this where there may be
+    /// one.
     pub async fn stop(mut self) {
         self.live.begin_drain();
         while self.tasks.join_next().await.is_some() {}
+        let log = self.log.clone();
+        // Fails only when the runtime itself ends; then nobody waits for the log either.
+        let _ = tokio::task::spawn_blocking(move || log.settle(lifecycle::LOG_PATIENCE)).await;
+    }
+}
+
+impl Drop for RunningApp {
+    /// The listeners are closed; requests that run end by themselves, and their connections with them.
+    fn drop(&mut self) {
+        self.live.begin_drain();
     }
 }

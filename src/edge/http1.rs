@@ -1,11 +1,12 @@
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Shutdown;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
 
 use crate::config::spec::Limits;
 use crate::runtime::{Cause, Listener};
@@ -26,19 +27,21 @@ enum Next {
 }
 
 /// Serves the requests of a connection one after another until either side has enough.
-pub(super) async fn serve<A>(
-    app: &Arc<A>,
-    mut stream: Box<EdgeStream>,
-    mut drain: ShutdownWatch,
-    log: &AccessLog,
-) where
+pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, drain: ShutdownWatch, log: &AccessLog)
+where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let listener = stream.connection().listener().clone();
     let born = Instant::now();
     let mut wait = listener.limits.header.timeout.get();
+    // Both live as long as the connection: made anew for every request they would cost it a microsecond.
+    let alarm = sleep(wait);
+    let mut draining = drain.clone();
+    let drained = draining.wait_for(|draining| *draining);
+    tokio::pin!(alarm, drained);
     for served in 0.. {
-        let head = match next_head(&mut stream, &listener, wait, &mut drain).await {
+        let rest = Rest { wait, alarm: alarm.as_mut(), drained: drained.as_mut() };
+        let head = match next_head(&mut stream, &listener, rest).await {
             Ok(Next::Head(head)) => head,
             Ok(Next::Refused(cause)) => return refuse(stream, &cause, log).await,
             Ok(Next::End) => return Shutdown::shutdown(&mut *stream).await,
@@ -66,42 +69,79 @@ fn reuses_left(limits: &Limits, served: u32, born: Instant) -> u32 {
     limits.keepalive.requests.get().saturating_sub(served + 1)
 }
 
-/// Reads the next header: `wait` until its first byte, then all of it within the header's own time.
-async fn next_head(
+/// What may end the wait between two requests.
+struct Rest<'a, D> {
+    wait: Duration,
+    alarm: Pin<&'a mut Sleep>,
+    drained: Pin<&'a mut D>,
+}
+
+impl<D: Future> Rest<'_, D> {
+    /// Waits for the first bytes of a request; false when there will be none.
+    async fn until_arrival(&mut self, stream: &mut EdgeStream) -> io::Result<bool> {
+        let deadline = Instant::now() + self.wait;
+        if deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(deadline);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                arrived = stream.arrival() => return Ok(arrived? > 0),
+                _ = &mut self.drained => return Ok(false),
+                // The alarm may have been set for an earlier wait; only when it rings is it set anew.
+                () = &mut self.alarm => {
+                    if Instant::now() >= deadline {
+                        return Ok(false);
+                    }
+                    self.alarm.as_mut().reset(deadline);
+                }
+            }
+        }
+    }
+}
+
+/// Reads the next header: as long as the rest lasts until its first byte, then all of it within its own time.
+async fn next_head<D: Future>(
     stream: &mut EdgeStream,
     listener: &Listener,
-    wait: Duration,
-    drain: &mut ShutdownWatch,
+    rest: Rest<'_, D>,
 ) -> io::Result<Next> {
     let limits = head_limits(listener);
     let mut scan = HeadScan::default();
-    if stream.inbound().is_empty() && !arrives(stream, wait, drain).await? {
+    if !begins(stream, rest).await? {
         return Ok(Next::End);
     }
-    skip_empty_line(stream);
     match scan.advance(stream.inbound(), &limits) {
         Ok(Some(head)) => return Ok(Next::Head(head)),
         Ok(None) => {}
         Err(cause) => return Ok(Next::Refused(cause)),
     }
-    let rest = read_rest(stream, &mut scan, &limits);
-    match timeout_at(Instant::now() + listener.limits.header.timeout.get(), rest).await {
+    let remainder = read_rest(stream, &mut scan, &limits);
+    match timeout_at(Instant::now() + listener.limits.header.timeout.get(), remainder).await {
         Ok(next) => next,
         Err(_) => Ok(Next::Refused(Cause::HeaderTimeout)),
     }
 }
 
-/// Waits for the first bytes; false when there will be none.
-async fn arrives(stream: &mut EdgeStream, wait: Duration, drain: &mut ShutdownWatch) -> io::Result<bool> {
-    tokio::select! {
-        biased;
-        arrived = timeout(wait, stream.readable()) => match arrived {
-            Ok(readable) => readable?,
-            Err(_) => return Ok(false),
-        },
-        _ = drain.wait_for(|draining| *draining) => return Ok(false),
+/// Waits until a header has begun; false when none will. Some clients send a line end after a body: one is skipped
+/// (RFC 9112 §2.2), and alone it begins nothing.
+async fn begins<D: Future>(stream: &mut EdgeStream, mut rest: Rest<'_, D>) -> io::Result<bool> {
+    let mut may_skip = true;
+    loop {
+        match stream.inbound() {
+            [] => {}
+            b"\r" if may_skip => {}
+            [b'\r', b'\n', ..] if may_skip => {
+                may_skip = false;
+                stream.skip(2);
+                continue;
+            }
+            _ => return Ok(true),
+        }
+        if !rest.until_arrival(stream).await? {
+            return Ok(false);
+        }
     }
-    Ok(stream.read_ahead().await? > 0)
 }
 
 async fn read_rest(stream: &mut EdgeStream, scan: &mut HeadScan, limits: &HeadLimits) -> io::Result<Next> {
@@ -114,13 +154,6 @@ async fn read_rest(stream: &mut EdgeStream, scan: &mut HeadScan, limits: &HeadLi
             Ok(None) => {}
             Err(cause) => return Ok(Next::Refused(cause)),
         }
-    }
-}
-
-/// Some clients send a line end after a body; one is skipped (RFC 9112 §2.2).
-fn skip_empty_line(stream: &mut EdgeStream) {
-    if stream.inbound().starts_with(b"\r\n") {
-        stream.skip(2);
     }
 }
 

@@ -52,6 +52,7 @@ fn log_refusal(stream: &EdgeStream, cause: &Cause, log: &AccessLog) {
         target: "",
         status: cause.status().as_u16(),
         cause: Some(cause.word()),
+        rate_limit: None,
         route: None,
         pool: None,
         endpoint: None,

@@ -135,8 +135,7 @@ where
 /// Tells the version by the first bytes: HTTP/2 begins with its preface, whose first differing byte decides.
 async fn sniff(stream: &mut EdgeStream) -> io::Result<Option<HttpVersion>> {
     loop {
-        stream.readable().await?;
-        if stream.read_ahead().await? == 0 {
+        if stream.arrival().await? == 0 {
             return Ok(None);
         }
         let start = &stream.inbound()[..stream.inbound().len().min(PREFACE.len())];

@@ -43,10 +43,13 @@ pub(super) struct EdgeStream {
     outbound: BytesMut,
     send_idle: Duration,
     stall: Option<Pin<Box<Sleep>>>,
+    push: Option<Pin<Box<Sleep>>>,
 }
 
 /// What is gathered before it is sent unasked: one TLS record, eleven packets.
 const GATHER: usize = 16 * 1024;
+/// What was gathered is sent unasked after this, for clients of endpoints that are slow with the rest.
+const GATHER_FOR: Duration = Duration::from_millis(5);
 /// A read of a header asks for so much; most headers are shorter.
 const HEAD_READ: usize = 4096;
 
@@ -65,6 +68,7 @@ impl EdgeStream {
             send_idle: connection.listener().limits.send_idle.get(),
             connection,
             stall: None,
+            push: None,
         }))
     }
 
@@ -77,9 +81,11 @@ impl EdgeStream {
         &self.inbound
     }
 
-    /// Waits for something to read, holding no buffer.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        if self.inbound.is_empty() { self.transport.readable().await } else { Ok(()) }
+    /// Waits for something to read, holding no buffer until then, and reads it; zero at the end of the
+    /// connection. Nothing is lost when this is dropped in mid-wait.
+    pub(super) async fn arrival(&mut self) -> io::Result<usize> {
+        self.transport.readable().await?;
+        self.read_ahead().await
     }
 
     /// Reads more ahead; the number of bytes, zero at the end of the connection.
@@ -154,6 +160,32 @@ impl EdgeStream {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 
+    /// Sends what was gathered.
+    fn poll_send_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbound.is_empty() {
+            let sent = Pin::new(&mut self.transport).poll_write(cx, &self.outbound);
+            match ready!(self.watch_stall(cx, sent))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.outbound.advance(sent),
+            }
+        }
+        self.push = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what was gathered when nothing more has come for a while. Pingora flushes a body of known length only
+    /// at its end; while it waits for the rest it listens to the client, and that is when this is called.
+    fn push_gathered(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let push = self.push.get_or_insert_with(|| Box::pin(tokio::time::sleep(GATHER_FOR)));
+        if push.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        match self.poll_send_gathered(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends what was gathered and then `bytes`; the number of bytes of `bytes` that were taken.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
@@ -167,9 +199,6 @@ impl EdgeStream {
             self.outbound.advance(sent.min(gathered));
             if sent > gathered {
                 return Poll::Ready(Ok(sent - gathered));
-            }
-            if bytes.is_empty() && self.outbound.is_empty() {
-                return Poll::Ready(Ok(0));
             }
         }
     }
@@ -196,6 +225,9 @@ impl EdgeStream {
 impl AsyncRead for EdgeStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.outbound.is_empty() {
+            this.push_gathered(cx)?;
+        }
         if this.head_left > 0 {
             let count = this.head_left.min(buf.remaining());
             this.head_left -= count;
@@ -232,11 +264,7 @@ impl AsyncWrite for EdgeStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.outbound.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        this.poll_send(cx, &[]).map_ok(drop)
+        self.get_mut().poll_send_gathered(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
@@ -19,7 +19,7 @@ use crate::types::{RequestHost, normalise_path, with_random};
 
 use super::chain;
 use super::cx::{RequestCx, connection};
-use super::forward::is_forwarding_header;
+use super::forward::{imitates_forwarding_header, is_forwarding_header};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -31,9 +31,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sets the limits of the listener on the session, before anything reads from it.
 pub(super) fn set_limits(session: &mut Session, cx: &mut RequestCx) -> Result<()> {
-    let Some(limits) = connection(session).map(|connection| connection.listener().limits.clone()) else {
-        return Err(cx.fail(Cause::Internal));
-    };
+    let Some(connection) = connection(session).cloned() else { return Err(cx.fail(Cause::Internal)) };
+    let limits = &connection.listener().limits;
     let is_http10 = session.req_header().version == Version::HTTP_10;
     let session = session.as_downstream_mut();
     session.set_read_timeout(Some(limits.body.idle.get()));
@@ -51,6 +50,7 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
     strip_untrusted(head, cx.peer_is_trusted);
+    strip_idle_upgrade(head);
     if let Some(flow) = check_method(head)? {
         return Ok(flow);
     }
@@ -95,10 +95,14 @@ fn judge_body(session: &Session, piece: usize, cx: &mut RequestCx) -> Option<Cau
     if cx.body_bytes > limits.size.bytes() {
         return Some(Cause::BodyTooLarge);
     }
-    let elapsed = cx.received.elapsed();
+    if piece == 0 {
+        return None;
+    }
+    // Not from the header on: the client may have been told to wait for a 100.
+    let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed();
     let due = limits.min_rate.bytes_per_second().saturating_mul(elapsed.as_secs());
     let is_slow = elapsed > PACE_GRACE && cx.body_bytes < due;
-    (piece > 0 && is_slow).then_some(Cause::BodyTimeout)
+    is_slow.then_some(Cause::BodyTimeout)
 }
 
 // === Facts ===
@@ -171,12 +175,30 @@ fn new_request_id() -> HeaderValue {
 /// setting ("httpoxy", CVE-2016-5385).
 fn strip_untrusted(head: &mut RequestHeader, peer_is_trusted: bool) {
     let is_refused = |name: &HeaderName| {
-        name.as_str() == "proxy" || (!peer_is_trusted && is_forwarding_header(name.as_str()))
+        let name = name.as_str();
+        // All of them begin with one of these, and most headers do not.
+        matches!(name.as_bytes().first(), Some(b'f' | b'p' | b'v' | b'x'))
+            && (name == "proxy"
+                || (!peer_is_trusted && is_forwarding_header(name))
+                || imitates_forwarding_header(name))
     };
     let refused: SmallVec<[HeaderName; 4]> =
         head.headers.keys().filter(|name| is_refused(name)).cloned().collect();
     for name in &refused {
         head.remove_header(name);
+    }
+}
+
+/// Drops an `Upgrade` that `Connection` does not name: it asks for nothing (RFC 9110 §7.8), but an endpoint, or
+/// Pingora, could take it for a wish.
+fn strip_idle_upgrade(head: &mut RequestHeader) {
+    if !head.headers.contains_key(UPGRADE) {
+        return;
+    }
+    let fields = head.headers.get_all(CONNECTION).iter();
+    let mut options = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
+    if !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes())) {
+        head.remove_header(&UPGRADE);
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Res
 
 /// Shows the request of one attempt to the filters.
 pub(super) fn on_upstream_request(request: &mut RequestHeader, cx: &mut RequestCx) -> Result<(), Cause> {
+    if cx.entered == 0 {
+        return Ok(());
+    }
     let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
         return Err(Cause::Internal);
     };

@@ -38,11 +38,15 @@ pub(crate) struct RequestCx {
     pub(super) cause: Option<Cause>,
     /// Bytes of the request's body so far.
     pub(super) body_bytes: u64,
+    /// When its first bytes came.
+    pub(super) body_begun: Option<Instant>,
     /// Whether the request that was forwarded asks for an upgrade.
     pub(super) asks_upgrade: bool,
     /// Whether the response goes on for as long as its client listens.
     pub(super) is_endless: bool,
     pub(super) watchdog: Option<Watchdog>,
+    /// Whether anybody will read the timings.
+    pub(super) keeps_times: bool,
     pub(super) timings: PhaseTimes,
 }
 
@@ -55,7 +59,7 @@ pub(super) struct PhaseTimes {
 }
 
 impl RequestCx {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, keeps_times: bool) -> Self {
         Self {
             snapshot,
             received: Instant::now(),
@@ -74,9 +78,11 @@ impl RequestCx {
             extensions: Extensions::new(),
             cause: None,
             body_bytes: 0,
+            body_begun: None,
             asks_upgrade: false,
             is_endless: false,
             watchdog: None,
+            keeps_times,
             timings: PhaseTimes::default(),
         }
     }

@@ -8,12 +8,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::spec::Timeouts;
+use crate::runtime::Cause;
 
-/// Ends an attempt whose endpoint is silent for too long.
+/// Ends an attempt whose endpoint is silent for too long, or whose request has used up its total.
 ///
 /// Pingora has one limit for every read of an answer, fixed before the attempt. Where a pool has different limits
-/// for the first byte and for those after it, and on upgraded connections, whose silence counts over both
-/// directions, this keeps them instead: it shuts the endpoint's socket down, which fails the read.
+/// for the first byte and for those after it, where the request's total ends before a read would have to, and on
+/// upgraded connections, whose silence counts over both directions, this keeps them instead: it shuts the
+/// endpoint's socket down, which fails the read.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shared: Arc<Shared>,
@@ -25,9 +27,12 @@ struct Shared {
     /// A descriptor of our own for the endpoint's socket, so that it cannot come to mean another one.
     socket: OwnedFd,
     started: Instant,
-    /// Nanoseconds from `started`.
+    /// When the silence is too long, in nanoseconds from `started`.
     deadline: AtomicU64,
-    expired: AtomicBool,
+    /// When the request's total is used up, likewise.
+    total: AtomicU64,
+    silent: AtomicBool,
+    overdue: AtomicBool,
     first_byte: Duration,
     idle: Duration,
     tunnel: Duration,
@@ -39,8 +44,9 @@ struct Shared {
 const NEVER: u64 = u64::MAX;
 
 impl Watchdog {
-    /// Watches the endpoint's socket `fd`, which must be open; `None` when no descriptor is left for it.
-    pub(super) fn start(fd: RawFd, timeouts: &Timeouts) -> Option<Self> {
+    /// Watches the endpoint's socket `fd`, which must be open, for `left` of the request's total at most; `None`
+    /// when no descriptor is left for it.
+    pub(super) fn start(fd: RawFd, timeouts: &Timeouts, left: Option<Duration>) -> Option<Self> {
         #[expect(unsafe_code, reason = "Pingora tells the descriptor as a number")]
         // SAFETY: the caller's connection owns `fd` and stays open during this call, and the borrow ends with it.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -49,7 +55,9 @@ impl Watchdog {
             socket,
             started: Instant::now(),
             deadline: AtomicU64::new(nanos(timeouts.first_byte.get())),
-            expired: AtomicBool::new(false),
+            total: AtomicU64::new(left.map_or(NEVER, nanos)),
+            silent: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
             first_byte: timeouts.first_byte.get(),
             idle: timeouts.idle.get(),
             tunnel: timeouts.tunnel.get(),
@@ -75,8 +83,14 @@ impl Watchdog {
         self.shared.extend(self.shared.idle);
     }
 
+    /// The answer goes on for as long as its client listens: no total applies.
+    pub(super) fn lift_total(&self) {
+        self.shared.total.store(NEVER, Ordering::Release);
+    }
+
     /// The answer switched protocols.
     pub(super) fn on_upgrade(&self) {
+        self.lift_total();
         self.shared.is_tunnel.store(true, Ordering::Relaxed);
         self.shared.extend(self.shared.tunnel);
     }
@@ -84,6 +98,7 @@ impl Watchdog {
     /// A piece of the answer came; `end` is its last.
     pub(super) fn on_response_data(&self, end: bool) {
         if end {
+            self.lift_total();
             self.shared.deadline.store(NEVER, Ordering::Release);
         } else if self.shared.is_tunnel.load(Ordering::Relaxed) {
             self.shared.extend(self.shared.tunnel);
@@ -92,9 +107,12 @@ impl Watchdog {
         }
     }
 
-    /// Whether the attempt was ended.
-    pub(super) fn has_expired(&self) -> bool {
-        self.shared.expired.load(Ordering::Acquire)
+    /// Why the attempt was ended, if it was.
+    pub(super) fn expired(&self) -> Option<Cause> {
+        if self.shared.overdue.load(Ordering::Acquire) {
+            return Some(Cause::TotalTimeout);
+        }
+        self.shared.silent.load(Ordering::Acquire).then_some(Cause::ResponseTimeout)
     }
 }
 
@@ -112,14 +130,16 @@ impl Shared {
 
 async fn watch(shared: Arc<Shared>) {
     loop {
-        let deadline = shared.deadline.load(Ordering::Acquire);
-        if deadline == NEVER {
+        let next = shared.deadline.load(Ordering::Acquire).min(shared.total.load(Ordering::Acquire));
+        if next == NEVER {
             return;
         }
-        sleep_until(shared.started + Duration::from_nanos(deadline)).await;
+        sleep_until(shared.started + Duration::from_nanos(next)).await;
         let now = nanos(shared.started.elapsed());
-        if shared.deadline.load(Ordering::Acquire) <= now {
-            shared.expired.store(true, Ordering::Release);
+        let is_overdue = shared.total.load(Ordering::Acquire) <= now;
+        if is_overdue || shared.deadline.load(Ordering::Acquire) <= now {
+            let reason = if is_overdue { &shared.overdue } else { &shared.silent };
+            reason.store(true, Ordering::Release);
             // A socket that is closed already needs no end.
             let _ = rustix::net::shutdown(&shared.socket, Shutdown::Both);
             return;
@@ -160,25 +180,43 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_limit() {
         let (mut client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts()).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None).unwrap();
         pass(9).await;
         watchdog.on_request_data();
         pass(9).await;
-        assert!(!watchdog.has_expired());
+        assert_eq!(watchdog.expired(), None);
         watchdog.on_head();
         pass(2).await;
-        assert!(watchdog.has_expired());
+        assert_eq!(watchdog.expired(), Some(Cause::ResponseTimeout));
         assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_total_ends_an_answer_that_keeps_coming_unless_it_is_endless() {
+        let (client, _server) = pair();
+        let left = Some(Duration::from_millis(2500));
+        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), left).unwrap();
+        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), left).unwrap();
+        endless.on_head();
+        endless.lift_total();
+        for _ in 0..6 {
+            bounded.on_head();
+            bounded.on_response_data(false);
+            endless.on_response_data(false);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        assert_eq!(bounded.expired(), Some(Cause::TotalTimeout));
+        assert_eq!(endless.expired(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_finished_answer_is_never_cut() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts()).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None).unwrap();
         watchdog.on_head();
         watchdog.on_response_data(true);
         pass(100).await;
-        assert!(!watchdog.has_expired());
+        assert_eq!(watchdog.expired(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,7 +224,7 @@ mod tests {
         let (client, _server) = pair();
         let mut timeouts = timeouts();
         timeouts.tunnel = crate::types::Span::from_secs(60);
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, None).unwrap();
         watchdog.on_head();
         watchdog.on_upgrade();
         for _ in 0..3 {
@@ -195,8 +233,8 @@ mod tests {
             pass(50).await;
             watchdog.on_response_data(false);
         }
-        assert!(!watchdog.has_expired());
+        assert_eq!(watchdog.expired(), None);
         pass(61).await;
-        assert!(watchdog.has_expired());
+        assert_eq!(watchdog.expired(), Some(Cause::ResponseTimeout));
     }
 }

@@ -21,6 +21,8 @@ fn upstream(kind: &ErrorType) -> Cause {
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
             Cause::UpstreamInvalid
         }
+        // Broken chunks, and whatever else Pingora has a word of its own for.
+        ErrorType::Custom(_) => Cause::UpstreamInvalid,
         _ => Cause::ConnectFailed,
     }
 }

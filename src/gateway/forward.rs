@@ -23,6 +23,11 @@ pub(super) fn is_forwarding_header(name: &str) -> bool {
     name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "via" | "x-real-ip" | "x-request-id")
 }
 
+/// A name that CGI and its successors take for that of a forwarding header, since to them `_` and `-` are one.
+pub(super) fn imitates_forwarding_header(name: &str) -> bool {
+    name.contains('_') && is_forwarding_header(&name.replace('_', "-"))
+}
+
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
 pub(super) fn prepare(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
     cx.asks_upgrade = request.headers.contains_key(UPGRADE);
@@ -40,9 +45,10 @@ fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -
     let facts = cx.facts.as_ref()?;
     join_cookies(request)?;
     let client = cx.client_ip_value.clone()?;
-    match request.headers.get(X_FORWARDED_FOR).filter(|_| cx.peer_is_trusted) {
-        Some(_) => append_peer(session, request)?,
-        None => request.insert_header(X_FORWARDED_FOR, client.clone()).ok()?,
+    if cx.peer_is_trusted && request.headers.contains_key(X_FORWARDED_FOR) {
+        append_peer(session, request)?;
+    } else {
+        request.insert_header(X_FORWARDED_FOR, client.clone()).ok()?;
     }
     set_unless_trusted(request, cx, X_FORWARDED_PROTO, HeaderValue::from_static(facts.scheme.as_str()))?;
     if let Some(host) = cx.asked_host.clone() {

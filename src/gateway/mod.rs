@@ -59,20 +59,21 @@ pub(crate) fn http_app(
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = RequestCx;
+    /// Boxed, since Pingora moves it from future to future.
+    type CTX = Box<RequestCx>;
 
-    fn new_ctx(&self) -> RequestCx {
-        RequestCx::new(self.live.snapshot())
+    fn new_ctx(&self) -> Box<RequestCx> {
+        Box::new(RequestCx::new(self.live.snapshot(), self.log.is_on()))
     }
 
     /// None: Pingora's compression would be built for every request only to stay off.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, cx: &mut RequestCx) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<()> {
         admit::set_limits(session, cx)
     }
 
-    async fn request_filter(&self, session: &mut Session, cx: &mut RequestCx) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<bool> {
         match admit::admit(session, cx).await {
             Ok(flow) => reply::follow(session, cx, flow).await,
             Err(cause) => Err(cx.fail(cause)),
@@ -84,12 +85,12 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         admit::admit_body(session, body, end, cx)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<Box<HttpPeer>> {
         upstream::choose(session, cx).await
     }
 
@@ -97,7 +98,7 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         _: &HttpPeer,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
         error: Box<Error>,
     ) -> Box<Error> {
         upstream::after_connect_failure(cx, error)
@@ -110,7 +111,7 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         fd: RawFd,
         _: Option<&Digest>,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         upstream::connected(session, cx, fd);
         Ok(())
@@ -120,7 +121,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         forward::prepare(session, request, cx)
     }
@@ -129,7 +130,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         relay::take(session, response, cx)
     }
@@ -138,7 +139,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         relay::hand_on(session, response, cx, self.live.is_draining())
     }
@@ -148,7 +149,7 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
     ) -> Result<Option<Duration>> {
         relay::hand_on_body(body, end, cx)
     }
@@ -158,26 +159,37 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        cx: &mut RequestCx,
+        cx: &mut Box<RequestCx>,
         reused: bool,
     ) -> Box<Error> {
         upstream::after_failure(session, cx, error, reused)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, cx: &mut RequestCx) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        cx: &mut Box<RequestCx>,
+    ) -> FailToProxy {
         reply::fail(session, error, cx).await
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, cx: &mut RequestCx) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, cx: &mut Box<RequestCx>) {
         record::finish(session, cx, &self.log);
     }
 
     /// The access log tells every failure, with its cause.
-    fn suppress_error_log(&self, _: &Session, _: &RequestCx, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<RequestCx>, _: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestCx, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Box<RequestCx>,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
         true
     }
 }

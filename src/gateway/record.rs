@@ -5,9 +5,11 @@ use http::{HeaderValue, Version};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
+use crate::filters::RateLimitVerdict;
 use crate::telemetry::{AccessLine, AccessLog, Millis, Timings};
 
 use super::cx::{RequestCx, connection};
+use super::reply::is_final;
 
 /// Ends a request: gives its endpoint back and writes its line.
 pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
@@ -23,7 +25,9 @@ fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
     let text = |value: &'_ HeaderValue| value.to_str().ok().map(str::to_owned);
     let user_agent = head.headers.get(USER_AGENT).and_then(text);
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-    let status = session.response_written().map(|response| response.status.as_u16());
+    let status =
+        session.response_written().map(|response| response.status).filter(|&status| is_final(status));
+    let status = status.map(|status| status.as_u16());
     let client = cx.facts.as_ref().map(|facts| facts.client_ip.to_string());
     log.write(&AccessLine {
         time: humantime::format_rfc3339_millis(SystemTime::now() - cx.received.elapsed()).to_string(),
@@ -37,6 +41,7 @@ fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
         // A client that left before its answer has no status; 499 is what logs know this by.
         status: status.or(cx.cause.as_ref().map(|cause| cause.status().as_u16())).unwrap_or(499),
         cause: cx.cause.as_ref().map(|cause| cause.word()),
+        rate_limit: cx.extensions.get::<RateLimitVerdict>().map(|verdict| verdict.as_str()),
         route: cx.route().map(|route| route.name.as_str()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),
         endpoint: cx.lease.as_ref().map(|lease| lease.endpoint().address().to_string()),

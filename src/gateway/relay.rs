@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora_core::Result;
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -16,18 +16,15 @@ use crate::runtime::Cause;
 use super::chain;
 use super::cx::{RequestCx, connection};
 
-/// Fields of one connection, not of the message (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 4] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authenticate"),
-    TE,
-];
-
 /// Takes the head of an endpoint's response in.
 pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+    if response.version != Version::HTTP_11 {
+        // The version is that of one connection; to clients the edge speaks its own (RFC 9110 §6.2).
+        response.set_version(Version::HTTP_11);
+    }
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        if !cx.asks_upgrade || !session.is_upgrade_req() {
+        let is_asked_for = cx.asks_upgrade && session.is_upgrade_req();
+        if !is_asked_for || !names_protocol(session.req_header(), response) {
             return Err(cx.fail(Cause::UnexpectedUpgrade));
         }
     } else if response.status.is_informational() {
@@ -35,31 +32,52 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
     } else {
         strip_hop_by_hop(response);
     }
-    cx.timings.first_byte = Some(Instant::now());
+    cx.timings.first_byte = cx.keeps_times.then(Instant::now);
     cx.is_endless = is_endless(response);
     if let Some(watchdog) = &cx.watchdog {
         watchdog.on_head();
+        if cx.is_endless {
+            watchdog.lift_total();
+        }
     }
     Ok(())
 }
 
+/// Whether the protocol that the endpoint switches to is one that the client named (RFC 9110 §7.8).
+fn names_protocol(request: &RequestHeader, response: &ResponseHeader) -> bool {
+    let Some(chosen) = response.headers.get(UPGRADE) else { return false };
+    let fields = request.headers.get_all(UPGRADE).iter();
+    let mut offered = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
+    offered.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(chosen.as_bytes().trim_ascii()))
+}
+
 /// Removes the fields of the endpoint's connection, also those that its `Connection` names.
 fn strip_hop_by_hop(response: &mut ResponseHeader) {
-    let named: SmallVec<[HeaderName; 2]> = response
-        .headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        // The framing is Pingora's to change, whatever the endpoint names.
-        .filter(|name| *name != TRANSFER_ENCODING && *name != http::header::CONTENT_LENGTH)
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP).chain(&[CONNECTION, UPGRADE]) {
-        if response.headers.contains_key(name) {
-            response.remove_header(name);
-        }
+    let hop_by_hop = response.headers.keys().filter(|name| is_hop_by_hop(name));
+    let mut doomed: SmallVec<[HeaderName; 4]> = hop_by_hop.cloned().collect();
+    for value in response.headers.get_all(CONNECTION) {
+        doomed.extend(nominated(value));
     }
+    for name in &doomed {
+        response.remove_header(name);
+    }
+}
+
+/// Fields of one connection, not of the message (RFC 9110 §7.6.1). The framing is Pingora's to change.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == UPGRADE
+        || *name == TE
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "proxy-authenticate")
+}
+
+/// The fields that a `Connection` names besides its options; framing stays, whatever the endpoint says.
+fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let names = value.to_str().unwrap_or("").split(',').map(str::trim);
+    names
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| *name != TRANSFER_ENCODING && *name != CONTENT_LENGTH)
 }
 
 /// Whether the response goes on for as long as its client listens, so that no total applies.
@@ -76,7 +94,11 @@ pub(super) fn hand_on(
     is_draining: bool,
 ) -> Result<()> {
     let is_upgrade = response.status == StatusCode::SWITCHING_PROTOCOLS;
-    if response.status.is_informational() && !is_upgrade {
+    let is_interim = response.status.is_informational() && !is_upgrade;
+    // Pingora closes the connection after an answer that comes before the end of the request. An interim one,
+    // 100 above all, is no such answer.
+    session.as_downstream_mut().set_close_on_response_before_downstream_finish(!is_interim);
+    if is_interim {
         return Ok(());
     }
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
@@ -114,8 +136,8 @@ pub(super) fn hand_on_body(
     cx: &mut RequestCx,
 ) -> Result<Option<Duration>> {
     if let Some(watchdog) = &cx.watchdog {
-        if watchdog.has_expired() {
-            return Err(cx.fail(Cause::ResponseTimeout));
+        if let Some(cause) = watchdog.expired() {
+            return Err(cx.fail(cause));
         }
         watchdog.on_response_data(end);
     }

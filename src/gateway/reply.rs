@@ -75,7 +75,7 @@ fn refusal(session: &Session, cx: &mut RequestCx, rejection: Rejection) -> Answe
 /// Answers a request that failed, if its client is still there and has not got an answer already.
 pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestCx) -> FailToProxy {
     let cause = cx.cause.get_or_insert_with(|| cause_of(error)).clone();
-    let is_answered = session.response_written().is_some_and(|written| !written.status.is_informational());
+    let is_answered = session.response_written().is_some_and(|written| is_final(written.status));
     if is_answered || cause == Cause::ClientGone {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
@@ -94,6 +94,11 @@ pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestC
         session.as_downstream_mut().shutdown().await;
     }
     FailToProxy { error_code: cause.status().as_u16(), can_reuse_downstream: is_written && !closes }
+}
+
+/// Whether no other head may follow: after a 101 the connection no longer speaks HTTP.
+pub(super) fn is_final(status: StatusCode) -> bool {
+    !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// Writes an answer, after the filters that saw the request have seen it.
@@ -126,6 +131,8 @@ fn may_have_body(status: StatusCode) -> bool {
 }
 
 async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -> Result<()> {
+    // An interim answer may have gone before.
+    session.as_downstream_mut().set_close_on_response_before_downstream_finish(true);
     let has_body =
         may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
     session.write_response_header(Box::new(head), !has_body).await?;

@@ -45,9 +45,27 @@ pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<
     };
     let mut peer = Box::new(lease.endpoint().peer().clone());
     cx.lease = Some(lease);
-    match cx.pool().map(|pool| set_timeouts(&mut peer, pool.timeouts(), session.is_upgrade_req(), cx)) {
-        Some(Some(())) => Ok(peer),
-        _ => Err(cx.fail(Cause::TotalTimeout)),
+    let left = left_of_total(cx, attempt_began(cx));
+    if left.is_some_and(|left| left.is_zero()) {
+        return Err(cx.fail(Cause::TotalTimeout));
+    }
+    if let Some(pool) = cx.pool() {
+        set_timeouts(&mut peer, pool.timeouts(), session.is_upgrade_req(), left);
+    }
+    Ok(peer)
+}
+
+/// What is left of all that the request may take; `None` without a limit.
+fn left_of_total(cx: &RequestCx, now: Instant) -> Option<Duration> {
+    let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
+    (!total.is_zero()).then(|| total.saturating_sub(now.saturating_duration_since(cx.received)))
+}
+
+/// The first attempt begins when the filters have ended, which was noted; the clock is asked for later ones only.
+fn attempt_began(cx: &RequestCx) -> Instant {
+    match cx.timings.filtered {
+        Some(filtered) if cx.attempts <= 1 => filtered,
+        _ => Instant::now(),
     }
 }
 
@@ -70,35 +88,34 @@ async fn pick(session: &Session, cx: &RequestCx) -> Result<Lease, Cause> {
 }
 
 fn pick_once(session: &Session, cx: &RequestCx, pool: &Pool) -> Pick {
-    let pick_cx = cx.pick_cx(session.req_header().uri.path(), Instant::now());
+    let pick_cx = cx.pick_cx(session.req_header().uri.path(), attempt_began(cx));
     with_random(|random| pool.pick(&pick_cx, &cx.tried, random))
 }
 
-/// Sets what one attempt may take; `None` when the request's total is used up.
-fn set_timeouts(peer: &mut HttpPeer, timeouts: &Timeouts, is_upgrade: bool, cx: &RequestCx) -> Option<()> {
-    let left = match timeouts.total.get() {
-        Duration::ZERO => Duration::MAX,
-        total => total.checked_sub(cx.received.elapsed())?,
-    };
+/// Sets what one attempt may take.
+fn set_timeouts(peer: &mut HttpPeer, timeouts: &Timeouts, is_upgrade: bool, left: Option<Duration>) {
     let options = &mut peer.options;
-    let connect = timeouts.connect.get().min(left);
+    let connect = left.map_or(timeouts.connect.get(), |left| left.min(timeouts.connect.get()));
     options.connection_timeout = Some(connect);
     options.total_connection_timeout = Some(connect);
     // Pingora has one limit for each read. Where the first byte and those after it have different ones, the
     // longer is set here, and a watchdog keeps the other.
-    options.read_timeout = match is_upgrade {
-        true => None,
-        false => Some(timeouts.first_byte.get().max(timeouts.idle.get()).min(left)),
-    };
-    Some(())
+    options.read_timeout = (!is_upgrade).then(|| longest_read(timeouts));
+}
+
+fn longest_read(timeouts: &Timeouts) -> Duration {
+    timeouts.first_byte.get().max(timeouts.idle.get())
 }
 
 /// A connection stands: from here on the clock of the answer runs.
 pub(super) fn connected(session: &Session, cx: &mut RequestCx, fd: RawFd) {
-    cx.timings.connected = Some(Instant::now());
+    let now = Instant::now();
+    cx.timings.connected = Some(now);
     let Some(timeouts) = cx.pool().map(Pool::timeouts) else { return };
-    if session.is_upgrade_req() || timeouts.first_byte != timeouts.idle {
-        cx.watchdog = Watchdog::start(fd, timeouts);
+    let left = left_of_total(cx, now);
+    let is_short = left.is_some_and(|left| left < longest_read(timeouts));
+    if session.is_upgrade_req() || timeouts.first_byte != timeouts.idle || is_short {
+        cx.watchdog = Watchdog::start(fd, timeouts, left);
     }
 }
 
@@ -120,8 +137,8 @@ pub(super) fn after_failure(
     mut error: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
-    if cx.watchdog.as_ref().is_some_and(Watchdog::has_expired) {
-        return cx.fail(Cause::ResponseTimeout);
+    if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
+        return cx.fail(cause);
     }
     let may_repeat = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
     let is_untouched = session.response_written().is_none() && *error.esource() == ErrorSource::Upstream;

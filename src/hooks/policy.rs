@@ -11,6 +11,9 @@ use crate::types::{EndpointAddr, Random, Weight};
 ///
 /// A policy is built anew whenever the set of fit endpoints changes, so it may prepare tables for the members
 /// that it gets; it must not keep request counts of its own, since [`Member::in_flight`] survives the change.
+///
+/// A pick that panics or is out of range fails its request with 500. After a connection that could not be made,
+/// a second attempt picks again; where it picks the same member, the pool takes the least loaded other one.
 pub trait Policy: Send + Sync {
     /// Picks one of `members` by index, which must be below `members.len()`; `members` is never empty and is
     /// the set that the policy was built for. Called for every attempt of every request: it must not block or

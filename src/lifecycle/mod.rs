@@ -8,4 +8,4 @@ mod signals;
 
 pub(crate) use banner::banner;
 pub(crate) use parts::{Parts, StartError};
-pub(crate) use server::serve;
+pub(crate) use server::{LOG_PATIENCE, serve};

@@ -15,7 +15,7 @@ use super::parts::{Parts, server_conf};
 use super::signals::Signals;
 
 /// How long the end of the process waits for the last lines of the access log.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
 pub(crate) fn serve(parts: Parts) {

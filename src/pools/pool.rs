@@ -28,7 +28,7 @@ pub(crate) struct Pool {
     picker: ArcSwap<Picker>,
     /// Serialises flips, so that the picker published last is the one of the last flip.
     flips: Mutex<()>,
-    /// True once no endpoint waits for its first probe.
+    /// True once an endpoint is fit, or none waits for its first probe any more.
     settled: watch::Sender<bool>,
 }
 
@@ -36,7 +36,8 @@ pub(crate) struct Pool {
 struct Picker {
     members: Vec<Member>,
     endpoints: Vec<Arc<Endpoint>>,
-    policy: Box<dyn Policy>,
+    /// None for no members, and when building it panicked.
+    policy: Option<Box<dyn Policy>>,
 }
 
 /// What a pick came to.
@@ -99,8 +100,9 @@ impl Pool {
         if picker.members.is_empty() {
             return Pick::NobodyFit;
         }
+        let Some(policy) = &picker.policy else { return Pick::PolicyFailed };
         // A user's policy may panic; that is the end of this request alone.
-        let picked = catch_unwind(AssertUnwindSafe(|| picker.policy.pick(&picker.members, cx, random)));
+        let picked = catch_unwind(AssertUnwindSafe(|| policy.pick(&picker.members, cx, random)));
         let Some(endpoint) = picked.ok().and_then(|index| picker.endpoints.get(index)) else {
             return Pick::PolicyFailed;
         };
@@ -118,15 +120,15 @@ impl Pool {
         self.picker.load().endpoints.iter().any(|endpoint| !is_among(tried, endpoint))
     }
 
-    /// Waits until no endpoint waits for its first probe, so that a start is not taken for an outage; at most
-    /// `limit`. Returns at once in all but the first moments of a pool.
+    /// Waits until the first endpoint is fit, or none waits for its first probe any more, so that a start is not
+    /// taken for an outage; at most `limit`. Returns at once in all but the first moments of a pool.
     pub(crate) async fn wait_until_settled(&self, limit: Duration) {
         let mut settled = self.settled.subscribe();
         // Both ends of the wait are followed by a pick that says what is fit by then.
         let _ = tokio::time::timeout(limit, settled.wait_for(|settled| *settled)).await;
     }
 
-    /// Whether every endpoint's first probe has ended.
+    /// Whether the first probes have told enough to judge by.
     pub(crate) fn is_settled(&self) -> bool {
         *self.settled.borrow()
     }
@@ -136,7 +138,8 @@ impl Pool {
         let _flip = self.flips.lock();
         endpoint.set_fitness(fitness);
         self.picker.store(Arc::new(Picker::new(&self.endpoints, &self.new_policy)));
-        let is_settled = self.endpoints.iter().all(|endpoint| endpoint.fitness() != Fitness::Checking);
+        let is_settled = fitness == Fitness::Fit
+            || self.endpoints.iter().all(|endpoint| endpoint.fitness() != Fitness::Checking);
         self.settled.send_if_modified(|settled| !std::mem::replace(settled, is_settled) && is_settled);
     }
 }
@@ -155,7 +158,12 @@ impl Picker {
         let is_fit = |endpoint: &&Arc<Endpoint>| endpoint.fitness() == Fitness::Fit;
         let endpoints: Vec<_> = endpoints.iter().filter(is_fit).cloned().collect();
         let members: Vec<_> = endpoints.iter().map(|endpoint| endpoint.member()).collect();
-        let policy = new_policy(&members);
+        // A user's factory may panic; what already runs must not end with it.
+        let build = || (!members.is_empty()).then(|| new_policy(&members));
+        let policy = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|_| {
+            log::error!("policy panicked while it was built members={}", members.len());
+            None
+        });
         Self { members, endpoints, policy }
     }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -10,11 +11,17 @@ use super::Snapshot;
 pub(crate) struct Live {
     snapshot: ArcSwap<Snapshot>,
     drain: watch::Sender<bool>,
+    /// The same as the channel's value, for requests: reading it takes no lock.
+    is_draining: AtomicBool,
 }
 
 impl Live {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot: ArcSwap::new(snapshot), drain: watch::Sender::new(false) }
+        Self {
+            snapshot: ArcSwap::new(snapshot),
+            drain: watch::Sender::new(false),
+            is_draining: AtomicBool::new(false),
+        }
     }
 
     /// The snapshot for a request that begins now; it keeps it to its end.
@@ -24,11 +31,12 @@ impl Live {
 
     /// Begins the drain: no new connections, and the old ones end with their running requests.
     pub(crate) fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
         self.drain.send_replace(true);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        *self.drain.borrow()
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// Turns true when the drain begins.

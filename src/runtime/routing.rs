@@ -11,7 +11,7 @@ pub(crate) fn find_route(router: &Router, parts: &Parts<'_>) -> Result<RouteId, 
     const ENCODED_SLASH: &str = "%2F";
 
     let found = router.find(parts);
-    if parts.path.contains(ENCODED_SLASH) {
+    if memchr::memchr(b'%', parts.path.as_bytes()).is_some() && parts.path.contains(ENCODED_SLASH) {
         let decoded = parts.path.replace(ENCODED_SLASH, "/");
         let canonical = normalise_path(&decoded).map_err(|_| Cause::BadRequest)?;
         let path = canonical.as_deref().unwrap_or(&decoded);

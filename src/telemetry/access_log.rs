@@ -43,6 +43,9 @@ pub(crate) struct AccessLine<'a> {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
+    /// What a rate limit did to the request, if it came too fast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,6 +239,7 @@ mod tests {
             target,
             status: 200,
             cause: None,
+            rate_limit: None,
             route: Some("api"),
             pool: None,
             endpoint: None,

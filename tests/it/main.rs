@@ -3,5 +3,9 @@
 mod basics;
 mod conf_examples;
 mod config_errors;
+mod fleet;
+mod hooks;
 mod layers;
+mod process;
 mod support;
+mod wire;

@@ -269,8 +269,8 @@ pub struct Timeouts {
     /// Between two pieces of the answer, and for each write to the endpoint.
     #[serde(deserialize_with = "some_time")]
     pub idle: Span,
-    /// From the request's header to the answer's last byte, over all attempts. Not for upgrades and event
-    /// streams. `0` switches it off.
+    /// From the request's header to the answer's last byte, over all attempts; an answer that stalls shortly
+    /// before may take up to `idle` longer. Not for upgrades and event streams. `0` switches it off.
     pub total: Span,
     /// How long an upgraded connection (WebSocket) may be silent in both directions.
     #[serde(deserialize_with = "some_time")]

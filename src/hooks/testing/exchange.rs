@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::Instant;
@@ -31,12 +32,33 @@ pub struct Exchange {
 /// The host that every [`Exchange`] asks for.
 const HOST: &str = "www.example.com";
 
-/// Builds a hook's settings as a configuration without pools would, with IPv6 clients told apart by 64 bits.
+/// Builds a hook of its settings as a configuration without pools would, with IPv6 clients told apart by 64 bits.
 ///
 /// # Errors
 /// Those of `build`.
 pub fn build<S, H, E>(settings: S, build: impl FnOnce(S, &BuildCx<'_>) -> Result<H, E>) -> Result<H, E> {
     build(settings, &BuildCx::new(&[], 64))
+}
+
+/// Builds a hook of its settings as a configuration with these pools would; give the same names in the same
+/// order to [`Exchange::with_pools`].
+///
+/// # Errors
+/// Those of `build`.
+///
+/// # Panics
+/// When a name cannot be a pool's.
+pub fn build_among<S, H, E>(
+    pools: &[&str],
+    settings: S,
+    build: impl FnOnce(S, &BuildCx<'_>) -> Result<H, E>,
+) -> Result<H, E> {
+    build(settings, &BuildCx::new(&pool_names(pools), 64))
+}
+
+#[expect(clippy::expect_used, reason = "what is written in a test is the test's to get right")]
+fn pool_names(names: &[&str]) -> Vec<PoolName> {
+    names.iter().map(|name| name.parse().expect("a pool's name")).collect()
 }
 
 #[expect(clippy::expect_used, reason = "what is written in a test is the test's to get right")]
@@ -96,6 +118,17 @@ impl Exchange {
         self
     }
 
+    /// The same exchange in a configuration with these pools, the first of which is the route's.
+    ///
+    /// # Panics
+    /// When there is none, or a name cannot be a pool's.
+    #[must_use]
+    pub fn with_pools(mut self, names: &[&str]) -> Self {
+        assert!(!names.is_empty(), "a route needs a pool");
+        self.pools = pool_names(names);
+        self
+    }
+
     /// The same exchange after `endpoint` was chosen.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: EndpointAddr) -> Self {
@@ -133,6 +166,32 @@ impl Exchange {
         filter.on_response(&mut ResponseView::new(response, request, HOST), &mut cx)
     }
 
+    /// Calls [`Filter::on_request_body`] with one piece.
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub fn on_request_body(
+        &mut self,
+        filter: &dyn Filter,
+        body: &mut Option<Bytes>,
+        end: bool,
+    ) -> Result<(), HookError> {
+        filter.on_request_body(body, end, &mut self.parts().1)
+    }
+
+    /// Calls [`Filter::on_response_body`] with one piece.
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub fn on_response_body(
+        &mut self,
+        filter: &dyn Filter,
+        body: &mut Option<Bytes>,
+        end: bool,
+    ) -> Result<(), HookError> {
+        filter.on_response_body(body, end, &mut self.parts().1)
+    }
+
     /// Lends the request as filters see it.
     pub fn with_request<T>(&mut self, call: impl FnOnce(&mut RequestView<'_>, &mut FilterCx<'_>) -> T) -> T {
         let (mut request, mut cx) = self.parts();
@@ -147,6 +206,16 @@ impl Exchange {
     /// The request's headers as they are now.
     pub fn request_headers(&self) -> &HeaderMap {
         &self.request.headers
+    }
+
+    /// The pool that would serve the request.
+    pub fn pool(&self) -> Option<&str> {
+        self.pool.map(|pool| self.pools[pool.0].as_str())
+    }
+
+    /// The response's status as it is now.
+    pub fn response_status(&self) -> StatusCode {
+        self.response.status
     }
 
     /// The response's headers as they are now.

@@ -55,7 +55,12 @@ impl Fleet {
 
     /// Lets a policy pick for a request of 192.0.2.1 for `www.example.com/`.
     pub fn pick(&self, policy: &dyn Policy, now: Instant, random: &mut Random) -> usize {
+        self.pick_for("/", policy, now, random)
+    }
+
+    /// Lets a policy pick for a request of 192.0.2.1 for `path` of `www.example.com`.
+    pub fn pick_for(&self, path: &str, policy: &dyn Policy, now: Instant, random: &mut Random) -> usize {
         let client_ip = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-        policy.pick(&self.members, &PickCx { client_ip, now, host: "www.example.com", path: "/" }, random)
+        policy.pick(&self.members, &PickCx { client_ip, now, host: "www.example.com", path }, random)
     }
 }

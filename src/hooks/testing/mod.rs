@@ -3,5 +3,5 @@
 mod exchange;
 mod fleet;
 
-pub use exchange::{Exchange, build};
+pub use exchange::{Exchange, build, build_among};
 pub use fleet::Fleet;

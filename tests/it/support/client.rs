@@ -61,9 +61,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         timeout(PATIENCE, self.stream.write_all(text)).await.expect("is taken in time").unwrap();
     }
 
+    /// Says that nothing more will be sent, and goes on reading.
+    pub async fn half_close(&mut self) {
+        timeout(PATIENCE, self.stream.shutdown()).await.expect("closes in time").unwrap();
+    }
+
+    /// The socket, and what was read from it and not used.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.read)
+    }
+
     /// Sends text to a peer that may already have closed the connection.
     pub async fn try_send(&mut self, text: impl AsRef<[u8]>) -> std::io::Result<()> {
         timeout(PATIENCE, self.stream.write_all(text.as_ref())).await.expect("is taken in time")
+    }
+
+    /// Reads the next response, which answers a HEAD.
+    pub async fn response_to_head(&mut self) -> Response {
+        self.head = true;
+        let response = self.response().await;
+        self.head = false;
+        response
     }
 
     /// Reads the next response, leaving what follows it.
@@ -139,9 +157,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.read.is_empty() && self.more().await == 0
     }
 
-    /// Whether nothing comes for so long.
+    /// Whether nothing comes for so long, not even the end of the connection.
     pub async fn is_silent_for(&mut self, time: Duration) -> bool {
-        self.read.is_empty() && timeout(time, self.stream.read_u8()).await.is_err()
+        let mut piece = [0; 1024];
+        if !self.read.is_empty() {
+            return false;
+        }
+        let Ok(read) = timeout(time, self.stream.read(&mut piece)).await else { return true };
+        self.read.extend_from_slice(&piece[..read.unwrap_or(0)]);
+        false
     }
 
     async fn more(&mut self) -> usize {

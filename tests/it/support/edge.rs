@@ -5,7 +5,7 @@ use evener::app::{App, AppBuilder, RunningApp};
 use evener::types::BindAddr;
 use tempfile::TempDir;
 
-use super::{Client, Response};
+use super::{Client, Response, eventually};
 
 /// An edge on this test's runtime. It stops when it is dropped.
 pub struct Edge {
@@ -65,7 +65,15 @@ impl Edge {
     /// The lines of the access log so far.
     pub fn log(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        // The last line may be half written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The lines of the access log, once there are so many.
+    pub async fn log_of(&self, count: usize) -> Vec<serde_json::Value> {
+        eventually("the access log has its lines", async || self.log().len() >= count).await;
+        self.log()
     }
 
     /// A connection to the first listener.
@@ -83,6 +91,12 @@ impl Edge {
     /// Asks for a path of `example.com` on a connection of its own.
     pub async fn get(&self, path: &str) -> Response {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n")).await
+    }
+
+    /// Drains the edge, waits for its end and keeps its folder.
+    pub async fn stop_and_keep(self) -> TempDir {
+        self.running.stop().await;
+        self.folder
     }
 
     /// Drains the edge and waits for its end.

@@ -30,6 +30,11 @@ impl Request {
         self.line().split(' ').nth(1).unwrap()
     }
 
+    /// Whether it is a health check.
+    pub fn is_probe(&self) -> bool {
+        self.header("user-agent") == Some("evener-health-check")
+    }
+
     /// The value of the first field of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers(name).into_iter().next()
@@ -77,6 +82,26 @@ impl Endpoint {
         .await
     }
 
+    /// Sends this text after the head of every request; if it is a whole answer, without reading the body.
+    pub async fn speaking_first<F>(
+        first: &'static str,
+        script: impl Fn(Exchange) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Exchange>> + Send + 'static,
+    {
+        Self::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), first, script)
+    }
+
+    /// Takes every request and never answers.
+    pub async fn silent() -> Self {
+        Self::scripted(|exchange| async move {
+            std::future::pending::<()>().await;
+            Some(exchange)
+        })
+        .await
+    }
+
     /// Hands every request to `script`, which gives the connection back for the next one or ends it.
     pub async fn scripted<F>(script: impl Fn(Exchange) -> F + Send + Sync + 'static) -> Self
     where
@@ -91,6 +116,17 @@ impl Endpoint {
     where
         F: Future<Output = Option<Exchange>> + Send + 'static,
     {
+        Self::start(listener, "", script)
+    }
+
+    fn start<F>(
+        listener: TcpListener,
+        first: &'static str,
+        script: impl Fn(Exchange) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Exchange>> + Send + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let connections: Arc<Mutex<Vec<AbortHandle>>> = Arc::default();
@@ -102,7 +138,7 @@ impl Endpoint {
                 let connection = tokio::spawn(async move {
                     let mut next = Some((stream, Vec::new()));
                     while let Some((stream, ahead)) = next.take() {
-                        let Some(exchange) = read(stream, ahead).await else { return };
+                        let Some(exchange) = read(stream, ahead, first).await else { return };
                         seen.lock().unwrap().push(exchange.request.clone());
                         next = script(exchange).await.map(|exchange| (exchange.stream, exchange.ahead));
                     }
@@ -119,9 +155,12 @@ impl Endpoint {
 
     /// The requests so far, without health checks.
     pub fn requests(&self) -> Vec<Request> {
-        let requests = self.requests.lock().unwrap();
-        let is_probe = |request: &&Request| request.header("user-agent") == Some("evener-health-check");
-        requests.iter().filter(|request| !is_probe(request)).cloned().collect()
+        self.requests.lock().unwrap().iter().filter(|request| !request.is_probe()).cloned().collect()
+    }
+
+    /// The health checks so far.
+    pub fn probes(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().iter().filter(|request| request.is_probe()).cloned().collect()
     }
 
     /// The last request.
@@ -143,7 +182,7 @@ impl Drop for Endpoint {
 }
 
 /// Reads one request with its body; `None` at the end of the connection.
-async fn read(mut stream: TcpStream, mut bytes: Vec<u8>) -> Option<Exchange> {
+async fn read(mut stream: TcpStream, mut bytes: Vec<u8>, first: &str) -> Option<Exchange> {
     let head_end = loop {
         if let Some(at) = find(&bytes, b"\r\n\r\n") {
             break at + 4;
@@ -154,16 +193,12 @@ async fn read(mut stream: TcpStream, mut bytes: Vec<u8>) -> Option<Exchange> {
     };
     let head = String::from_utf8(bytes.drain(..head_end).collect()).unwrap();
     let mut request = Request { head, body: Vec::new() };
+    stream.write_all(first.as_bytes()).await.ok()?;
+    if !first.is_empty() && !first.starts_with("HTTP/1.1 1") {
+        return Some(Exchange { request, stream, ahead: bytes });
+    }
     if request.header("transfer-encoding").is_some() {
-        let end = loop {
-            if let Some(at) = find(&bytes, b"0\r\n\r\n") {
-                break at + 5;
-            }
-            if stream.read_buf(&mut bytes).await.ok()? == 0 {
-                return None;
-            }
-        };
-        request.body = bytes.drain(..end).collect();
+        request.body = read_chunks(&mut stream, &mut bytes).await?;
     } else if let Some(length) = request.header("content-length") {
         let length: usize = length.parse().unwrap();
         while bytes.len() < length {
@@ -174,6 +209,33 @@ async fn read(mut stream: TcpStream, mut bytes: Vec<u8>) -> Option<Exchange> {
         request.body = bytes.drain(..length).collect();
     }
     Some(Exchange { request, stream, ahead: bytes })
+}
+
+/// Reads a chunked body without trailers; `None` when the connection ends within it.
+async fn read_chunks(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line_end = loop {
+            match find(bytes, b"\r\n") {
+                Some(at) => break at + 2,
+                None if stream.read_buf(bytes).await.ok()? == 0 => return None,
+                None => {}
+            }
+        };
+        let size = std::str::from_utf8(&bytes[..line_end - 2]).unwrap().to_owned();
+        let size = usize::from_str_radix(&size, 16).unwrap();
+        bytes.drain(..line_end);
+        while bytes.len() < size + 2 {
+            if stream.read_buf(bytes).await.ok()? == 0 {
+                return None;
+            }
+        }
+        body.extend(bytes.drain(..size));
+        assert_eq!(bytes.drain(..2).as_slice(), b"\r\n");
+        if size == 0 {
+            return Some(body);
+        }
+    }
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {

@@ -3,6 +3,7 @@
 mod client;
 mod edge;
 mod endpoint;
+mod spy;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 pub use client::{Client, Response};
 pub use edge::Edge;
 pub use endpoint::{Endpoint, Exchange, Request};
+pub use spy::Spy;
 
 /// No single step of a test takes longer than this; it only turns a hang into a failure.
 pub const PATIENCE: Duration = Duration::from_secs(20);

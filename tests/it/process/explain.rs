@@ -1,0 +1,70 @@
+use super::{Place, told};
+
+const CONFIG: &str = "listeners:
+  web: { bind: 127.0.0.1:8080 }
+  admin: { bind: 127.0.0.1:8081 }
+pools:
+  app: { endpoints: [127.0.0.1:9001, { address: 127.0.0.1:9002, weight: 3 }], health: { tcp: {} } }
+routes:
+  - { name: canary, match: { path: /api, headers: { X-Canary: '1' }, methods: [GET, POST] }, redirect: { to: '/canary{path}' } }
+  - name: api
+    match: { path: /api }
+    filters: [{ rate_limit: { rate: 10/s, burst: 5 } }, { rewrite: { strip_prefix: /api } }]
+    pool: app
+  - { name: internal, match: { listeners: [admin], clients: [10.0.0.0/8] }, respond: { body: secret } }
+  - { name: shop, match: { host: shop.example.com }, respond: { status: 404 } }
+";
+
+fn explain(arguments: &[&str]) -> (i32, String, String) {
+    let arguments: Vec<_> = ["explain", "-c", "edge.yaml"].iter().chain(arguments).copied().collect();
+    told(&Place::with(CONFIG).evener(&arguments))
+}
+
+fn explained(arguments: &[&str]) -> String {
+    let (code, out, err) = explain(arguments);
+    assert_eq!((code, &*err), (0, ""), "{arguments:?}");
+    out
+}
+
+#[test]
+fn the_way_of_a_request_is_told_with_why_others_lost() {
+    assert_eq!(explained(&["http://example.com/x/../api//users?id=1"]), "");
+}
+
+#[test]
+fn method_and_headers_decide() {
+    assert_eq!(explained(&["-X", "POST", "-H", "X-Canary: 1", "http://example.com/api/users"]), "");
+    let out = explained(&["-X", "DELETE", "-H", "X-Canary: 2", "http://example.com/api/users"]);
+    assert!(
+        out.contains("method is DELETE, wanted GET, POST; header x-canary is 2, wanted 1"),
+        "{out}"
+    );
+}
+
+#[test]
+fn listener_and_client_decide() {
+    let out = explained(&["--client", "10.1.2.3", "http://example.com:8081/"]);
+    assert!(out.contains("listener   admin\n") && out.contains("answer     200: 6 bytes from the edge\n"), "{out}");
+    let out = explained(&["--client", "10.1.2.3", "--listener", "web", "http://example.com:8081/"]);
+    assert!(out.contains("listener is another, wanted admin"), "{out}");
+    assert!(out.ends_with("answer     404: no route matches\n"), "{out}");
+    let out = explained(&["--listener", "admin", "http://example.com/"]);
+    assert!(out.contains("client is 127.0.0.1, wanted 10.0.0.0/8"), "{out}");
+}
+
+#[test]
+fn the_host_field_counts_before_the_url() {
+    let out = explained(&["-H", "Host: shop.example.com", "http://127.0.0.1:8080/"]);
+    assert!(out.contains("host       shop.example.com\n") && out.contains("answer     404: 0 bytes"), "{out}");
+}
+
+#[test]
+fn what_cannot_be_explained_says_why() {
+    for (arguments, expected) in [
+        (&["/path"][..], "evener: the URL has no host; write it whole, like http://example.com/path\n"),
+        (&["--listener", "webb", "http://a/"], "evener: there is no listener `webb`\n"),
+        (&["-H", "Host: a b", "http://a/"], "evener: `a b` is not a host\n"),
+    ] {
+        assert_eq!(explain(arguments), (1, String::new(), expected.to_owned()));
+    }
+}

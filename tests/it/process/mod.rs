@@ -1,0 +1,46 @@
+//! The `evener` command as a process: what it prints, how it exits, what signals do.
+
+mod check;
+mod explain;
+mod run;
+mod signals;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A file in a folder of its own, and the command that is run there.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// A folder with this text as `edge.yaml`.
+    fn with(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("edge.yaml"), config).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evener"));
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs the command to its end.
+    fn evener(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+/// Exit code, standard output and standard error.
+fn told(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}

@@ -1,0 +1,166 @@
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+use crate::support::{Client, PATIENCE, eventually};
+
+use super::{Place, told};
+
+/// A running `evener run`; it is killed when it is dropped.
+pub(super) struct Running {
+    child: Child,
+    pub(super) banner: Vec<String>,
+    _place: Place,
+}
+
+impl Running {
+    /// Starts the command and reads its banner, up to the last of `examples` requests to try.
+    pub(super) async fn start(config: &str, examples: usize) -> Self {
+        let place = Place::with(config);
+        let mut command = place.command(&["run", "-c", "edge.yaml"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let banner = tokio::task::spawn_blocking(move || {
+            let mut banner: Vec<String> = Vec::new();
+            while banner.iter().filter(|line| line.starts_with("  curl ")).count() < examples {
+                banner.push(lines.next().expect("the banner ends").unwrap());
+            }
+            // The pipe stays open and is emptied, so that messages do not block the process.
+            std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+            banner
+        });
+        let banner = banner.await.unwrap();
+        let running = Self { child, banner, _place: place };
+        eventually("the signals are handled", async || running.handles_sigterm()).await;
+        running
+    }
+
+    fn handles_sigterm(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() >> (Signal::TERM.as_raw() - 1) & 1 == 1
+    }
+
+    /// The address of the first listener.
+    pub(super) fn address(&self) -> SocketAddr {
+        let listener = self.banner.iter().find(|line| line.starts_with("  listener ")).unwrap();
+        listener.split_whitespace().last().unwrap().parse().unwrap()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(super) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end and gives the exit code.
+    pub(super) async fn exit_code(&mut self) -> Option<i32> {
+        eventually("the process ends", async || !self.is_running()).await;
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn what_the_banner_says_to_try_works() {
+    let running = Running::start(
+        "listeners: { web: { bind: 127.0.0.1:0 }, other: { bind: 127.0.0.1:0 } }
+pools: { app: { endpoints: [127.0.0.1:1, 127.0.0.1:2] } }
+routes:
+  - { match: { host: '*.example.com', path: /a, listeners: [web] }, respond: { status: 201 } }
+  - { match: { path: { exact: /b }, listeners: [other] }, respond: { status: 202 } }
+  - { match: { path: /c }, redirect: { to: /d } }
+  - { match: { path: /e, methods: [PUT] }, pool: app }
+log: { access: { format: off } }
+",
+        3,
+    )
+    .await;
+    let banner = &running.banner;
+    assert_eq!(banner[0], concat!("evener ", env!("CARGO_PKG_VERSION"), " is up"));
+    assert_eq!(banner[3], "  pool     app          p2c: 127.0.0.1:1 127.0.0.1:2");
+    assert_eq!(banner[4], "try");
+    let mut statuses = Vec::new();
+    for line in &banner[5..] {
+        let url = line.split_whitespace().last().unwrap().strip_prefix("http://").unwrap();
+        let (address, path) = url.split_at(url.find('/').unwrap());
+        let host = line.split("-H 'Host: ").nth(1).map_or(address, |rest| rest.split('\'').next().unwrap());
+        let mut client = Client::connect(address.parse().unwrap()).await;
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        statuses.push(client.response().await.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 202, 302]);
+}
+
+fn fails_to_run(config: &str, expected: &str) {
+    let begun = Instant::now();
+    let place = Place::with(config);
+    let (code, out, err) = told(&place.evener(&["run", "-c", "edge.yaml"]));
+    assert_eq!((code, &*out), (1, ""));
+    assert_eq!(err, expected.replace("DIR", place.folder.path().canonicalize().unwrap().to_str().unwrap()));
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_port_in_use_is_named_and_nothing_is_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = format!(
+        "listeners: {{ first: {{ bind: 127.0.0.1:0 }}, second: {{ bind: '{address}' }} }}
+routes: [{{ respond: {{}} }}]
+log: {{ access: {{ to: access.log }} }}
+"
+    );
+    fails_to_run(
+        &config,
+        &format!(
+            "evener: listener `second` cannot listen on {address}: the address is in use by another process or listener\n"
+        ),
+    );
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_named() {
+    fails_to_run(
+        "listeners: { web: { bind: 127.0.0.1:0 } }
+routes: [{ respond: {} }]
+log: { access: { to: gone/access.log } }
+",
+        "evener: the access log cannot be opened: access log ./gone/access.log: No such file or directory (os error 2)\n",
+    );
+}
+
+#[tokio::test]
+async fn a_port_is_free_again_at_once() {
+    let config = |port: u16| {
+        format!(
+            "listeners: {{ web: {{ bind: '127.0.0.1:{port}' }} }}
+routes: [{{ respond: {{}} }}]
+log: {{ access: {{ format: off }} }}
+"
+        )
+    };
+    let mut first = Running::start(&config(0), 1).await;
+    let address = first.address();
+    let mut client = Client::connect(address).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 200);
+    first.signal(Signal::TERM);
+    assert_eq!(first.exit_code().await, Some(0));
+    assert!(tokio::time::timeout(Duration::from_secs(5), client.is_closed()).await.unwrap());
+    let second = Running::start(&config(address.port()), 1).await;
+    assert_eq!(second.address(), address);
+}

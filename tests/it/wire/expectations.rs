@@ -1,0 +1,56 @@
+use crate::support::{Edge, Endpoint, Exchange};
+
+use super::{echo_site, refused, site};
+
+/// Asks for the body with a 100 before it answers.
+async fn asking() -> Endpoint {
+    Endpoint::speaking_first("HTTP/1.1 100 Continue\r\n\r\n", |mut exchange: Exchange| async move {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+        Some(exchange)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_endpoint_asks_for_the_body_that_the_client_holds_back() {
+    let endpoint = asking().await;
+    let edge = Edge::start(&site(endpoint.address(), "")).await;
+    let mut client = edge.connect().await;
+    for _ in 0..2 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 100);
+        client.send("body").await;
+        assert_eq!(client.response().await.text(), "done");
+        assert_eq!(endpoint.last().body, b"body");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_may_refuse_without_the_body() {
+    let endpoint =
+        Endpoint::speaking_first("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", |_| async { None })
+            .await;
+    let edge = Edge::start(&site(endpoint.address(), "")).await;
+    let mut client = edge.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 403);
+}
+
+#[tokio::test]
+async fn other_expectations_cannot_be_met() {
+    let (endpoint, edge) = echo_site("").await;
+    let response = edge.send("GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n").await;
+    assert_eq!(response.status, 417);
+    assert!(endpoint.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
+    let (endpoint, edge) = echo_site("limits: { body: { size: 1KiB } }").await;
+    let mut client = edge.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 413);
+    assert!(endpoint.requests().is_empty());
+    let close = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
+    assert_eq!(refused(&edge, close).await.status, 413);
+}
