@@ -3,8 +3,10 @@
 //! Pingora parses the header again and leniently; whatever two parsers could understand differently is refused
 //! here, so that its leniency never matters.
 
+use std::ops::Range;
+
 use http::header;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use crate::runtime::Cause;
 use crate::types::RequestHost;
@@ -22,13 +24,16 @@ pub(super) struct HeadLimits {
     pub(super) count: usize,
 }
 
-/// Finds the end of a header that arrives in pieces, and refuses it as soon as it is too large.
+/// Follows a header that arrives in pieces, checks each line once it is there, and refuses the header as soon as
+/// it is wrong or too large.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
     line_start: usize,
     /// Up to here there is no further line end.
     seen: usize,
     lines: usize,
+    request: Option<RequestLine>,
+    fields: Fields,
 }
 
 /// A whole header that passed.
@@ -44,22 +49,41 @@ impl HeadScan {
     /// Looks at all that was read so far; `None` means that more is needed.
     pub(super) fn advance(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Cause> {
         while let Some(offset) = memchr(b'\n', &bytes[self.seen..]) {
-            let line_end = self.seen + offset;
-            let line = &bytes[self.line_start..line_end];
-            self.seen = line_end + 1;
+            let line = self.line_start..self.seen + offset;
+            self.seen = line.end + 1;
             self.line_start = self.seen;
-            if matches!(line, b"" | b"\r") {
+            // A line end is CRLF and nothing else: a bare LF is where parsers part (RFC 9112 §2.2).
+            let text = bytes[line.clone()].strip_suffix(b"\r").ok_or(Cause::BadRequest)?;
+            if text.is_empty() {
                 check_size(self.seen, self.lines, limits)?;
-                let framing = check(&bytes[..self.seen])?;
-                return Ok(Some(Head { length: self.seen, framing }));
+                return self.finish(bytes).map(Some);
             }
             self.lines += 1;
-            check_line(self.lines, line.len(), limits)?;
+            check_line(self.lines, text.len(), limits)?;
+            self.take(bytes, line.start..line.start + text.len())?;
         }
         self.seen = bytes.len();
         check_line(self.lines + 1, bytes.len() - self.line_start, limits)?;
         check_size(bytes.len(), self.lines, limits)?;
         Ok(None)
+    }
+
+    /// Takes in a line without its end.
+    fn take(&mut self, bytes: &[u8], line: Range<usize>) -> Result<(), Cause> {
+        if self.request.is_some() {
+            return self.fields.check(bytes, line);
+        }
+        self.request = Some(RequestLine::parse(&bytes[line.clone()], line.start)?);
+        Ok(())
+    }
+
+    fn finish(&self, bytes: &[u8]) -> Result<Head, Cause> {
+        let request = self.request.as_ref().ok_or(Cause::BadRequest)?;
+        let target = &bytes[request.target.clone()];
+        if !target.starts_with(b"/") && !request.is_connect {
+            check_other_form(target, self.fields.host.clone().map(|host| &bytes[host]))?;
+        }
+        Ok(Head { length: self.seen, framing: self.fields.framing(request.version)? })
     }
 }
 
@@ -77,30 +101,6 @@ fn check_size(size: usize, lines: usize, limits: &HeadLimits) -> Result<(), Caus
     Err(if lines == 0 { Cause::TargetTooLong } else { Cause::HeaderTooLarge })
 }
 
-/// Checks a whole header, every line with its CRLF.
-fn check(head: &[u8]) -> Result<Framing, Cause> {
-    let mut starts_at = 0;
-    let mut lines = memchr_iter(b'\n', head).map(|end| {
-        let line = &head[starts_at..end];
-        starts_at = end + 1;
-        // A line end is CRLF and nothing else: a bare LF is where parsers part (RFC 9112 §2.2).
-        line.strip_suffix(b"\r").ok_or(Cause::BadRequest)
-    });
-    let request_line = lines.next().ok_or(Cause::BadRequest)??;
-    let (target, version) = check_request_line(request_line)?;
-    let mut fields = Fields::default();
-    for line in lines {
-        let line = line?;
-        if !line.is_empty() {
-            fields.check(line)?;
-        }
-    }
-    if !target.starts_with(b"/") && !request_line.starts_with(b"CONNECT ") {
-        check_other_form(target, fields.host)?;
-    }
-    fields.framing(version)
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
     Http10,
@@ -108,25 +108,44 @@ enum Version {
 }
 
 /// `METHOD SP TARGET SP HTTP/1.x`, with single spaces.
-fn check_request_line(line: &[u8]) -> Result<(&[u8], Version), Cause> {
-    let mut parts = line.split(|&byte| byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Cause::BadRequest);
-    };
-    if method.is_empty() || !all(method, TOKEN) || target.is_empty() || !all(target, TARGET) {
-        return Err(Cause::BadRequest);
-    }
-    match version {
-        b"HTTP/1.1" => Ok((target, Version::Http11)),
-        b"HTTP/1.0" => Ok((target, Version::Http10)),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            Err(Cause::VersionRefused)
+#[derive(Debug)]
+struct RequestLine {
+    /// Where the target stands in the header.
+    target: Range<usize>,
+    version: Version,
+    is_connect: bool,
+}
+
+impl RequestLine {
+    /// Reads a line that begins at `start` of the header.
+    fn parse(line: &[u8], start: usize) -> Result<Self, Cause> {
+        let method_end = memchr(b' ', line).ok_or(Cause::BadRequest)?;
+        let target_start = method_end + 1;
+        let target_end = target_start + memchr(b' ', &line[target_start..]).ok_or(Cause::BadRequest)?;
+        let (method, target) = (&line[..method_end], &line[target_start..target_end]);
+        if method.is_empty() || !all(method, TOKEN) || target.is_empty() || !all(target, TARGET) {
+            return Err(Cause::BadRequest);
         }
-        _ => Err(Cause::BadRequest),
+        Ok(Self {
+            target: start + target_start..start + target_end,
+            version: Version::parse(&line[target_end + 1..])?,
+            is_connect: method == b"CONNECT",
+        })
+    }
+}
+
+impl Version {
+    fn parse(text: &[u8]) -> Result<Self, Cause> {
+        match text {
+            b"HTTP/1.1" => Ok(Self::Http11),
+            b"HTTP/1.0" => Ok(Self::Http10),
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                Err(Cause::VersionRefused)
+            }
+            _ => Err(Cause::BadRequest),
+        }
     }
 }
 
@@ -152,23 +171,29 @@ fn after_scheme(target: &[u8]) -> Option<&[u8]> {
 
 /// What the fields say of the message's framing and destination.
 #[derive(Debug, Default)]
-struct Fields<'a> {
-    host: Option<&'a [u8]>,
+struct Fields {
+    /// Where the value of `Host` stands in the header.
+    host: Option<Range<usize>>,
     length: Option<u64>,
     chunked: bool,
 }
 
-impl<'a> Fields<'a> {
-    fn check(&mut self, line: &'a [u8]) -> Result<(), Cause> {
-        let colon = memchr(b':', line).ok_or(Cause::BadRequest)?;
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        // This also refuses a blank before the colon, and a line that continues the one before it.
-        if name.is_empty() || !all(name, TOKEN) || !is_text(value) {
+impl Fields {
+    /// Takes in the line that stands at `line` of the header.
+    fn check(&mut self, bytes: &[u8], line: Range<usize>) -> Result<(), Cause> {
+        let text = &bytes[line.clone()];
+        // What ends the name must be its colon; this also refuses a blank before it, and a line that continues the
+        // one before it.
+        let colon =
+            text.iter().position(|&byte| CLASSES[usize::from(byte)] & TOKEN == 0).unwrap_or(text.len());
+        let (name, value) = text.split_at(colon);
+        if name.is_empty() || value.first() != Some(&b':') || !is_text(value) {
             return Err(Cause::BadRequest);
         }
-        let value = value.trim_ascii();
+        let value = value[1..].trim_ascii();
+        let value_at = line.end - text[colon + 1..].trim_ascii_start().len();
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, value_at),
             14 if name.eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str().as_bytes()) => self.length(value),
             17 if name.eq_ignore_ascii_case(header::TRANSFER_ENCODING.as_str().as_bytes()) => {
                 self.coding(value)
@@ -178,11 +203,11 @@ impl<'a> Fields<'a> {
     }
 
     /// One field; what it names is for the gateway to say, but for user information, which Pingora refuses.
-    fn host(&mut self, value: &'a [u8]) -> Result<(), Cause> {
+    fn host(&mut self, value: &[u8], at: usize) -> Result<(), Cause> {
         if value.is_empty() || memchr(b'@', value).is_some() || self.host.is_some() {
             return Err(Cause::BadRequest);
         }
-        self.host = Some(value);
+        self.host = Some(at..at + value.len());
         Ok(())
     }
 
@@ -326,12 +351,23 @@ mod tests {
             "GET /\x01 HTTP/1.1",
             "GET / HTTP/1.1x",
             "GET / http/1.1",
+            "GET /a#b HTTP/1.1",
+            "GET /a?<b> HTTP/1.1",
+            "GET a HTTP/1.1",
+            "GET http://b/ HTTP/1.1",
+            "GET http://u@a/ HTTP/1.1",
+            "GET http:/a/ HTTP/1.1",
+            "GET ftp://a/ HTTP/1.1",
         ];
         for line in refused {
             let head = format!("{line}\r\nHost: a\r\n\r\n");
             assert_eq!(scan(head.as_bytes()), Err(Cause::BadRequest), "{line:?}");
         }
         assert_eq!(scan(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Err(Cause::VersionRefused));
+        for line in ["GET http://a/b HTTP/1.1", "GET HTTPS://a?b HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            assert!(scan(head.as_bytes()).unwrap().is_some(), "{line:?}");
+        }
     }
 
     #[test]

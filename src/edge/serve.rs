@@ -110,11 +110,22 @@ where
         transport: Transport,
         connection: Arc<Connection>,
         _place: Place,
-        drain: ShutdownWatch,
+        mut drain: ShutdownWatch,
     ) {
         let listener = connection.listener().clone();
         let Ok(mut stream) = EdgeStream::new(transport, connection) else { return };
-        let sniffed = timeout(listener.limits.header.timeout.get(), sniff(&mut stream)).await;
+        let limit = listener.limits.header.timeout.get();
+        let sniffed = tokio::select! {
+            biased;
+            sniffed = timeout(limit, sniff(&mut stream)) => Some(sniffed),
+            _ = drain.wait_for(|draining| *draining) => None,
+        };
+        let sniffed = match sniffed {
+            Some(sniffed) => sniffed,
+            // A client that said nothing does not hold a drain up; one that has begun is served.
+            None if stream.inbound().is_empty() => return,
+            None => timeout(limit, sniff(&mut stream)).await,
+        };
         let version = match sniffed {
             Ok(Ok(Some(version))) => version,
             // Nothing was sent, or the connection broke.

@@ -50,14 +50,14 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
     strip_untrusted(head, cx.peer_is_trusted);
-    strip_idle_upgrade(head);
+    cx.is_upgrade_req = asks_upgrade(head);
     if let Some(flow) = check_method(head)? {
         return Ok(flow);
     }
     check_sizes(head, &connection)?;
     adopt_authority(head)?;
-    cx.host = host(head)?;
     cx.asked_host = head.headers.get(HOST).cloned();
+    cx.host = host(cx.asked_host.as_ref(), head.version)?;
     canonicalise_target(head)?;
     cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
@@ -78,10 +78,10 @@ pub(super) fn admit_body(
     if let Some(watchdog) = &cx.watchdog {
         watchdog.on_request_data();
     }
-    if !session.was_upgraded() {
-        if let Some(cause) = judge_body(session, body.as_ref().map_or(0, Bytes::len), cx) {
-            return Err(cx.fail(cause));
-        }
+    if !session.was_upgraded()
+        && let Some(cause) = judge_body(session, body.as_ref().map_or(0, Bytes::len), cx)
+    {
+        return Err(cx.fail(cause));
     }
     match chain::on_request_body(body, end, cx) {
         Ok(()) => Ok(()),
@@ -189,17 +189,19 @@ fn strip_untrusted(head: &mut RequestHeader, peer_is_trusted: bool) {
     }
 }
 
-/// Drops an `Upgrade` that `Connection` does not name: it asks for nothing (RFC 9110 §7.8), but an endpoint, or
-/// Pingora, could take it for a wish.
-fn strip_idle_upgrade(head: &mut RequestHeader) {
+/// Whether the client asks for an upgrade. An `Upgrade` that `Connection` does not name asks for nothing (RFC 9110
+/// §7.8), but an endpoint, or Pingora, could take it for a wish, so it is dropped.
+fn asks_upgrade(head: &mut RequestHeader) -> bool {
     if !head.headers.contains_key(UPGRADE) {
-        return;
+        return false;
     }
     let fields = head.headers.get_all(CONNECTION).iter();
     let mut options = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
     if !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes())) {
         head.remove_header(&UPGRADE);
+        return false;
     }
+    head.version == Version::HTTP_11
 }
 
 // === Checks ===
@@ -256,10 +258,10 @@ fn adopt_authority(head: &mut RequestHeader) -> Result<(), Cause> {
 }
 
 /// The host that is asked for. Only HTTP/1.0 may name none.
-fn host(head: &RequestHeader) -> Result<RequestHost, Cause> {
-    match head.headers.get(HOST) {
+fn host(field: Option<&HeaderValue>, version: Version) -> Result<RequestHost, Cause> {
+    match field {
         Some(field) => RequestHost::parse(field.as_bytes()).ok_or(Cause::BadRequest),
-        None if head.version == Version::HTTP_10 => Ok(RequestHost::default()),
+        None if version == Version::HTTP_10 => Ok(RequestHost::default()),
         None => Err(Cause::BadRequest),
     }
 }

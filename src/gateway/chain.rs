@@ -80,6 +80,10 @@ pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, cx: &mut Requ
         let call = || step.filter.on_request_body(body, end, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
     }
+    // Pingora takes a piece that is none for the end of the body, and an empty last one for two ends.
+    if body.as_ref().is_none_or(Bytes::is_empty) {
+        *body = (!end).then(Bytes::new);
+    }
     Ok(())
 }
 
@@ -93,6 +97,7 @@ pub(super) fn on_response_body(body: &mut Option<Bytes>, end: bool, cx: &mut Req
         let call = || step.filter.on_response_body(body, end, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
     }
+    body.take_if(|piece| piece.is_empty());
     Ok(())
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct RequestCx {
     pub(super) body_bytes: u64,
     /// When its first bytes came.
     pub(super) body_begun: Option<Instant>,
+    /// Whether the client asks for an upgrade.
+    pub(super) is_upgrade_req: bool,
     /// Whether the request that was forwarded asks for an upgrade.
     pub(super) asks_upgrade: bool,
     /// Whether the response goes on for as long as its client listens.
@@ -79,6 +81,7 @@ impl RequestCx {
             cause: None,
             body_bytes: 0,
             body_begun: None,
+            is_upgrade_req: false,
             asks_upgrade: false,
             is_endless: false,
             watchdog: None,

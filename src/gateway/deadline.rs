@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::net::Shutdown;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -31,6 +32,8 @@ struct Shared {
     deadline: AtomicU64,
     /// When the request's total is used up, likewise.
     total: AtomicU64,
+    /// Woken when a limit begins that may end before the one that is slept for.
+    earlier: Notify,
     silent: AtomicBool,
     overdue: AtomicBool,
     first_byte: Duration,
@@ -56,6 +59,7 @@ impl Watchdog {
             started: Instant::now(),
             deadline: AtomicU64::new(nanos(timeouts.first_byte.get())),
             total: AtomicU64::new(left.map_or(NEVER, nanos)),
+            earlier: Notify::new(),
             silent: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
             first_byte: timeouts.first_byte.get(),
@@ -81,6 +85,7 @@ impl Watchdog {
     pub(super) fn on_head(&self) {
         self.shared.has_head.store(true, Ordering::Relaxed);
         self.shared.extend(self.shared.idle);
+        self.shared.earlier.notify_one();
     }
 
     /// The answer goes on for as long as its client listens: no total applies.
@@ -93,6 +98,7 @@ impl Watchdog {
         self.lift_total();
         self.shared.is_tunnel.store(true, Ordering::Relaxed);
         self.shared.extend(self.shared.tunnel);
+        self.shared.earlier.notify_one();
     }
 
     /// A piece of the answer came; `end` is its last.
@@ -134,7 +140,10 @@ async fn watch(shared: Arc<Shared>) {
         if next == NEVER {
             return;
         }
-        sleep_until(shared.started + Duration::from_nanos(next)).await;
+        tokio::select! {
+            () = sleep_until(shared.started + Duration::from_nanos(next)) => {}
+            () = shared.earlier.notified() => continue,
+        }
         let now = nanos(shared.started.elapsed());
         let is_overdue = shared.total.load(Ordering::Acquire) <= now;
         if is_overdue || shared.deadline.load(Ordering::Acquire) <= now {
@@ -207,6 +216,16 @@ mod tests {
         }
         assert_eq!(bounded.expired(), Some(Cause::TotalTimeout));
         assert_eq!(endless.expired(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_limit_does_not_wait_for_a_longer_one() {
+        let (client, _server) = pair();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None).unwrap();
+        pass(1).await;
+        watchdog.on_head();
+        pass(2).await;
+        assert_eq!(watchdog.expired(), Some(Cause::ResponseTimeout));
     }
 
     #[tokio::test(start_paused = true)]

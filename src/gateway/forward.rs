@@ -30,7 +30,7 @@ pub(super) fn imitates_forwarding_header(name: &str) -> bool {
 
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
 pub(super) fn prepare(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
-    cx.asks_upgrade = request.headers.contains_key(UPGRADE);
+    cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);
     if let Err(cause) = chain::on_upstream_request(request, cx) {
         return Err(cx.fail(cause));
     }
@@ -106,7 +106,7 @@ fn join_cookies(request: &mut RequestHeader) -> Option<()> {
 
 /// HTTP/1.0 clients need no `Host`, but endpoints get HTTP/1.1, which does.
 fn ensure_host(request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
-    if request.headers.contains_key(HOST) || request.uri.authority().is_some() {
+    if cx.asked_host.is_some() || request.headers.contains_key(HOST) {
         return Some(());
     }
     let host = match cx.lease.as_ref()?.endpoint().address().as_ref() {

@@ -106,14 +106,14 @@ impl ProxyHttp for Gateway {
 
     async fn connected_to_upstream(
         &self,
-        session: &mut Session,
+        _: &mut Session,
         _: bool,
         _: &HttpPeer,
         fd: RawFd,
         _: Option<&Digest>,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        upstream::connected(session, cx, fd);
+        upstream::connected(cx, fd);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
         response.set_version(Version::HTTP_11);
     }
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        let is_asked_for = cx.asks_upgrade && session.is_upgrade_req();
+        let is_asked_for = cx.asks_upgrade && cx.is_upgrade_req;
         if !is_asked_for || !names_protocol(session.req_header(), response) {
             return Err(cx.fail(Cause::UnexpectedUpgrade));
         }

@@ -1,9 +1,9 @@
 //! Answers made at the edge.
 
-use http::header::{CONTENT_LENGTH, LOCATION};
+use http::header::{CONTENT_LENGTH, EXPECT, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 use pingora_core::{Error, Result};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, Session};
 use tokio::time::{Instant, sleep};
 
@@ -36,10 +36,10 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
         upstream::reserve(session, cx).await?;
         return Ok(None);
     }
-    if let Some(Action::Respond(respond)) = cx.route().map(|route| &route.action) {
-        if !respond.delay.is_zero() {
-            sleep(respond.delay).await;
-        }
+    if let Some(Action::Respond(respond)) = cx.route().map(|route| &route.action)
+        && !respond.delay.is_zero()
+    {
+        sleep(respond.delay).await;
     }
     let Some((filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
         return Err(Cause::Internal);
@@ -126,13 +126,23 @@ fn head_of(answer: Answer) -> Result<ResponseHeader> {
     Ok(head)
 }
 
+/// Whether what is left of the body is rather read and dropped than the connection closed over it: it is short, and
+/// its client is not waiting to be asked for it.
+fn is_cheap_to_drain(head: &RequestHeader) -> bool {
+    const SHORT: u64 = 16 * 1024;
+    let is_asked_for = head.headers.contains_key(EXPECT);
+    let length =
+        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    !is_asked_for && length.is_some_and(|length| length <= SHORT)
+}
+
 fn may_have_body(status: StatusCode) -> bool {
     status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
 }
 
 async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -> Result<()> {
-    // An interim answer may have gone before.
-    session.as_downstream_mut().set_close_on_response_before_downstream_finish(true);
+    let closes = !is_cheap_to_drain(session.req_header());
+    session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
     let has_body =
         may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
     session.write_response_header(Box::new(head), !has_body).await?;

@@ -50,7 +50,7 @@ pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<
         return Err(cx.fail(Cause::TotalTimeout));
     }
     if let Some(pool) = cx.pool() {
-        set_timeouts(&mut peer, pool.timeouts(), session.is_upgrade_req(), left);
+        set_timeouts(&mut peer, pool.timeouts(), cx.is_upgrade_req, left);
     }
     Ok(peer)
 }
@@ -108,13 +108,13 @@ fn longest_read(timeouts: &Timeouts) -> Duration {
 }
 
 /// A connection stands: from here on the clock of the answer runs.
-pub(super) fn connected(session: &Session, cx: &mut RequestCx, fd: RawFd) {
+pub(super) fn connected(cx: &mut RequestCx, fd: RawFd) {
     let now = Instant::now();
     cx.timings.connected = Some(now);
     let Some(timeouts) = cx.pool().map(Pool::timeouts) else { return };
     let left = left_of_total(cx, now);
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
-    if session.is_upgrade_req() || timeouts.first_byte != timeouts.idle || is_short {
+    if cx.is_upgrade_req || timeouts.first_byte != timeouts.idle || is_short {
         cx.watchdog = Watchdog::start(fd, timeouts, left);
     }
 }

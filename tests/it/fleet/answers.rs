@@ -60,7 +60,7 @@ async fn filters_see_the_answers_of_the_edge() {
     .await;
     for (path, status, stamp) in [
         ("/respond", 200, Some("/respond")),
-        ("/redirect", 302, Some("/redirect")),
+        ("/redirect", 308, Some("/redirect")),
         ("/limit", 200, Some("/limit")),
         ("/limit", 429, Some("/limit")),
         ("/late", 200, Some("/late")),

@@ -4,7 +4,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{Edge, Endpoint};
 
-use super::{GET, fleet};
+use super::fleet;
 
 const LONG: Duration = Duration::from_secs(5);
 
@@ -27,7 +27,7 @@ async fn body(timeouts: &str, endpoint: &Endpoint) -> (usize, Duration, serde_js
     let edge = Edge::start(&config).await;
     let begun = Instant::now();
     let mut client = edge.connect().await;
-    client.send(GET).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     client.head().await;
     let body = client.rest().await;
     let line = edge.log_of(1).await.remove(0);

@@ -71,7 +71,12 @@ impl Filter for Shout {
 
 #[tokio::test]
 async fn both_bodies_can_be_changed() {
-    let endpoint = Endpoint::answering("answer 42").await;
+    let endpoint = Endpoint::with(|_| {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         7\r\nanswer \r\n2\r\n42\r\n4\r\nnow \r\n0\r\n\r\n"
+            .to_owned()
+    })
+    .await;
     let builder = App::builder().filter("shout", |_: NoSettings, _: &BuildCx<'_>| Ok::<_, BuildError>(Shout));
     let config = format!(
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
@@ -86,7 +91,7 @@ async fn both_bodies_can_be_changed() {
         for piece in ["2\r\nab\r\n", "2\r\n12\r\n", "2\r\ncd\r\n", "0\r\n\r\n"] {
             client.send(piece).await;
         }
-        assert_eq!(client.response().await.text(), "ANSWER !");
+        assert_eq!(client.response().await.text(), "ANSWER NOW !");
         assert_eq!(String::from_utf8_lossy(&endpoint.last().body), "ABCD!");
     }
 }

@@ -114,7 +114,7 @@ async fn start(filters: &str, endpoints: [&dyn std::fmt::Display; 2]) -> (Calls,
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
          pools: {{ one: {{ endpoints: ['{}'] }}, two: {{ endpoints: ['{}'] }} }}\n\
          routes:\n  \
-           - {{ filters: [{filters}], pool: one }}\n  \
+           - {{ filters: [{{ {filters} }}], pool: one }}\n  \
            - {{ match: {{ path: /two }}, pool: two }}",
         endpoints[0], endpoints[1]
     );

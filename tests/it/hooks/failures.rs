@@ -170,7 +170,7 @@ async fn a_connection_goes_on_after_a_failure_before_an_endpoint_was_asked() {
     let (_spy, _endpoint, edge) = start("{ phase: request, how: panic }").await;
     let mut client = edge.connect().await;
     for _ in 0..3 {
-        client.send(BAD).await;
+        client.send("GET /bad HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(client.response().await.status, 500);
         client.send("GET /good HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(client.response().await.text(), "good");

@@ -69,31 +69,31 @@ async fn a_stranger_gets_403_with_the_cause_and_no_endpoint_sees_it() {
 
 #[test]
 fn bad_settings_are_told_with_their_place() {
-    let refusal = |settings: &str| refusal(&builder(), &config(settings, "127.0.0.1:1", "127.0.0.1:2"));
+    let two = "127.0.0.1:1, 127.0.0.1:2";
+    let refusal = |settings: &str| refusal(&builder(), &config(settings, two, two));
     let cases = [
         (
             "{ tenant: {} }",
-            "edge.yaml:5:17: routes[0].filters[0].tenant.tenant: unknown key `tenant`\n  \
-               help: did you mean `tenants`?\n\
-             edge.yaml:5:15: routes[0].filters[0].tenant: the key `tenants` is missing\n",
+            "edge.yaml:5:19: routes[0].filters[0].tenant.tenant: unknown key `tenant`\n  \
+               help: did you mean `tenants`?\n",
         ),
         (
             "{ tenants: { acme: { key: k, pool: lage } } }",
-            "edge.yaml:5:50: routes[0].filters[0].tenant.tenants.acme.pool: no pool named `lage`\n  \
+            "edge.yaml:5:52: routes[0].filters[0].tenant.tenants.acme.pool: no pool named `lage`\n  \
                help: did you mean `large`?\n",
         ),
         (
             "{ header: 'a b', tenants: { acme: { key: k } } }",
-            "edge.yaml:5:25: routes[0].filters[0].tenant.header: `a b` is not a header's name\n",
+            "edge.yaml:5:27: routes[0].filters[0].tenant.header: `a b` is not a header's name\n",
         ),
         (
             "{ tenants: { acme: { key: k }, globex: { key: k } } }",
-            "edge.yaml:5:61: routes[0].filters[0].tenant.tenants.globex.key: another tenant has this key\n  \
+            "edge.yaml:5:63: routes[0].filters[0].tenant.tenants.globex.key: another tenant has this key\n  \
                help: give every tenant a key of its own\n",
         ),
         (
             "{ tenants: {} }",
-            "edge.yaml:5:26: routes[0].filters[0].tenant.tenants: without a tenant every request would be refused\n",
+            "edge.yaml:5:28: routes[0].filters[0].tenant.tenants: without a tenant every request would be refused\n",
         ),
     ];
     for (settings, expected) in cases {

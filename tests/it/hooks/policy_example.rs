@@ -84,15 +84,15 @@ fn bad_settings_are_told_with_their_place() {
     };
     assert_eq!(
         refusal("{ sticky_path: { bound: 0.5 } }"),
-        "edge.yaml:4:37: pools.app.balance.sticky_path.bound: a bound of 0.5; 1 to 10 is allowed\n  \
+        "edge.yaml:4:38: pools.app.balance.sticky_path.bound: a bound of 0.5; 1 to 10 is allowed\n  \
            help: 1.25 lets an endpoint have a quarter more than its share\n"
     );
     assert_eq!(
         refusal("{ sticky_path: { limit: 2 } }"),
-        "edge.yaml:4:30: pools.app.balance.sticky_path.limit: unknown key `limit`\n  help: allowed: bound\n"
+        "edge.yaml:4:31: pools.app.balance.sticky_path.limit: unknown key `limit`\n  help: allowed: bound\n"
     );
     assert_eq!(
         refusal("sticky_paths"),
-        "edge.yaml:4:14: pools.app.balance: unknown policy `sticky_paths`\n  help: did you mean `sticky_path`?\n"
+        "edge.yaml:4:14: pools.app.balance.sticky_paths: unknown policy `sticky_paths`\n  help: did you mean `sticky_path`?\n"
     );
 }

@@ -23,7 +23,20 @@ routes:
 ",
     );
     assert_eq!((code, &*err), (0, ""));
-    assert_eq!(out, "");
+    assert_eq!(
+        out,
+        "listeners
+  web                  127.0.0.1:8080, unix:edge.sock
+routes, in the order in which they are tried
+  api                  api.example.com /v1 GET                  -> pool app  [rate_limit, request_headers]
+  legacy               /old/api header x-old = 1                -> pool old
+  moved                /old                                     -> redirect 308 /new{path}
+  rest                 every request                            -> respond 200
+pools
+  app                  p2c, probed: 127.0.0.1:9001, 127.0.0.1:9002
+  old                  round_robin, not probed: 127.0.0.1:9003, 127.0.0.1:9004
+"
+    );
 }
 
 #[test]
@@ -39,7 +52,18 @@ routes:
 ",
     );
     assert_eq!((code, &*out), (64, ""));
-    assert_eq!(err, "");
+    assert_eq!(
+        err,
+        "edge.yaml:2:16: listeners.web.bind: `8080` is not an address; the IP address is missing (write 0.0.0.0:PORT for all IPv4 addresses)
+edge.yaml:4:55: pools.app.balanse: unknown key `balanse`
+  help: did you mean `balance`?
+edge.yaml:6:13: routes[0].pool: no pool named `ap`
+  help: did you mean `app`?
+edge.yaml:7:71: routes[1].filters[0].rate_limit.rate: `5` is not a rate; write COUNT/PERIOD, like 100/s or 600/m
+edge.yaml:7:80: routes[1].filters[1].rate_limits: unknown filter `rate_limits`
+  help: did you mean `rate_limit`?
+"
+    );
 }
 
 #[test]
@@ -57,14 +81,20 @@ routes:
     );
     assert_eq!(code, 0);
     assert!(out.starts_with("listeners\n"), "{out}");
-    assert_eq!(err, "");
+    assert_eq!(
+        err,
+        "edge.yaml:4:10: warning: pools.app.endpoints: there is only one endpoint, and the pool fails with it
+edge.yaml:5:3: warning: pools.unused: no route uses it
+edge.yaml:8:5: warning: routes[1]: route `never` can never match: `all` takes every request that it could
+"
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_refused() {
     let (code, out, err) = told(&Place::with("").evener(&["check", "-c", "gone.yaml"]));
     assert_eq!((code, &*out), (64, ""));
-    assert_eq!(err, "");
+    assert_eq!(err, "gone.yaml: the file cannot be read: No such file or directory (os error 2)\n");
 }
 
 #[test]

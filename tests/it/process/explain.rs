@@ -28,15 +28,51 @@ fn explained(arguments: &[&str]) -> String {
 
 #[test]
 fn the_way_of_a_request_is_told_with_why_others_lost() {
-    assert_eq!(explained(&["http://example.com/x/../api//users?id=1"]), "");
+    assert_eq!(
+        explained(&["http://example.com/x/../api//users?id=1"]),
+        "request    GET http://example.com/x/../api//users?id=1
+client     127.0.0.1
+listener   web
+host       example.com
+path       /api/users  (normalised from /x/../api//users)
+candidates, the most specific first
+  1. canary               any host                 header x-canary is absent, wanted = 1
+  2. api                  any host                 chosen
+  3. internal             any host                 not reached, a more specific route was chosen
+  (1 route is for other hosts)
+filters, in their order
+  1. rate_limit           10/s per client_ip, burst 5
+  2. rewrite              strip /api
+pool       app: p2c picks one of
+  127.0.0.1:9001           weight 1 (25 % of the weights)
+  127.0.0.1:9002           weight 3 (75 % of the weights)
+  of those that pass their probe every 5s
+"
+    );
 }
 
 #[test]
 fn method_and_headers_decide() {
-    assert_eq!(explained(&["-X", "POST", "-H", "X-Canary: 1", "http://example.com/api/users"]), "");
+    assert_eq!(
+        explained(&["-X", "POST", "-H", "X-Canary: 1", "http://example.com/api/users"]),
+        "request    POST http://example.com/api/users
+client     127.0.0.1
+listener   web
+host       example.com
+path       /api/users
+candidates, the most specific first
+  1. canary               any host                 chosen
+  2. api                  any host                 not reached, a more specific route was chosen
+  3. internal             any host                 not reached, a more specific route was chosen
+  (1 route is for other hosts)
+filters, in their order
+  none
+answer     308: to /canary{path}
+"
+    );
     let out = explained(&["-X", "DELETE", "-H", "X-Canary: 2", "http://example.com/api/users"]);
     assert!(
-        out.contains("method is DELETE, wanted GET, POST; header x-canary is 2, wanted 1"),
+        out.contains("method is DELETE, wanted GET, POST; header x-canary is 2, wanted = 1"),
         "{out}"
     );
 }

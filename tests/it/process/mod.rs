@@ -5,7 +5,6 @@ mod explain;
 mod run;
 mod signals;
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -21,10 +20,6 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("edge.yaml"), config).unwrap();
         Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

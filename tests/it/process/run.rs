@@ -102,7 +102,7 @@ log: { access: { format: off } }
         statuses.push(client.response().await.status);
     }
     statuses.sort_unstable();
-    assert_eq!(statuses, [201, 202, 302]);
+    assert_eq!(statuses, [201, 202, 308]);
 }
 
 fn fails_to_run(config: &str, expected: &str) {
@@ -110,7 +110,7 @@ fn fails_to_run(config: &str, expected: &str) {
     let place = Place::with(config);
     let (code, out, err) = told(&place.evener(&["run", "-c", "edge.yaml"]));
     assert_eq!((code, &*out), (1, ""));
-    assert_eq!(err, expected.replace("DIR", place.folder.path().canonicalize().unwrap().to_str().unwrap()));
+    assert_eq!(err, expected);
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
@@ -139,7 +139,7 @@ fn a_log_that_cannot_be_written_is_named() {
 routes: [{ respond: {} }]
 log: { access: { to: gone/access.log } }
 ",
-        "evener: the access log cannot be opened: access log ./gone/access.log: No such file or directory (os error 2)\n",
+        "evener: the access log cannot be opened: access log gone/access.log: No such file or directory (os error 2)\n",
     );
 }
 

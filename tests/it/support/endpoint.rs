@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -139,11 +140,11 @@ impl Endpoint {
                     let mut next = Some((stream, Vec::new()));
                     while let Some((stream, ahead)) = next.take() {
                         let Some(exchange) = read(stream, ahead, first).await else { return };
-                        seen.lock().unwrap().push(exchange.request.clone());
+                        seen.lock().push(exchange.request.clone());
                         next = script(exchange).await.map(|exchange| (exchange.stream, exchange.ahead));
                     }
                 });
-                open.lock().unwrap().push(connection.abort_handle());
+                open.lock().push(connection.abort_handle());
             }
         });
         Self { address, requests, accepting: accepting.abort_handle(), connections }
@@ -155,12 +156,12 @@ impl Endpoint {
 
     /// The requests so far, without health checks.
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().iter().filter(|request| !request.is_probe()).cloned().collect()
+        self.requests.lock().iter().filter(|request| !request.is_probe()).cloned().collect()
     }
 
     /// The health checks so far.
     pub fn probes(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().iter().filter(|request| request.is_probe()).cloned().collect()
+        self.requests.lock().iter().filter(|request| request.is_probe()).cloned().collect()
     }
 
     /// The last request.
@@ -170,7 +171,7 @@ impl Endpoint {
 
     /// Closes all connections that are open, and keeps accepting.
     pub fn cut(&self) {
-        self.connections.lock().unwrap().drain(..).for_each(|connection| connection.abort());
+        self.connections.lock().drain(..).for_each(|connection| connection.abort());
     }
 }
 

@@ -122,3 +122,24 @@ async fn an_answer_before_the_end_of_the_body_arrives_and_ends_the_connection() 
     assert_eq!((response.status, response.header("connection")), (403, Some("close")));
     assert!(client.is_closed().await);
 }
+
+#[tokio::test]
+async fn a_short_body_that_nobody_reads_does_not_cost_the_connection() {
+    let edge =
+        Edge::start(&super::site_with("127.0.0.1:1", "", "", "- { match: { path: /x }, respond: {} }")).await;
+    let mut client = edge.connect().await;
+    for _ in 0..3 {
+        client.send("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("connection")), (404, Some("keep-alive")));
+        client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel").await;
+        assert_eq!(client.response().await.status, 200);
+        client.send("lo").await;
+    }
+    // One that is not short, or of unknown length, does.
+    client
+        .send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(client.response().await.header("connection"), Some("close"));
+    assert!(client.is_closed().await);
+}
