@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
 
 /// What stands in the configuration file under `tenant`.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TenantSettings {
     /// The request header that carries the key.
@@ -40,7 +40,7 @@ pub(crate) struct TenantSettings {
 }
 
 /// One tenant in the configuration file.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TenantEntry {
     /// The key that its requests carry.
@@ -55,14 +55,13 @@ fn default_header() -> String {
 }
 
 /// The filter: the settings, brought into the form in which requests need them.
-#[derive(Debug)]
 pub(crate) struct Tenants {
     header: HeaderName,
     by_key: HashMap<Vec<u8>, Tenant>,
 }
 
 /// One tenant. It stays with a request to its end, as the filter's state for that request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Tenant {
     name: HeaderValue,
     pool: Option<PoolRef>,
@@ -81,11 +80,14 @@ impl Tenants {
         let mut by_key = HashMap::new();
         for (name, entry) in settings.tenants {
             // The error knows what is wrong; where it is, is said from the inside out.
-            let tenant =
-                Tenant::build(&name, &entry, cx).map_err(|error| error.at(&name).at("tenants"))?;
+            let tenant = Tenant::build(&name, &entry, cx).map_err(|error| error.at(&name).at("tenants"))?;
             if by_key.insert(entry.key.into_bytes(), tenant).is_some() {
                 let error = BuildError::new("another tenant has this key");
-                return Err(error.with_help("give every tenant a key of its own").at("key").at(&name).at("tenants"));
+                return Err(error
+                    .with_help("give every tenant a key of its own")
+                    .at("key")
+                    .at(&name)
+                    .at("tenants"));
             }
         }
         Ok(Self { header, by_key })

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 /// What stands in the configuration file under `sticky_path`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StickySettings {
     /// How many times its share of the requests in flight an endpoint may have before its paths go elsewhere:
@@ -79,7 +79,8 @@ impl Policy for StickyPath {
         let share = self.bound * f64::from(in_flight + 1) / self.total_weight;
         let has_room = |member: &Member| f64::from(member.in_flight()) < share * f64::from(member.weight());
         let score = |index: usize| self.score(index, members[index].weight(), path);
-        let best = |indices: &mut dyn Iterator<Item = usize>| indices.max_by(|a, b| score(*a).total_cmp(&score(*b)));
+        let best =
+            |indices: &mut dyn Iterator<Item = usize>| indices.max_by(|a, b| score(*a).total_cmp(&score(*b)));
         // Not all can have more than their share; but other threads change the counts while these are read.
         let roomy = best(&mut (0..members.len()).filter(|&index| has_room(&members[index])));
         roomy.or_else(|| best(&mut (0..members.len()))).unwrap_or(0)

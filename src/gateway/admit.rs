@@ -75,8 +75,9 @@ pub(super) fn admit_body(
     end: bool,
     cx: &mut RequestCx,
 ) -> Result<()> {
+    cx.body_ended |= end;
     if let Some(watchdog) = &cx.watchdog {
-        watchdog.on_request_data();
+        watchdog.on_request_data(end);
     }
     if !session.was_upgraded()
         && let Some(cause) = judge_body(session, body.as_ref().map_or(0, Bytes::len), cx)

@@ -15,6 +15,9 @@ use super::cx::{RequestCx, filter_parts};
 
 /// Shows the request to the filters in their order until one answers.
 pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
+    if cx.route().is_some_and(|route| route.filters.is_empty()) {
+        return Ok(Flow::Continue);
+    }
     let mut entered = 0;
     let flow = {
         let Some((mut filter_cx, route, host)) = filter_parts(cx, cx.received) else {

@@ -40,6 +40,8 @@ pub(crate) struct RequestCx {
     pub(super) body_bytes: u64,
     /// When its first bytes came.
     pub(super) body_begun: Option<Instant>,
+    /// Whether the whole body has come.
+    pub(super) body_ended: bool,
     /// Whether the client asks for an upgrade.
     pub(super) is_upgrade_req: bool,
     /// Whether the request that was forwarded asks for an upgrade.
@@ -81,6 +83,7 @@ impl RequestCx {
             cause: None,
             body_bytes: 0,
             body_begun: None,
+            body_ended: false,
             is_upgrade_req: false,
             asks_upgrade: false,
             is_endless: false,

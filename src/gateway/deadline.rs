@@ -13,10 +13,11 @@ use crate::runtime::Cause;
 
 /// Ends an attempt whose endpoint is silent for too long, or whose request has used up its total.
 ///
-/// Pingora has one limit for every read of an answer, fixed before the attempt. Where a pool has different limits
-/// for the first byte and for those after it, where the request's total ends before a read would have to, and on
-/// upgraded connections, whose silence counts over both directions, this keeps them instead: it shuts the
-/// endpoint's socket down, which fails the read.
+/// Pingora has one limit for every read of an answer, fixed before the attempt, and none for the body of an HTTP/2
+/// request. Where a pool has different limits for the first byte and for those after it, where the request's total
+/// ends before a read would have to, on upgraded connections, whose silence counts over both directions, and while
+/// an HTTP/2 client sends its body, this keeps them instead: it shuts the endpoint's socket down, which fails the
+/// read.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shared: Arc<Shared>,
@@ -39,6 +40,8 @@ struct Shared {
     first_byte: Duration,
     idle: Duration,
     tunnel: Duration,
+    /// How long the client may pause in its body, where nobody else watches it.
+    body_idle: Option<Duration>,
     is_tunnel: AtomicBool,
     has_head: AtomicBool,
 }
@@ -49,7 +52,12 @@ const NEVER: u64 = u64::MAX;
 impl Watchdog {
     /// Watches the endpoint's socket `fd`, which must be open, for `left` of the request's total at most; `None`
     /// when no descriptor is left for it.
-    pub(super) fn start(fd: RawFd, timeouts: &Timeouts, left: Option<Duration>) -> Option<Self> {
+    pub(super) fn start(
+        fd: RawFd,
+        timeouts: &Timeouts,
+        body_idle: Option<Duration>,
+        left: Option<Duration>,
+    ) -> Option<Self> {
         #[expect(unsafe_code, reason = "Pingora tells the descriptor as a number")]
         // SAFETY: the caller's connection owns `fd` and stays open during this call, and the borrow ends with it.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -57,7 +65,7 @@ impl Watchdog {
         let shared = Arc::new(Shared {
             socket,
             started: Instant::now(),
-            deadline: AtomicU64::new(nanos(timeouts.first_byte.get())),
+            deadline: AtomicU64::new(nanos(body_idle.unwrap_or(timeouts.first_byte.get()))),
             total: AtomicU64::new(left.map_or(NEVER, nanos)),
             earlier: Notify::new(),
             silent: AtomicBool::new(false),
@@ -65,6 +73,7 @@ impl Watchdog {
             first_byte: timeouts.first_byte.get(),
             idle: timeouts.idle.get(),
             tunnel: timeouts.tunnel.get(),
+            body_idle,
             is_tunnel: AtomicBool::new(false),
             has_head: AtomicBool::new(false),
         });
@@ -72,12 +81,15 @@ impl Watchdog {
         Some(Self { shared, task })
     }
 
-    /// A piece of the request went to the endpoint: the wait for the answer begins anew.
-    pub(super) fn on_request_data(&self) {
-        if self.shared.is_tunnel.load(Ordering::Relaxed) {
-            self.shared.extend(self.shared.tunnel);
-        } else if !self.shared.has_head.load(Ordering::Relaxed) {
-            self.shared.extend(self.shared.first_byte);
+    /// A piece of the request went to the endpoint, `end` its last: the wait for the next one, or for the answer,
+    /// begins anew.
+    pub(super) fn on_request_data(&self, end: bool) {
+        let shared = &self.shared;
+        if shared.is_tunnel.load(Ordering::Relaxed) {
+            shared.extend(shared.tunnel);
+        } else if !shared.has_head.load(Ordering::Relaxed) {
+            shared.extend(shared.body_idle.filter(|_| !end).unwrap_or(shared.first_byte));
+            shared.earlier.notify_one();
         }
     }
 
@@ -189,9 +201,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_limit() {
         let (mut client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
         pass(9).await;
-        watchdog.on_request_data();
+        watchdog.on_request_data(false);
         pass(9).await;
         assert_eq!(watchdog.expired(), None);
         watchdog.on_head();
@@ -204,8 +216,8 @@ mod tests {
     async fn the_total_ends_an_answer_that_keeps_coming_unless_it_is_endless() {
         let (client, _server) = pair();
         let left = Some(Duration::from_millis(2500));
-        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), left).unwrap();
-        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), left).unwrap();
+        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
+        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
         endless.on_head();
         endless.lift_total();
         for _ in 0..6 {
@@ -221,7 +233,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_shorter_limit_does_not_wait_for_a_longer_one() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
         pass(1).await;
         watchdog.on_head();
         pass(2).await;
@@ -231,7 +243,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finished_answer_is_never_cut() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
         watchdog.on_head();
         watchdog.on_response_data(true);
         pass(100).await;
@@ -243,12 +255,12 @@ mod tests {
         let (client, _server) = pair();
         let mut timeouts = timeouts();
         timeouts.tunnel = crate::types::Span::from_secs(60);
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, None, None).unwrap();
         watchdog.on_head();
         watchdog.on_upgrade();
         for _ in 0..3 {
             pass(50).await;
-            watchdog.on_request_data();
+            watchdog.on_request_data(false);
             pass(50).await;
             watchdog.on_response_data(false);
         }

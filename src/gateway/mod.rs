@@ -106,14 +106,14 @@ impl ProxyHttp for Gateway {
 
     async fn connected_to_upstream(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: bool,
         _: &HttpPeer,
         fd: RawFd,
         _: Option<&Digest>,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        upstream::connected(cx, fd);
+        upstream::connected(session, cx, fd);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::pools::{Lease, Pick, Pool};
 use crate::runtime::Cause;
 use crate::types::with_random;
 
-use super::cx::RequestCx;
+use super::cx::{RequestCx, connection};
 use super::deadline::Watchdog;
 use super::failure;
 
@@ -108,15 +108,24 @@ fn longest_read(timeouts: &Timeouts) -> Duration {
 }
 
 /// A connection stands: from here on the clock of the answer runs.
-pub(super) fn connected(cx: &mut RequestCx, fd: RawFd) {
+pub(super) fn connected(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
     let now = Instant::now();
     cx.timings.connected = Some(now);
     let Some(timeouts) = cx.pool().map(Pool::timeouts) else { return };
     let left = left_of_total(cx, now);
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
-    if cx.is_upgrade_req || timeouts.first_byte != timeouts.idle || is_short {
-        cx.watchdog = Watchdog::start(fd, timeouts, left);
+    let body_idle = unwatched_body(session);
+    if cx.is_upgrade_req || timeouts.first_byte != timeouts.idle || is_short || body_idle.is_some() {
+        cx.watchdog = Watchdog::start(fd, timeouts, body_idle, left);
     }
+}
+
+/// How long an HTTP/2 client may pause in its body; Pingora has a limit for HTTP/1 alone.
+fn unwatched_body(session: &mut Session) -> Option<Duration> {
+    if !session.is_http2() || session.is_body_done() {
+        return None;
+    }
+    connection(session).map(|connection| connection.listener().limits.body.idle.get())
 }
 
 /// After a connection that could not be made: the next endpoint, if there is one and the limit allows.
@@ -138,7 +147,7 @@ pub(super) fn after_failure(
     reused: bool,
 ) -> Box<Error> {
     if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
-        return cx.fail(cause);
+        return cx.fail(blame(cx, cause));
     }
     let may_repeat = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
     let is_untouched = session.response_written().is_none() && *error.esource() == ErrorSource::Upstream;
@@ -149,7 +158,17 @@ pub(super) fn after_failure(
         cx.stale_retries += 1;
         cx.lease = None;
     } else {
-        cx.cause.get_or_insert(failure::cause_of(&error));
+        let cause = blame(cx, failure::cause_of(&error));
+        cx.cause.get_or_insert(cause);
     }
     error
+}
+
+/// An endpoint that waits for the rest of a body is not late; its client is.
+fn blame(cx: &RequestCx, cause: Cause) -> Cause {
+    if cause == Cause::ResponseTimeout && !cx.body_ended && !cx.is_upgrade_req {
+        Cause::BodyTimeout
+    } else {
+        cause
+    }
 }

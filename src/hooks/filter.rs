@@ -63,7 +63,8 @@ pub trait Filter: Send + Sync {
     /// May change status and headers.
     ///
     /// # Errors
-    /// The client gets the error's status in place of the response.
+    /// The client gets the error's status in place of the response. That answer is shown to the filters in turn;
+    /// when one fails again, it goes out without them.
     fn on_response(&self, _response: &mut ResponseView<'_>, _cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         Ok(())
     }

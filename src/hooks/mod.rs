@@ -9,7 +9,7 @@
 //!
 //! A hook is registered under a name together with a function that builds it from **typed settings**: any type
 //! that implements [`serde::Deserialize`]. The settings stand in the configuration file under that name and are
-//! read with the same checks and the same diagnostics as everything else, at start, `check` and reload alike;
+//! read with the same checks and the same diagnostics as everything else, at start, `check` and `explain` alike;
 //! a hook that cannot be built refuses the whole configuration.
 //!
 //! One built hook serves all requests of its route, on all worker threads at once. State of one request goes

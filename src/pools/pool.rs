@@ -94,25 +94,22 @@ impl Pool {
         self.health.as_ref()
     }
 
-    /// Picks a fit endpoint that is not among `tried`.
+    /// Picks a fit endpoint that is not among `tried`. The policy decides about first attempts only: a retry goes to
+    /// the least loaded of the others, so that it takes no turn from the requests that come after it.
     pub(crate) fn pick(&self, cx: &PickCx<'_>, tried: &[Arc<Endpoint>], random: &mut Random) -> Pick {
         let picker = self.picker.load();
         if picker.members.is_empty() {
             return Pick::NobodyFit;
         }
+        if !tried.is_empty() {
+            let another = picker.least_loaded_but(tried);
+            return another.map_or(Pick::NobodyFit, |endpoint| Pick::Endpoint(endpoint.lease()));
+        }
         let Some(policy) = &picker.policy else { return Pick::PolicyFailed };
         // A user's policy may panic; that is the end of this request alone.
         let picked = catch_unwind(AssertUnwindSafe(|| policy.pick(&picker.members, cx, random)));
-        let Some(endpoint) = picked.ok().and_then(|index| picker.endpoints.get(index)) else {
-            return Pick::PolicyFailed;
-        };
-        if !is_among(tried, endpoint) {
-            return Pick::Endpoint(endpoint.lease());
-        }
-        match picker.least_loaded_but(tried) {
-            Some(endpoint) => Pick::Endpoint(endpoint.lease()),
-            None => Pick::NobodyFit,
-        }
+        let endpoint = picked.ok().and_then(|index| picker.endpoints.get(index));
+        endpoint.map_or(Pick::PolicyFailed, |endpoint| Pick::Endpoint(endpoint.lease()))
     }
 
     /// Whether a further attempt would find an endpoint that is not among `tried`.

@@ -1,6 +1,10 @@
 //! Everything together: real sockets, real bytes, one process.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
 #![expect(unreachable_pub, reason = "the harness is written like a library's interface")]
 
 mod basics;

@@ -7,7 +7,8 @@ use crate::support::Edge;
 use super::routes;
 
 async fn edge(route: &str) -> Edge {
-    Edge::start(&routes("127.0.0.1:1", &format!("{route}\n  - {{ match: {{ path: /unused }}, pool: app }}"))).await
+    Edge::start(&routes("127.0.0.1:1", &format!("{route}\n  - {{ match: {{ path: /unused }}, pool: app }}")))
+        .await
 }
 
 #[tokio::test]
@@ -28,13 +29,15 @@ async fn a_redirect_takes_path_and_query_along() {
 
 #[tokio::test]
 async fn a_redirect_keeps_to_what_filters_made_of_the_path() {
-    let edge = edge("  - { filters: [{ rewrite: { strip_prefix: /old } }], redirect: { to: '/new{path}' } }").await;
+    let edge =
+        edge("  - { filters: [{ rewrite: { strip_prefix: /old } }], redirect: { to: '/new{path}' } }").await;
     assert_eq!(edge.get("/old/x").await.headers("location"), ["/new/x"]);
 }
 
 #[tokio::test]
 async fn an_answer_has_its_headers_body_and_delay() {
-    let route = "  - respond: { status: 418, body: 'short', headers: { X-Who: '{host}{path}' }, delay: 200ms }";
+    let route =
+        "  - respond: { status: 418, body: 'short', headers: { X-Who: '{host}{path}' }, delay: 200ms }";
     let edge = edge(route).await;
     let begun = Instant::now();
     let response = edge.get("/tea").await;

@@ -32,8 +32,7 @@ async fn chance_follows_the_weights_about() {
 
 async fn expect_a_busy_endpoint_is_avoided(balance: &str) {
     let ((one, one_gate), (two, two_gate)) = (held().await, held().await);
-    let edge =
-        Edge::start(&fleet(&format!("balance: {balance},"), &[&one.address(), &two.address()])).await;
+    let edge = Edge::start(&fleet(&format!("balance: {balance},"), &[&one.address(), &two.address()])).await;
     let mut slow = waiting(&edge).await;
     eventually("the request is with an endpoint", async || one.requests().len() + two.requests().len() == 1)
         .await;

@@ -25,10 +25,7 @@ async fn variables_stand_for_the_request() {
     assert_eq!(response.status, 200);
 
     let seen = endpoint.last();
-    assert_eq!(
-        seen.headers("x-all"),
-        ["127.0.0.1 www.example.com /shop/a ?b=c GET http web shop app"]
-    );
+    assert_eq!(seen.headers("x-all"), ["127.0.0.1 www.example.com /shop/a ?b=c GET http web shop app"]);
     assert_eq!(seen.headers("x-to"), [endpoint.address().to_string()]);
     assert_eq!(seen.headers("x-braces"), ["{}"]);
     assert_eq!(seen.header("x-secret"), None);
@@ -61,7 +58,10 @@ async fn filters_run_in_order_on_the_request_and_in_reverse_on_the_response() {
 #[tokio::test]
 async fn each_attempt_tells_its_own_endpoint() {
     let (dead, good) = (super::dead().await, Endpoint::answering("ok").await);
-    let config = routes("ENDPOINTS", "  - { pool: app, filters: [{ request_headers: { set: { X-To: '{endpoint}' } } }] }");
+    let config = routes(
+        "ENDPOINTS",
+        "  - { pool: app, filters: [{ request_headers: { set: { X-To: '{endpoint}' } } }] }",
+    );
     let config = config.replace("'ENDPOINTS'", &format!("{dead}, {}", good.address()));
     let edge = Edge::start(&config).await;
     for _ in 0..10 {

@@ -1,6 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use evener::app::App;
+use parking_lot::Mutex;
 
 use crate::support::{Edge, Endpoint, Request, Spy, eventually};
 
@@ -31,7 +32,7 @@ async fn results_in_a_row_decide() {
     let endpoint = {
         let (fit, spy) = (fit.clone(), spy.clone());
         probed(move |_| {
-            let mut fit = fit.lock().unwrap();
+            let mut fit = fit.lock();
             fit.push(spy.fit().len());
             if *results.get(fit.len() - 1).unwrap_or(&true) { OK } else { DOWN }
         })
@@ -40,8 +41,8 @@ async fn results_in_a_row_decide() {
     let pool = format!("balance: spy, health: {{ http: {{}}, {PACE}, fall: 3, rise: 2 }},");
     let config = fleet(&pool, &[&always.address(), &endpoint.address()]);
     let _edge = Edge::start_with(spy.register(App::builder()), &config).await;
-    eventually("ten probes came", async || fit.lock().unwrap().len() >= 10).await;
-    assert_eq!(fit.lock().unwrap()[1..10], [2, 2, 2, 2, 2, 2, 1, 1, 2]);
+    eventually("ten probes came", async || fit.lock().len() >= 10).await;
+    assert_eq!(fit.lock()[1..10], [2, 2, 2, 2, 2, 2, 1, 1, 2]);
 }
 
 #[tokio::test]

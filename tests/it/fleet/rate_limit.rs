@@ -96,5 +96,8 @@ async fn a_limit_on_trial_lets_everything_pass_and_tells_the_log() {
     assert_eq!(endpoint.requests().len(), 3);
     let log = edge.log_of(3).await;
     assert!(log[0].get("rate_limit").is_none());
-    assert_eq!((&log[1]["rate_limit"], &log[2]["rate_limit"]), (&"would_reject".into(), &"would_reject".into()));
+    assert_eq!(
+        (&log[1]["rate_limit"], &log[2]["rate_limit"]),
+        (&"would_reject".into(), &"would_reject".into())
+    );
 }

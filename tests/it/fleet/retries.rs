@@ -130,3 +130,14 @@ async fn an_answer_that_has_begun_is_not_begun_again() {
     assert_eq!(endpoint.requests().len(), 2);
     assert_eq!(edge.log_of(2).await[1]["cause"], "upstream_closed");
 }
+
+#[tokio::test]
+async fn a_retry_takes_no_turn_from_the_next_request() {
+    let (dead, good) = (dead().await, Endpoint::answering("good").await);
+    let edge = Edge::start(&fleet("balance: round_robin,", &[&dead, &good.address()])).await;
+    for _ in 0..8 {
+        assert_eq!(edge.send(GET).await.text(), "good");
+    }
+    let attempts = edge.log_of(8).await.iter().map(|line| line["attempts"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(attempts, 12, "every other request begins at the dead one");
+}

@@ -52,7 +52,8 @@ async fn the_total_ends_the_wait_for_an_answer() {
 #[tokio::test]
 async fn an_answer_within_the_limits_is_whole() {
     let endpoint = slow(Duration::from_millis(300)).await;
-    for timeouts in ["first_byte: 10s, idle: 100ms", "total: 10s", "total: 0s", "first_byte: 10s, idle: 10s"] {
+    for timeouts in ["first_byte: 10s, idle: 100ms", "total: 10s", "total: 0s", "first_byte: 10s, idle: 10s"]
+    {
         let config = fleet(&format!("timeouts: {{ {timeouts} }},"), &[&endpoint.address()]);
         assert_eq!(Edge::start(&config).await.send(GET).await.status, 200, "{timeouts}");
     }

@@ -7,8 +7,7 @@ use crate::support::{Client, Edge, Endpoint};
 
 use super::fleet;
 
-const UPGRADE: &str =
-    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /// An endpoint that switches protocols and then says everything back.
 async fn echo() -> Endpoint {

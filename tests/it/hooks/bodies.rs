@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::App;
-use evener::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, RequestView, ResponseView, testing};
+use evener::hooks::{
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, RequestView, ResponseView, testing,
+};
 use http::header::CONTENT_LENGTH;
 use serde::Deserialize;
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,6 +6,7 @@ use evener::app::{App, AppBuilder};
 use evener::hooks::{
     Answer, BuildCx, BuildError, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView,
 };
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::support::{Edge, Endpoint};
@@ -36,7 +37,7 @@ struct Seen(String);
 
 impl Note {
     fn note(&self, phase: &str) {
-        self.calls.lock().unwrap().push(format!("{} {phase}", self.name));
+        self.calls.lock().push(format!("{} {phase}", self.name));
     }
 }
 
@@ -53,7 +54,8 @@ impl Filter for Note {
         if let Some(pool) = self.pool {
             cx.set_pool(pool);
         }
-        let flow = if self.answers { Answer::new(http::StatusCode::OK, "mine").into() } else { Flow::Continue };
+        let flow =
+            if self.answers { Answer::new(http::StatusCode::OK, "mine").into() } else { Flow::Continue };
         Ok(flow)
     }
 
@@ -131,9 +133,10 @@ async fn the_phases_come_in_order_and_in_reverse_on_the_way_back() {
     let (calls, edge) = start("note: { name: a } }, { note: { name: b }", [&address, &address]).await;
     assert_eq!(edge.send(REQUEST).await.status, 200);
     edge.stop().await;
-    let calls = calls.lock().unwrap();
+    let calls = calls.lock();
     let of = |wanted: &str| -> Vec<&str> {
-        let phases = calls.iter().filter_map(|call| call.split_once(' ')).filter(|(_, phase)| *phase == wanted);
+        let phases =
+            calls.iter().filter_map(|call| call.split_once(' ')).filter(|(_, phase)| *phase == wanted);
         phases.map(|(name, _)| name).collect()
     };
     for phase in ["request", "upstream"] {
@@ -152,7 +155,7 @@ async fn an_answer_is_seen_by_those_who_saw_the_request() {
     let response = edge.send(REQUEST).await;
     assert_eq!((response.status, response.text()), (200, "mine"));
     edge.stop().await;
-    assert_eq!(*calls.lock().unwrap(), ["a request", "b request", "b response", "a response"]);
+    assert_eq!(*calls.lock(), ["a request", "b request", "b response", "a response"]);
 }
 
 #[tokio::test]
@@ -161,9 +164,9 @@ async fn every_attempt_is_shown_and_the_request_only_once() {
     let both = format!("{dead}', '{}", good.address());
     let (calls, edge) = start("note: { name: a }", [&both, &good.address()]).await;
     for _ in 0..10 {
-        calls.lock().unwrap().clear();
+        calls.lock().clear();
         assert_eq!(edge.send(REQUEST).await.status, 200);
-        let calls = calls.lock().unwrap();
+        let calls = calls.lock();
         assert_eq!(calls.iter().filter(|call| *call == "a request").count(), 1);
         // Nothing was sent to an endpoint that could not be connected to.
         assert_eq!(calls.iter().filter(|call| *call == "a upstream").count(), 1);
@@ -180,9 +183,8 @@ async fn a_filter_can_choose_the_pool() {
 
 #[test]
 fn a_name_that_is_taken_is_told() {
-    let builder = program(&Calls::default()).filter("rate_limit", |_: Settings, _: &BuildCx<'_>| {
-        Err::<Note, _>(BuildError::new("never built"))
-    });
+    let builder = program(&Calls::default())
+        .filter("rate_limit", |_: Settings, _: &BuildCx<'_>| Err::<Note, _>(BuildError::new("never built")));
     let config = "listeners: { web: { bind: 127.0.0.1:0 } }\nroutes: [{ respond: {} }]\n";
     assert_eq!(
         super::refusal(&builder, config),

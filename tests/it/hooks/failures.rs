@@ -129,7 +129,11 @@ async fn expect(phase: &str, how: &str, status: u16, cause: &str) {
     }
     spy.has_in_flight(0).await;
     let log = edge.log_of(6).await;
-    assert_eq!(log.iter().filter(|line| line["cause"] == cause && line["status"] == status).count(), 3, "{what}");
+    assert_eq!(
+        log.iter().filter(|line| line["cause"] == cause && line["status"] == status).count(),
+        3,
+        "{what}"
+    );
     if phase == "request" {
         assert!(endpoint.requests().iter().all(|request| request.path() == "/good"), "{what}");
     }

@@ -31,7 +31,8 @@ async fn a_tenant_is_known_by_its_key_and_served_by_its_pool() {
     let (small, large) = (Endpoint::answering("small").await, Endpoint::answering("large").await);
     let config = config(TENANTS, &small.address().to_string(), &large.address().to_string());
     let edge = Edge::start_with(builder(), &config).await;
-    let get = |key: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nX-Tenant: forged\r\nX-API-Key: {key}\r\n\r\n");
+    let get =
+        |key: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nX-Tenant: forged\r\nX-API-Key: {key}\r\n\r\n");
 
     let response = edge.send(&get("a-key")).await;
     assert_eq!((response.status, response.text()), (200, "large"));
@@ -126,6 +127,6 @@ async fn can_be_tested_without_a_network() {
 
 #[test]
 fn its_errors_can_be_tested_without_a_file() {
-    let error: BuildError = testing::build(settings(Some("large")), Tenants::build).unwrap_err();
+    let error: BuildError = testing::build(settings(Some("large")), Tenants::build).map(drop).unwrap_err();
     assert_eq!(error.to_string(), "no pool named `large`");
 }

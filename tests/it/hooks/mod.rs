@@ -47,6 +47,30 @@ fn a_program_without_the_hook_refuses_its_configuration() {
     assert!(error.contains("unknown policy `sticky_path`"), "{error}");
 }
 
+/// What docs/hooks.md shows is what is compiled and tested here.
+#[test]
+fn the_code_in_the_documentation_is_the_code_of_the_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let shown = read("docs/hooks.md");
+    let sources = [
+        "examples/custom_filter.rs",
+        "examples/custom_policy.rs",
+        "examples/embed.rs",
+        "examples/conf/custom-filter.yaml",
+        "examples/conf/custom-policy.yaml",
+        "tests/it/hooks/filter_example.rs",
+        "tests/it/hooks/policy_example.rs",
+    ]
+    .map(read);
+    let blocks = shown.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let code: Vec<_> = blocks.filter(|(language, _)| ["rust", "yaml"].contains(language)).collect();
+    assert!(code.len() >= 8, "{}", code.len());
+    for (_, block) in code {
+        assert!(sources.iter().any(|source| source.contains(block)), "stands in no example:\n{block}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_can_hold_an_edge() {
     let response = embed::serve_and_ask("a test").await.unwrap();

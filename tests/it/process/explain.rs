@@ -71,16 +71,16 @@ answer     308: to /canary{path}
 "
     );
     let out = explained(&["-X", "DELETE", "-H", "X-Canary: 2", "http://example.com/api/users"]);
-    assert!(
-        out.contains("method is DELETE, wanted GET, POST; header x-canary is 2, wanted = 1"),
-        "{out}"
-    );
+    assert!(out.contains("method is DELETE, wanted GET, POST; header x-canary is 2, wanted = 1"), "{out}");
 }
 
 #[test]
 fn listener_and_client_decide() {
     let out = explained(&["--client", "10.1.2.3", "http://example.com:8081/"]);
-    assert!(out.contains("listener   admin\n") && out.contains("answer     200: 6 bytes from the edge\n"), "{out}");
+    assert!(
+        out.contains("listener   admin\n") && out.contains("answer     200: 6 bytes from the edge\n"),
+        "{out}"
+    );
     let out = explained(&["--client", "10.1.2.3", "--listener", "web", "http://example.com:8081/"]);
     assert!(out.contains("listener is another, wanted admin"), "{out}");
     assert!(out.ends_with("answer     404: no route matches\n"), "{out}");
@@ -91,7 +91,10 @@ fn listener_and_client_decide() {
 #[test]
 fn the_host_field_counts_before_the_url() {
     let out = explained(&["-H", "Host: shop.example.com", "http://127.0.0.1:8080/"]);
-    assert!(out.contains("host       shop.example.com\n") && out.contains("answer     404: 0 bytes"), "{out}");
+    assert!(
+        out.contains("host       shop.example.com\n") && out.contains("answer     404: 0 bytes"),
+        "{out}"
+    );
 }
 
 #[test]

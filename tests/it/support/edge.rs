@@ -40,15 +40,6 @@ impl Edge {
         self.addresses()[0]
     }
 
-    /// The first address of a listener by name.
-    pub fn address_of(&self, listener: &str) -> SocketAddr {
-        let found = self.running.addresses().iter().find(|(name, _)| name.as_str() == listener);
-        match found.unwrap().1 {
-            BindAddr::Inet(address) => address,
-            BindAddr::Unix(_) => panic!("{listener} is a Unix socket"),
-        }
-    }
-
     fn addresses(&self) -> Vec<SocketAddr> {
         let inet = |(_, address): &(_, BindAddr)| match address {
             BindAddr::Inet(inet) => Some(*inet),

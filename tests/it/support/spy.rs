@@ -1,8 +1,9 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use evener::app::AppBuilder;
 use evener::hooks::{BuildCx, Member, PickCx, Policy};
 use evener::types::Random;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::eventually;
@@ -32,7 +33,7 @@ impl Spy {
         builder.policy("spy", move |_: NoSettings, _: &BuildCx<'_>| {
             let spy = spy.clone();
             Ok(move |members: &[Member]| {
-                *spy.members.lock().unwrap() = members.to_vec();
+                *spy.members.lock() = members.to_vec();
                 First
             })
         })
@@ -40,12 +41,12 @@ impl Spy {
 
     /// The addresses of the members that were fit when somebody last was.
     pub fn fit(&self) -> Vec<String> {
-        self.members.lock().unwrap().iter().map(|member| member.address().to_string()).collect()
+        self.members.lock().iter().map(|member| member.address().to_string()).collect()
     }
 
     /// The requests in flight, over all members.
     pub fn in_flight(&self) -> u32 {
-        self.members.lock().unwrap().iter().map(Member::in_flight).sum()
+        self.members.lock().iter().map(Member::in_flight).sum()
     }
 
     /// Waits until so many requests are in flight.
