@@ -56,7 +56,7 @@ enum Command {
         /// The listener that it comes in on. Default: the one with the URL's port, or the first.
         #[arg(long, value_name = "NAME")]
         listener: Option<String>,
-        /// The whole URL, like http://example.com/path.
+        /// The whole URL: scheme, host, perhaps a port, path and query.
         url: Uri,
     },
     /// Print the reference of all configuration keys as Markdown.

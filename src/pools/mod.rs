@@ -1,6 +1,6 @@
 //! Pools: sets of endpoints, how one of them is picked, and which of them are fit.
 //!
-//! A pick reads one atomically published [`Picker`](pool::Pool) (the fit members and the policy built for them)
+//! A pick reads one atomically published picker (the fit members and the policy built for them)
 //! and a few atomics; it never waits and never locks. What changes membership, a probe that flips an
 //! endpoint's health, builds a new picker and publishes it.
 

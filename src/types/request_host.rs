@@ -14,7 +14,8 @@ impl RequestHost {
     pub(crate) fn parse(authority: &[u8]) -> Option<Self> {
         let name = without_port(authority)?;
         let name = name.strip_suffix(b".").unwrap_or(name);
-        let is_sound = if name.first() == Some(&b'[') { is_ipv6(name) } else { name.iter().all(|&b| is_reg_name(b)) };
+        let is_sound =
+            if name.first() == Some(&b'[') { is_ipv6(name) } else { name.iter().all(|&b| is_reg_name(b)) };
         if name.is_empty() || name.len() > MAX_HOST || !is_sound {
             return None;
         }
@@ -68,7 +69,11 @@ mod tests {
     #[test]
     fn every_spelling_of_a_host_is_one() {
         for spelling in ["example.com", "EXAMPLE.com", "example.com:443", "example.com.", "example.com:"] {
-            assert_eq!(RequestHost::parse(spelling.as_bytes()).unwrap().as_str(), "example.com", "{spelling}");
+            assert_eq!(
+                RequestHost::parse(spelling.as_bytes()).unwrap().as_str(),
+                "example.com",
+                "{spelling}"
+            );
         }
         assert_eq!(RequestHost::parse(b"[::1]:80").unwrap().as_str(), "[::1]");
         assert_eq!(RequestHost::parse(b"10.0.0.1:80").unwrap().as_str(), "10.0.0.1");
@@ -76,8 +81,21 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        let refused =
-            ["", ":80", "a b", "a/b", "a:x", "a:99999", "a:1:2", "user@host", "[::1", "[zz]", "[::1]x", "a\\b", "a,b"];
+        let refused = [
+            "",
+            ":80",
+            "a b",
+            "a/b",
+            "a:x",
+            "a:99999",
+            "a:1:2",
+            "user@host",
+            "[::1",
+            "[zz]",
+            "[::1]x",
+            "a\\b",
+            "a,b",
+        ];
         for text in refused {
             assert_eq!(RequestHost::parse(text.as_bytes()), None, "{text:?}");
         }
