@@ -16,6 +16,8 @@ pub struct Config {
     pub connections: Option<usize>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether peers on Unix sockets are believed too.
+    pub trusts_unix: bool,
     /// How many bits of an IPv6 address stand for one client.
     pub ipv6_prefix: u8,
     /// In the order of the file; one or more.

@@ -126,6 +126,8 @@ impl RequestLine {
         if method.is_empty() || !all(method, TOKEN) || target.is_empty() || !all(target, TARGET) {
             return Err(Cause::BadRequest);
         }
+        // Bytes that are no text would make Pingora answer by itself.
+        std::str::from_utf8(target).map_err(|_| Cause::BadRequest)?;
         Ok(Self {
             target: start + target_start..start + target_end,
             version: Version::parse(&line[target_end + 1..])?,

@@ -26,9 +26,15 @@ enum Next {
     Refused(Cause),
 }
 
-/// Serves the requests of a connection one after another until either side has enough.
-pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, drain: ShutdownWatch, log: &AccessLog)
-where
+/// Serves the requests of a connection one after another until either side has enough. The first header has begun
+/// already and is due at `first_due`.
+pub(super) async fn serve<A>(
+    app: &Arc<A>,
+    mut stream: Box<EdgeStream>,
+    first_due: Instant,
+    drain: ShutdownWatch,
+    log: &AccessLog,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let listener = stream.connection().listener().clone();
@@ -39,9 +45,10 @@ where
     let mut draining = drain.clone();
     let drained = draining.wait_for(|draining| *draining);
     tokio::pin!(alarm, drained);
+    let mut first_due = Some(first_due);
     for served in 0.. {
         let rest = Rest { wait, alarm: alarm.as_mut(), drained: drained.as_mut() };
-        let head = match next_head(&mut stream, &listener, rest).await {
+        let head = match next_head(&mut stream, &listener, rest, first_due.take()).await {
             Ok(Next::Head(head)) => head,
             Ok(Next::Refused(cause)) => return refuse(stream, &cause, log).await,
             Ok(Next::End) => return Shutdown::shutdown(&mut *stream).await,
@@ -105,6 +112,7 @@ async fn next_head<D: Future>(
     stream: &mut EdgeStream,
     listener: &Listener,
     rest: Rest<'_, D>,
+    due: Option<Instant>,
 ) -> io::Result<Next> {
     let limits = head_limits(listener);
     let mut scan = HeadScan::default();
@@ -117,7 +125,8 @@ async fn next_head<D: Future>(
         Err(cause) => return Ok(Next::Refused(cause)),
     }
     let remainder = read_rest(stream, &mut scan, &limits);
-    match timeout_at(Instant::now() + listener.limits.header.timeout.get(), remainder).await {
+    let due = due.unwrap_or_else(|| Instant::now() + listener.limits.header.timeout.get());
+    match timeout_at(due, remainder).await {
         Ok(next) => next,
         Err(_) => Ok(Next::Refused(Cause::HeaderTimeout)),
     }

@@ -12,8 +12,8 @@ use super::stream::EdgeStream;
 
 /// Answers a request that never became one, and closes the connection.
 pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, log: &AccessLog) {
-    log_refusal(&stream, cause, log);
     let answer = error_answer(cause, ErrorBody::Text, None);
+    log_refusal(&stream, cause, answer.body.len(), log);
     let mut text = BytesMut::with_capacity(512);
     text.extend_from_slice(format!("HTTP/1.1 {}\r\n", status_line(answer.status)).as_bytes());
     for (name, value) in &answer.headers {
@@ -36,7 +36,7 @@ fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or("Error"))
 }
 
-fn log_refusal(stream: &EdgeStream, cause: &Cause, log: &AccessLog) {
+fn log_refusal(stream: &EdgeStream, cause: &Cause, bytes_out: usize, log: &AccessLog) {
     if !log.is_on() {
         return;
     }
@@ -58,7 +58,7 @@ fn log_refusal(stream: &EdgeStream, cause: &Cause, log: &AccessLog) {
         endpoint: None,
         attempts: 0,
         bytes_in: 0,
-        bytes_out: 0,
+        bytes_out: bytes_out as u64,
         ms: Timings::default(),
         user_agent: None,
     });

@@ -6,7 +6,7 @@ use pingora_core::apps::HttpServerApp;
 use pingora_core::server::ShutdownWatch;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::spec::HttpVersion;
 use crate::hooks::Scheme;
@@ -115,29 +115,26 @@ where
         let listener = connection.listener().clone();
         let Ok(mut stream) = EdgeStream::new(transport, connection) else { return };
         let limit = listener.limits.header.timeout.get();
-        let sniffed = tokio::select! {
+        // A client that says nothing at all does not hold a drain up; one that has begun is served.
+        let has_begun = tokio::select! {
             biased;
-            sniffed = timeout(limit, sniff(&mut stream)) => Some(sniffed),
-            _ = drain.wait_for(|draining| *draining) => None,
+            arrived = timeout(limit, stream.arrival()) => matches!(arrived, Ok(Ok(1..))),
+            _ = drain.wait_for(|draining| *draining) => false,
         };
-        let sniffed = match sniffed {
-            Some(sniffed) => sniffed,
-            // A client that said nothing does not hold a drain up; one that has begun is served.
-            None if stream.inbound().is_empty() => return,
-            None => timeout(limit, sniff(&mut stream)).await,
-        };
-        let version = match sniffed {
+        if !has_begun {
+            return;
+        }
+        let deadline = Instant::now() + limit;
+        let version = match timeout_at(deadline, sniff(&mut stream)).await {
             Ok(Ok(Some(version))) => version,
-            // Nothing was sent, or the connection broke.
-            Ok(Ok(None) | Err(_)) => return,
-            Err(_) if stream.inbound().is_empty() => return,
+            Ok(_) => return,
             Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.log).await,
         };
         if !listener.serves(version) {
             return refuse(stream, &Cause::VersionRefused, &self.log).await;
         }
         match version {
-            HttpVersion::H1 => http1::serve(&self.app, stream, drain, &self.log).await,
+            HttpVersion::H1 => http1::serve(&self.app, stream, deadline, drain, &self.log).await,
             HttpVersion::H2 => http2::serve(&self.app, stream, drain).await,
         }
     }
@@ -146,15 +143,15 @@ where
 /// Tells the version by the first bytes: HTTP/2 begins with its preface, whose first differing byte decides.
 async fn sniff(stream: &mut EdgeStream) -> io::Result<Option<HttpVersion>> {
     loop {
-        if stream.arrival().await? == 0 {
-            return Ok(None);
-        }
         let start = &stream.inbound()[..stream.inbound().len().min(PREFACE.len())];
         if !PREFACE.starts_with(start) {
             return Ok(Some(HttpVersion::H1));
         }
         if start.len() == PREFACE.len() {
             return Ok(Some(HttpVersion::H2));
+        }
+        if stream.arrival().await? == 0 {
+            return Ok(None);
         }
     }
 }

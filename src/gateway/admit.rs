@@ -1,6 +1,5 @@
 //! What a request is, and whether it may go on: everything between its header and its route's action.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,19 +13,20 @@ use tokio::time::Instant;
 
 use crate::hooks::{Facts, Flow};
 use crate::router::Parts;
-use crate::runtime::{Action, Cause, Connection, Snapshot, find_route, ip_value};
+use crate::runtime::{
+    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_refused_method, refusal,
+};
 use crate::types::{RequestHost, normalise_path, with_random};
 
 use super::chain;
 use super::cx::{RequestCx, connection};
-use super::forward::{imitates_forwarding_header, is_forwarding_header};
+use super::upstream::is_overdue;
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// The pace of a body is judged only after this, so that short stalls at its beginning are forgiven.
 const PACE_GRACE: Duration = Duration::from_secs(5);
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sets the limits of the listener on the session, before anything reads from it.
@@ -101,6 +101,9 @@ fn judge_body(session: &Session, piece: usize, cx: &mut RequestCx) -> Option<Cau
     }
     // Not from the header on: the client may have been told to wait for a 100.
     let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed();
+    if is_overdue(cx) {
+        return Some(Cause::TotalTimeout);
+    }
     let due = limits.min_rate.bytes_per_second().saturating_mul(elapsed.as_secs());
     let is_slow = elapsed > PACE_GRACE && cx.body_bytes < due;
     is_slow.then_some(Cause::BodyTimeout)
@@ -110,7 +113,7 @@ fn judge_body(session: &Session, piece: usize, cx: &mut RequestCx) -> Option<Cau
 
 fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> Facts {
     let peer = connection.peer_ip();
-    cx.peer_is_trusted = cx.snapshot.trusts(peer);
+    cx.peer_is_trusted = connection.is_trusted_by(&cx.snapshot);
     let forwarded = cx.peer_is_trusted.then(|| forwarded_client(&head.headers, &cx.snapshot)).flatten();
     let client_ip = forwarded.unwrap_or(peer);
     cx.client_ip_value = Some(match forwarded {
@@ -125,30 +128,6 @@ fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> F
         request_id: kept_id.unwrap_or_else(new_request_id),
         received: cx.received,
     }
-}
-
-/// The client as trusted proxies tell it: of all addresses in `X-Forwarded-For` the last that is not itself a
-/// trusted proxy, since every one before it may be made up. An unreadable entry ends the search.
-fn forwarded_client(headers: &HeaderMap, snapshot: &Snapshot) -> Option<IpAddr> {
-    let fields: SmallVec<[&HeaderValue; 2]> = headers.get_all(X_FORWARDED_FOR).iter().collect();
-    let mut outermost = None;
-    for field in fields.iter().rev() {
-        for entry in field.to_str().ok()?.rsplit(',') {
-            let Some(ip) = parse_forwarded(entry.trim()) else { return outermost };
-            outermost = Some(ip);
-            if !snapshot.trusts(ip) {
-                return outermost;
-            }
-        }
-    }
-    outermost
-}
-
-/// An address, with or without a port.
-fn parse_forwarded(entry: &str) -> Option<IpAddr> {
-    let with_port = || entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
-    let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    entry.parse().ok().or_else(with_port).or_else(bracketed).map(|ip: IpAddr| ip.to_canonical())
 }
 
 /// An id that a trusted proxy sent, if it is one that logs can hold.
@@ -172,19 +151,11 @@ fn new_request_id() -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("none"))
 }
 
-/// Drops what only Evener and trusted proxies may say, and the header that CGI programs would take for a proxy
-/// setting ("httpoxy", CVE-2016-5385).
+/// Drops what this client may not say, see [`refusal`].
 fn strip_untrusted(head: &mut RequestHeader, peer_is_trusted: bool) {
-    let is_refused = |name: &HeaderName| {
-        let name = name.as_str();
-        // All of them begin with one of these, and most headers do not.
-        matches!(name.as_bytes().first(), Some(b'f' | b'p' | b'v' | b'x'))
-            && (name == "proxy"
-                || (!peer_is_trusted && is_forwarding_header(name))
-                || imitates_forwarding_header(name))
-    };
+    let names = head.headers.keys();
     let refused: SmallVec<[HeaderName; 4]> =
-        head.headers.keys().filter(|name| is_refused(name)).cloned().collect();
+        names.filter(|name| refusal(name, peer_is_trusted).is_some()).cloned().collect();
     for name in &refused {
         head.remove_header(name);
     }
@@ -213,9 +184,7 @@ pub(super) const SERVED: HeaderValue =
 
 /// Refuses methods that are never served, and answers `OPTIONS *`, which asks the edge itself (RFC 9110 §9.3.7).
 fn check_method(head: &RequestHeader) -> Result<Option<Flow>, Cause> {
-    let is_refused =
-        matches!(head.method, Method::CONNECT | Method::TRACE) || head.method.as_str() == "TRACK";
-    if is_refused {
+    if is_refused_method(&head.method) {
         return Err(Cause::MethodRefused);
     }
     if head.raw_path() != b"*" {

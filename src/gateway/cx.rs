@@ -42,6 +42,8 @@ pub(crate) struct RequestCx {
     pub(super) body_begun: Option<Instant>,
     /// Whether the whole body has come.
     pub(super) body_ended: bool,
+    /// Informational responses that the endpoint has sent.
+    pub(super) informational: u8,
     /// Whether the client asks for an upgrade.
     pub(super) is_upgrade_req: bool,
     /// Whether the request that was forwarded asks for an upgrade.
@@ -84,6 +86,7 @@ impl RequestCx {
             body_bytes: 0,
             body_begun: None,
             body_ended: false,
+            informational: 0,
             is_upgrade_req: false,
             asks_upgrade: false,
             is_endless: false,
@@ -100,6 +103,13 @@ impl RequestCx {
         let mut error = Error::new_in(ErrorType::InternalError);
         error.set_retry(false);
         error
+    }
+
+    /// Before another attempt, to which the body is sent again from its first byte.
+    pub(super) fn forget_body(&mut self) {
+        self.body_bytes = 0;
+        self.body_begun = None;
+        self.body_ended = false;
     }
 
     pub(super) fn route(&self) -> Option<&Route> {

@@ -18,16 +18,6 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers by which proxies tell of the client; what an untrusted client sends under these names is dropped.
-pub(super) fn is_forwarding_header(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "via" | "x-real-ip" | "x-request-id")
-}
-
-/// A name that CGI and its successors take for that of a forwarding header, since to them `_` and `-` are one.
-pub(super) fn imitates_forwarding_header(name: &str) -> bool {
-    name.contains('_') && is_forwarding_header(&name.replace('_', "-"))
-}
-
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
 pub(super) fn prepare(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
     cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);

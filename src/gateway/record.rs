@@ -6,6 +6,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::filters::RateLimitVerdict;
+use crate::pools::Lease;
 use crate::telemetry::{AccessLine, AccessLog, Millis, Timings};
 
 use super::cx::{RequestCx, connection};
@@ -44,13 +45,19 @@ fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
         rate_limit: cx.extensions.get::<RateLimitVerdict>().map(|verdict| verdict.as_str()),
         route: cx.route().map(|route| route.name.as_str()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),
-        endpoint: cx.lease.as_ref().map(|lease| lease.endpoint().address().to_string()),
+        endpoint: endpoint(cx),
         attempts: cx.attempts,
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
         ms: timings(cx),
         user_agent: user_agent.as_deref(),
     });
+}
+
+/// The endpoint of the last attempt, also when it could not be connected to.
+fn endpoint(cx: &RequestCx) -> Option<String> {
+    let reached = cx.lease.as_ref().map(Lease::endpoint);
+    reached.or(cx.tried.last()).map(|endpoint| endpoint.address().to_string())
 }
 
 fn protocol(version: Version) -> &'static str {

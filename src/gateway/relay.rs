@@ -15,6 +15,10 @@ use crate::runtime::Cause;
 
 use super::chain;
 use super::cx::{RequestCx, connection};
+use super::upstream::is_overdue;
+
+/// So many informational responses may come before the final one.
+const INFORMATIONAL: u8 = 16;
 
 /// Takes the head of an endpoint's response in.
 pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
@@ -28,7 +32,8 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
             return Err(cx.fail(Cause::UnexpectedUpgrade));
         }
     } else if response.status.is_informational() {
-        return Ok(());
+        cx.informational += 1;
+        return if cx.informational > INFORMATIONAL { Err(cx.fail(Cause::UpstreamInvalid)) } else { Ok(()) };
     } else {
         strip_hop_by_hop(response);
     }
@@ -53,10 +58,17 @@ fn names_protocol(request: &RequestHeader, response: &ResponseHeader) -> bool {
 
 /// Removes the fields of the endpoint's connection, also those that its `Connection` names.
 fn strip_hop_by_hop(response: &mut ResponseHeader) {
-    let hop_by_hop = response.headers.keys().filter(|name| is_hop_by_hop(name));
+    // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
+    let keeps_upgrade = response.status == StatusCode::UPGRADE_REQUIRED;
+    let is_kept = |name: &HeaderName| keeps_upgrade && *name == UPGRADE;
+    let hop_by_hop = response.headers.keys().filter(|name| is_hop_by_hop(name) && !is_kept(name));
     let mut doomed: SmallVec<[HeaderName; 4]> = hop_by_hop.cloned().collect();
+    if response.status == StatusCode::NO_CONTENT {
+        // It has no body and no length either (RFC 9110 §8.6).
+        doomed.push(CONTENT_LENGTH);
+    }
     for value in response.headers.get_all(CONNECTION) {
-        doomed.extend(nominated(value));
+        doomed.extend(nominated(value).filter(|name| !is_kept(name)));
     }
     for name in &doomed {
         response.remove_header(name);
@@ -148,12 +160,4 @@ pub(super) fn hand_on_body(
         Ok(()) => Ok(None),
         Err(cause) => Err(cx.fail(cause)),
     }
-}
-
-fn is_overdue(cx: &RequestCx) -> bool {
-    if cx.is_endless || cx.asks_upgrade {
-        return false;
-    }
-    let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
-    !total.is_zero() && cx.received.elapsed() > total
 }

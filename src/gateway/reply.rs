@@ -80,7 +80,8 @@ pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestC
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
     // Once endpoints are involved, Pingora closes the connection after a failure; the client is told so.
-    let closes = cx.attempts > 0;
+    // So it does after a client that breaks HTTP: what it sends next cannot be trusted to be a request.
+    let closes = cx.attempts > 0 || cause.breaks_http();
     if closes {
         session.set_keepalive(None);
     }

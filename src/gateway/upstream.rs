@@ -35,6 +35,9 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
 pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
     cx.watchdog = None;
     cx.attempts += 1;
+    if cx.attempts > 1 {
+        cx.forget_body();
+    }
     let lease = match cx.lease.take() {
         Some(reserved) => Ok(reserved),
         None => pick(session, cx).await,
@@ -164,11 +167,21 @@ pub(super) fn after_failure(
     error
 }
 
-/// An endpoint that waits for the rest of a body is not late; its client is.
+/// Whose time is up: the request's as a whole, that of the client whose body the endpoint waits for, or the
+/// endpoint's.
 fn blame(cx: &RequestCx, cause: Cause) -> Cause {
-    if cause == Cause::ResponseTimeout && !cx.body_ended && !cx.is_upgrade_req {
-        Cause::BodyTimeout
-    } else {
-        cause
+    match cause {
+        Cause::ResponseTimeout if is_overdue(cx) => Cause::TotalTimeout,
+        Cause::ResponseTimeout if !cx.body_ended && !cx.is_upgrade_req => Cause::BodyTimeout,
+        cause => cause,
     }
+}
+
+/// Whether the request has used up its total. What goes on for as long as its client listens has none.
+pub(super) fn is_overdue(cx: &RequestCx) -> bool {
+    if cx.is_endless || cx.asks_upgrade {
+        return false;
+    }
+    let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
+    !total.is_zero() && cx.received.elapsed() > total
 }

@@ -12,12 +12,12 @@ use crate::types::{EndpointAddr, Random, Weight};
 /// A policy is built anew whenever the set of fit endpoints changes, so it may prepare tables for the members
 /// that it gets; it must not keep request counts of its own, since [`Member::in_flight`] survives the change.
 ///
-/// A pick that panics or is out of range fails its request with 500. After a connection that could not be made,
-/// a second attempt picks again; where it picks the same member, the pool takes the least loaded other one.
+/// A pick that panics or is out of range fails its request with 500. An attempt that follows one that could
+/// not connect asks no policy: it goes to the least loaded of the other members.
 pub trait Policy: Send + Sync {
     /// Picks one of `members` by index, which must be below `members.len()`; `members` is never empty and is
-    /// the set that the policy was built for. Called for every attempt of every request: it must not block or
-    /// allocate, and should take well under a microsecond.
+    /// the set that the policy was built for. Called once for a request, and again when a kept connection turns
+    /// out to be closed: it must not block or allocate, and should take well under a microsecond.
     fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize;
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -72,16 +73,28 @@ fn example(route: &config::Route, config: &Config, addresses: &[(ListenerName, B
         Some(&index) => &config.listeners[index].name,
         None => &addresses.first()?.0,
     };
-    let target =
-        addresses.iter().filter(|(listener, _)| listener == name).find_map(|(_, address)| url(address, path));
-    target.filter(|_| is_plain).map(|target| format!("curl -i{host} {target}"))
+    let (_, address) = addresses.iter().find(|(listener, _)| listener == name)?;
+    is_plain.then(|| format!("curl -i{host} {}", target(address, path)))
 }
 
-fn url(address: &BindAddr, path: &str) -> Option<String> {
+fn target(address: &BindAddr, path: &str) -> String {
     match address {
-        BindAddr::Inet(inet) => Some(format!("http://{}{path}", reachable(*inet))),
-        BindAddr::Unix(socket) => Some(format!("--unix-socket {} http://localhost{path}", socket.display())),
+        BindAddr::Inet(inet) => quoted(&format!("http://{}{path}", reachable(*inet))).into_owned(),
+        BindAddr::Unix(socket) => {
+            let socket = socket.display().to_string();
+            let url = format!("http://localhost{path}");
+            format!("--unix-socket {} {}", quoted(&socket), quoted(&url))
+        }
     }
+}
+
+/// The word as a shell reads it back: in single quotes, unless no shell could take it for anything else.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~:-".contains(&byte);
+    if word.bytes().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
 /// An address that a client on this machine can connect to.
@@ -92,4 +105,38 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn plain_targets_stay_as_they_are() {
+        let any = BindAddr::Inet("0.0.0.0:8080".parse().unwrap());
+        assert_eq!(target(&any, "/a-b_c.d~e"), "http://127.0.0.1:8080/a-b_c.d~e");
+        let socket = BindAddr::Unix("/run/evener.sock".into());
+        assert_eq!(target(&socket, "/"), "--unix-socket /run/evener.sock http://localhost/");
+    }
+
+    #[test]
+    fn targets_that_a_shell_would_read_otherwise_are_quoted() {
+        let v4 = BindAddr::Inet("127.0.0.1:80".parse().unwrap());
+        assert_eq!(target(&v4, "/a'b;id"), r"'http://127.0.0.1:80/a'\''b;id'");
+        let v6 = BindAddr::Inet("[::]:80".parse().unwrap());
+        assert_eq!(target(&v6, "/"), "'http://[::1]:80/'");
+        let socket = BindAddr::Unix("/run/my edge's.sock".into());
+        assert_eq!(target(&socket, "/$x"), r"--unix-socket '/run/my edge'\''s.sock' 'http://localhost/$x'");
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        for word in ["/plain", "/a'b;id", "''", "/$HOME/`id`/\\", "/a&b(c)*!", "/~", "/a b"] {
+            let line = format!("printf %s {}", quoted(word));
+            let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+    }
 }

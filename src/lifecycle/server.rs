@@ -22,7 +22,7 @@ pub(crate) fn serve(parts: Parts) {
     let Parts { live, edge, prober, bound, log, threads } = parts;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
-    let signals = Signals::new(live.clone(), edge.clone());
+    let signals = Signals::new(live.clone(), edge.clone(), log.clone());
     server.add_service(EdgeService { live, edge, bound, threads });
     server.add_service(ProberService { prober });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });

@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +12,35 @@ use tokio::time::{sleep, timeout};
 use crate::edge::Edge;
 use crate::gateway::Gateway;
 use crate::runtime::Live;
+use crate::telemetry::AccessLog;
 
-/// What ends the process: SIGINT at once; SIGTERM and SIGQUIT after the running requests, and at once when they
-/// come again.
+/// What signals do: SIGINT ends the process at once; SIGTERM and SIGQUIT after the running requests, and at once
+/// when they come again. SIGUSR1 has the access log opened again; SIGHUP only leaves a message.
 pub(super) struct Signals {
     live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
+    log: Arc<AccessLog>,
+}
+
+/// The signals that end the process.
+struct Ends {
+    int: Signal,
+    term: Signal,
+    quit: Signal,
+}
+
+/// The signals that it goes on after.
+struct Upkeep {
+    hangup: Signal,
+    usr1: Signal,
 }
 
 /// How long running requests may take after the first SIGTERM.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 impl Signals {
-    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>) -> Self {
-        Self { live, edge }
+    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>, log: Arc<AccessLog>) -> Self {
+        Self { live, edge, log }
     }
 
     async fn drained(&self) {
@@ -31,24 +48,16 @@ impl Signals {
             sleep(Duration::from_millis(10)).await;
         }
     }
-}
 
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut int), Ok(mut term), Ok(mut quit)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::quit()))
-        else {
-            log::error!("signals cannot be received; only SIGKILL ends this process");
-            return std::future::pending().await;
-        };
+    /// Drains after the first signal; ends with what the process is to do then.
+    async fn ended(&self, ends: &mut Ends) -> ShutdownSignal {
         tokio::select! {
-            _ = int.recv() => {
+            _ = ends.int.recv() => {
                 log::info!("stopping at once");
                 return ShutdownSignal::FastShutdown;
             }
-            _ = term.recv() => {}
-            _ = quit.recv() => {}
+            _ = ends.term.recv() => {}
+            _ = ends.quit.recv() => {}
         }
         log::info!("draining connections={}", self.edge.open_connections());
         self.live.begin_drain();
@@ -57,17 +66,59 @@ impl ShutdownSignalWatch for Signals {
                 Ok(()) => log::info!("drained"),
                 Err(_) => log::warn!("drain cut short connections={}", self.edge.open_connections()),
             },
-            () = any(&mut int, &mut term, &mut quit) => log::warn!("drain cut short by a second signal"),
+            () = ends.any() => log::warn!("drain cut short by a second signal"),
         }
         // Nothing is left that a graceful end of Pingora's would wait for.
         ShutdownSignal::FastShutdown
     }
+
+    async fn kept_up(&self, upkeep: &mut Upkeep) -> Infallible {
+        loop {
+            tokio::select! {
+                Some(()) = upkeep.usr1.recv() => self.log.reopen(),
+                Some(()) = upkeep.hangup.recv() => {
+                    log::warn!("SIGHUP changes nothing; restart to serve a changed configuration");
+                }
+                else => std::future::pending().await,
+            }
+        }
+    }
 }
 
-async fn any(int: &mut Signal, term: &mut Signal, quit: &mut Signal) {
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
-        _ = quit.recv() => {}
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        let (Ok(mut upkeep), Ok(mut ends)) = (Upkeep::new(), Ends::new()) else {
+            log::error!("signals cannot be received; only SIGKILL ends this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            signal = self.ended(&mut ends) => signal,
+            never = self.kept_up(&mut upkeep) => match never {},
+        }
+    }
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            int: signal(SignalKind::interrupt())?,
+            term: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
+impl Upkeep {
+    fn new() -> io::Result<Self> {
+        Ok(Self { hangup: signal(SignalKind::hangup())?, usr1: signal(SignalKind::user_defined1())? })
     }
 }

@@ -13,6 +13,7 @@ use crate::hooks::{Member, PickCx, Policy};
 use crate::types::{PoolName, Random};
 
 use super::endpoint::{Endpoint, Fitness, Lease};
+use super::policy::least_loaded_of;
 
 /// Builds a policy for a set of members; called whenever the set changes.
 pub(crate) type PolicyFactory = Box<dyn Fn(&[Member]) -> Box<dyn Policy> + Send + Sync>;
@@ -102,7 +103,7 @@ impl Pool {
             return Pick::NobodyFit;
         }
         if !tried.is_empty() {
-            let another = picker.least_loaded_but(tried);
+            let another = picker.least_loaded_but(tried, random);
             return another.map_or(Pick::NobodyFit, |endpoint| Pick::Endpoint(endpoint.lease()));
         }
         let Some(policy) = &picker.policy else { return Pick::PolicyFailed };
@@ -164,9 +165,10 @@ impl Picker {
         Self { members, endpoints, policy }
     }
 
-    fn least_loaded_but(&self, tried: &[Arc<Endpoint>]) -> Option<&Arc<Endpoint>> {
-        let untried = self.endpoints.iter().filter(|endpoint| !is_among(tried, endpoint));
-        untried.min_by_key(|endpoint| endpoint.in_flight())
+    fn least_loaded_but(&self, tried: &[Arc<Endpoint>], random: &mut Random) -> Option<&Arc<Endpoint>> {
+        let members = self.members.iter().enumerate();
+        let untried = members.filter(|(index, _)| !is_among(tried, &self.endpoints[*index]));
+        least_loaded_of(untried, random).map(|index| &self.endpoints[index])
     }
 }
 

@@ -31,9 +31,9 @@ pub struct Candidate {
 pub enum Verdict {
     /// The request takes it.
     Chosen,
-    /// It was not tried, since a more specific one was chosen.
+    /// It would have matched, but a more specific one was chosen.
     NotReached,
-    /// It was tried and does not match: every reason, never none.
+    /// It does not match: every reason, never none.
     Lost(Vec<Reason>),
 }
 
@@ -105,15 +105,11 @@ impl Router {
     /// For people, not for the way of a request: takes time in proportion to the routes of the host.
     pub fn explain(&self, parts: &Parts<'_>) -> Vec<Candidate> {
         let chosen = self.find(parts);
-        let mut is_chosen_seen = false;
         let candidate = |(host, id): (&Option<HostPattern>, RouteId)| {
-            let verdict = match chosen {
-                Some(chosen) if chosen == id => Verdict::Chosen,
-                _ if is_chosen_seen => Verdict::NotReached,
-                _ => Verdict::Lost(self.routes[id.0].reasons(parts)),
-            };
-            is_chosen_seen |= verdict == Verdict::Chosen;
-            Candidate { route: id, name: self.routes[id.0].name.clone(), host: host.clone(), verdict }
+            let route = &self.routes[id.0];
+            let verdict =
+                if chosen == Some(id) { Verdict::Chosen } else { Verdict::unchosen(route.reasons(parts)) };
+            Candidate { route: id, name: route.name.clone(), host: host.clone(), verdict }
         };
         self.tried_for(parts.host).map(candidate).collect()
     }
@@ -129,6 +125,15 @@ impl Router {
         let groups = self.hosts.groups_for(host);
         let all = groups.flat_map(|group| group.tried.iter().map(|&route| (&group.pattern, route)));
         all.filter(move |&(_, route)| seen.insert(route))
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// Of a route that was not chosen: only what comes after the chosen one can be without a reason.
+    fn unchosen(reasons: Vec<Reason>) -> Self {
+        if reasons.is_empty() { Self::NotReached } else { Self::Lost(reasons) }
     }
 }
 

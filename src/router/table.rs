@@ -33,7 +33,7 @@ pub struct RouteId(pub usize);
 pub struct Parts<'a> {
     /// The listener that it came in on.
     pub listener: usize,
-    /// The host: lower case, without port and closing dot, never empty.
+    /// The host: lower case, without port and closing dot, empty where an HTTP/1.0 client named none.
     pub host: &'a str,
     /// The normalised path; starts with `/`.
     pub path: &'a str,

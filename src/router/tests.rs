@@ -183,6 +183,7 @@ fn explains_each_candidate_in_the_order_of_trying() {
         json!({ "host": "other.example.com" }),
         json!({ "path": "/apix" }),
         json!({}),
+        json!({ "methods": ["PUT"], "clients": ["192.0.2.0/24"] }),
     ]);
     let router = rules.router();
     let request = Request {
@@ -196,7 +197,8 @@ fn explains_each_candidate_in_the_order_of_trying() {
         "r1: method is PUT, wanted GET, POST; header x-canary is absent, wanted = 1",
         "r3: query parameter debug is present, wanted absent",
         "r5: chosen",
-        "r0: not reached, a more specific route was chosen",
+        "r0: path /api/ is no prefix of /apix",
+        "r7: client is 10.0.0.1, wanted 192.0.2.0/24",
         "r6: not reached, a more specific route was chosen",
     ];
     assert_eq!(lines, expected);

@@ -41,7 +41,8 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
     let listeners = config.listeners.iter().enumerate();
     let listeners = listeners.map(|(index, listener)| Arc::new(Listener::new(index, listener))).collect();
     let trusted_proxies = config.trusted_proxies.clone();
-    let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies };
+    let trusts_unix = config.trusts_unix;
+    let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
     Ok(Assembled { config, snapshot: Arc::new(snapshot), warnings })
 }
 

@@ -102,6 +102,20 @@ impl Cause {
         StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// Whether the client did not keep to HTTP or to the limits, so that its connection is closed.
+    pub(crate) fn breaks_http(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest
+                | Self::HeaderTimeout
+                | Self::HeaderTooLarge
+                | Self::TargetTooLong
+                | Self::VersionRefused
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+        )
+    }
+
     /// The stable word for logs and bodies.
     pub(crate) fn word(&self) -> &str {
         match self {

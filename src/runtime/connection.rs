@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use crate::hooks::Scheme;
 
-use super::Listener;
+use super::{Listener, Snapshot};
 
 /// A client's connection: what the listener knows of it and the gateway needs, for the connection's life.
 ///
@@ -18,6 +18,7 @@ pub(crate) struct Connection {
     listener: Arc<Listener>,
     peer_ip: IpAddr,
     peer_ip_value: HeaderValue,
+    is_unix: bool,
     scheme: Scheme,
     upgraded: AtomicBool,
     reader: AtomicWaker,
@@ -26,10 +27,13 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(listener: Arc<Listener>, peer: Option<SocketAddr>, scheme: Scheme) -> Self {
         let peer_ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        // RFC 7239 §6.2 has this word for a peer without an address; lists of proxies know it.
+        let peer_ip_value = peer.map_or(HeaderValue::from_static("unknown"), |_| ip_value(peer_ip));
         Self {
             listener,
             peer_ip,
-            peer_ip_value: ip_value(peer_ip),
+            peer_ip_value,
+            is_unix: peer.is_none(),
             scheme,
             upgraded: false.into(),
             reader: AtomicWaker::new(),
@@ -48,6 +52,11 @@ impl Connection {
     /// The same as a header's value, made once.
     pub(crate) fn peer_ip_value(&self) -> &HeaderValue {
         &self.peer_ip_value
+    }
+
+    /// Whether the peer is one whose forwarding headers are believed.
+    pub(crate) fn is_trusted_by(&self, snapshot: &Snapshot) -> bool {
+        if self.is_unix { snapshot.trusts_unix } else { snapshot.trusts(self.peer_ip) }
     }
 
     pub(crate) fn scheme(&self) -> Scheme {

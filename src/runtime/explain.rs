@@ -1,11 +1,13 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, Uri};
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost, normalise_path};
 
+use super::trust::{Refusal, forwarded_client, is_refused_method, refusal};
 use super::{Action, Cause, Listener, Route, Snapshot, find_route};
 
 /// A request that somebody wants to understand.
@@ -14,6 +16,7 @@ pub(crate) struct Question {
     pub(crate) method: Method,
     pub(crate) url: Uri,
     pub(crate) headers: HeaderMap,
+    /// The address at the other end of the connection.
     pub(crate) client_ip: IpAddr,
     /// The listener that it comes in on; by default the one with the URL's port, or the first.
     pub(crate) listener: Option<String>,
@@ -36,14 +39,47 @@ pub(crate) enum Unanswerable {
 /// When the question names no host or a listener that is not there.
 pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<String, Unanswerable> {
     let authority = question.url.authority().ok_or(Unanswerable::NoHost)?;
-    let named = question.headers.get(http::header::HOST).map(|host| host.as_bytes().to_vec());
-    let asked = named.unwrap_or_else(|| authority.as_str().as_bytes().to_vec());
-    let host = RequestHost::parse(&asked)
-        .ok_or_else(|| Unanswerable::InvalidHost(String::from_utf8_lossy(&asked).into_owned()))?;
-    let listener = listener(snapshot, question)?;
+    let asked = question.headers.get(HOST).map_or(authority.as_str().as_bytes(), HeaderValue::as_bytes);
+    let host = RequestHost::parse(asked)
+        .ok_or_else(|| Unanswerable::InvalidHost(String::from_utf8_lossy(asked).into_owned()))?;
+    let request = Request { question, host, listener: listener(snapshot, question)? };
     let mut out = String::new();
-    let _ = write_answer(snapshot, question, &host, listener, &mut out);
+    // Writing into a String cannot fail.
+    let _ = write_answer(snapshot, &request, &mut out);
     Ok(out)
+}
+
+/// A question that can be answered.
+struct Request<'a> {
+    question: &'a Question,
+    host: RequestHost,
+    listener: &'a Listener,
+}
+
+/// What the edge believes of a request.
+struct Believed {
+    headers: HeaderMap,
+    dropped: Vec<(HeaderName, Refusal)>,
+    peer: IpAddr,
+    forwarded: Option<IpAddr>,
+}
+
+fn believe(snapshot: &Snapshot, question: &Question) -> Believed {
+    let mut headers = question.headers.clone();
+    let from_url = question.url.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let (Some(host), false) = (from_url, headers.contains_key(HOST)) {
+        headers.insert(HOST, host);
+    }
+    let peer = question.client_ip.to_canonical();
+    let peer_is_trusted = snapshot.trusts(peer);
+    let forwarded = peer_is_trusted.then(|| forwarded_client(&headers, snapshot)).flatten();
+    let names = headers.keys();
+    let dropped: Vec<_> =
+        names.filter_map(|name| Some((name.clone(), refusal(name, peer_is_trusted)?))).collect();
+    for (name, _) in &dropped {
+        headers.remove(name);
+    }
+    Believed { headers, dropped, peer, forwarded }
 }
 
 fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Listener, Unanswerable> {
@@ -58,18 +94,17 @@ fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Liste
     with_port.or(snapshot.listeners.first()).map(|listener| &**listener).ok_or(Unanswerable::NoHost)
 }
 
-fn write_answer(
-    snapshot: &Snapshot,
-    question: &Question,
-    host: &RequestHost,
-    listener: &Listener,
-    out: &mut String,
-) -> std::fmt::Result {
-    let raw = question.url.path();
+fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) -> std::fmt::Result {
+    let Request { question, host, listener } = request;
     writeln!(out, "request    {} {}", question.method, question.url)?;
-    writeln!(out, "client     {}", question.client_ip)?;
+    let believed = believe(snapshot, question);
+    write_believed(&believed, out)?;
     writeln!(out, "listener   {}", listener.name)?;
+    if is_refused_method(&question.method) {
+        return write_cause(&Cause::MethodRefused, Cause::MethodRefused.text(), out);
+    }
     writeln!(out, "host       {}", host.as_str())?;
+    let raw = question.url.path();
     let canonical = match normalise_path(raw) {
         Ok(canonical) => canonical,
         Err(reason) => return writeln!(out, "path       {raw}\nanswer     400: {reason}"),
@@ -83,18 +118,36 @@ fn write_answer(
         path,
         query: question.url.query(),
         method: &question.method,
-        headers: &question.headers,
-        client_ip: question.client_ip,
+        headers: &believed.headers,
+        client_ip: believed.forwarded.unwrap_or(believed.peer),
     };
-    write_candidates(snapshot, &parts, out)?;
-    match find_route(&snapshot.router, &parts) {
+    write_way(snapshot, &parts, out)
+}
+
+fn write_believed(believed: &Believed, out: &mut String) -> std::fmt::Result {
+    let Believed { peer, forwarded, dropped, .. } = believed;
+    match forwarded {
+        Some(client) => {
+            writeln!(out, "client     {client}  (from X-Forwarded-For, believed of {peer})")?;
+        }
+        None => writeln!(out, "client     {peer}")?,
+    }
+    dropped.iter().try_for_each(|(name, refusal)| writeln!(out, "dropped    {name} ({refusal})"))
+}
+
+fn write_cause(cause: &Cause, why: &str, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "answer     {}: {why}", cause.status().as_u16())
+}
+
+fn write_way(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) -> std::fmt::Result {
+    const TWO_READINGS: &str =
+        "the path has an encoded slash, and read as a slash it would take another route";
+
+    write_candidates(snapshot, parts, out)?;
+    match find_route(&snapshot.router, parts) {
         Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], out),
-        Err(Cause::NoRoute) => writeln!(out, "answer     404: no route matches"),
-        Err(cause) => writeln!(
-            out,
-            "answer     {}: the path has an encoded slash, and read as a slash it would take another route",
-            cause.status().as_u16()
-        ),
+        Err(cause @ Cause::NoRoute) => write_cause(&cause, "no route matches", out),
+        Err(cause) => write_cause(&cause, TWO_READINGS, out),
     }
 }
 

@@ -12,6 +12,7 @@ mod route;
 mod routing;
 mod snapshot;
 mod summary;
+mod trust;
 
 pub(crate) use answer::{ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble};
@@ -25,3 +26,4 @@ pub(crate) use route::{Action, Route};
 pub(crate) use routing::find_route;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use summary::summary;
+pub(crate) use trust::{forwarded_client, is_refused_method, refusal};

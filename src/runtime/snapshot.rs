@@ -19,6 +19,8 @@ pub(crate) struct Snapshot {
     pub(crate) pool_names: Vec<PoolName>,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) trusted_proxies: Vec<Cidr>,
+    /// Whether peers on Unix sockets are believed in what they say of the client.
+    pub(crate) trusts_unix: bool,
 }
 
 impl Snapshot {

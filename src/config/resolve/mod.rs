@@ -13,7 +13,7 @@ use std::path::Path;
 use names::Names;
 
 use super::node::Node;
-use super::spec::{AccessSink, Spec};
+use super::spec::{AccessSink, Spec, TrustedProxy};
 use super::{Config, Diagnostic, Diagnostics, KeyPath, Source};
 
 /// Resolves a spec from which `removed` was left out because it is wrong. Problems that can only be consequences
@@ -37,7 +37,8 @@ pub(super) fn resolve(
     Config {
         threads: spec.server.threads.map(to_usize),
         connections: spec.server.connections.map(|count| to_usize(count.get())),
-        trusted_proxies: spec.server.trusted_proxies,
+        trusts_unix: spec.server.trusted_proxies.contains(&TrustedProxy::Unix),
+        trusted_proxies: spec.server.trusted_proxies.into_iter().filter_map(TrustedProxy::network).collect(),
         ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
         listeners,
         pools,

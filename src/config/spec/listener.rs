@@ -83,7 +83,9 @@ pub struct HeaderLimits {
     #[schemars(range(min = 1, max = 200))]
     #[serde(deserialize_with = "whole::<1, 200, _, _>")]
     pub count: u16,
-    /// From the first byte of the header to its last; a client that takes longer is answered with 408.
+    /// From the first byte of an HTTP/1 header to its last; a client that takes longer is answered with 408. A
+    /// connection that says nothing at all is closed after the same time. On HTTP/2 it is the time for the greeting;
+    /// what follows is bounded by `keepalive`.
     #[serde(deserialize_with = "some_time")]
     pub timeout: Span,
 }

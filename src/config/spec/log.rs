@@ -42,7 +42,9 @@ pub struct AccessSpec {
     /// The form of a line. Default: `json`.
     pub format: AccessFormat,
     /// Where the lines go: `stdout`, `stderr` or a file's path. Default: `stdout`. A sink that is too slow
-    /// loses lines, which are counted, and never slows a request.
+    /// loses lines, which are counted, and never slows a request. SIGUSR1 has `evener run` open the file again,
+    /// by its path, so that it can be renamed and kept; when that fails, the old file is written on. SIGHUP does
+    /// nothing here.
     pub to: AccessSink,
 }
 

@@ -25,7 +25,7 @@ pub use route::{
     FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
     RouteSpec, StatusSpec, ValueSpec,
 };
-pub use server::{ClientIdSpec, ServerSpec};
+pub use server::{ClientIdSpec, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
 

@@ -11,6 +11,7 @@ pub use random::RandomByWeight;
 pub use round_robin::RoundRobin;
 
 use crate::hooks::Member;
+use crate::types::Random;
 
 /// Requests in flight against weight, as a fraction that is compared without division: `a/wa < b/wb` exactly
 /// when `a·wb < b·wa`. The request to come counts, so that among idle endpoints the heavier one is ahead.
@@ -27,22 +28,34 @@ fn load_times(member: &Member, other: &Member) -> u64 {
 }
 
 /// The least loaded of all members; among equals one at random, so that idle pools are used evenly.
-fn least_loaded(members: &[Member], random: &mut crate::types::Random) -> usize {
-    let mut best = 0;
+fn least_loaded(members: &[Member], random: &mut Random) -> usize {
+    least_loaded_of(members.iter().enumerate(), random).unwrap_or(0)
+}
+
+/// The same among some members, each with its index.
+pub(super) fn least_loaded_of<'m>(
+    members: impl Iterator<Item = (usize, &'m Member)>,
+    random: &mut Random,
+) -> Option<usize> {
+    let mut best: Option<(usize, &Member)> = None;
     let mut equals = 1;
-    for (index, member) in members.iter().enumerate().skip(1) {
-        if is_less_loaded(member, &members[best]) {
-            best = index;
-            equals = 1;
-        } else if is_as_loaded(member, &members[best]) {
-            // Each of n equals is kept with probability 1/n (reservoir sampling).
-            equals += 1;
-            if random.u32(0..equals) == 0 {
-                best = index;
+    for (index, member) in members {
+        match best {
+            Some((_, least)) if is_less_loaded(least, member) => {}
+            Some((_, least)) if is_as_loaded(least, member) => {
+                // Each of n equals is kept with probability 1/n (reservoir sampling).
+                equals += 1;
+                if random.u32(0..equals) == 0 {
+                    best = Some((index, member));
+                }
+            }
+            _ => {
+                best = Some((index, member));
+                equals = 1;
             }
         }
     }
-    best
+    best.map(|(index, _)| index)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Edge, Endpoint};
+use crate::support::{Edge, Endpoint, PATIENCE};
 
 use super::{GET, OK, fleet};
 
@@ -110,4 +110,18 @@ async fn an_upload_that_takes_longer_than_the_first_byte_may_is_no_silence() {
         }
         assert_eq!(client.response().await.status, 200, "{timeouts}");
     }
+}
+
+#[tokio::test]
+async fn a_slow_upload_uses_up_the_total() {
+    let endpoint = Endpoint::answering("late").await;
+    let edge = Edge::start(&fleet("timeouts: { total: 300ms },", &[&endpoint.address()])).await;
+    let mut client = edge.connect().await;
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await;
+    let begun = Instant::now();
+    while client.try_send("drip").await.is_ok() && begun.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(String::from_utf8(client.rest().await).unwrap().starts_with("HTTP/1.1 504 "));
+    assert_eq!(edge.log_of(1).await[0]["cause"], "total_timeout");
 }

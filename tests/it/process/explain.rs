@@ -1,6 +1,7 @@
 use super::{Place, told};
 
-const CONFIG: &str = "listeners:
+const CONFIG: &str = "trusted_proxies: [127.0.0.2]
+listeners:
   web: { bind: 127.0.0.1:8080 }
   admin: { bind: 127.0.0.1:8081 }
 pools:
@@ -12,6 +13,7 @@ routes:
     filters: [{ rate_limit: { rate: 10/s, burst: 5 } }, { rewrite: { strip_prefix: /api } }]
     pool: app
   - { name: internal, match: { listeners: [admin], clients: [10.0.0.0/8] }, respond: { body: secret } }
+  - { name: secure, match: { headers: { X-Forwarded-Proto: https }, clients: [0.0.0.0/0] }, respond: { status: 201 } }
   - { name: shop, match: { host: shop.example.com }, respond: { status: 404 } }
 ";
 
@@ -38,7 +40,8 @@ path       /api/users  (normalised from /x/../api//users)
 candidates, the most specific first
   1. canary               any host                 header x-canary is absent, wanted = 1
   2. api                  any host                 chosen
-  3. internal             any host                 not reached, a more specific route was chosen
+  3. secure               any host                 header x-forwarded-proto is absent, wanted = https
+  4. internal             any host                 listener is another, wanted admin; client is 127.0.0.1, wanted 10.0.0.0/8
   (1 route is for other hosts)
 filters, in their order
   1. rate_limit           10/s per client_ip, burst 5
@@ -63,7 +66,8 @@ path       /api/users
 candidates, the most specific first
   1. canary               any host                 chosen
   2. api                  any host                 not reached, a more specific route was chosen
-  3. internal             any host                 not reached, a more specific route was chosen
+  3. secure               any host                 header x-forwarded-proto is absent, wanted = https
+  4. internal             any host                 listener is another, wanted admin; client is 127.0.0.1, wanted 10.0.0.0/8
   (1 route is for other hosts)
 filters, in their order
   none
@@ -86,6 +90,53 @@ fn listener_and_client_decide() {
     assert!(out.ends_with("answer     404: no route matches\n"), "{out}");
     let out = explained(&["--listener", "admin", "http://example.com/"]);
     assert!(out.contains("client is 127.0.0.1, wanted 10.0.0.0/8"), "{out}");
+}
+
+#[test]
+fn a_method_that_is_never_served_has_no_candidates() {
+    for method in ["TRACE", "TRACK", "CONNECT"] {
+        assert_eq!(
+            explained(&["-X", method, "http://example.com/api/users"]),
+            format!(
+                "request    {method} http://example.com/api/users
+client     127.0.0.1
+listener   web
+answer     405: the method is not served here
+"
+            )
+        );
+    }
+}
+
+#[test]
+fn what_the_client_may_not_say_is_dropped() {
+    let headers =
+        ["-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 1.2.3.4", "-H", "Proxy: http://a", "-H"];
+    let said = [&headers[..], &["x_real_ip: 1.2.3.4", "http://example.com/"]].concat();
+    let out = explained(&said);
+    let expected = "client     127.0.0.1
+dropped    x-forwarded-proto (the client is not a trusted proxy)
+dropped    x-forwarded-for (the client is not a trusted proxy)
+dropped    proxy (CGI programs would take it for a proxy setting)
+dropped    x_real_ip (CGI programs would take it for a forwarding header)
+listener   web
+";
+    assert!(out.contains(expected), "{out}");
+    assert!(out.contains("header x-forwarded-proto is absent, wanted = https"), "{out}");
+    assert!(out.ends_with("answer     404: no route matches\n"), "{out}");
+}
+
+#[test]
+fn a_trusted_proxy_is_believed() {
+    let said = ["-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 10.1.2.3, 127.0.0.2"];
+    let asked = ["--client", "127.0.0.2", "--listener", "admin", "http://example.com/"];
+    let out = explained(&[&said[..], &asked[..]].concat());
+    let expected = "client     10.1.2.3  (from X-Forwarded-For, believed of 127.0.0.2)\nlistener   admin\n";
+    assert!(out.contains(expected), "{out}");
+    assert!(out.contains("internal             any host                 not reached"), "{out}");
+    assert!(out.ends_with("answer     201: 0 bytes from the edge\n"), "{out}");
+    let out = explained(&asked);
+    assert!(out.contains("client     127.0.0.2\nlistener   admin\n"), "{out}");
 }
 
 #[test]

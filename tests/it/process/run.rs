@@ -1,6 +1,8 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,15 +16,23 @@ use super::{Place, told};
 pub(super) struct Running {
     child: Child,
     pub(super) banner: Vec<String>,
-    _place: Place,
+    messages: Arc<Mutex<Vec<String>>>,
+    place: Place,
 }
 
 impl Running {
     /// Starts the command and reads its banner, up to the last of `examples` requests to try.
     pub(super) async fn start(config: &str, examples: usize) -> Self {
+        Self::start_with(config, examples, Stdio::null()).await
+    }
+
+    /// The same with a standard output that is not thrown away.
+    pub(super) async fn start_with(config: &str, examples: usize, stdout: Stdio) -> Self {
         let place = Place::with(config);
         let mut command = place.command(&["run", "-c", "edge.yaml"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        let messages = Arc::<Mutex<Vec<String>>>::default();
+        let kept = messages.clone();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let banner = tokio::task::spawn_blocking(move || {
             let mut banner: Vec<String> = Vec::new();
@@ -30,11 +40,13 @@ impl Running {
                 banner.push(lines.next().expect("the banner ends").unwrap());
             }
             // The pipe stays open and is emptied, so that messages do not block the process.
-            std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+            std::thread::spawn(move || {
+                lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line))
+            });
             banner
         });
         let banner = banner.await.unwrap();
-        let running = Self { child, banner, _place: place };
+        let running = Self { child, banner, messages, place };
         eventually("the signals are handled", async || running.handles_sigterm()).await;
         running
     }
@@ -49,6 +61,17 @@ impl Running {
     pub(super) fn address(&self) -> SocketAddr {
         let listener = self.banner.iter().find(|line| line.starts_with("  listener ")).unwrap();
         listener.split_whitespace().last().unwrap().parse().unwrap()
+    }
+
+    /// Waits for a message on standard error that contains this.
+    pub(super) async fn tells(&self, text: &str) {
+        let told = async || self.messages.lock().unwrap().iter().any(|message| message.contains(text));
+        eventually(text, told).await;
+    }
+
+    /// The path of a file in the folder in which the process runs.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.place.folder.path().join(name)
     }
 
     pub(super) fn signal(&self, signal: Signal) {

@@ -1,6 +1,6 @@
 use crate::support::{Edge, Endpoint};
 
-use super::{echo, echo_site, site_with};
+use super::{echo, echo_site, site, site_with};
 
 async fn guarded() -> (Endpoint, Edge) {
     let endpoint = echo().await;
@@ -113,5 +113,18 @@ async fn a_query_is_kept_byte_for_byte() {
             let response = edge.get(&format!("{path}?{query}")).await;
             assert_eq!((response.status, response.text()), (200, &*format!("/p?{query}")));
         }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_refused_by_the_edge_itself() {
+    let endpoint = echo().await;
+    let edge = Edge::start(&site(endpoint.address(), "")).await;
+    for target in [&b"/\xff"[..], b"/x?\xff\xfe", b"/\xc3"] {
+        let mut client = edge.connect().await;
+        client.send([b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat()).await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("server")), (400, None));
+        assert!(response.text().contains("malformed"));
     }
 }
