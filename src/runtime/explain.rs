@@ -1,14 +1,16 @@
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use crate::hooks::Scheme;
 use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost, normalise_path};
 
 use super::trust::{Refusal, forwarded_client, is_refused_method, refusal};
-use super::{Action, Cause, Listener, Route, Snapshot, find_route};
+use super::{Action, Cause, Connection, Listener, Route, Snapshot, find_route};
 
 /// A request that somebody wants to understand.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub(crate) struct Question {
     pub(crate) method: Method,
     pub(crate) url: Uri,
     pub(crate) headers: HeaderMap,
-    /// The address at the other end of the connection.
+    /// The address at the other end of the connection; not used where a listener has Unix sockets alone.
     pub(crate) client_ip: IpAddr,
     /// The listener that it comes in on; by default the one with the URL's port, or the first.
     pub(crate) listener: Option<String>,
@@ -53,25 +55,26 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<String
 struct Request<'a> {
     question: &'a Question,
     host: RequestHost,
-    listener: &'a Listener,
+    listener: &'a Arc<Listener>,
 }
 
 /// What the edge believes of a request.
 struct Believed {
     headers: HeaderMap,
     dropped: Vec<(HeaderName, Refusal)>,
-    peer: IpAddr,
+    /// `None` on a Unix socket.
+    peer: Option<SocketAddr>,
+    connection: Connection,
     forwarded: Option<IpAddr>,
 }
 
-fn believe(snapshot: &Snapshot, question: &Question) -> Believed {
-    let mut headers = question.headers.clone();
-    let from_url = question.url.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
-    if let (Some(host), false) = (from_url, headers.contains_key(HOST)) {
-        headers.insert(HOST, host);
-    }
-    let peer = question.client_ip.to_canonical();
-    let peer_is_trusted = snapshot.trusts(peer);
+fn believe(snapshot: &Snapshot, request: &Request<'_>) -> Believed {
+    let Request { question, listener, .. } = request;
+    let mut headers = with_host(question);
+    let has_address = listener.binds.iter().any(|bind| matches!(bind, BindAddr::Inet(_)));
+    let peer = has_address.then(|| SocketAddr::new(question.client_ip, 0));
+    let connection = Connection::new(Arc::clone(listener), peer, Scheme::Http);
+    let peer_is_trusted = connection.is_trusted_by(snapshot);
     let forwarded = peer_is_trusted.then(|| forwarded_client(&headers, snapshot)).flatten();
     let names = headers.keys();
     let dropped: Vec<_> =
@@ -79,25 +82,35 @@ fn believe(snapshot: &Snapshot, question: &Question) -> Believed {
     for (name, _) in &dropped {
         headers.remove(name);
     }
-    Believed { headers, dropped, peer, forwarded }
+    Believed { headers, dropped, peer, connection, forwarded }
 }
 
-fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Listener, Unanswerable> {
+/// The headers with the `Host` that every client sends, since routes can match it like any other.
+fn with_host(question: &Question) -> HeaderMap {
+    let mut headers = question.headers.clone();
+    let from_url = question.url.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let (Some(host), false) = (from_url, headers.contains_key(HOST)) {
+        headers.insert(HOST, host);
+    }
+    headers
+}
+
+fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Arc<Listener>, Unanswerable> {
     if let Some(name) = &question.listener {
         let named = snapshot.listeners.iter().find(|listener| listener.name.as_str() == name);
-        return named.map(|listener| &**listener).ok_or_else(|| Unanswerable::UnknownListener(name.clone()));
+        return named.ok_or_else(|| Unanswerable::UnknownListener(name.clone()));
     }
     let port = question.url.port_u16().unwrap_or(80);
     let has_port = |bind: &BindAddr| matches!(bind, BindAddr::Inet(inet) if inet.port() == port);
     let with_port = snapshot.listeners.iter().find(|listener| listener.binds.iter().any(has_port));
     // A configuration has at least one listener.
-    with_port.or(snapshot.listeners.first()).map(|listener| &**listener).ok_or(Unanswerable::NoHost)
+    with_port.or(snapshot.listeners.first()).ok_or(Unanswerable::NoHost)
 }
 
 fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) -> std::fmt::Result {
     let Request { question, host, listener } = request;
     writeln!(out, "request    {} {}", question.method, question.url)?;
-    let believed = believe(snapshot, question);
+    let believed = believe(snapshot, request);
     write_believed(&believed, out)?;
     writeln!(out, "listener   {}", listener.name)?;
     if is_refused_method(&question.method) {
@@ -119,18 +132,23 @@ fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) ->
         query: question.url.query(),
         method: &question.method,
         headers: &believed.headers,
-        client_ip: believed.forwarded.unwrap_or(believed.peer),
+        client_ip: believed.forwarded.unwrap_or(believed.connection.peer_ip()),
     };
     write_way(snapshot, &parts, out)
 }
 
 fn write_believed(believed: &Believed, out: &mut String) -> std::fmt::Result {
-    let Believed { peer, forwarded, dropped, .. } = believed;
-    match forwarded {
-        Some(client) => {
-            writeln!(out, "client     {client}  (from X-Forwarded-For, believed of {peer})")?;
+    let Believed { peer, connection, forwarded, dropped, .. } = believed;
+    let address = connection.peer_ip();
+    match (forwarded, peer) {
+        (None, None) => writeln!(out, "client     {address}  (a Unix socket tells no address)")?,
+        (None, Some(_)) => writeln!(out, "client     {address}")?,
+        (Some(client), None) => {
+            writeln!(out, "client     {client}  (from X-Forwarded-For, believed on a Unix socket)")?;
         }
-        None => writeln!(out, "client     {peer}")?,
+        (Some(client), Some(_)) => {
+            writeln!(out, "client     {client}  (from X-Forwarded-For, believed of {address})")?;
+        }
     }
     dropped.iter().try_for_each(|(name, refusal)| writeln!(out, "dropped    {name} ({refusal})"))
 }

@@ -123,7 +123,10 @@ async fn when_the_last_one_goes_requests_get_503_until_one_is_back() {
         response.header("proxy-status"),
         Some("evener; error=destination_unavailable; details=\"no_endpoint_fit\"")
     );
-    assert!(edge.log().iter().any(|line| line["cause"] == "no_endpoint_fit"));
+    eventually("the cause is logged", async || {
+        edge.log().iter().any(|line| line["cause"] == "no_endpoint_fit")
+    })
+    .await;
     up.store(true, std::sync::atomic::Ordering::Relaxed);
     eventually("it is back", async || edge.get("/").await.status == 200).await;
 }

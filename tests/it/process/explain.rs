@@ -1,9 +1,10 @@
 use super::{Place, told};
 
-const CONFIG: &str = "trusted_proxies: [127.0.0.2]
+const CONFIG: &str = "server: { trusted_proxies: [127.0.0.2, unix] }
 listeners:
   web: { bind: 127.0.0.1:8080 }
   admin: { bind: 127.0.0.1:8081 }
+  local: { bind: 'unix:edge.sock' }
 pools:
   app: { endpoints: [127.0.0.1:9001, { address: 127.0.0.1:9002, weight: 3 }], health: { tcp: {} } }
 routes:
@@ -13,7 +14,7 @@ routes:
     filters: [{ rate_limit: { rate: 10/s, burst: 5 } }, { rewrite: { strip_prefix: /api } }]
     pool: app
   - { name: internal, match: { listeners: [admin], clients: [10.0.0.0/8] }, respond: { body: secret } }
-  - { name: secure, match: { headers: { X-Forwarded-Proto: https }, clients: [0.0.0.0/0] }, respond: { status: 201 } }
+  - { name: secure, match: { headers: { X-Forwarded-Proto: https } }, respond: { status: 201 } }
   - { name: shop, match: { host: shop.example.com }, respond: { status: 404 } }
 ";
 
@@ -40,8 +41,8 @@ path       /api/users  (normalised from /x/../api//users)
 candidates, the most specific first
   1. canary               any host                 header x-canary is absent, wanted = 1
   2. api                  any host                 chosen
-  3. secure               any host                 header x-forwarded-proto is absent, wanted = https
-  4. internal             any host                 listener is another, wanted admin; client is 127.0.0.1, wanted 10.0.0.0/8
+  3. internal             any host                 listener is another, wanted admin; client is 127.0.0.1, wanted 10.0.0.0/8
+  4. secure               any host                 header x-forwarded-proto is absent, wanted = https
   (1 route is for other hosts)
 filters, in their order
   1. rate_limit           10/s per client_ip, burst 5
@@ -66,8 +67,8 @@ path       /api/users
 candidates, the most specific first
   1. canary               any host                 chosen
   2. api                  any host                 not reached, a more specific route was chosen
-  3. secure               any host                 header x-forwarded-proto is absent, wanted = https
-  4. internal             any host                 listener is another, wanted admin; client is 127.0.0.1, wanted 10.0.0.0/8
+  3. internal             any host                 listener is another, wanted admin; client is 127.0.0.1, wanted 10.0.0.0/8
+  4. secure               any host                 header x-forwarded-proto is absent, wanted = https
   (1 route is for other hosts)
 filters, in their order
   none
@@ -133,10 +134,19 @@ fn a_trusted_proxy_is_believed() {
     let out = explained(&[&said[..], &asked[..]].concat());
     let expected = "client     10.1.2.3  (from X-Forwarded-For, believed of 127.0.0.2)\nlistener   admin\n";
     assert!(out.contains(expected), "{out}");
-    assert!(out.contains("internal             any host                 not reached"), "{out}");
-    assert!(out.ends_with("answer     201: 0 bytes from the edge\n"), "{out}");
+    assert!(out.contains("secure               any host                 not reached"), "{out}");
+    assert!(out.ends_with("answer     200: 6 bytes from the edge\n"), "{out}");
     let out = explained(&asked);
     assert!(out.contains("client     127.0.0.2\nlistener   admin\n"), "{out}");
+}
+
+#[test]
+fn a_unix_socket_is_believed_as_a_whole_and_tells_no_address() {
+    let asked = ["--listener", "local", "http://example.com/"];
+    let out = explained(&[&["-H", "X-Forwarded-For: 1.2.3.4"][..], &asked[..]].concat());
+    assert!(out.contains("client     1.2.3.4  (from X-Forwarded-For, believed on a Unix socket)\n"), "{out}");
+    let out = explained(&asked);
+    assert!(out.contains("client     0.0.0.0  (a Unix socket tells no address)\n"), "{out}");
 }
 
 #[test]

@@ -2,9 +2,10 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
@@ -40,9 +41,7 @@ impl Running {
                 banner.push(lines.next().expect("the banner ends").unwrap());
             }
             // The pipe stays open and is emptied, so that messages do not block the process.
-            std::thread::spawn(move || {
-                lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line))
-            });
+            std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().push(line)));
             banner
         });
         let banner = banner.await.unwrap();
@@ -65,7 +64,7 @@ impl Running {
 
     /// Waits for a message on standard error that contains this.
     pub(super) async fn tells(&self, text: &str) {
-        let told = async || self.messages.lock().unwrap().iter().any(|message| message.contains(text));
+        let told = async || self.messages.lock().iter().any(|message| message.contains(text));
         eventually(text, told).await;
     }
 
