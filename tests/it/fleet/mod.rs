@@ -16,13 +16,11 @@ mod tunnel_timeouts;
 mod under_load;
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::support::{Client, Edge, Endpoint};
+use crate::support::{Client, Edge, Endpoint, dead};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -47,11 +45,6 @@ fn routes(endpoint: impl Display, routes: &str) -> String {
          routes:\n{routes}\n\
          log: {{ access: {{ to: LOG }} }}\n"
     )
-}
-
-/// An address where nobody listens.
-async fn dead() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 /// An endpoint that answers one request for each permit, and probes at once.

@@ -5,8 +5,10 @@ mod edge;
 mod endpoint;
 mod spy;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 pub use client::{Client, Response};
@@ -24,4 +26,14 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// An address where nobody listens, now or later: the port stays bound to a socket that never does, so that no other
+/// test is given it.
+pub async fn dead() -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }

@@ -1,4 +1,4 @@
-use crate::support::{Edge, Endpoint, Exchange};
+use crate::support::{Edge, Endpoint, Exchange, dead};
 
 use super::{GET, site};
 
@@ -131,10 +131,7 @@ async fn a_connection_goes_on_after_a_failure_that_involved_no_endpoint() {
 
 #[tokio::test]
 async fn an_endpoint_that_nobody_listens_at_is_a_bad_gateway() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let edge = Edge::start(&site(address, "")).await;
+    let edge = Edge::start(&site(dead().await, "")).await;
     let response = edge.send(GET).await;
     assert_eq!(response.status, 502);
     assert!(response.header("proxy-status").unwrap().contains("connection_refused"));
