@@ -10,7 +10,7 @@ use crate::config::{self, Diagnostics, Loaded, ReferenceSection};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::lifecycle::{self, Parts, StartError};
 use crate::runtime::{self, Assembled, Question, Registered, Registry};
-use crate::telemetry::{self, AccessLog};
+use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
 
 /// Collects the hooks of a program; then loads configurations that may name them.
@@ -192,8 +192,9 @@ impl BoundApp {
     /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the running
     /// requests. Blocks the thread.
     pub fn run(self) {
-        telemetry::init_messages(self.assembled.config.log_level);
+        let messages = Messages::init(self.assembled.config.log_level);
         lifecycle::serve(self.parts);
+        messages.settle(lifecycle::LOG_PATIENCE);
     }
 
     /// Serves on the tokio runtime that this is called on, beside whatever else runs there.

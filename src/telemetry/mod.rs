@@ -4,4 +4,4 @@ mod access_log;
 mod messages;
 
 pub(crate) use access_log::{AccessLine, AccessLog, Millis, Timings};
-pub(crate) use messages::init_messages;
+pub(crate) use messages::Messages;
