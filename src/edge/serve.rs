@@ -58,15 +58,20 @@ where
             }
         }
         while loops.join_next().await.is_some() {}
-        while self.limits.open() > 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
+        self.drained().await;
         Ok(())
     }
 
     /// Clients that are connected at this moment.
     pub(crate) fn open_connections(&self) -> usize {
         self.limits.open()
+    }
+
+    /// Waits until no client is connected.
+    pub(crate) async fn drained(&self) {
+        while self.open_connections() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn accept(

@@ -209,12 +209,15 @@ fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Caus
     {
         return Err(Cause::ExpectationFailed);
     }
-    let length =
-        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > listener.limits.body.size.bytes()) {
+    if content_length(&head.headers).is_some_and(|length| length > listener.limits.body.size.bytes()) {
         return Err(Cause::BodyTooLarge);
     }
     Ok(())
+}
+
+/// The length of the body, where the header tells one; its digits were checked before.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Moves the authority of HTTP/2 to where HTTP/1 has it, so that filters find and change the host in one place.

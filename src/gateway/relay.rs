@@ -27,8 +27,7 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
         response.set_version(Version::HTTP_11);
     }
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        let is_asked_for = cx.asks_upgrade && cx.is_upgrade_req;
-        if !is_asked_for || !names_protocol(session.req_header(), response) {
+        if !cx.asks_upgrade || !names_protocol(session.req_header(), response) {
             return Err(cx.fail(Cause::UnexpectedUpgrade));
         }
     } else if response.status.is_informational() {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
 use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 
+use super::admit::{SERVED, content_length};
 use super::chain;
 use super::cx::{RequestCx, filter_parts};
 use super::failure::cause_of;
@@ -88,7 +89,7 @@ pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestC
     let form = ErrorBody::accepted_by(&session.req_header().headers);
     let mut answer = error_answer(&cause, form, cx.request_id());
     if cause == Cause::MethodRefused {
-        answer.headers.push((http::header::ALLOW, super::admit::SERVED));
+        answer.headers.push((http::header::ALLOW, SERVED));
     }
     let is_written = write(session, cx, answer).await.is_ok();
     if closes && session.as_downstream().as_http1().is_some() {
@@ -132,9 +133,7 @@ fn head_of(answer: Answer) -> Result<ResponseHeader> {
 fn is_cheap_to_drain(head: &RequestHeader) -> bool {
     const SHORT: u64 = 16 * 1024;
     let is_asked_for = head.headers.contains_key(EXPECT);
-    let length =
-        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    !is_asked_for && length.is_some_and(|length| length <= SHORT)
+    !is_asked_for && content_length(&head.headers).is_some_and(|length| length <= SHORT)
 }
 
 fn may_have_body(status: StatusCode) -> bool {

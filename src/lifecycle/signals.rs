@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use pingora_proxy::HttpProxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::edge::Edge;
 use crate::gateway::Gateway;
@@ -43,12 +43,6 @@ impl Signals {
         Self { live, edge, log }
     }
 
-    async fn drained(&self) {
-        while self.edge.open_connections() > 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
     /// Drains after the first signal; ends with what the process is to do then.
     async fn ended(&self, ends: &mut Ends) -> ShutdownSignal {
         tokio::select! {
@@ -62,7 +56,7 @@ impl Signals {
         log::info!("draining connections={}", self.edge.open_connections());
         self.live.begin_drain();
         tokio::select! {
-            drained = timeout(DRAIN_LIMIT, self.drained()) => match drained {
+            drained = timeout(DRAIN_LIMIT, self.edge.drained()) => match drained {
                 Ok(()) => log::info!("drained"),
                 Err(_) => log::warn!("drain cut short connections={}", self.edge.open_connections()),
             },

@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 
 use crate::config::spec::{AccessFormat, AccessSink};
 
+use super::settle::wait_until;
+
 /// The access log: a line for every request, written by a thread of its own.
 ///
 /// A request only hands its line over. When the sink is too slow and the queue is full, the line is dropped and
@@ -172,12 +174,7 @@ impl AccessLog {
     /// Waits until every line so far is with the sink, at most `limit`; logs how many are not by then. Blocks its
     /// thread: for the end of the process.
     pub(crate) fn settle(&self, limit: Duration) {
-        const STEP: Duration = Duration::from_millis(5);
-        let mut waited = Duration::ZERO;
-        while self.waiting() > 0 && waited < limit {
-            std::thread::sleep(STEP);
-            waited += STEP;
-        }
+        wait_until(limit, || self.waiting() == 0);
         self.shared.tell_lost();
         match self.waiting() {
             0 => {}

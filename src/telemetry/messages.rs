@@ -9,6 +9,8 @@ use log::LevelFilter;
 
 use crate::config::spec::LogLevel;
 
+use super::settle::wait_until;
+
 /// The messages for operators, on their way to stderr.
 ///
 /// A thread of its own writes them: whoever logs only hands a line over, so that a stderr that nobody reads stops
@@ -58,12 +60,7 @@ impl Messages {
 
     /// Waits until every message so far is written, at most `limit`. Blocks its thread: for the end of the process.
     pub(crate) fn settle(&self, limit: Duration) {
-        const STEP: Duration = Duration::from_millis(5);
-        let mut waited = Duration::ZERO;
-        while !self.counts.is_settled() && waited < limit {
-            std::thread::sleep(STEP);
-            waited += STEP;
-        }
+        wait_until(limit, || self.counts.is_settled());
     }
 }
 

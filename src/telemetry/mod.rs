@@ -2,6 +2,7 @@
 
 mod access_log;
 mod messages;
+mod settle;
 
 pub(crate) use access_log::{AccessLine, AccessLog, Millis, Timings};
 pub(crate) use messages::Messages;
