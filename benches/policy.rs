@@ -17,7 +17,7 @@ fn main() {
 fn busy_fleet(size: usize) -> Fleet {
     let fleet = Fleet::new(&vec![1; size]);
     for member in 0..size {
-        (0..member % 5).for_each(|_| fleet.begin(member));
+        (0..member % 5).for_each(|_| fleet.begin(member, Instant::now()));
     }
     fleet
 }
@@ -30,7 +30,8 @@ fn picks(bencher: Bencher<'_, '_>, fleet: &Fleet, policy: &dyn Policy) {
 
 #[divan::bench(args = SIZES)]
 fn p2c(bencher: Bencher<'_, '_>, size: usize) {
-    picks(bencher, &busy_fleet(size), &P2c);
+    let fleet = busy_fleet(size);
+    picks(bencher, &fleet, &P2c::new(fleet.members()));
 }
 
 #[divan::bench(args = SIZES)]

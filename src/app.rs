@@ -11,7 +11,7 @@ use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::lifecycle::{self, Parts, StartError};
 use crate::runtime::{self, Assembled, Question, Registered, Registry};
 use crate::telemetry::{AccessLog, Messages};
-use crate::types::{BindAddr, ListenerName};
+use crate::types::{BindAddr, ListenerName, Random};
 
 /// Collects the hooks of a program; then loads configurations that may name them.
 ///
@@ -131,7 +131,7 @@ impl AppBuilder {
     {
         let build = move |settings, cx: &BuildCx<'_>| {
             let new_policy = build(settings, cx)?;
-            Ok(move |members: &[Member]| Box::new(new_policy(members)) as Box<dyn Policy>)
+            Ok(move |members: &[Member], _: &mut Random| Box::new(new_policy(members)) as Box<dyn Policy>)
         };
         if self.registry.policy(name, build) == Registered::Taken {
             self.taken.push(format!("policy `{name}`"));

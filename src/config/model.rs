@@ -1,9 +1,14 @@
-use crate::types::{Cidr, EndpointAddr, ListenerName, PoolName, RouteName, Span, Weight};
+use std::path::PathBuf;
+
+use crate::types::{
+    Cidr, EndpointAddr, HostPattern, ListenerName, Percent, PoolName, RouteName, Span, Weight, ZoneName,
+};
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, HttpCheckSpec, HttpSpec, Limits, LogLevel, MatchSpec, RedirectSpec,
-    RespondSpec, Timeouts, UpstreamKeepalive,
+    AccessFormat, AccessSink, CookieName, CookiePath, HttpCheckSpec, HttpSpec, Limits, LogLevel,
+    MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, Timeouts,
+    UpstreamKeepalive,
 };
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
@@ -20,6 +25,12 @@ pub struct Config {
     pub trusts_unix: bool,
     /// How many bits of an IPv6 address stand for one client.
     pub ipv6_prefix: u8,
+    /// Where this edge stands.
+    pub zone: Option<ZoneName>,
+    /// Where control commands reach the process, if they do.
+    pub control_socket: Option<ControlPlace>,
+    /// What keeps the secret of pools that name none; relative to the working directory.
+    pub secret_file: PathBuf,
     /// In the order of the file; one or more.
     pub listeners: Vec<Listener>,
     /// In the order of the file.
@@ -32,6 +43,15 @@ pub struct Config {
     pub access_format: AccessFormat,
     /// Where the access log goes; a file's path is absolute or relative to the working directory.
     pub access_sink: AccessSink,
+}
+
+/// Where control commands reach the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlace {
+    /// The socket, relative to the working directory.
+    pub path: PathBuf,
+    /// Whether somebody asked for it there; else it is no reason not to start.
+    pub is_chosen: bool,
 }
 
 /// A resolved listener.
@@ -58,6 +78,18 @@ pub struct Pool {
     pub endpoints: Vec<Endpoint>,
     /// How they are probed, if at all.
     pub health: Option<Health>,
+    /// When they are ejected, if ever.
+    pub outlier: Option<OutlierLimits>,
+    /// How long one that comes takes to its full share; zero for none.
+    pub slow_start: Span,
+    /// Below this share of fit ones all serve.
+    pub panic: Percent,
+    /// What happens while all have as many requests as they may.
+    pub queue: QueueSpec,
+    /// Which failures lead to another attempt.
+    pub retry: RetrySpec,
+    /// How clients are brought back to their endpoint, if they are.
+    pub sticky: Option<Sticky>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long connections are kept.
@@ -80,8 +112,41 @@ pub struct BalanceUse {
 pub struct Endpoint {
     /// Where it answers; a Unix path is relative to the working directory.
     pub address: EndpointAddr,
-    /// Its share.
+    /// Its share; 0 for no new work.
     pub weight: Weight,
+    /// So many requests may be in flight, 1 or more.
+    pub max_requests: u32,
+    /// Where it stands.
+    pub zone: Option<ZoneName>,
+    /// Whether it serves only while no other endpoint is fit.
+    pub backup: bool,
+}
+
+/// How clients are brought back to their endpoint.
+#[derive(Clone, Debug)]
+pub struct Sticky {
+    /// The cookie's name.
+    pub cookie: CookieName,
+    /// How long clients keep it; `None` until the browser is closed.
+    pub ttl: Option<Span>,
+    /// For which paths they send it.
+    pub path: CookiePath,
+    /// For which domain; `None` for the host that was asked for.
+    pub domain: Option<HostPattern>,
+    /// Whether they send it from other sites.
+    pub same_site: SameSite,
+    /// What it is signed with; `None` for what the secret file holds.
+    pub secret: Option<Secret>,
+}
+
+/// A secret's bytes, which no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Box<[u8]>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// How endpoints are probed.

@@ -193,13 +193,13 @@ mod tests {
 
     #[test]
     fn all_problems_are_found_at_their_own_places() {
-        let text = "a: { weight: 0, spans: [1s, 5, 2s, x] }\nb: { weight: 1, wait: 2 }\nc: 7\n";
+        let text = "a: { weight: 1001, spans: [1s, 5, 2s, x] }\nb: { weight: 1, wait: 2 }\nc: 7\n";
         let (read, problems) = read_things(text);
         assert_eq!(
             problems,
-            "x:1:14: a.weight: `0` is not a weight; a weight is a whole number, 1 to 1000\n\
-             x:1:29: a.spans[1]: `5` is not a duration; the unit is missing: write ms, s, m or h after the number, like 5s\n\
-             x:1:36: a.spans[3]: `x` is not a duration; write whole numbers with their units, like 250ms, 5s, 1m 30s or 1h\n\
+            "x:1:14: a.weight: `1001` is not a weight; a weight is a whole number, 0 to 1000\n\
+             x:1:32: a.spans[1]: `5` is not a duration; the unit is missing: write ms, s, m or h after the number, like 5s\n\
+             x:1:39: a.spans[3]: `x` is not a duration; write whole numbers with their units, like 250ms, 5s, 1m 30s or 1h\n\
              x:2:17: b.wait: unknown key `wait`\n  help: allowed: weight, spans, mode, pair\n\
              x:3:4: c: found the number `7`, expected a map of weight, spans, mode, pair\n"
         );

@@ -3,11 +3,12 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderValue};
 use pingora_core::{Error, ErrorType};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
-use crate::pools::{Lease, Pool, Tried};
+use crate::pools::{Endpoint, Lease, Pool, RetryPermit, Tried};
 use crate::runtime::{Cause, Connection, Route, Snapshot};
 use crate::types::RequestHost;
 
@@ -30,10 +31,19 @@ pub(crate) struct RequestCx {
     pub(super) entered: usize,
     pub(super) pool: Option<PoolRef>,
     pub(super) lease: Option<Lease>,
-    /// Endpoints that could not be connected to.
+    /// The endpoint that the client's cookie names.
+    pub(super) pinned: Option<usize>,
+    /// Endpoints that failed the request.
     pub(super) tried: Tried,
     pub(super) attempts: usize,
     pub(super) stale_retries: usize,
+    /// Attempts that followed a failed one.
+    pub(super) retries: u8,
+    /// Why the next attempt is made, if one is.
+    pub(super) repeats: Option<Cause>,
+    pub(super) retry_permit: Option<RetryPermit>,
+    /// When the running attempt began.
+    pub(super) attempt_began: Option<Instant>,
     pub(super) extensions: Extensions,
     pub(super) cause: Option<Cause>,
     /// Bytes of the request's body so far.
@@ -78,9 +88,14 @@ impl RequestCx {
             entered: 0,
             pool: None,
             lease: None,
+            pinned: None,
             tried: Tried::new(),
             attempts: 0,
             stale_retries: 0,
+            retries: 0,
+            repeats: None,
+            retry_permit: None,
+            attempt_began: None,
             extensions: Extensions::new(),
             cause: None,
             body_bytes: 0,
@@ -112,19 +127,30 @@ impl RequestCx {
         self.body_ended = false;
     }
 
+    pub(super) fn has_tried(&self, endpoint: &Arc<Endpoint>) -> bool {
+        self.tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint))
+    }
+
     pub(super) fn route(&self) -> Option<&Route> {
         self.route.map(|index| &self.snapshot.routes[index])
     }
 
-    pub(super) fn pool(&self) -> Option<&Pool> {
-        self.pool.and_then(|pool| self.snapshot.pools.get(pool.0)).map(|pool| &**pool)
+    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+        self.pool.and_then(|pool| self.snapshot.pools.get(pool.0))
     }
 
     /// The context of a policy's pick.
-    pub(super) fn pick_cx<'a>(&'a self, path: &'a str, now: Instant) -> PickCx<'a> {
+    pub(super) fn pick_cx<'a>(&'a self, request: &'a RequestHeader, now: Instant) -> PickCx<'a> {
         let client_ip =
             self.facts.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |facts| facts.client_ip);
-        PickCx { client_ip, now, host: self.host.as_str(), path }
+        PickCx {
+            client_ip,
+            now,
+            host: self.host.as_str(),
+            path: request.uri.path(),
+            query: request.uri.query(),
+            headers: &request.headers,
+        }
     }
 
     pub(super) fn request_id(&self) -> Option<&str> {

@@ -50,11 +50,12 @@ struct Shared {
 const NEVER: u64 = u64::MAX;
 
 impl Watchdog {
-    /// Watches the endpoint's socket `fd`, which must be open, for `left` of the request's total at most; `None`
-    /// when no descriptor is left for it.
+    /// Watches the endpoint's socket `fd`, which must be open, for `first_byte` until the head of the answer and for
+    /// `left` of the request's total at most; `None` when no descriptor is left for it.
     pub(super) fn start(
         fd: RawFd,
         timeouts: &Timeouts,
+        first_byte: Duration,
         body_idle: Option<Duration>,
         left: Option<Duration>,
     ) -> Option<Self> {
@@ -65,12 +66,12 @@ impl Watchdog {
         let shared = Arc::new(Shared {
             socket,
             started: Instant::now(),
-            deadline: AtomicU64::new(nanos(body_idle.unwrap_or(timeouts.first_byte.get()))),
+            deadline: AtomicU64::new(nanos(body_idle.unwrap_or(first_byte))),
             total: AtomicU64::new(left.map_or(NEVER, nanos)),
             earlier: Notify::new(),
             silent: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
-            first_byte: timeouts.first_byte.get(),
+            first_byte,
             idle: timeouts.idle.get(),
             tunnel: timeouts.tunnel.get(),
             body_idle,
@@ -187,12 +188,10 @@ mod tests {
     }
 
     fn timeouts() -> Timeouts {
-        Timeouts {
-            first_byte: crate::types::Span::from_secs(10),
-            idle: crate::types::Span::from_secs(1),
-            ..Timeouts::default()
-        }
+        Timeouts { idle: crate::types::Span::from_secs(1), ..Timeouts::default() }
     }
+
+    const TEN: Duration = Duration::from_secs(10);
 
     async fn pass(seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -201,7 +200,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_limit() {
         let (mut client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, None).unwrap();
         pass(9).await;
         watchdog.on_request_data(false);
         pass(9).await;
@@ -216,8 +215,8 @@ mod tests {
     async fn the_total_ends_an_answer_that_keeps_coming_unless_it_is_endless() {
         let (client, _server) = pair();
         let left = Some(Duration::from_millis(2500));
-        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
-        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
+        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, left).unwrap();
+        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, left).unwrap();
         endless.on_head();
         endless.lift_total();
         for _ in 0..6 {
@@ -233,7 +232,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_shorter_limit_does_not_wait_for_a_longer_one() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, None).unwrap();
         pass(1).await;
         watchdog.on_head();
         pass(2).await;
@@ -243,7 +242,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finished_answer_is_never_cut() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, None).unwrap();
         watchdog.on_head();
         watchdog.on_response_data(true);
         pass(100).await;
@@ -255,7 +254,7 @@ mod tests {
         let (client, _server) = pair();
         let mut timeouts = timeouts();
         timeouts.tunnel = crate::types::Span::from_secs(60);
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, TEN, None, None).unwrap();
         watchdog.on_head();
         watchdog.on_upgrade();
         for _ in 0..3 {

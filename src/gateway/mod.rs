@@ -1,8 +1,8 @@
 //! HTTP: from a request's header to its response's last byte, as an implementation of Pingora's `ProxyHttp`.
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
-//! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints and decides about
-//! retries, [`forward`] makes the request that endpoints see, [`relay`] the response that clients see, [`reply`]
+//! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`retry`] decides
+//! whether another follows, [`forward`] makes the request that endpoints see, [`relay`] the response that clients see, [`reply`]
 //! writes answers made at the edge, and [`record`] the access log.
 
 mod admit;
@@ -14,6 +14,7 @@ mod forward;
 mod record;
 mod relay;
 mod reply;
+mod retry;
 mod upstream;
 
 use std::os::fd::RawFd;
@@ -34,7 +35,7 @@ use crate::runtime::Live;
 use crate::telemetry::AccessLog;
 
 use cx::RequestCx;
-pub(crate) use upstream::MAX_ATTEMPTS;
+pub(crate) use retry::MAX_ATTEMPTS;
 
 /// Serves HTTP by the snapshot that is live when a request begins.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
         error: Box<Error>,
     ) -> Box<Error> {
-        upstream::after_connect_failure(cx, error)
+        retry::after_connect_failure(cx, error)
     }
 
     async fn connected_to_upstream(
@@ -162,7 +163,7 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
         reused: bool,
     ) -> Box<Error> {
-        upstream::after_failure(session, cx, error, reused)
+        retry::after_failure(session, cx, error, reused)
     }
 
     async fn fail_to_proxy(

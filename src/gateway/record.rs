@@ -19,6 +19,7 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
         write_line(session, cx, log);
     }
     cx.lease = None;
+    cx.retry_permit = None;
 }
 
 fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -15,6 +15,7 @@ use crate::runtime::Cause;
 
 use super::chain;
 use super::cx::{RequestCx, connection};
+use super::retry;
 use super::upstream::is_overdue;
 
 /// So many informational responses may come before the final one.
@@ -35,6 +36,9 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
         return if cx.informational > INFORMATIONAL { Err(cx.fail(Cause::UpstreamInvalid)) } else { Ok(()) };
     } else {
         strip_hop_by_hop(response);
+    }
+    if let Some(repeat) = retry::judge_answer(session, response, cx) {
+        return Err(repeat);
     }
     cx.timings.first_byte = cx.keeps_times.then(Instant::now);
     cx.is_endless = is_endless(response);
@@ -115,6 +119,9 @@ pub(super) fn hand_on(
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
         return Err(cx.fail(cause));
     }
+    if bind_client(response, cx).is_none() {
+        return Err(cx.fail(Cause::UpstreamInvalid));
+    }
     if is_upgrade {
         if let Some(connection) = connection(session) {
             connection.mark_upgraded();
@@ -126,6 +133,17 @@ pub(super) fn hand_on(
     }
     close_where_needed(session, response, is_draining);
     Ok(())
+}
+
+/// Gives a client without a cookie for the endpoint that served it one; `None` when the head has no room for it.
+fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
+    let Some(sticky) = cx.pool().and_then(|pool| pool.sticky()) else { return Some(()) };
+    let endpoint = cx.lease.as_ref()?.endpoint().index();
+    if cx.pinned == Some(endpoint) || response.status.is_server_error() {
+        return Some(());
+    }
+    let cookie = sticky.set_cookie(endpoint, cx.facts.as_ref()?.scheme);
+    response.append_header(SET_COOKIE, cookie).ok().map(drop)
 }
 
 /// HTTP/1.0 knows no chunks: there the end of the connection is the end of the body (RFC 9112 §6.3).

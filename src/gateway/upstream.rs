@@ -1,65 +1,61 @@
-//! Which endpoint a request goes to, how long each step may take, and what happens when one fails.
+//! Which endpoint a request goes to, and how long each step may take.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use pingora_core::Result;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorSource, Result};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::spec::Timeouts;
-use crate::pools::{Lease, Pick, Pool};
+use crate::pools::{Lease, Pick, Pool, QueueError};
 use crate::runtime::Cause;
 use crate::types::with_random;
 
 use super::cx::{RequestCx, connection};
 use super::deadline::Watchdog;
-use super::failure;
-
-/// A connection that cannot be made is tried once more, at another endpoint.
-const CONNECT_RETRIES: usize = 1;
-/// A kept connection that turns out to be closed is no fault of the request's: it is sent again, so often at
-/// most, if it may be sent twice.
-const STALE_RETRIES: usize = 2;
-/// How many attempts Pingora has to allow for that.
-pub(crate) const MAX_ATTEMPTS: usize = 1 + CONNECT_RETRIES + STALE_RETRIES;
+use super::retry;
 
 /// Takes an endpoint for the first attempt, while a failure to find one can still be answered on the connection.
 pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(), Cause> {
-    cx.lease = Some(pick(session, cx).await?);
+    let request = session.req_header();
+    cx.pinned = cx.pool().and_then(|pool| pool.sticky()).and_then(|sticky| sticky.find(&request.headers));
+    cx.lease = Some(pick(request, cx).await?);
     Ok(())
 }
 
-/// Says how to reach the endpoint of the next attempt: the reserved one, or another after a failure.
+/// Says how to reach the endpoint of the next attempt: the reserved one, the same again after a connection that had
+/// been closed, or another after a failure.
 pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
     cx.watchdog = None;
     cx.attempts += 1;
     if cx.attempts > 1 {
         cx.forget_body();
     }
-    let lease = match cx.lease.take() {
-        Some(reserved) => Ok(reserved),
-        None => pick(session, cx).await,
-    };
-    let lease = match lease {
-        Ok(lease) => lease,
-        Err(cause) => return Err(cx.fail(cause)),
-    };
+    if let Some(cause) = cx.repeats.take()
+        && let Err(cause) = pick_another(cx, cause).await
+    {
+        return Err(cx.fail(cause));
+    }
+    let Some(lease) = &cx.lease else { return Err(cx.fail(Cause::Internal)) };
     let mut peer = Box::new(lease.endpoint().peer().clone());
-    cx.lease = Some(lease);
-    let left = left_of_total(cx, attempt_began(cx));
+    let now = attempt_began(cx);
+    cx.attempt_began = Some(now);
+    let left = left_of_total(cx, now);
     if left.is_some_and(|left| left.is_zero()) {
         return Err(cx.fail(Cause::TotalTimeout));
     }
+    let per_try = per_try(session, cx, now);
     if let Some(pool) = cx.pool() {
-        set_timeouts(&mut peer, pool.timeouts(), cx.is_upgrade_req, left);
+        set_timeouts(&mut peer, pool.timeouts(), cx.is_upgrade_req, shorter(left, per_try));
     }
     Ok(peer)
 }
 
 /// What is left of all that the request may take; `None` without a limit.
-fn left_of_total(cx: &RequestCx, now: Instant) -> Option<Duration> {
+pub(super) fn left_of_total(cx: &RequestCx, now: Instant) -> Option<Duration> {
     let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
     (!total.is_zero()).then(|| total.saturating_sub(now.saturating_duration_since(cx.received)))
 }
@@ -72,27 +68,77 @@ fn attempt_began(cx: &RequestCx) -> Instant {
     }
 }
 
-async fn pick(session: &Session, cx: &RequestCx) -> Result<Lease, Cause> {
+async fn pick(request: &RequestHeader, cx: &RequestCx) -> Result<Lease, Cause> {
     let pool = cx.pool().ok_or(Cause::Internal)?;
-    let mut picked = pick_once(session, cx, pool);
+    let mut picked = pick_once(request, cx, pool);
     if matches!(picked, Pick::NobodyFit) && !pool.is_settled() {
         let patience = pool.health().map_or(Duration::ZERO, |health| health.timeout.get());
         pool.wait_until_settled(patience).await;
-        picked = pick_once(session, cx, pool);
+        picked = pick_once(request, cx, pool);
     }
     match picked {
         Pick::Endpoint(lease) => Ok(lease),
+        Pick::NoRoom => wait_for_room(request, cx, pool).await,
         Pick::NobodyFit => Err(Cause::NoEndpointFit),
         Pick::PolicyFailed => {
-            log::error!("policy failed pool={} policy={}", pool.name(), pool.policy_name());
+            let policy = &pool.config().balance.policy;
+            log::error!("policy failed pool={} policy={policy}", pool.name());
             Err(Cause::HookPanicked)
         }
     }
 }
 
-fn pick_once(session: &Session, cx: &RequestCx, pool: &Pool) -> Pick {
-    let pick_cx = cx.pick_cx(session.req_header().uri.path(), attempt_began(cx));
-    with_random(|random| pool.pick(&pick_cx, &cx.tried, random))
+fn pick_once(request: &RequestHeader, cx: &RequestCx, pool: &Pool) -> Pick {
+    let pick_cx = cx.pick_cx(request, attempt_began(cx));
+    with_random(|random| pool.pick(&pick_cx, cx.pinned, random))
+}
+
+async fn wait_for_room(request: &RequestHeader, cx: &RequestCx, pool: &Pool) -> Result<Lease, Cause> {
+    let pick = || {
+        let pick_cx = cx.pick_cx(request, Instant::now());
+        with_random(|random| pool.pick_with_room(&pick_cx, random))
+    };
+    let waited = match left_of_total(cx, Instant::now()) {
+        None => pool.wait_for_room(pick).await,
+        Some(left) => timeout(left, pool.wait_for_room(pick)).await.map_err(|_| Cause::TotalTimeout)?,
+    };
+    waited.map_err(|error| match error {
+        QueueError::Full => Cause::QueueFull,
+        QueueError::TimedOut => Cause::QueueTimeout,
+    })
+}
+
+/// Takes an endpoint for an attempt that repeats a failed one, whose `cause` stands where there is none.
+async fn pick_another(cx: &mut RequestCx, cause: Cause) -> Result<(), Cause> {
+    let was_sent = !matches!(cause, Cause::ConnectFailed | Cause::ConnectTimeout);
+    let mut lease = another(cx);
+    let is_tried = lease.as_ref().is_some_and(|lease| cx.has_tried(lease.endpoint()));
+    if was_sent || is_tried {
+        // Whoever waits holds no place.
+        drop(lease.take());
+        sleep(with_random(|random| retry::back_off(cx.retries, random))).await;
+        lease = another(cx);
+    }
+    cx.lease = Some(lease.ok_or(cause)?);
+    Ok(())
+}
+
+fn another(cx: &RequestCx) -> Option<Lease> {
+    let pool = cx.pool()?;
+    with_random(|random| pool.pick_another(&cx.tried, Instant::now(), random))
+}
+
+/// How long the attempt may wait for its answer so that another can follow; `None` where none could.
+fn per_try(session: &Session, cx: &RequestCx, now: Instant) -> Option<Duration> {
+    let per_try = cx.pool()?.config().retry.per_try.0?.get();
+    (retry::has_retry_left(cx, now) && retry::is_repeatable(session, cx)).then_some(per_try)
+}
+
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
 }
 
 /// Sets what one attempt may take.
@@ -114,12 +160,16 @@ fn longest_read(timeouts: &Timeouts) -> Duration {
 pub(super) fn connected(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
     let now = Instant::now();
     cx.timings.connected = Some(now);
-    let Some(timeouts) = cx.pool().map(Pool::timeouts) else { return };
+    let body_idle = unwatched_body(session);
+    let per_try = per_try(session, cx, cx.attempt_began.unwrap_or(now));
+    let Some(timeouts) = cx.pool().map(|pool| pool.timeouts()) else { return };
     let left = left_of_total(cx, now);
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
-    let body_idle = unwatched_body(session);
-    if cx.is_upgrade_req || timeouts.first_byte != timeouts.idle || is_short || body_idle.is_some() {
-        cx.watchdog = Watchdog::start(fd, timeouts, body_idle, left);
+    let has_two_limits = timeouts.first_byte != timeouts.idle || per_try.is_some();
+    if cx.is_upgrade_req || has_two_limits || is_short || body_idle.is_some() {
+        let first_byte =
+            per_try.map_or(timeouts.first_byte.get(), |limit| limit.min(timeouts.first_byte.get()));
+        cx.watchdog = Watchdog::start(fd, timeouts, first_byte, body_idle, left);
     }
 }
 
@@ -129,52 +179,6 @@ fn unwatched_body(session: &mut Session) -> Option<Duration> {
         return None;
     }
     connection(session).map(|connection| connection.listener().limits.body.idle.get())
-}
-
-/// After a connection that could not be made: the next endpoint, if there is one and the limit allows.
-pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -> Box<Error> {
-    if let Some(lease) = cx.lease.take() {
-        cx.tried.push(lease.endpoint().clone());
-    }
-    let another = cx.pool().is_some_and(|pool| pool.has_fit_but(&cx.tried));
-    error.set_retry(another && cx.tried.len() <= CONNECT_RETRIES);
-    error
-}
-
-/// After a failure on a connection: again only where the connection was a kept one that had been closed, nothing
-/// came back, and sending twice does no harm.
-pub(super) fn after_failure(
-    session: &Session,
-    cx: &mut RequestCx,
-    mut error: Box<Error>,
-    reused: bool,
-) -> Box<Error> {
-    if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
-        return cx.fail(blame(cx, cause));
-    }
-    let may_repeat = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
-    let is_untouched = session.response_written().is_none() && *error.esource() == ErrorSource::Upstream;
-    error.retry.decide_reuse(reused && may_repeat && is_untouched);
-    let retries = error.retry() && may_repeat && is_untouched && cx.cause.is_none();
-    error.set_retry(retries && cx.stale_retries < STALE_RETRIES);
-    if error.retry() {
-        cx.stale_retries += 1;
-        cx.lease = None;
-    } else {
-        let cause = blame(cx, failure::cause_of(&error));
-        cx.cause.get_or_insert(cause);
-    }
-    error
-}
-
-/// Whose time is up: the request's as a whole, that of the client whose body the endpoint waits for, or the
-/// endpoint's.
-fn blame(cx: &RequestCx, cause: Cause) -> Cause {
-    match cause {
-        Cause::ResponseTimeout if is_overdue(cx) => Cause::TotalTimeout,
-        Cause::ResponseTimeout if !cx.body_ended && !cx.is_upgrade_req => Cause::BodyTimeout,
-        cause => cause,
-    }
 }
 
 /// Whether the request has used up its total. What goes on for as long as its client listens has none.

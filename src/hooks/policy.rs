@@ -1,19 +1,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_utils::CachePadded;
+use http::header::AsHeaderName;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use crate::types::{EndpointAddr, Random, Weight};
+use crate::types::{EndpointAddr, Random};
+
+use super::load::Load;
 
 /// Chooses the endpoint that serves a request.
 ///
-/// A policy is built anew whenever the set of fit endpoints changes, so it may prepare tables for the members
-/// that it gets; it must not keep request counts of its own, since [`Member::in_flight`] survives the change.
+/// A policy is built anew whenever the set of endpoints that get work changes, or a weight does, so it may prepare
+/// tables for the members that it gets; it must not keep request counts of its own, since what a [`Member`] tells
+/// survives the change.
 ///
-/// A pick that panics or is out of range fails its request with 500. An attempt that follows one that could
-/// not connect asks no policy: it goes to the least loaded of the other members.
+/// A pick that panics or is out of range fails its request with 500. Where the picked member has no room the least
+/// loaded of those that have some serves the request instead, and so it is for an attempt that follows a failed one:
+/// it asks no policy, so that it takes no turn from the requests that come after it.
 pub trait Policy: Send + Sync {
     /// Picks one of `members` by index, which must be below `members.len()`; `members` is never empty and is
     /// the set that the policy was built for. Called once for a request, and again when a kept connection turns
@@ -28,9 +33,11 @@ pub struct PickCx<'a> {
     pub(crate) now: Instant,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
 }
 
-impl PickCx<'_> {
+impl<'a> PickCx<'a> {
     /// The client's address, after trusted proxies were believed.
     pub fn client_ip(&self) -> IpAddr {
         self.client_ip
@@ -42,13 +49,28 @@ impl PickCx<'_> {
     }
 
     /// The host that the client asked for, lower case and without a port.
-    pub fn host(&self) -> &str {
+    pub fn host(&self) -> &'a str {
         self.host
     }
 
     /// The normalised path that the client asked for.
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> &'a str {
         self.path
+    }
+
+    /// The query without its `?`; `None` when there is no `?`.
+    pub fn query(&self) -> Option<&'a str> {
+        self.query
+    }
+
+    /// The first header of that name, as the filters left it.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&'a HeaderValue> {
+        self.headers.get(name)
+    }
+
+    /// The value of a cookie, the first of that name over all `Cookie` headers.
+    pub fn cookie(&self, name: &str) -> Option<&'a str> {
+        crate::types::cookie(self.headers, name)
     }
 }
 
@@ -56,19 +78,20 @@ impl PickCx<'_> {
 #[derive(Clone, Debug)]
 pub struct Member {
     address: Arc<EndpointAddr>,
-    weight: Weight,
     load: Arc<CachePadded<Load>>,
 }
 
-/// The work that an endpoint has at the moment, shared by all threads and kept over reloads.
-#[derive(Debug, Default)]
-pub struct Load {
-    in_flight: AtomicU32,
-}
-
 impl Member {
-    pub(crate) fn new(address: Arc<EndpointAddr>, weight: Weight, load: Arc<CachePadded<Load>>) -> Self {
-        Self { address, weight, load }
+    pub(crate) fn new(address: Arc<EndpointAddr>, load: Arc<CachePadded<Load>>) -> Self {
+        Self { address, load }
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    pub(crate) fn shared_address(&self) -> &Arc<EndpointAddr> {
+        &self.address
     }
 
     /// Where the endpoint is.
@@ -76,27 +99,45 @@ impl Member {
         &self.address
     }
 
-    /// Its weight, 1 to 1000.
+    /// Its weight, 1 to 1000. A change at run time builds the policy anew.
     pub fn weight(&self) -> u16 {
-        self.weight.get()
+        self.load.weight()
+    }
+
+    /// Its weight in thousandths, less while it starts slowly: 1 to 1 000 000.
+    pub fn share(&self, now: Instant) -> u64 {
+        self.load.share(now)
+    }
+
+    /// How far it has come with its slow start, 0.1 to 1.0; for policies whose tables hold full weights.
+    pub fn warmth(&self, now: Instant) -> f64 {
+        self.load.warmth(now)
     }
 
     /// Requests that were sent to it and have not ended.
     pub fn in_flight(&self) -> u32 {
-        self.load.in_flight.load(Ordering::Relaxed)
-    }
-}
-
-impl Load {
-    pub(crate) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.load.in_flight()
     }
 
-    pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    /// Requests that were sent to any endpoint of its pool and have not ended.
+    pub fn in_flight_of_pool(&self) -> u32 {
+        self.load.pool().in_flight()
     }
 
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+    /// Whether it may take another request.
+    pub fn has_room(&self) -> bool {
+        self.load.has_room()
+    }
+
+    /// How often it was picked within the last half second or so, in 1024ths of a pick.
+    pub fn recent_picks(&self, now: Instant) -> u64 {
+        self.load.recent_picks(now)
+    }
+
+    /// The time to the head of an answer that is to be expected, in seconds: an average that follows rises at once
+    /// and fades over ten seconds, in which a failure counts as five seconds or what its `Retry-After` says, up to
+    /// 300. `None` before the first answer.
+    pub fn latency(&self, now: Instant) -> Option<f64> {
+        self.load.latency(now)
     }
 }

@@ -1,4 +1,5 @@
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pingora_core::server::configuration::ServerConf;
@@ -30,6 +31,8 @@ pub(crate) enum StartError {
     Bind(#[from] BindError),
     #[error("the access log cannot be opened: {0}")]
     AccessLog(#[source] io::Error),
+    #[error("the secret of sticky cookies cannot be written to {}: {source}; name another place in server.secret_file", path.display())]
+    SecretFile { path: PathBuf, source: io::Error },
 }
 
 /// Idle connections to endpoints that are kept for each worker thread; they are shared by all.
@@ -40,6 +43,10 @@ impl Parts {
     pub(crate) fn build(assembled: &Assembled) -> Result<Self, StartError> {
         raise_nofile();
         let config = &assembled.config;
+        if let Some(secret) = &assembled.secret_file {
+            let fail = |source| StartError::SecretFile { path: secret.path().to_owned(), source };
+            secret.save().map_err(fail)?;
+        }
         let bound = bind_all(&assembled.snapshot.listeners)?;
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;

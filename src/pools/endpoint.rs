@@ -1,42 +1,68 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora_core::upstreams::peer::HttpPeer;
+use tokio::time::Instant;
 
-use crate::config::spec::{Timeouts, UpstreamKeepalive};
+use crate::config;
 use crate::hooks::{Load, Member};
-use crate::types::{EndpointAddr, Weight};
+use crate::types::{EndpointAddr, Weight, ZoneName};
 
-/// Whether an endpoint gets work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::queue::Queue;
+use super::window::Window;
+
+/// What an endpoint is at the moment: one state, the same for requests, probes, logs and displays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
-pub(crate) enum Fitness {
+pub(crate) enum State {
     /// Its first probe has not ended: no work yet.
     Checking = 0,
     /// It gets work.
     Fit = 1,
     /// Its probes fail: no work.
     Unfit = 2,
+    /// It failed too many requests: no work for a while.
+    Ejected = 3,
+    /// No new work; it finishes the old, and still serves clients that stick to it.
+    Draining = 4,
+    /// No new work, and the old is finished.
+    Drained = 5,
 }
 
-impl Fitness {
+impl State {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Checking => "checking",
             Self::Fit => "fit",
             Self::Unfit => "unfit",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
         }
     }
 }
 
 /// One member of a pool, shared by all threads.
 pub(crate) struct Endpoint {
-    address: Arc<EndpointAddr>,
-    weight: Weight,
-    load: Arc<CachePadded<Load>>,
-    fitness: AtomicU8,
+    /// How policies see it.
+    member: Member,
+    /// Its place in the pool's list.
+    index: usize,
+    zone: Option<ZoneName>,
+    is_backup: bool,
+    max_requests: u32,
+    state: AtomicU8,
+    /// Whether it is on trial after an ejection.
+    on_trial: AtomicBool,
+    /// Failures in a row.
+    pub(super) failures_in_row: AtomicU32,
+    pub(super) window: Window,
+    born: Instant,
+    queue: Arc<Queue>,
     peer: HttpPeer,
 }
 
@@ -44,55 +70,121 @@ pub(crate) struct Endpoint {
 #[derive(Debug)]
 pub(crate) struct Lease {
     endpoint: Arc<Endpoint>,
+    /// Whether somebody else answers for the place by now.
+    is_passed_on: bool,
+}
+
+/// What all endpoints of a pool share when they are made.
+pub(super) struct Common<'a> {
+    pub(super) config: &'a config::Pool,
+    pub(super) queue: &'a Arc<Queue>,
+    pub(super) load: &'a Arc<crate::hooks::PoolLoad>,
+    pub(super) state: State,
+    pub(super) now: Instant,
 }
 
 // === Endpoint ===
 
 impl Endpoint {
-    pub(crate) fn new(
-        address: EndpointAddr,
-        weight: Weight,
-        timeouts: &Timeouts,
-        keepalive: &UpstreamKeepalive,
-        fitness: Fitness,
-    ) -> Self {
-        let peer = peer_template(&address, timeouts, keepalive);
+    pub(super) fn new(config: &config::Endpoint, index: usize, common: &Common<'_>) -> Self {
+        let pool = common.config;
+        let load = Load::new(
+            config.weight,
+            config.max_requests,
+            pool.slow_start.get(),
+            common.load.clone(),
+            common.now,
+        );
+        let window = pool.outlier.as_ref().map_or(Duration::ZERO, |outlier| outlier.window.get());
         Self {
-            address: Arc::new(address),
-            weight,
-            load: Arc::default(),
-            fitness: AtomicU8::new(fitness as u8),
-            peer,
+            member: Member::new(Arc::new(config.address.clone()), Arc::new(CachePadded::new(load))),
+            index,
+            zone: config.zone.clone(),
+            is_backup: config.backup,
+            max_requests: config.max_requests,
+            state: AtomicU8::new(common.state as u8),
+            on_trial: AtomicBool::new(false),
+            failures_in_row: AtomicU32::new(0),
+            window: Window::new(window),
+            born: common.now,
+            queue: common.queue.clone(),
+            peer: peer_template(&config.address, pool),
         }
     }
 
     pub(crate) fn address(&self) -> &Arc<EndpointAddr> {
-        &self.address
+        self.member.shared_address()
     }
 
-    pub(crate) fn weight(&self) -> Weight {
-        self.weight
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn weight(&self) -> u16 {
+        self.load().weight()
+    }
+
+    pub(super) fn set_weight(&self, weight: Weight) {
+        self.load().set_weight(weight);
+    }
+
+    pub(crate) fn zone(&self) -> Option<&ZoneName> {
+        self.zone.as_ref()
+    }
+
+    pub(crate) fn is_backup(&self) -> bool {
+        self.is_backup
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        self.member.load()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.load.in_flight()
+        self.load().in_flight()
     }
 
-    pub(crate) fn fitness(&self) -> Fitness {
-        match self.fitness.load(Ordering::Acquire) {
-            0 => Fitness::Checking,
-            1 => Fitness::Fit,
-            _ => Fitness::Unfit,
+    pub(crate) fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Checking,
+            1 => State::Fit,
+            2 => State::Unfit,
+            3 => State::Ejected,
+            _ if self.in_flight() > 0 => State::Draining,
+            _ => State::Drained,
         }
     }
 
-    pub(super) fn set_fitness(&self, fitness: Fitness) {
-        self.fitness.store(fitness as u8, Ordering::Release);
+    pub(super) fn publish(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.on_trial.load(Ordering::Acquire)
+    }
+
+    /// Lets one request at a time through, until it is known whether the endpoint has recovered.
+    pub(super) fn begin_trial(&self) {
+        self.load().forget_latency();
+        self.window.forget();
+        self.failures_in_row.store(0, Ordering::Relaxed);
+        self.load().set_limit(1);
+        self.on_trial.store(true, Ordering::Release);
+    }
+
+    pub(super) fn end_trial(&self) {
+        self.on_trial.store(false, Ordering::Release);
+        self.load().set_limit(self.max_requests);
+    }
+
+    /// Nanoseconds since the endpoint was made: the clock of its window.
+    pub(super) fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// How policies see the endpoint.
-    pub(super) fn member(&self) -> Member {
-        Member::new(self.address.clone(), self.weight, self.load.clone())
+    pub(super) fn member(&self) -> &Member {
+        &self.member
     }
 
     /// How Pingora reaches the endpoint; each attempt takes a copy.
@@ -100,17 +192,35 @@ impl Endpoint {
         &self.peer
     }
 
-    pub(crate) fn lease(self: &Arc<Self>) -> Lease {
-        self.load.begin();
-        Lease { endpoint: self.clone() }
+    /// A hold on the endpoint, if it has room for another request.
+    pub(super) fn try_lease(self: &Arc<Self>, now: Instant) -> Option<Lease> {
+        let lease = self.try_place()?;
+        self.load().note_pick(now);
+        Some(lease)
+    }
+
+    /// The same for a request that waits, which counts the pick when it goes on.
+    fn try_place(self: &Arc<Self>) -> Option<Lease> {
+        self.load().try_begin().then(|| Lease { endpoint: self.clone(), is_passed_on: false })
+    }
+
+    /// Gives room that it has to requests that wait.
+    pub(super) fn serve_waiting(self: &Arc<Self>) {
+        while self.queue.waiting() > 0 && self.state() == State::Fit {
+            let Some(place) = self.try_place() else { return };
+            // Back it comes when nobody waits any more, and ends here.
+            if self.queue.hand_over(place).is_err() {
+                return;
+            }
+        }
     }
 }
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")
-            .field("address", &self.address)
-            .field("fitness", &self.fitness())
+            .field("address", self.address())
+            .field("state", &self.state())
             .field("in_flight", &self.in_flight())
             .finish_non_exhaustive()
     }
@@ -127,14 +237,14 @@ pub(super) fn pingora_addr(address: &EndpointAddr) -> PingoraAddr {
     }
 }
 
-fn peer_template(address: &EndpointAddr, timeouts: &Timeouts, keepalive: &UpstreamKeepalive) -> HttpPeer {
+fn peer_template(address: &EndpointAddr, pool: &config::Pool) -> HttpPeer {
     // The address given here is replaced: the constructor would resolve names, which ours never are.
     let mut peer = HttpPeer::new(std::net::SocketAddr::from(([127, 0, 0, 1], 1)), false, String::new());
     peer._address = pingora_addr(address);
-    peer.options.connection_timeout = Some(timeouts.connect.get());
-    peer.options.total_connection_timeout = Some(timeouts.connect.get());
-    peer.options.write_timeout = Some(timeouts.idle.get());
-    peer.options.idle_timeout = Some(keepalive.idle.get());
+    peer.options.connection_timeout = Some(pool.timeouts.connect.get());
+    peer.options.total_connection_timeout = Some(pool.timeouts.connect.get());
+    peer.options.write_timeout = Some(pool.timeouts.idle.get());
+    peer.options.idle_timeout = Some(pool.keepalive.idle.get());
     peer
 }
 
@@ -144,10 +254,32 @@ impl Lease {
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
+
+    /// Gives the place to the first request that waits, if the endpoint takes further work.
+    fn pass_on(&mut self) -> bool {
+        let endpoint = &self.endpoint;
+        if endpoint.queue.waiting() == 0 || endpoint.state() != State::Fit || endpoint.load().is_over_limit()
+        {
+            return false;
+        }
+        let place = Self { endpoint: endpoint.clone(), is_passed_on: false };
+        match endpoint.queue.hand_over(place) {
+            Ok(()) => true,
+            Err(mut place) => {
+                place.is_passed_on = true;
+                false
+            }
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.endpoint.load.end();
+        if self.is_passed_on || self.pass_on() {
+            return;
+        }
+        self.endpoint.load().end();
+        // Somebody may have begun to wait since it was looked for.
+        self.endpoint.serve_waiting();
     }
 }

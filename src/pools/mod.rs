@@ -1,14 +1,26 @@
 //! Pools: sets of endpoints, how one of them is picked, and which of them are fit.
 //!
-//! A pick reads one atomically published picker (the fit members and the policy built for them)
-//! and a few atomics; it never waits and never locks. What changes membership, a probe that flips an
-//! endpoint's health, builds a new picker and publishes it.
+//! A pick reads one atomically published picker (those that get work and the policy built for them)
+//! and a few atomics; it never waits and never locks. What changes who gets work, a probe, an ejection or an
+//! operator, builds a new picker and publishes it.
 
 mod endpoint;
 mod health;
+mod outcome;
+mod picker;
 pub mod policy;
 mod pool;
+mod queue;
+mod standing;
+mod sticky;
+#[cfg(test)]
+mod testing;
+mod window;
 
-pub(crate) use endpoint::{Endpoint, Fitness, Lease};
+pub(crate) use endpoint::{Endpoint, Lease, State};
 pub(crate) use health::Prober;
-pub(crate) use pool::{Pick, PolicyFactory, Pool, Tried};
+pub(crate) use outcome::Outcome;
+pub(crate) use pool::{Pick, PolicyFactory, Pool, RetryPermit, Tried};
+pub(crate) use queue::QueueError;
+pub(crate) use standing::Health;
+pub(crate) use sticky::Sticky;

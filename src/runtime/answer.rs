@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use crate::hooks::Answer;
@@ -47,6 +47,9 @@ pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&s
     let mut answer = Answer::new(status, body)
         .with_header(CONTENT_TYPE, HeaderValue::from_static(media_type))
         .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if cause.passes_soon() {
+        answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
+    }
     if let Some(error) = cause.proxy_error() {
         // The words of the table are tokens, which every header may hold.
         if let Ok(value) =

@@ -1,22 +1,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, KeyPath, Loaded, Source};
 use crate::hooks::{BuildCx, PoolRef};
 use crate::pools::Pool;
 use crate::router::{RouteId, Router, Rule};
-use crate::types::PoolName;
+use crate::types::{PoolName, Random, ZoneName};
 
 use super::route::{Redirect, Respond, Step};
-use super::{Action, Listener, Registry, Route, Snapshot};
+use super::{Action, Listener, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way.
 #[derive(Debug)]
 pub(crate) struct Assembled {
     pub(crate) config: Config,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// To be saved before anything is served.
+    pub(crate) secret_file: Option<SecretFile>,
     pub(crate) warnings: Diagnostics,
 }
 
@@ -28,8 +31,17 @@ pub(crate) struct Assembled {
 pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled, Diagnostics> {
     let Loaded { config, source, diagnostics } = loaded;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
-    let mut builder =
-        Builder { registry, source: &source, cx: BuildCx::new(&pool_names, config.ipv6_prefix), diagnostics };
+    let mut diagnostics = diagnostics;
+    let secret_file = secret_file(&config, &source, &mut diagnostics);
+    let mut builder = Builder {
+        registry,
+        source: &source,
+        cx: BuildCx::new(&pool_names, config.ipv6_prefix),
+        zone: config.zone.as_ref(),
+        secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
+        now: Instant::now(),
+        diagnostics,
+    };
     let pools: Vec<_> = config.pools.iter().filter_map(|pool| builder.pool(pool)).collect();
     let routes: Vec<_> = config.routes.iter().map(|route| builder.route(route)).collect();
     let mut warnings = builder.diagnostics;
@@ -43,7 +55,22 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
     let trusted_proxies = config.trusted_proxies.clone();
     let trusts_unix = config.trusts_unix;
     let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
-    Ok(Assembled { config, snapshot: Arc::new(snapshot), warnings })
+    Ok(Assembled { config, snapshot: Arc::new(snapshot), secret_file, warnings })
+}
+
+/// The secret file, if a pool needs it.
+fn secret_file(config: &Config, source: &Source, diagnostics: &mut Diagnostics) -> Option<SecretFile> {
+    let needs_it = |pool: &config::Pool| pool.sticky.as_ref().is_some_and(|sticky| sticky.secret.is_none());
+    if !config.pools.iter().any(needs_it) {
+        return None;
+    }
+    let opened = SecretFile::open(&config.secret_file);
+    let problem = |error| {
+        let path = KeyPath::default().child("server").child("secret_file");
+        let message = format!("`{}` cannot be read: {error}", config.secret_file.display());
+        diagnostics.error(source, &path, message).help("remove the file, then a new one is made");
+    };
+    opened.map_err(problem).ok()
 }
 
 fn rule(route: &config::Route) -> Rule<'_> {
@@ -64,6 +91,9 @@ struct Builder<'a> {
     registry: &'a Registry,
     source: &'a Source,
     cx: BuildCx<'a>,
+    zone: Option<&'a ZoneName>,
+    secret: &'a [u8],
+    now: Instant,
     diagnostics: Diagnostics,
 }
 
@@ -73,7 +103,9 @@ impl Builder<'_> {
         // A bare name has no settings; they would stand under it.
         let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
         match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
-            Ok(policy) => Some(Arc::new(Pool::new(config, policy))),
+            Ok(policy) => {
+                Some(Arc::new(Pool::new(config, self.zone, self.secret, policy, Random::new(), self.now)))
+            }
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None

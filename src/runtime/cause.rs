@@ -30,6 +30,10 @@ pub(crate) enum Cause {
     NoRoute,
     /// No endpoint of the pool is fit.
     NoEndpointFit,
+    /// All fit endpoints have as many requests as they may, and as many wait as may.
+    QueueFull,
+    /// No endpoint had room in time.
+    QueueTimeout,
     /// No connection could be made.
     ConnectFailed,
     /// No connection could be made in time.
@@ -42,6 +46,8 @@ pub(crate) enum Cause {
     UpstreamClosed,
     /// The endpoint's answer breaks HTTP.
     UpstreamInvalid,
+    /// The status of the endpoint's answer was one to retry on, and the retry found no endpoint.
+    UpstreamStatus,
     /// The endpoint switched protocols without being asked.
     UnexpectedUpgrade,
     /// A filter refused the request, with its own status and word.
@@ -83,12 +89,15 @@ impl Cause {
             Self::ClientGone => row(499, "client_gone", "the client closed the connection", None),
             Self::NoRoute => row(404, "no_route", "nothing is served at this address", Some("destination_not_found")),
             Self::NoEndpointFit => row(503, "no_endpoint_fit", "no endpoint is fit to serve the request", Some("destination_unavailable")),
+            Self::QueueFull => row(503, "queue_full", "too many requests wait for an endpoint", Some("connection_limit_reached")),
+            Self::QueueTimeout => row(503, "queue_timeout", "no endpoint had room in time", Some("connection_limit_reached")),
             Self::ConnectFailed => row(502, "connect_failed", "the endpoint could not be reached", Some("connection_refused")),
             Self::ConnectTimeout => row(504, "connect_timeout", "the endpoint could not be reached in time", Some("connection_timeout")),
             Self::ResponseTimeout => row(504, "response_timeout", "the endpoint did not answer in time", Some("http_response_timeout")),
             Self::TotalTimeout => row(504, "total_timeout", "the request took longer than it may", Some("http_response_timeout")),
             Self::UpstreamClosed => row(502, "upstream_closed", "the endpoint closed the connection", Some("connection_terminated")),
             Self::UpstreamInvalid => row(502, "upstream_invalid", "the endpoint's answer is malformed", Some("http_protocol_error")),
+            Self::UpstreamStatus => row(502, "upstream_status", "the endpoints could not serve the request", Some("destination_unavailable")),
             Self::UnexpectedUpgrade => row(502, "unexpected_upgrade", "the endpoint switched protocols unasked", Some("http_upgrade_failed")),
             Self::Rejected(status, _) => row(status.as_u16(), "rejected", "the request was refused", Some("http_request_denied")),
             Self::HookFailed(status) => row(status.as_u16(), "hook_failed", "the request could not be handled", Some("proxy_internal_error")),
@@ -114,6 +123,11 @@ impl Cause {
                 | Self::BodyTooLarge
                 | Self::BodyTimeout
         )
+    }
+
+    /// Whether the same request may well succeed in a moment.
+    pub(crate) fn passes_soon(&self) -> bool {
+        matches!(self, Self::QueueFull | Self::QueueTimeout)
     }
 
     /// The stable word for logs and bodies.

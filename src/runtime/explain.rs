@@ -209,11 +209,11 @@ fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt
 
 fn write_pool(snapshot: &Snapshot, index: usize, out: &mut String) -> std::fmt::Result {
     let pool = &snapshot.pools[index];
-    let total: u32 = pool.endpoints().iter().map(|endpoint| u32::from(endpoint.weight().get())).sum();
-    writeln!(out, "pool       {}: {} picks one of", pool.name(), pool.policy_name())?;
+    let total: u32 = pool.endpoints().iter().map(|endpoint| u32::from(endpoint.weight())).sum();
+    writeln!(out, "pool       {}: {} picks one of", pool.name(), pool.config().balance.policy)?;
     for endpoint in pool.endpoints() {
         let weight = endpoint.weight();
-        let share = 100.0 * f64::from(weight.get()) / f64::from(total);
+        let share = 100.0 * f64::from(weight) / f64::from(total.max(1));
         writeln!(
             out,
             "  {:<24} weight {weight} ({share:.0} % of the weights)",

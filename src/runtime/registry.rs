@@ -7,8 +7,8 @@ use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
-use crate::pools::policy::{LeastRequests, P2c, RandomByWeight, RoundRobin};
-use crate::types::{closest, with_random};
+use crate::pools::policy::{First, LeastRequests, P2c, PeakEwma, RandomByWeight, RoundRobin};
+use crate::types::{Random, closest};
 
 type BuildFilter =
     Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<Box<dyn Filter>, Diagnostics> + Send + Sync>;
@@ -42,19 +42,26 @@ impl Registry {
         registry.built_in_filter("request_headers", RequestHeaders::build);
         registry.built_in_filter("response_headers", ResponseHeaders::build);
         registry.built_in_filter("rewrite", Rewrite::build);
-        registry.policy("p2c", |_: NoSettings, _| Ok(|_: &[Member]| Box::new(P2c) as Box<dyn Policy>));
-        registry.policy("least_requests", |_: NoSettings, _| {
-            Ok(|_: &[Member]| Box::new(LeastRequests) as Box<dyn Policy>)
-        });
-        registry.policy("random", |_: NoSettings, _| {
-            Ok(|members: &[Member]| Box::new(RandomByWeight::new(members)) as Box<dyn Policy>)
-        });
-        registry.policy("round_robin", |_: NoSettings, _| {
-            Ok(|members: &[Member]| {
-                Box::new(with_random(|random| RoundRobin::new(members, random))) as Box<dyn Policy>
+        registry.plain_policy("first", |_, _| First);
+        registry.plain_policy("least_requests", |_, _| LeastRequests);
+        registry.plain_policy("p2c", |members, _| P2c::new(members));
+        registry.plain_policy("peak_ewma", |members, _| PeakEwma::new(members));
+        registry.plain_policy("random", |members, _| RandomByWeight::new(members));
+        registry.plain_policy("round_robin", RoundRobin::new);
+        registry
+    }
+
+    /// A built-in policy without settings.
+    fn plain_policy<P: Policy + 'static>(
+        &mut self,
+        name: &str,
+        build: impl Fn(&[Member], &mut Random) -> P + Copy + Send + Sync + 'static,
+    ) {
+        self.policy(name, move |_: NoSettings, _| {
+            Ok(move |members: &[Member], random: &mut Random| {
+                Box::new(build(members, random)) as Box<dyn Policy>
             })
         });
-        registry
     }
 
     fn built_in_filter<S, F>(
@@ -95,7 +102,7 @@ impl Registry {
     ) -> Registered
     where
         S: DeserializeOwned,
-        F: Fn(&[Member]) -> Box<dyn Policy> + Send + Sync + 'static,
+        F: Fn(&[Member], &mut Random) -> Box<dyn Policy> + Send + Sync + 'static,
     {
         let build: BuildPolicy = Box::new(move |source, path, cx| {
             let settings = source.read_at::<S>(path)?;

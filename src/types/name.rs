@@ -73,6 +73,8 @@ names! {
     PoolName, "a pool's name", "api";
     /// The name of a route. Cheap to clone.
     RouteName, "a route's name", "api";
+    /// The name of a zone: a data centre, a rack, whatever fails or costs as one. Cheap to clone.
+    ZoneName, "a zone's name", "a";
 }
 
 #[cfg(test)]

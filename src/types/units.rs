@@ -253,7 +253,7 @@ text_leaf!(ByteRate, "a byte rate", "1KiB/s");
 
 // === Weight ===
 
-/// How large an endpoint's share of its pool is, relative to the others: 1 to 1000.
+/// How large an endpoint's share of its pool is, relative to the others: 1 to 1000. 0 stands for no new work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Weight(u16);
 
@@ -261,7 +261,7 @@ impl Weight {
     /// The largest weight.
     pub const MAX: u16 = 1000;
 
-    /// The weight as a number, 1 to [`Self::MAX`].
+    /// The weight as a number, 0 to [`Self::MAX`].
     pub const fn get(self) -> u16 {
         self.0
     }
@@ -278,11 +278,11 @@ impl FromStr for Weight {
 
     fn from_str(text: &str) -> Result<Self, InvalidUnit> {
         match text.parse() {
-            Ok(weight @ 1..=Self::MAX) => Ok(Self(weight)),
+            Ok(weight @ 0..=Self::MAX) => Ok(Self(weight)),
             _ => Err(InvalidUnit {
                 found: text.to_owned(),
                 kind: "a weight",
-                reason: "a weight is a whole number, 1 to 1000",
+                reason: "a weight is a whole number, 0 to 1000",
             }),
         }
     }
@@ -346,7 +346,8 @@ mod tests {
     #[test]
     fn weights_end_at_a_thousand() {
         assert_eq!("1000".parse::<Weight>().unwrap().get(), 1000);
-        assert!("0".parse::<Weight>().is_err());
+        assert_eq!("0".parse::<Weight>().unwrap().get(), 0);
+        assert!("-1".parse::<Weight>().is_err());
         assert!("1001".parse::<Weight>().is_err());
         assert!("1.5".parse::<Weight>().is_err());
     }

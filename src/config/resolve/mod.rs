@@ -6,6 +6,7 @@ mod names;
 mod pools;
 mod respond;
 mod routes;
+mod sticky;
 
 use std::fmt;
 use std::path::Path;
@@ -13,8 +14,8 @@ use std::path::Path;
 use names::Names;
 
 use super::node::Node;
-use super::spec::{AccessSink, Spec, TrustedProxy};
-use super::{Config, Diagnostic, Diagnostics, KeyPath, Source};
+use super::spec::{AccessSink, ControlSocket, Spec, TrustedProxy};
+use super::{Config, ControlPlace, Diagnostic, Diagnostics, KeyPath, Source};
 
 /// Resolves a spec from which `removed` was left out because it is wrong. Problems that can only be consequences
 /// of that are not reported. The result is whole only if there are no errors among the `diagnostics`.
@@ -40,6 +41,9 @@ pub(super) fn resolve(
         trusts_unix: spec.server.trusted_proxies.contains(&TrustedProxy::Unix),
         trusted_proxies: spec.server.trusted_proxies.into_iter().filter_map(TrustedProxy::network).collect(),
         ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
+        zone: spec.server.zone,
+        control_socket: control_place(spec.server.control_socket, base),
+        secret_file: base.join(spec.server.secret_file),
         listeners,
         pools,
         routes,
@@ -97,5 +101,15 @@ fn sink_relative_to(base: &Path, sink: AccessSink) -> AccessSink {
     match sink {
         AccessSink::File(path) => AccessSink::File(base.join(path)),
         other => other,
+    }
+}
+
+fn control_place(socket: ControlSocket, base: &Path) -> Option<ControlPlace> {
+    match socket {
+        ControlSocket::Default => {
+            Some(ControlPlace { path: base.join(ControlSocket::DEFAULT), is_chosen: false })
+        }
+        ControlSocket::At(path) => Some(ControlPlace { path: base.join(path), is_chosen: true }),
+        ControlSocket::Off => None,
     }
 }

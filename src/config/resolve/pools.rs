@@ -17,8 +17,14 @@ impl Resolver<'_> {
         Pool {
             name,
             balance: self.balance(spec.balance, path.child("balance")),
-            endpoints: self.endpoints(spec.endpoints, &path.child("endpoints")),
+            endpoints: self.endpoints(spec.endpoints, spec.max_requests, &path.child("endpoints")),
             health: spec.health.and_then(|health| self.health(health, &path.child("health"))),
+            outlier: spec.outlier.0,
+            slow_start: spec.slow_start,
+            panic: spec.panic,
+            queue: spec.queue,
+            retry: spec.retry,
+            sticky: spec.sticky.and_then(|sticky| self.sticky(sticky, &path.child("sticky"))),
             timeouts: spec.timeouts,
             keepalive: spec.keepalive,
         }
@@ -30,7 +36,7 @@ impl Resolver<'_> {
         BalanceUse { policy: spec.policy, settings, at }
     }
 
-    fn endpoints(&mut self, specs: Vec<EndpointSpec>, at: &KeyPath) -> Vec<Endpoint> {
+    fn endpoints(&mut self, specs: Vec<EndpointSpec>, max_requests: u32, at: &KeyPath) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::with_capacity(specs.len());
         let mut places: Vec<KeyPath> = Vec::with_capacity(specs.len());
         let paths = self.items(at);
@@ -43,7 +49,13 @@ impl Resolver<'_> {
                 let message = format!("`{address}` is `{}` already", places[first]);
                 self.error(&path, message).help("remove one; `weight` gives an endpoint a larger share");
             }
-            endpoints.push(Endpoint { address, weight: spec.weight });
+            endpoints.push(Endpoint {
+                address,
+                weight: spec.weight,
+                max_requests: spec.max_requests.unwrap_or(max_requests),
+                zone: spec.zone,
+                backup: spec.backup,
+            });
             places.push(path);
         }
         match endpoints.len() {
@@ -51,8 +63,15 @@ impl Resolver<'_> {
             0 => {
                 self.error(at, "the list is empty; a pool needs at least one endpoint");
             }
+            _ if endpoints.iter().all(|endpoint| endpoint.backup) => {
+                self.error(at, "every endpoint is a backup, of none")
+                    .help("take `backup` from those that serve first");
+            }
             1 => {
                 self.warning(at, "there is only one endpoint, and the pool fails with it");
+            }
+            _ if endpoints.iter().all(|endpoint| endpoint.weight.get() == 0) => {
+                self.warning(at, "every endpoint has the weight 0, so that none gets new work");
             }
             _ => {}
         }

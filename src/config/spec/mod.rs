@@ -7,6 +7,7 @@ mod log;
 mod pool;
 mod ranges;
 mod route;
+mod secret;
 mod server;
 mod shapes;
 
@@ -18,14 +19,16 @@ use crate::types::{ListenerName, PoolName};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
 pub use log::{AccessFormat, AccessSink, AccessSpec, LogLevel, LogSpec};
 pub use pool::{
-    BalanceSpec, EndpointSpec, HealthSpec, HttpCheckSpec, PoolSpec, StatusRange, TcpCheckSpec, Timeouts,
+    BalanceSpec, CookieName, CookiePath, EndpointSpec, HealthSpec, HttpCheckSpec, OutlierLimits, OutlierSpec,
+    PerTry, PoolSpec, QueueSpec, RetryOn, RetrySpec, SameSite, StatusRange, StickySpec, TcpCheckSpec, Timeouts,
     UpstreamKeepalive,
 };
 pub use route::{
     FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
     RouteSpec, StatusSpec, ValueSpec,
 };
-pub use server::{ClientIdSpec, ServerSpec, TrustedProxy};
+pub use secret::SecretSpec;
+pub use server::{ClientIdSpec, ControlSocket, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-use crate::types::{ByteSize, Span};
+use crate::types::{ByteSize, Percent, Span};
 
 /// Reads a whole number from `MIN` to `MAX`.
 pub(super) fn whole<'de, const MIN: u64, const MAX: u64, T, D>(deserializer: D) -> Result<T, D::Error>
@@ -83,4 +83,15 @@ pub(super) fn size<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
         return Ok(size);
     }
     Err(D::Error::custom(format_args!("`{size}` is out of range; {min} to {max} are allowed")))
+}
+
+/// Reads a percentage from `MIN` to `MAX`.
+pub(super) fn percent<'de, const MIN: u16, const MAX: u16, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Percent, D::Error> {
+    let percent = Percent::deserialize(deserializer)?;
+    if (MIN..=MAX).contains(&percent.get()) {
+        return Ok(percent);
+    }
+    Err(D::Error::custom(format_args!("`{percent}` is out of range; {MIN}% to {MAX}% are allowed")))
 }

@@ -1,16 +1,18 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::types::{Cidr, InvalidCidr, text_leaf};
+use crate::types::{Cidr, InvalidCidr, ZoneName, text_leaf};
 
 use super::ranges::{optional_whole, whole};
 
 /// What concerns the process as a whole.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSpec {
     /// Data-plane worker threads, 1 to 1024. Default: as many as the cores that the process may use.
@@ -26,6 +28,66 @@ pub struct ServerSpec {
     pub connections: Option<NonZeroU32>,
     /// How a client's address becomes the key under which it is counted.
     pub http_client_id: ClientIdSpec,
+    /// Where this edge stands. Endpoints of the same zone are preferred while they hold at least their fair share of
+    /// what is fit. Default: nowhere in particular.
+    pub zone: Option<ZoneName>,
+    /// The socket for `evener status`, `drain` and `weight`, with access for its owner only; or `off`. Default:
+    /// `run/evener.sock`.
+    pub control_socket: ControlSocket,
+    /// The file that keeps the secret of sticky cookies whose pool names none. It is made, for its owner only, when
+    /// there is none.
+    pub secret_file: PathBuf,
+}
+
+/// Where control commands reach the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// At the default place, if a socket can be made there.
+    #[default]
+    Default,
+    /// At this path.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+impl FromStr for ControlSocket {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        if text == "off" { Ok(Self::Off) } else { Ok(Self::At(text.into())) }
+    }
+}
+
+impl fmt::Display for ControlSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => Path::new(Self::DEFAULT).display().fmt(f),
+            Self::At(path) => path.display().fmt(f),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}
+
+impl ControlSocket {
+    /// The default place, relative to the file.
+    pub const DEFAULT: &str = "run/evener.sock";
+}
+
+text_leaf!(ControlSocket, "a path or `off`", "run/evener.sock");
+
+impl Default for ServerSpec {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            trusted_proxies: Vec::new(),
+            connections: None,
+            http_client_id: ClientIdSpec::default(),
+            zone: None,
+            control_socket: ControlSocket::Default,
+            secret_file: "run/evener.secret".into(),
+        }
+    }
 }
 
 /// How a client's address becomes the key under which it is counted.

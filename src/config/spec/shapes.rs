@@ -13,6 +13,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAcces
 pub struct OneOrMany<T>(Vec<T>);
 
 impl<T> OneOrMany<T> {
+    /// These values, for defaults.
+    pub(super) fn from_list<const N: usize>(values: [T; N]) -> Self {
+        const { assert!(N > 0) };
+        Self(values.into())
+    }
+
     /// The values, one or more.
     pub fn as_slice(&self) -> &[T] {
         &self.0

@@ -6,11 +6,12 @@ use pingora_core::{Error, ErrorType};
 use pingora_http::ResponseHeader;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::{HealthCheck, HealthObserve, HttpHealthCheck, TcpHealthCheck};
+use tokio::time::Instant;
 
 use crate::config::spec::{HttpCheckSpec, StatusRange};
-use crate::config::{Check, Health};
+use crate::config::{self, Check};
 use crate::pools::endpoint::pingora_addr;
-use crate::pools::{Endpoint, Fitness, Pool};
+use crate::pools::{Endpoint, Health, Pool};
 use crate::types::EndpointAddr;
 
 /// Carries a flip from Pingora's side to the pool.
@@ -22,13 +23,14 @@ struct Flip {
 #[async_trait]
 impl HealthObserve for Flip {
     async fn observe(&self, _: &Backend, healthy: bool) {
-        self.pool.set_fitness(&self.endpoint, if healthy { Fitness::Fit } else { Fitness::Unfit });
+        let health = if healthy { Health::Fit } else { Health::Unfit { is_reachable: true } };
+        self.pool.set_health(&self.endpoint, health, Instant::now());
     }
 }
 
 /// The check of one endpoint, with the endpoint in Pingora's form.
 pub(super) fn build(
-    health: &Health,
+    health: &config::Health,
     pool: &Arc<Pool>,
     endpoint: &Arc<Endpoint>,
 ) -> (Box<dyn HealthCheck + Send + Sync>, Backend) {
@@ -36,8 +38,7 @@ pub(super) fn build(
     if let (Some(port), PingoraAddr::Inet(_)) = (health.port, &addr) {
         addr.set_port(port);
     }
-    let backend =
-        Backend { addr, weight: usize::from(endpoint.weight().get()), ext: http::Extensions::new() };
+    let backend = Backend { addr, weight: usize::from(endpoint.weight()), ext: http::Extensions::new() };
     let flip = Box::new(Flip { pool: pool.clone(), endpoint: endpoint.clone() });
     let check: Box<dyn HealthCheck + Send + Sync> = match &health.check {
         Check::Tcp => Box::new(tcp(health, flip)),
@@ -46,7 +47,7 @@ pub(super) fn build(
     (check, backend)
 }
 
-fn tcp(health: &Health, flip: Box<Flip>) -> TcpHealthCheck {
+fn tcp(health: &config::Health, flip: Box<Flip>) -> TcpHealthCheck {
     let mut check = *TcpHealthCheck::new();
     check.consecutive_success = usize::from(health.rise);
     check.consecutive_failure = usize::from(health.fall);
@@ -55,7 +56,12 @@ fn tcp(health: &Health, flip: Box<Flip>) -> TcpHealthCheck {
     check
 }
 
-fn http(health: &Health, spec: &HttpCheckSpec, address: &EndpointAddr, flip: Box<Flip>) -> HttpHealthCheck {
+fn http(
+    health: &config::Health,
+    spec: &HttpCheckSpec,
+    address: &EndpointAddr,
+    flip: Box<Flip>,
+) -> HttpHealthCheck {
     let host = match (&spec.host, address) {
         (Some(host), _) => host.to_string(),
         (None, EndpointAddr::Inet(inet)) => inet.to_string(),

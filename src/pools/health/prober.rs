@@ -7,8 +7,8 @@ use pingora_load_balancing::health_check::HealthCheck;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::config::Health;
-use crate::pools::{Endpoint, Fitness, Pool};
+use crate::config;
+use crate::pools::{Endpoint, Pool};
 use crate::types::{Random, with_random};
 
 use super::check;
@@ -26,13 +26,15 @@ const AT_ONCE: usize = 64;
 
 impl Prober {
     pub(crate) fn new(pools: &[Arc<Pool>]) -> Self {
-        let pools = pools.iter().filter(|pool| pool.health().is_some()).cloned().collect();
-        Self { pools, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { pools: pools.to_vec(), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Probes until `shutdown` turns true.
     pub(crate) async fn run(&self, mut shutdown: ShutdownWatch) {
         let mut probes = JoinSet::new();
+        for pool in self.pools.iter().cloned() {
+            probes.spawn(async move { pool.keep().await });
+        }
         for pool in &self.pools {
             let Some(health) = pool.health() else { continue };
             for endpoint in pool.endpoints() {
@@ -57,7 +59,12 @@ struct Probe {
 }
 
 impl Probe {
-    fn new(health: &Health, pool: &Arc<Pool>, endpoint: &Arc<Endpoint>, at_once: Arc<Semaphore>) -> Self {
+    fn new(
+        health: &config::Health,
+        pool: &Arc<Pool>,
+        endpoint: &Arc<Endpoint>,
+        at_once: Arc<Semaphore>,
+    ) -> Self {
         let (check, backend) = check::build(health, pool, endpoint);
         Self {
             pool: pool.clone(),
@@ -75,9 +82,9 @@ impl Probe {
         loop {
             let result = self.probe().await;
             let passed = result.is_ok();
-            if let Some(fitness) = streak.observe(passed, self.check.health_threshold(passed)) {
+            if let Some(is_fit) = streak.observe(passed, self.check.health_threshold(passed)) {
                 self.check.health_status_change(&self.backend, passed).await;
-                self.log_flip(fitness, result);
+                self.log_flip(is_fit, result);
             }
             tokio::time::sleep(with_random(|random| jittered(self.interval, random))).await;
         }
@@ -93,13 +100,13 @@ impl Probe {
         }
     }
 
-    fn log_flip(&self, fitness: Fitness, result: Result<(), String>) {
+    fn log_flip(&self, is_fit: bool, result: Result<(), String>) {
         let (pool, endpoint) = (self.pool.name(), self.endpoint.address());
-        match (fitness, result) {
-            (Fitness::Unfit, Err(reason)) => {
+        match (is_fit, result) {
+            (false, Err(reason)) => {
                 log::warn!("endpoint is unfit pool={pool} endpoint={endpoint} reason={reason:?}");
             }
-            _ => log::info!("endpoint is {} pool={pool} endpoint={endpoint}", fitness.as_str()),
+            _ => log::info!("endpoint is fit pool={pool} endpoint={endpoint}"),
         }
     }
 }

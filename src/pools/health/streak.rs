@@ -1,35 +1,33 @@
-use crate::pools::Fitness;
-
 /// Turns single probes into flips: an endpoint flips after so many equal results in a row.
 ///
 /// The first result decides alone, so that a new endpoint neither waits through `rise` intervals nor gets work
 /// that its first probe already warned of.
 #[derive(Debug)]
 pub(super) struct Streak {
-    fitness: Fitness,
+    /// None before the first result.
+    is_fit: Option<bool>,
     against: usize,
 }
 
 impl Streak {
     pub(super) fn new() -> Self {
-        Self { fitness: Fitness::Checking, against: 0 }
+        Self { is_fit: None, against: 0 }
     }
 
-    /// Notes one probe; `threshold` results against the present fitness flip it. Returns the new fitness when
-    /// it changed.
-    pub(super) fn observe(&mut self, passed: bool, threshold: usize) -> Option<Fitness> {
-        let found = if passed { Fitness::Fit } else { Fitness::Unfit };
-        if found == self.fitness {
+    /// Notes one probe; `threshold` results against the present state flip it. Returns whether the endpoint is
+    /// fit when that changed.
+    pub(super) fn observe(&mut self, passed: bool, threshold: usize) -> Option<bool> {
+        if self.is_fit == Some(passed) {
             self.against = 0;
             return None;
         }
         self.against += 1;
-        if self.fitness != Fitness::Checking && self.against < threshold {
+        if self.is_fit.is_some() && self.against < threshold {
             return None;
         }
-        self.fitness = found;
+        self.is_fit = Some(passed);
         self.against = 0;
-        Some(found)
+        Some(passed)
     }
 }
 
@@ -37,14 +35,14 @@ impl Streak {
 mod tests {
     use super::*;
 
-    fn observe(streak: &mut Streak, passed: bool) -> Option<Fitness> {
+    fn observe(streak: &mut Streak, passed: bool) -> Option<bool> {
         streak.observe(passed, if passed { 2 } else { 3 })
     }
 
     #[test]
     fn the_first_probe_decides_alone() {
-        assert_eq!(observe(&mut Streak::new(), true), Some(Fitness::Fit));
-        assert_eq!(observe(&mut Streak::new(), false), Some(Fitness::Unfit));
+        assert_eq!(observe(&mut Streak::new(), true), Some(true));
+        assert_eq!(observe(&mut Streak::new(), false), Some(false));
     }
 
     #[test]
@@ -53,7 +51,7 @@ mod tests {
         observe(&mut streak, true);
         let results = [false, false, true, false, false, false, true, true];
         let flips: Vec<_> = results.map(|passed| observe(&mut streak, passed)).into();
-        let expected = [None, None, None, None, None, Some(Fitness::Unfit), None, Some(Fitness::Fit)];
+        let expected = [None, None, None, None, None, Some(false), None, Some(true)];
         assert_eq!(flips, expected);
     }
 }

@@ -1,7 +1,7 @@
 use crate::hooks::{Member, PickCx, Policy};
 use crate::types::Random;
 
-use super::least_loaded;
+use super::least_loaded_of;
 
 /// Chooses the member with the fewest requests in flight against its weight. Looks at all of them, so the cost
 /// grows with the pool; `p2c` comes close to it at a constant cost.
@@ -9,7 +9,7 @@ use super::least_loaded;
 pub struct LeastRequests;
 
 impl Policy for LeastRequests {
-    fn pick(&self, members: &[Member], _: &PickCx<'_>, random: &mut Random) -> usize {
-        least_loaded(members, random)
+    fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
+        least_loaded_of(members.iter().enumerate(), cx.now(), random).unwrap_or(0)
     }
 }

@@ -1,62 +1,105 @@
 //! The built-in policies, one file each: pure functions of what members carry, with randomness passed in.
 
+mod alias;
+mod draw;
+mod first;
 mod least_requests;
 mod p2c;
+mod peak_ewma;
 mod random;
 mod round_robin;
 
+pub use first::First;
 pub use least_requests::LeastRequests;
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use random::RandomByWeight;
 pub use round_robin::RoundRobin;
+
+use std::cmp::Ordering;
+
+use tokio::time::Instant;
 
 use crate::hooks::Member;
 use crate::types::Random;
 
-/// Requests in flight against weight, as a fraction that is compared without division: `a/wa < b/wb` exactly
-/// when `a·wb < b·wa`. The request to come counts, so that among idle endpoints the heavier one is ahead.
-fn is_less_loaded(a: &Member, b: &Member) -> bool {
-    load_times(a, b) < load_times(b, a)
+use draw::Draw;
+
+/// Pools of so many members or fewer are compared whole: there two draws are visibly unfair.
+const COMPARED_WHOLE: usize = 3;
+
+/// By requests in flight against share, then by recent picks against share, so that idle members are used in
+/// proportion to their weights. Fractions are compared without division: `a/sa < b/sb` exactly when `a·sb < b·sa`.
+fn by_load(a: &Member, b: &Member, now: Instant) -> Ordering {
+    let (share_a, share_b) = (a.share(now), b.share(now));
+    let against = |count: u64, share: u64| u128::from(count) * u128::from(share);
+    let in_flight = |member: &Member| u64::from(member.in_flight());
+    let load = against(in_flight(a), share_b).cmp(&against(in_flight(b), share_a));
+    load.then_with(|| against(a.recent_picks(now), share_b).cmp(&against(b.recent_picks(now), share_a)))
 }
 
-fn is_as_loaded(a: &Member, b: &Member) -> bool {
-    load_times(a, b) == load_times(b, a)
-}
-
-fn load_times(member: &Member, other: &Member) -> u64 {
-    (u64::from(member.in_flight()) + 1) * u64::from(other.weight())
-}
-
-/// The least loaded of all members; among equals one at random, so that idle pools are used evenly.
-fn least_loaded(members: &[Member], random: &mut Random) -> usize {
-    least_loaded_of(members.iter().enumerate(), random).unwrap_or(0)
-}
-
-/// The same among some members, each with its index.
-pub(super) fn least_loaded_of<'m>(
+/// The first in the order of `compare` among some members, each with its index; among equals one at random.
+fn best_of<'m>(
     members: impl Iterator<Item = (usize, &'m Member)>,
+    compare: impl Fn(&Member, &Member) -> Ordering,
     random: &mut Random,
 ) -> Option<usize> {
     let mut best: Option<(usize, &Member)> = None;
     let mut equals = 1;
     for (index, member) in members {
-        match best {
-            Some((_, least)) if is_less_loaded(least, member) => {}
-            Some((_, least)) if is_as_loaded(least, member) => {
-                // Each of n equals is kept with probability 1/n (reservoir sampling).
-                equals += 1;
-                if random.u32(0..equals) == 0 {
-                    best = Some((index, member));
-                }
-            }
-            _ => {
-                best = Some((index, member));
-                equals = 1;
-            }
+        let order = best.map_or(Ordering::Less, |(_, best)| compare(member, best));
+        // Each of n equals is kept with probability 1/n (reservoir sampling).
+        equals = if order.is_eq() { equals + 1 } else { 1 };
+        if order.is_lt() || (order.is_eq() && random.u32(0..equals) == 0) {
+            best = Some((index, member));
         }
     }
     best.map(|(index, _)| index)
 }
+
+/// The better of two different members that are drawn at random, each with the chance that its weight gives it; of few
+/// members the best of all.
+fn better_of_two(
+    members: &[Member],
+    draw: &Draw,
+    compare: impl Fn(&Member, &Member) -> Ordering,
+    random: &mut Random,
+) -> usize {
+    if members.len() <= COMPARED_WHOLE {
+        return best_of(members.iter().enumerate(), compare, random).unwrap_or(0);
+    }
+    let (first, second) = draw.two(random);
+    match compare(&members[second], &members[first]) {
+        Ordering::Less => second,
+        Ordering::Greater => first,
+        Ordering::Equal => {
+            if random.bool() {
+                second
+            } else {
+                first
+            }
+        }
+    }
+}
+
+/// The least loaded of some members, each with its index.
+pub(super) fn least_loaded_of<'m>(
+    members: impl Iterator<Item = (usize, &'m Member)>,
+    now: Instant,
+    random: &mut Random,
+) -> Option<usize> {
+    best_of(members, |a, b| by_load(a, b, now), random)
+}
+
+/// Whether it is the turn of a member that a policy came upon by its full weight: one that starts slowly lets turns
+/// pass, and one without room all of them.
+fn takes_turn(member: &Member, now: Instant, random: &mut Random) -> bool {
+    let warmth = member.warmth(now);
+    member.has_room() && (warmth >= 1.0 || random.f64() < warmth)
+}
+
+/// How many turns may pass before one is taken anyway.
+const MOST_TURNS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,28 @@
 use crate::hooks::{Member, PickCx, Policy};
 use crate::types::Random;
 
-use super::{is_as_loaded, is_less_loaded, least_loaded};
+use super::draw::Draw;
+use super::{better_of_two, by_load};
 
 /// Chooses the less loaded of two random members; pools of three or fewer are compared whole, since there two
-/// draws are visibly unfair.
+/// draws are visibly unfair. Of two equally loaded ones it takes the one that was picked less lately.
 ///
 /// The cost does not grow with the pool, and the load of the fullest member stays within a constant of the
 /// average's double logarithm (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct P2c;
+#[derive(Clone, Debug)]
+pub struct P2c {
+    draw: Draw,
+}
 
-const COMPARED_WHOLE: usize = 3;
+impl P2c {
+    /// The policy for these members' weights.
+    pub fn new(members: &[Member]) -> Self {
+        Self { draw: Draw::new(members) }
+    }
+}
 
 impl Policy for P2c {
-    fn pick(&self, members: &[Member], _: &PickCx<'_>, random: &mut Random) -> usize {
-        if members.len() <= COMPARED_WHOLE {
-            return least_loaded(members, random);
-        }
-        let first = random.usize(0..members.len());
-        // The second draw leaves the first one out.
-        let second = (first + 1 + random.usize(0..members.len() - 1)) % members.len();
-        let (a, b) = (&members[first], &members[second]);
-        if is_less_loaded(b, a) || (is_as_loaded(a, b) && random.bool()) { second } else { first }
+    fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
+        better_of_two(members, &self.draw, |a, b| by_load(a, b, cx.now()), random)
     }
 }

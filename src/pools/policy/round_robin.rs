@@ -3,11 +3,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::hooks::{Member, PickCx, Policy};
 use crate::types::Random;
 
+use super::{MOST_TURNS, takes_turn};
+
 /// Chooses in turns, as evenly spread as the weights allow: 5, 1, 1 gives a b a a a c a, never five in a row.
 ///
 /// The turns of one period are worked out when the policy is built, earliest deadline first, so that a pick is
-/// one atomic addition. Starts at a random place,
-/// so that many proxies do not send their first requests to the same endpoint.
+/// one atomic addition. Starts at a random place, so that many proxies do not send their first requests to the same
+/// endpoint. A member that starts slowly lets turns pass.
 #[derive(Debug)]
 pub struct RoundRobin {
     turns: Box<[u32]>,
@@ -28,10 +30,23 @@ impl RoundRobin {
     }
 }
 
-impl Policy for RoundRobin {
-    fn pick(&self, _: &[Member], _: &PickCx<'_>, _: &mut Random) -> usize {
+impl RoundRobin {
+    fn next_turn(&self) -> usize {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.turns.len();
         self.turns[turn] as usize
+    }
+}
+
+impl Policy for RoundRobin {
+    fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
+        let mut picked = self.next_turn();
+        for _ in 1..MOST_TURNS {
+            if takes_turn(&members[picked], cx.now(), random) {
+                break;
+            }
+            picked = self.next_turn();
+        }
+        picked
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -11,25 +13,35 @@ fn pick(policy: &dyn Policy, fleet: &Fleet, random: &mut Random) -> usize {
     fleet.pick(policy, Instant::now(), random)
 }
 
-/// How often each member is picked in `picks` picks that end at once.
-fn shares(policy: &dyn Policy, fleet: &Fleet, picks: usize) -> Vec<usize> {
+/// How often each member is picked in `picks` requests that end at once, a thousand of them in a second.
+fn shares(policy: &dyn Policy, fleet: &Fleet, picks: u64) -> Vec<usize> {
     let mut random = Random::with_seed(7);
     let mut shares = vec![0; fleet.members().len()];
-    for _ in 0..picks {
-        shares[pick(policy, fleet, &mut random)] += 1;
+    let start = Instant::now();
+    for number in 0..picks {
+        shares[fleet.serve(policy, start + Duration::from_millis(number), &mut random)] += 1;
     }
     shares
+}
+
+/// All policies that can be built for any members.
+fn all(fleet: &Fleet) -> Vec<(&'static str, Box<dyn Policy>)> {
+    let members = fleet.members();
+    vec![
+        ("first", Box::new(First)),
+        ("least_requests", Box::new(LeastRequests)),
+        ("p2c", Box::new(P2c::new(members))),
+        ("peak_ewma", Box::new(PeakEwma::new(members))),
+        ("random", Box::new(RandomByWeight::new(members))),
+        ("round_robin", Box::new(RoundRobin::new(members, &mut Random::with_seed(3)))),
+    ]
 }
 
 #[test]
 fn weighted_policies_share_by_weight_within_a_percent() {
     let fleet = Fleet::new(&[1, 2, 3, 10, 84]);
-    let mut random = Random::with_seed(1);
-    let policies: [(&str, Box<dyn Policy>); 2] = [
-        ("round_robin", Box::new(RoundRobin::new(fleet.members(), &mut random))),
-        ("random", Box::new(RandomByWeight::new(fleet.members()))),
-    ];
-    for (name, policy) in policies {
+    let by_weight = |(name, _): &(&str, Box<dyn Policy>)| *name != "first" && *name != "peak_ewma";
+    for (name, policy) in all(&fleet).into_iter().filter(by_weight) {
         for (share, weight) in shares(policy.as_ref(), &fleet, 100_000).iter().zip([1, 2, 3, 10, 84]) {
             assert!(share.abs_diff(weight * 1000) < 1000, "{name}: {share} of weight {weight}");
         }
@@ -63,8 +75,11 @@ fn round_robin_of_huge_weights_stays_small() {
 #[test]
 fn load_aware_policies_leave_a_busy_member_alone() {
     let fleet = Fleet::new(&[1, 1, 1]);
-    (0..5).for_each(|_| fleet.begin(1));
-    for policy in [&P2c as &dyn Policy, &LeastRequests] {
+    (0..5).for_each(|_| fleet.begin(1, Instant::now()));
+    (0..5).for_each(|_| fleet.observe(1, Duration::from_millis(1), Instant::now()));
+    let policies: [&dyn Policy; 3] =
+        [&P2c::new(fleet.members()), &LeastRequests, &PeakEwma::new(fleet.members())];
+    for policy in policies {
         let shares = shares(policy, &fleet, 10_000);
         assert_eq!(shares[1], 0);
         assert!(shares[0].abs_diff(5000) < 300, "{shares:?}");
@@ -77,7 +92,7 @@ fn a_weight_of_two_carries_twice_the_load() {
     let mut random = Random::with_seed(5);
     for _ in 0..300 {
         let index = pick(&LeastRequests, &fleet, &mut random);
-        fleet.begin(index);
+        fleet.begin(index, Instant::now());
     }
     assert_eq!(fleet.members()[0].in_flight(), 100);
 }
@@ -88,12 +103,12 @@ fn two_choices_beat_one_by_far() {
     let worst = |policy: &dyn Policy, fleet: &Fleet| {
         let mut source = Random::with_seed(11);
         for _ in 0..1000 {
-            fleet.begin(pick(policy, fleet, &mut source));
+            fleet.begin(pick(policy, fleet, &mut source), Instant::now());
         }
         fleet.members().iter().map(Member::in_flight).max().unwrap()
     };
     let one_choice = worst(&RandomByWeight::new(random.members()), &random);
-    let two_choices = worst(&P2c, &p2c);
+    let two_choices = worst(&P2c::new(p2c.members()), &p2c);
     assert!(two_choices <= 13 && one_choice >= 16, "{two_choices} against {one_choice}");
 }
 
@@ -102,15 +117,9 @@ proptest! {
     fn every_pick_is_a_member(weights in prop::collection::vec(1u16..=1000, 1..20), seed: u64) {
         let fleet = Fleet::new(&weights);
         let mut random = Random::with_seed(seed);
-        let policies: [Box<dyn Policy>; 4] = [
-            Box::new(P2c),
-            Box::new(LeastRequests),
-            Box::new(RoundRobin::new(fleet.members(), &mut random)),
-            Box::new(RandomByWeight::new(fleet.members())),
-        ];
-        for policy in &policies {
+        for (name, policy) in all(&fleet) {
             for _ in 0..50 {
-                prop_assert!(pick(policy.as_ref(), &fleet, &mut random) < weights.len());
+                prop_assert!(pick(policy.as_ref(), &fleet, &mut random) < weights.len(), "{}", name);
             }
         }
     }
@@ -119,13 +128,13 @@ proptest! {
     fn p2c_never_takes_the_more_loaded_of_all(loads in prop::collection::vec(0u32..9, 4..30), seed: u64) {
         let fleet = Fleet::new(&vec![1; loads.len()]);
         for (member, count) in loads.iter().enumerate() {
-            (0..*count).for_each(|_| fleet.begin(member));
+            (0..*count).for_each(|_| fleet.begin(member, Instant::now()));
         }
         let highest = *loads.iter().max().unwrap();
         prop_assume!(loads.iter().filter(|&&load| load == highest).count() == 1);
         let mut random = Random::with_seed(seed);
         for _ in 0..100 {
-            let picked = pick(&P2c, &fleet, &mut random);
+            let picked = pick(&P2c::new(fleet.members()), &fleet, &mut random);
             prop_assert!(loads[picked] < highest);
         }
     }

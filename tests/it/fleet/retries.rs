@@ -44,10 +44,10 @@ async fn two_attempts_are_all_that_a_request_gets() {
 }
 
 #[tokio::test]
-async fn one_endpoint_gets_one_attempt() {
+async fn where_there_is_no_other_the_same_endpoint_is_tried_again() {
     let edge = in_order(&[&dead().await]).await;
     assert_eq!(edge.send(GET).await.status, 502);
-    assert_eq!(edge.log_of(1).await[0]["attempts"], 1);
+    assert_eq!(edge.log_of(1).await[0]["attempts"], 2);
 }
 
 /// An endpoint that answers, except that it closes the connection on these requests, counted from 0.

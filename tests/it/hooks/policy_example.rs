@@ -66,7 +66,7 @@ fn an_endpoint_that_has_its_share_gets_no_more() {
     let mut counts = [0; 3];
     for _ in 0..300 {
         let picked = fleet.pick_for("/hot", &policy, Instant::now(), &mut Random::with_seed(1));
-        fleet.begin(picked);
+        fleet.begin(picked, Instant::now());
         counts[picked] += 1;
     }
     assert_eq!(counts, [100; 3]);

@@ -3,8 +3,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
+use crate::config::spec::ranges::optional_whole;
 use crate::config::spec::shapes::text_or_map;
-use crate::types::{EndpointAddr, InvalidAddress, Weight};
+use crate::types::{EndpointAddr, InvalidAddress, Weight, ZoneName};
 
 /// A member of a pool: its address, or a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,12 @@ pub struct EndpointSpec {
     pub address: EndpointAddr,
     /// Its share, relative to the others.
     pub weight: Weight,
+    /// So many requests may be in flight; `None` means as many as the pool says.
+    pub max_requests: Option<u32>,
+    /// Where it stands.
+    pub zone: Option<ZoneName>,
+    /// Whether it serves only while no other endpoint is fit.
+    pub backup: bool,
 }
 
 /// A member of a pool, written as a map.
@@ -21,14 +28,25 @@ pub struct EndpointSpec {
 struct EndpointMap {
     /// Where it answers: `IP:PORT`, `[IPV6]:PORT` or `unix:PATH`.
     address: EndpointAddr,
-    /// Its share of the pool, relative to the others: 1 to 1000. Default: 1.
+    /// Its share of the pool, relative to the others: 1 to 1000, or 0 for no new work. Default: 1.
     #[serde(default)]
     weight: Weight,
+    /// So many requests may be in flight here, 1 to 1000000. Default: the pool's `max_requests`.
+    #[serde(default, deserialize_with = "optional_whole::<1, 1_000_000, _, _>")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    max_requests: Option<u32>,
+    /// Where it stands. Endpoints of the own zone (`server.zone`) are preferred. Default: nowhere in particular.
+    #[serde(default)]
+    zone: Option<ZoneName>,
+    /// Whether it serves only while no other endpoint is fit.
+    #[serde(default)]
+    backup: bool,
 }
 
 impl From<EndpointMap> for EndpointSpec {
     fn from(map: EndpointMap) -> Self {
-        Self { address: map.address, weight: map.weight }
+        let EndpointMap { address, weight, max_requests, zone, backup } = map;
+        Self { address, weight, max_requests, zone, backup }
     }
 }
 
@@ -36,7 +54,8 @@ impl FromStr for EndpointSpec {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        Ok(Self { address: text.parse()?, weight: Weight::default() })
+        let address = text.parse()?;
+        Ok(Self { address, weight: Weight::default(), max_requests: None, zone: None, backup: false })
     }
 }
 

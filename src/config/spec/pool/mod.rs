@@ -2,24 +2,35 @@
 
 mod endpoint;
 mod health;
+mod outlier;
+mod retry;
+mod sticky;
 mod timeouts;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::types::{Percent, Span};
+
+use super::ranges::percent;
 use super::shapes::single_key;
 
 pub use endpoint::EndpointSpec;
 pub use health::{HealthSpec, HttpCheckSpec, StatusRange, TcpCheckSpec};
+pub use outlier::{OutlierLimits, OutlierSpec};
+pub use retry::{PerTry, QueueSpec, RetryOn, RetrySpec};
+pub use sticky::{CookieName, CookiePath, SameSite, StickySpec};
 pub use timeouts::{Timeouts, UpstreamKeepalive};
 
 /// A set of endpoints that serve the same, and how one of them is chosen.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSpec {
-    /// How an endpoint is chosen: `p2c` (the less loaded of two random ones; pools of three or fewer are
-    /// compared whole), `round_robin` (in turns, smoothly by weight), `least_requests` (the least loaded of
-    /// all), `random` (by weight alone), or a policy that the program registered. Default: `p2c`.
+    /// How an endpoint is chosen: `peak_ewma` (of two random ones the one that is likely to answer sooner, by its
+    /// latency and load), `p2c` (the less loaded of two random ones), `least_requests` (the least loaded of all),
+    /// `round_robin` (in turns, smoothly by weight), `random` (by weight alone), `first` (the first that has room),
+    /// `ip_hash`, `ring` and `maglev` (by a key of the request), or a policy that the program registered.
+    /// Default: `p2c`.
     #[serde(default)]
     pub balance: BalanceSpec,
     /// The members, each an address or a map. At least one.
@@ -27,12 +38,50 @@ pub struct PoolSpec {
     /// How endpoints are probed. Default: not at all; all count as fit.
     #[serde(default)]
     pub health: Option<HealthSpec>,
+    /// How endpoints that fail requests are noticed and left out for a while, besides all probes: a map, or `off`.
+    #[serde(default)]
+    pub outlier: OutlierSpec,
+    /// How long an endpoint that joins or comes back takes to its full share, beginning with a tenth of it. `0` gives
+    /// it the full share at once.
+    #[serde(default = "PoolSpec::default_slow_start")]
+    pub slow_start: Span,
+    /// When fewer endpoints than this share are fit, all serve that can be connected to: rather some failures than a
+    /// few endpoints that break down under the load of all. `0%` switches it off.
+    #[serde(default = "PoolSpec::default_panic", deserialize_with = "percent::<0, 100, _>")]
+    pub panic: Percent,
+    /// So many requests may be in flight at each endpoint, 1 to 1000000; further ones wait in the queue.
+    #[serde(default = "PoolSpec::default_max_requests", deserialize_with = "retry::max_requests")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_requests: u32,
+    /// Where requests wait while every fit endpoint has as many as it may.
+    #[serde(default)]
+    pub queue: QueueSpec,
+    /// Whether a request that failed at one endpoint is sent to another.
+    #[serde(default)]
+    pub retry: RetrySpec,
+    /// A cookie that brings a client back to its endpoint. Default: none.
+    #[serde(default)]
+    pub sticky: Option<StickySpec>,
     /// How long each step towards an endpoint may take.
     #[serde(default)]
     pub timeouts: Timeouts,
     /// How long connections to endpoints are kept for further requests.
     #[serde(default)]
     pub keepalive: UpstreamKeepalive,
+}
+
+impl PoolSpec {
+    fn default_slow_start() -> Span {
+        Span::from_secs(10)
+    }
+
+    fn default_panic() -> Percent {
+        Percent::new(50)
+    }
+
+    fn default_max_requests() -> u32 {
+        1024
+    }
 }
 
 /// The name of a policy; its settings stay in the file until the policy that the name stands for reads them.

@@ -1,0 +1,250 @@
+//! What is known of an endpoint's work, in atomics that all threads share.
+
+mod ewma;
+mod pick_rate;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+use tokio::time::Instant;
+
+use crate::types::Weight;
+
+use ewma::PeakEwma;
+use pick_rate::PickRate;
+
+/// The work that an endpoint has and how it has done lately, shared by all threads and kept over reloads.
+#[derive(Debug)]
+pub(crate) struct Load {
+    /// From where the other times are counted.
+    born: Instant,
+    in_flight: AtomicU32,
+    /// So many requests may be in flight.
+    limit: AtomicU32,
+    weight: AtomicU32,
+    /// When the slow start began, in nanoseconds plus one; zero for none.
+    warming_since: AtomicU64,
+    slow_start: Duration,
+    rate: PickRate,
+    latency: PeakEwma,
+    picks: AtomicU64,
+    failures: AtomicU64,
+    pool: Arc<PoolLoad>,
+}
+
+/// The work of all endpoints of a pool together.
+#[derive(Debug, Default)]
+pub(crate) struct PoolLoad {
+    in_flight: CachePadded<AtomicU32>,
+}
+
+/// The full share of a weight of one, in the unit in which shares are counted.
+pub(crate) const FULL_SHARE: u64 = 1000;
+/// A slow start begins with this share of the full one.
+const FLOOR: f64 = 0.1;
+
+impl PoolLoad {
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+impl Load {
+    pub(crate) fn new(
+        weight: Weight,
+        limit: u32,
+        slow_start: Duration,
+        pool: Arc<PoolLoad>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            born: now,
+            in_flight: AtomicU32::new(0),
+            limit: AtomicU32::new(limit),
+            weight: AtomicU32::new(weight.get().into()),
+            warming_since: AtomicU64::new(0),
+            slow_start,
+            rate: PickRate::new(),
+            latency: PeakEwma::new(),
+            picks: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            pool,
+        }
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    // === Requests ===
+
+    /// Counts a request in, if there is room for it.
+    ///
+    /// This and [`end`](Self::end) are sequentially consistent with the count of those that wait for room: either a
+    /// request that ends sees that somebody waits, or the one that begins to wait sees the room.
+    pub(crate) fn try_begin(&self) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let one_more = |count: u32| (count < limit).then_some(count + 1);
+        let began = self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok();
+        if began {
+            self.pool.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        began
+    }
+
+    /// Counts that the endpoint was picked.
+    pub(crate) fn note_pick(&self, now: Instant) {
+        self.rate.note(self.nanos(now));
+        self.picks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.pool.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn pool(&self) -> &PoolLoad {
+        &self.pool
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight() < self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has more than it may: its limit was lowered since they came.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.in_flight() > self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Picks since the start.
+    pub(crate) fn picks(&self) -> u64 {
+        self.picks.load(Ordering::Relaxed)
+    }
+
+    /// Failures since the start.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Picks of the last half second, in 1024ths.
+    pub(crate) fn recent_picks(&self, now: Instant) -> u64 {
+        self.rate.recent(self.nanos(now))
+    }
+
+    // === Weight ===
+
+    pub(crate) fn weight(&self) -> u16 {
+        self.weight.load(Ordering::Relaxed) as u16
+    }
+
+    pub(crate) fn set_weight(&self, weight: Weight) {
+        self.weight.store(weight.get().into(), Ordering::Relaxed);
+    }
+
+    /// Begins a slow start.
+    pub(crate) fn warm_up(&self, now: Instant) {
+        if !self.slow_start.is_zero() {
+            self.warming_since.store(self.nanos(now) + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a slow start before its time.
+    pub(crate) fn stop_warming(&self) {
+        self.warming_since.store(0, Ordering::Relaxed);
+    }
+
+    /// How much of its full share the endpoint gets: 0.1 rising to 1.0.
+    pub(crate) fn warmth(&self, now: Instant) -> f64 {
+        match self.warming_since.load(Ordering::Relaxed) {
+            0 => 1.0,
+            since => {
+                let passed = self.nanos(now).saturating_sub(since - 1) as f64;
+                (passed / self.slow_start.as_nanos() as f64).clamp(FLOOR, 1.0)
+            }
+        }
+    }
+
+    /// The weight as slow start leaves it, in thousandths.
+    pub(crate) fn share(&self, now: Instant) -> u64 {
+        let full = u64::from(self.weight()) * FULL_SHARE;
+        if self.warming_since.load(Ordering::Relaxed) == 0 {
+            return full;
+        }
+        ((full as f64 * self.warmth(now)) as u64).max(1)
+    }
+
+    // === Latency ===
+
+    /// Notes how long an attempt took; a failure counts as long as it is told to.
+    pub(crate) fn observe(&self, latency: Duration, now: Instant) {
+        self.latency.observe(latency, self.nanos(now));
+    }
+
+    pub(crate) fn count_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets all latencies, so that the endpoint begins as one that nobody knows.
+    pub(crate) fn forget_latency(&self) {
+        self.latency.forget();
+    }
+
+    /// The latency to be expected, in seconds. It fades while the endpoint has nothing to do.
+    pub(crate) fn latency(&self, now: Instant) -> Option<f64> {
+        if self.in_flight() == 0 { self.latency.faded(self.nanos(now)) } else { self.latency.average() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(limit: u32, slow_start: u64) -> (Load, Instant) {
+        let now = Instant::now();
+        let weight = "10".parse().unwrap();
+        (Load::new(weight, limit, Duration::from_secs(slow_start), Arc::default(), now), now)
+    }
+
+    #[test]
+    fn no_request_beyond_the_limit() {
+        let (load, _) = load(2, 0);
+        assert!(load.try_begin() && load.try_begin());
+        assert!(!load.has_room() && !load.try_begin());
+        load.set_limit(1);
+        assert!(load.is_over_limit());
+        load.end();
+        assert!(!load.is_over_limit() && !load.has_room());
+        assert_eq!((load.in_flight(), load.pool().in_flight()), (1, 1));
+    }
+
+    #[test]
+    fn a_slow_start_rises_from_a_tenth_to_the_full_share() {
+        let (load, now) = load(1, 10);
+        assert_eq!(load.share(now), 10_000);
+        load.warm_up(now);
+        let share = |seconds: u64| load.share(now + Duration::from_secs(seconds));
+        assert_eq!([share(0), share(1), share(5), share(10), share(11)], [1000, 1000, 5000, 10_000, 10_000]);
+        load.stop_warming();
+        assert_eq!(share(0), 10_000);
+    }
+
+    #[test]
+    fn latency_fades_only_while_nothing_is_in_flight() {
+        let (load, now) = load(1, 0);
+        load.observe(Duration::from_millis(50), now);
+        let later = now + Duration::from_secs(10);
+        assert!(load.latency(later).unwrap() < 0.02);
+        assert!(load.try_begin());
+        assert_eq!(load.latency(later), Some(0.05));
+    }
+}

@@ -1,0 +1,194 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::hooks::{Member, PickCx, Policy};
+use crate::types::{Percent, Random, ZoneName};
+
+use super::endpoint::{Endpoint, Lease, State};
+use super::policy::least_loaded_of;
+use super::pool::PolicyFactory;
+use super::standing::Standing;
+
+/// Who gets work at one moment, and the policy built for them. Never changes; each flip publishes a new one.
+pub(super) struct Picker {
+    members: Vec<Member>,
+    endpoints: Vec<Arc<Endpoint>>,
+    /// None for no members, and when building it panicked.
+    policy: Option<Box<dyn Policy>>,
+    /// Fit endpoints that serve when none of the others has room: those of other zones, and backups.
+    spare: Vec<Arc<Endpoint>>,
+    pub(super) is_panic: bool,
+}
+
+/// What a policy's pick came to.
+pub(super) enum Picked {
+    Endpoint(Lease),
+    /// All have as many requests as they may.
+    NoRoom,
+    /// Nobody gets work.
+    Nobody,
+    /// The policy panicked or answered out of range.
+    PolicyFailed,
+}
+
+/// What decides, besides the endpoints' states, about who gets work.
+pub(super) struct Rules<'a> {
+    pub(super) own_zone: Option<&'a ZoneName>,
+    pub(super) panic: Percent,
+    pub(super) new_policy: &'a PolicyFactory,
+}
+
+/// Who gets work, and who else could.
+struct Selection {
+    active: Vec<Arc<Endpoint>>,
+    spare: Vec<Arc<Endpoint>>,
+    is_panic: bool,
+}
+
+impl Picker {
+    pub(super) fn new(
+        endpoints: &[Arc<Endpoint>],
+        standings: &[Standing],
+        rules: &Rules<'_>,
+        random: &mut Random,
+    ) -> Self {
+        let Selection { active, spare, is_panic } = select(endpoints, standings, rules);
+        let members: Vec<_> = active.iter().map(|endpoint| endpoint.member().clone()).collect();
+        // A user's factory may panic; what already runs must not end with it.
+        let build = || (!members.is_empty()).then(|| (rules.new_policy)(&members, random));
+        let policy = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|_| {
+            log::error!("policy panicked while it was built members={}", members.len());
+            None
+        });
+        Self { members, endpoints: active, policy, spare, is_panic }
+    }
+
+    /// Asks the policy; where its choice has no room, the least loaded that has some serves instead.
+    pub(super) fn pick(&self, cx: &PickCx<'_>, random: &mut Random) -> Picked {
+        if self.members.is_empty() {
+            return Picked::Nobody;
+        }
+        let Some(policy) = &self.policy else { return Picked::PolicyFailed };
+        // A user's policy may panic; that is the end of this request alone.
+        let picked = catch_unwind(AssertUnwindSafe(|| policy.pick(&self.members, cx, random)));
+        let Some(endpoint) = picked.ok().and_then(|index| self.endpoints.get(index)) else {
+            return Picked::PolicyFailed;
+        };
+        match endpoint.try_lease(cx.now()).or_else(|| self.any_with_room(cx.now(), random)) {
+            Some(lease) => Picked::Endpoint(lease),
+            None => Picked::NoRoom,
+        }
+    }
+
+    fn any_with_room(&self, now: Instant, random: &mut Random) -> Option<Lease> {
+        let has_room = |endpoint: &Arc<Endpoint>| endpoint.load().has_room();
+        lease_least_loaded(&self.endpoints, has_room, now, random)
+            .or_else(|| lease_least_loaded(&self.spare, has_room, now, random))
+    }
+
+    /// Another endpoint than those that were `tried`: a fit one first, in a panic any. Where all were tried, one of
+    /// them again.
+    pub(super) fn pick_another(
+        &self,
+        tried: &[Arc<Endpoint>],
+        now: Instant,
+        random: &mut Random,
+    ) -> Option<Lease> {
+        let is_new = |endpoint: &Arc<Endpoint>| !is_among(tried, endpoint) && endpoint.load().has_room();
+        let is_fit = |endpoint: &Arc<Endpoint>| is_new(endpoint) && endpoint.state() == State::Fit;
+        lease_least_loaded(&self.endpoints, is_fit, now, random)
+            .or_else(|| lease_least_loaded(&self.spare, is_fit, now, random))
+            .or_else(|| lease_least_loaded(&self.endpoints, is_new, now, random))
+            .or_else(|| self.any_with_room(now, random))
+    }
+
+    /// Whether nobody gets work.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Lets those that wait have whatever room there is.
+    pub(super) fn serve_waiting(&self) {
+        self.endpoints.iter().chain(&self.spare).for_each(Endpoint::serve_waiting);
+    }
+}
+
+fn lease_least_loaded(
+    endpoints: &[Arc<Endpoint>],
+    is_wanted: impl Fn(&Arc<Endpoint>) -> bool,
+    now: Instant,
+    random: &mut Random,
+) -> Option<Lease> {
+    let wanted = endpoints.iter().enumerate().filter(|(_, endpoint)| is_wanted(endpoint));
+    let members = wanted.map(|(index, endpoint)| (index, endpoint.member()));
+    let index = least_loaded_of(members, now, random)?;
+    // Between the look and this the room may have gone to others; then the request is told that there is none.
+    endpoints[index].try_lease(now)
+}
+
+fn is_among(tried: &[Arc<Endpoint>], endpoint: &Arc<Endpoint>) -> bool {
+    tried.iter().any(|one| Arc::ptr_eq(one, endpoint))
+}
+
+// === Who gets work ===
+
+/// The first tier with anybody fit serves: all but the backups, else the backups. Within it the own zone goes first. If
+/// fewer than the panic threshold are fit, all of the tier serve that can be connected to.
+fn select(endpoints: &[Arc<Endpoint>], standings: &[Standing], rules: &Rules<'_>) -> Selection {
+    let (primaries, backups): (Vec<_>, Vec<_>) = endpoints.iter().partition(|endpoint| !endpoint.is_backup());
+    let fit_of = |tier: &[&Arc<Endpoint>]| -> Vec<Arc<Endpoint>> {
+        let fit = tier.iter().filter(|endpoint| standings[endpoint.index()].state() == State::Fit);
+        fit.map(|&endpoint| endpoint.clone()).collect()
+    };
+    let (fit_primaries, fit_backups) = (fit_of(&primaries), fit_of(&backups));
+    let (tier, fit, backups) = match fit_primaries.is_empty() && !fit_backups.is_empty() {
+        true => (&backups, fit_backups, Vec::new()),
+        false => (&primaries, fit_primaries, fit_backups),
+    };
+    if let Some(active) = in_panic(tier, &fit, standings, rules.panic) {
+        return Selection { active, spare: backups, is_panic: true };
+    }
+    let (active, mut spare) = prefer_zone(fit, endpoints, rules.own_zone);
+    spare.extend(backups);
+    Selection { active, spare, is_panic: false }
+}
+
+/// All that may serve while too few are fit; `None` while enough are. Endpoints that wait for their first probe, or
+/// that an operator took out, do not count.
+fn in_panic(
+    tier: &[&Arc<Endpoint>],
+    fit: &[Arc<Endpoint>],
+    standings: &[Standing],
+    threshold: Percent,
+) -> Option<Vec<Arc<Endpoint>>> {
+    let is_judged = |endpoint: &&&Arc<Endpoint>| {
+        matches!(standings[endpoint.index()].state(), State::Fit | State::Unfit | State::Ejected)
+    };
+    let judged = tier.iter().filter(is_judged).count();
+    if fit.len() * 100 >= judged * usize::from(threshold.get()) {
+        return None;
+    }
+    let may_serve = |endpoint: &&&Arc<Endpoint>| standings[endpoint.index()].may_serve_in_panic();
+    let active: Vec<_> = tier.iter().filter(may_serve).map(|&endpoint| endpoint.clone()).collect();
+    (active.len() > fit.len()).then_some(active)
+}
+
+/// Splits the fit ones into those of the own zone and the rest, as long as the own zone holds at least its fair share
+/// of what is fit: as much as each zone would if all were equal. Then a zone's edges do not overload its endpoints.
+fn prefer_zone(
+    fit: Vec<Arc<Endpoint>>,
+    endpoints: &[Arc<Endpoint>],
+    own_zone: Option<&ZoneName>,
+) -> (Vec<Arc<Endpoint>>, Vec<Arc<Endpoint>>) {
+    let Some(own_zone) = own_zone else { return (fit, Vec::new()) };
+    let mut zones: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.zone()).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let is_own = |endpoint: &Arc<Endpoint>| endpoint.zone() == Some(own_zone);
+    let weight = |endpoint: &Arc<Endpoint>| usize::from(endpoint.weight());
+    let all: usize = fit.iter().map(weight).sum();
+    let own: usize = fit.iter().filter(|endpoint| is_own(endpoint)).map(weight).sum();
+    if own > 0 && own * zones.len() >= all { fit.into_iter().partition(is_own) } else { (fit, Vec::new()) }
+}

@@ -1,0 +1,40 @@
+//! Pools for the unit tests of this layer.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::config::load_text;
+use crate::hooks::{Member, Policy};
+use crate::types::Random;
+
+use super::{Pool, policy};
+
+/// A pool's configuration as a file would give it, with defaults but for `keys`.
+pub(super) fn pool_config_with(endpoints: &[&str], keys: &str) -> config::Pool {
+    let endpoints = endpoints.join(", ");
+    let text = format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         pools: {{ app: {{ endpoints: [{endpoints}]{keys} }} }}\n\
+         routes: [{{ pool: app }}]\n"
+    );
+    let loaded = load_text("test.yaml", "".as_ref(), &text).unwrap().sound().unwrap();
+    loaded.config.pools.into_iter().next().unwrap()
+}
+
+pub(super) fn pool_config(endpoints: &[&str]) -> config::Pool {
+    pool_config_with(endpoints, "")
+}
+
+/// A sticky cookie of that name with all defaults.
+pub(super) fn sticky_config(cookie: &str) -> config::Sticky {
+    pool_config_with(&["10.0.0.1:80"], &format!(", sticky: {{ cookie: {cookie} }}")).sticky.unwrap()
+}
+
+/// A pool with the policy `least_requests`, born at `now`.
+pub(super) fn pool(endpoints: &[&str], keys: &str, now: Instant) -> Arc<Pool> {
+    let config = pool_config_with(endpoints, keys);
+    let factory = |_: &[Member], _: &mut Random| Box::new(policy::LeastRequests) as Box<dyn Policy>;
+    Arc::new(Pool::new(&config, None, b"secret", Box::new(factory), Random::with_seed(1), now))
+}

@@ -1,0 +1,102 @@
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The secret of sticky cookies whose pools name none, as it stands in its file, or made up for a file that is yet to be
+/// written.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SecretFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    is_new: bool,
+}
+
+/// So many bytes make it up; fewer in a file are surely a mistake.
+const LENGTH: usize = 32;
+const SHORTEST: usize = 16;
+
+impl SecretFile {
+    /// Reads the file. One that is not there is not made yet: a check changes nothing.
+    ///
+    /// # Errors
+    /// When the file is there and holds no secret, or the system has no randomness.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let path = path.to_owned();
+        match fs::read(&path) {
+            Ok(bytes) if bytes.len() >= SHORTEST => Ok(Self { path, bytes, is_new: false }),
+            Ok(bytes) => {
+                let problem = format!("it has {} bytes; {SHORTEST} or more are needed", bytes.len());
+                Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut bytes = vec![0; LENGTH];
+                let none = |_| io::Error::other("the system gives no randomness");
+                SystemRandom::new().fill(&mut bytes).map_err(none)?;
+                Ok(Self { path, bytes, is_new: true })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes a secret that was made up, for its owner only, so that the next start finds it.
+    ///
+    /// # Errors
+    /// When the file cannot be written, also because another process has written one meanwhile.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        if !self.is_new {
+            return Ok(());
+        }
+        if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
+        file.write_all(&self.bytes)?;
+        file.sync_all()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn is_made_once_for_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run/secret");
+        let made = SecretFile::open(&path).unwrap();
+        assert!(!path.exists());
+        made.save().unwrap();
+        let found = SecretFile::open(&path).unwrap();
+        assert!(found.bytes == made.bytes && found.bytes.iter().any(|&byte| byte != 0));
+        found.save().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(made.save().is_err());
+    }
+
+    #[test]
+    fn a_file_without_a_secret_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "short").unwrap();
+        assert!(SecretFile::open(&path).unwrap_err().to_string().contains("5 bytes"));
+    }
+}
