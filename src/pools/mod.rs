@@ -15,6 +15,8 @@ mod standing;
 mod sticky;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub(crate) use endpoint::{Endpoint, Lease, State};

@@ -263,33 +263,42 @@ impl Pool {
         self.settled.send_if_modified(|settled| !std::mem::replace(settled, is_settled) && is_settled);
     }
 
-    /// Takes an endpoint out: no new work, but it finishes the old and serves those that stick to it. Or back in.
+    /// Takes an endpoint out: no new work, but it finishes the old and serves those that stick to it. Or back in, with
+    /// a weight of 1 if it had none.
     pub(crate) fn set_drained(&self, endpoint: &Endpoint, is_drained: bool, now: Instant) {
         self.change(|pool, standings| {
-            let standing = &mut standings[endpoint.index()];
-            if standing.is_drained() == is_drained {
-                return;
+            if !is_drained && endpoint.weight() == 0 {
+                endpoint.set_weight(Weight::default());
             }
-            standing.set_drained(is_drained);
-            if !is_drained {
-                pool.welcome_back(endpoint, standings, now);
-            }
+            pool.drain(endpoint, is_drained, standings, now);
         });
     }
 
     /// Changes an endpoint's share from now on. A weight of 0 drains it, and any other ends a drain.
     pub(crate) fn set_weight(&self, endpoint: &Endpoint, weight: Weight, now: Instant) {
-        self.change(|_, _| {
-            if weight.get() > 0 {
-                endpoint.set_weight(weight);
-            }
+        self.change(|pool, standings| {
+            endpoint.set_weight(weight);
+            pool.drain(endpoint, weight.get() == 0, standings, now);
         });
-        self.set_drained(endpoint, weight.get() == 0, now);
     }
 
-    /// An endpoint that comes back begins as one that nobody knows, and slowly if others carry the load meanwhile.
+    fn drain(&self, endpoint: &Endpoint, is_drained: bool, standings: &mut [Standing], now: Instant) {
+        let standing = &mut standings[endpoint.index()];
+        let comes_back = standing.is_drained() && !is_drained;
+        standing.set_drained(is_drained);
+        if comes_back {
+            self.welcome_back(endpoint, standings, now);
+        }
+    }
+
+    /// An endpoint that comes back begins as one that nobody knows, and slowly.
     fn welcome_back(&self, endpoint: &Endpoint, standings: &[Standing], now: Instant) {
         endpoint.load().forget_latency();
+        self.start_slowly(endpoint, standings, now);
+    }
+
+    /// Begins a slow start, if others carry the load meanwhile.
+    fn start_slowly(&self, endpoint: &Endpoint, standings: &[Standing], now: Instant) {
         let is_other = |other: &&Arc<Endpoint>| other.index() != endpoint.index();
         let mut others = self.endpoints.iter().filter(is_other);
         if others.any(|other| standings[other.index()].state() == State::Fit) {
@@ -366,16 +375,8 @@ impl Pool {
         let is_passed = self.roster.lock().standings[endpoint.index()].pass_trial();
         if is_passed {
             endpoint.end_trial();
-            self.change(|pool, standings| pool.warm_after_trial(endpoint, standings, now));
+            self.change(|pool, standings| pool.start_slowly(endpoint, standings, now));
             log::info!("endpoint is trusted again pool={} endpoint={}", self.name(), endpoint.address());
-        }
-    }
-
-    fn warm_after_trial(&self, endpoint: &Endpoint, standings: &[Standing], now: Instant) {
-        let is_other = |other: &&Arc<Endpoint>| other.index() != endpoint.index();
-        if self.endpoints.iter().filter(is_other).any(|other| standings[other.index()].state() == State::Fit)
-        {
-            endpoint.load().warm_up(now);
         }
     }
 

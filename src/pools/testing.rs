@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::config::load_text;
 use crate::hooks::{Member, Policy};
-use crate::types::Random;
+use crate::types::{Random, ZoneName};
 
 use super::{Pool, policy};
 
@@ -34,7 +34,17 @@ pub(super) fn sticky_config(cookie: &str) -> config::Sticky {
 
 /// A pool with the policy `least_requests`, born at `now`.
 pub(super) fn pool(endpoints: &[&str], keys: &str, now: Instant) -> Arc<Pool> {
+    pool_in_zone(endpoints, keys, None, now)
+}
+
+/// The same for an edge in a zone.
+pub(super) fn pool_in_zone(
+    endpoints: &[&str],
+    keys: &str,
+    zone: Option<&ZoneName>,
+    now: Instant,
+) -> Arc<Pool> {
     let config = pool_config_with(endpoints, keys);
     let factory = |_: &[Member], _: &mut Random| Box::new(policy::LeastRequests) as Box<dyn Policy>;
-    Arc::new(Pool::new(&config, None, b"secret", Box::new(factory), Random::with_seed(1), now))
+    Arc::new(Pool::new(&config, zone, b"secret", Box::new(factory), Random::with_seed(1), now))
 }

@@ -1,0 +1,103 @@
+use super::*;
+
+#[test]
+fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
+    let mut stage = Stage::new(FOUR, "");
+    stage.fail(0, 4);
+    stage.record(0, ANSWERED);
+    stage.fail(0, 4);
+    assert_eq!(stage.state(0), "fit");
+    stage.fail(0, 1);
+    assert_eq!(stage.state(0), "ejected");
+    assert_eq!(stage.shares()[0], 0);
+}
+
+#[test]
+fn a_share_of_failures_ejects_once_there_are_enough_requests() {
+    let stage = Stage::new(FOUR, "");
+    for _ in 0..9 {
+        stage.record(0, ANSWERED);
+        stage.record(0, FAILED);
+    }
+    assert_eq!(stage.state(0), "fit");
+    stage.record(0, ANSWERED);
+    stage.record(0, FAILED);
+    assert_eq!(stage.state(0), "ejected");
+}
+
+#[test]
+fn failures_that_are_long_past_count_no_more() {
+    let mut stage = Stage::new(FOUR, ", outlier: { consecutive: 1000 }");
+    stage.fail(0, 19);
+    stage.pass(11);
+    stage.fail(0, 19);
+    assert_eq!(stage.state(0), "fit");
+    stage.fail(0, 1);
+    assert_eq!(stage.state(0), "ejected");
+}
+
+#[test]
+fn at_most_a_share_is_ejected_and_never_the_last_fit_one() {
+    let ten: Vec<String> = (1..=10).map(|host| format!("10.0.0.{host}:80")).collect();
+    let stage = Stage::new(&ten.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    (0..10).for_each(|index| stage.fail(index, 5));
+    let ejected = (0..10).filter(|&index| stage.state(index) == "ejected").count();
+    assert_eq!(ejected, 3);
+    let pair = Stage::new(&THREE[..2], ", outlier: { max_ejected: 100% }");
+    pair.fail(0, 5);
+    pair.fail(1, 50);
+    assert_eq!([pair.state(0), pair.state(1)], ["ejected", "fit"]);
+    let alone = Stage::new(&THREE[..1], "");
+    alone.fail(0, 50);
+    assert_eq!(alone.state(0), "fit");
+}
+
+#[test]
+fn whoever_returns_is_on_trial_then_starts_slowly() {
+    let mut stage = Stage::new(FOUR, "");
+    stage.fail(0, 5);
+    let until = stage.pool.end_ejections(stage.now).unwrap();
+    assert!(until > stage.now + Duration::from_secs(8) && until <= stage.now + Duration::from_secs(11));
+    stage.now = until;
+    assert_eq!(stage.pool.end_ejections(until), None);
+    assert_eq!(stage.state(0), "fit");
+    let probe = stage.endpoint(0).try_lease(until).unwrap();
+    assert!(stage.endpoint(0).try_lease(until).is_none(), "one request at a time");
+    drop(probe);
+    (0..2).for_each(|_| stage.record(0, ANSWERED));
+    assert!(stage.endpoint(0).is_on_trial());
+    stage.record(0, ANSWERED);
+    assert!(!stage.endpoint(0).is_on_trial());
+    assert_eq!(stage.endpoint(0).load().warmth(stage.now), 0.1);
+    stage.pass(10);
+    assert_eq!(stage.endpoint(0).load().warmth(stage.now), 1.0);
+}
+
+#[test]
+fn one_failure_on_trial_ejects_for_longer() {
+    let mut stage = Stage::new(FOUR, "");
+    stage.fail(0, 5);
+    stage.now = stage.pool.end_ejections(stage.now).unwrap();
+    stage.pool.end_ejections(stage.now);
+    stage.fail(0, 1);
+    assert_eq!(stage.state(0), "ejected");
+    let again = stage.pool.end_ejections(stage.now).unwrap() - stage.now;
+    assert!((18..=22).contains(&again.as_secs()), "{again:?}");
+}
+
+#[test]
+fn a_good_probe_does_not_undo_an_ejection() {
+    let stage = Stage::new(FOUR, ", health: { tcp: {} }");
+    (0..4).for_each(|index| stage.set_health(index, Health::Fit));
+    stage.fail(0, 5);
+    stage.set_health(0, Health::Fit);
+    assert_eq!(stage.state(0), "ejected");
+}
+
+#[test]
+fn nothing_is_ejected_where_that_is_switched_off() {
+    let stage = Stage::new(FOUR, ", outlier: off");
+    stage.fail(0, 100);
+    assert_eq!(stage.state(0), "fit");
+    assert_eq!(stage.endpoint(0).load().failures(), 100);
+}
