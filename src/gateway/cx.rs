@@ -61,8 +61,6 @@ pub(crate) struct RequestCx {
     /// Whether the response goes on for as long as its client listens.
     pub(super) is_endless: bool,
     pub(super) watchdog: Option<Watchdog>,
-    /// Whether anybody will read the timings.
-    pub(super) keeps_times: bool,
     pub(super) timings: PhaseTimes,
 }
 
@@ -75,7 +73,7 @@ pub(super) struct PhaseTimes {
 }
 
 impl RequestCx {
-    pub(super) fn new(snapshot: Arc<Snapshot>, keeps_times: bool) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
             snapshot,
             received: Instant::now(),
@@ -106,7 +104,6 @@ impl RequestCx {
             asks_upgrade: false,
             is_endless: false,
             watchdog: None,
-            keeps_times,
             timings: PhaseTimes::default(),
         }
     }

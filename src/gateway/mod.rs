@@ -64,7 +64,7 @@ impl ProxyHttp for Gateway {
     type CTX = Box<RequestCx>;
 
     fn new_ctx(&self) -> Box<RequestCx> {
-        Box::new(RequestCx::new(self.live.snapshot(), self.log.is_on()))
+        Box::new(RequestCx::new(self.live.snapshot()))
     }
 
     /// None: Pingora's compression would be built for every request only to stay off.

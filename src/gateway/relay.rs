@@ -37,10 +37,11 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
     } else {
         strip_hop_by_hop(response);
     }
-    if let Some(repeat) = retry::judge_answer(session, response, cx) {
+    let now = Instant::now();
+    if let Some(repeat) = retry::judge_answer(session, response, cx, now) {
         return Err(repeat);
     }
-    cx.timings.first_byte = cx.keeps_times.then(Instant::now);
+    cx.timings.first_byte = Some(now);
     cx.is_endless = is_endless(response);
     if let Some(watchdog) = &cx.watchdog {
         watchdog.on_head();

@@ -32,7 +32,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_millis(250);
 /// After a connection that could not be made: nothing was sent, so that any request may be repeated.
 pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -> Box<Error> {
     let cause = failure::cause_of(&error);
-    note_failure(cx, None);
+    note_failure(cx);
     error.set_retry(is_wanted_on(cx, |on| on == RetryOn::Connect) && begin_retry(cx, &cause));
     error
 }
@@ -62,7 +62,7 @@ pub(super) fn after_failure(
     error.set_retry(false);
     let cause = blame(cx, failure::cause_of(&error));
     if is_upstream && cause != Cause::BodyTimeout {
-        note_failure(cx, None);
+        note_failure(cx);
     }
     let is_refused = is_refused_stream(&error);
     let is_wanted = is_wanted_on(cx, |on| match on {
@@ -83,7 +83,7 @@ pub(super) fn after_failure(
 fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Error> {
     let cause = blame(cx, cause);
     if cause != Cause::BodyTimeout {
-        note_failure(cx, None);
+        note_failure(cx);
     }
     let is_timeout = cause == Cause::ResponseTimeout && is_repeatable(session, cx);
     if is_timeout && is_wanted_on(cx, |on| on == RetryOn::Timeout) && permit(cx) && begin_retry(cx, &cause) {
@@ -100,12 +100,14 @@ pub(super) fn judge_answer(
     session: &Session,
     response: &ResponseHeader,
     cx: &mut RequestCx,
+    now: Instant,
 ) -> Option<Box<Error>> {
     let status = response.status;
     if status.is_server_error() {
-        note_failure(cx, retry_after(response));
+        record(cx, &Outcome::Failed { retry_after: retry_after(response) }, now);
     } else {
-        note_answer(cx);
+        let took = cx.attempt_began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        record(cx, &Outcome::Answered(took), now);
     }
     // Nearly all answers end here.
     if status.as_u16() < 400 {
@@ -131,14 +133,8 @@ fn retry_after(response: &ResponseHeader) -> Option<Duration> {
 
 // === What a failure tells of the endpoint ===
 
-fn note_answer(cx: &RequestCx) {
-    let now = Instant::now();
-    let took = cx.attempt_began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
-    record(cx, &Outcome::Answered(took), now);
-}
-
-fn note_failure(cx: &RequestCx, retry_after: Option<Duration>) {
-    record(cx, &Outcome::Failed { retry_after }, Instant::now());
+fn note_failure(cx: &RequestCx) {
+    record(cx, &Outcome::Failed { retry_after: None }, Instant::now());
 }
 
 fn record(cx: &RequestCx, outcome: &Outcome, now: Instant) {

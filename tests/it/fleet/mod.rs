@@ -12,6 +12,7 @@ mod rate_limit;
 mod retries;
 mod retry_policy;
 mod rewrite;
+mod soak;
 mod sticky;
 mod stop;
 mod stream_timeouts;
