@@ -1,11 +1,13 @@
 # Everything that is done with this project, by name; `make help` lists it.
 
 CARGO ?= cargo
+# How many seconds the soak takes.
+SOAK ?= 120
 # What the build needs besides Rust: zlib-ng and mimalloc are C.
 BUILD_NEEDS = build-essential cmake
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt bench bench-peers doc reference deny ci needs
+.PHONY: help run build test soak lint fmt bench bench-peers bench-tail doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -23,6 +25,9 @@ build: needs ## Build the release binary
 test: needs ## Run all tests, as CI does
 	$(CARGO) test --locked
 
+soak: needs ## Let endpoints fail at random under load for two minutes (SOAK=120)
+	EVENER_SOAK=$(SOAK) $(CARGO) test --locked --test it -- --nocapture soak
+
 lint: needs ## Check the format, the lints and the documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -31,13 +36,17 @@ lint: needs ## Check the format, the lints and the documentation
 fmt: ## Format the sources
 	$(CARGO) fmt
 
-bench: needs ## Measure router, policies, limiter and header filters
-	$(CARGO) bench --locked --bench router --bench policy --bench limiter --bench headers
+bench: needs ## Measure router, policies, recording, limiter and header filters
+	$(CARGO) bench --locked --bench router --bench policy --bench recording --bench limiter --bench headers
 
 bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLAGS='--rounds 3')
 	@scripts/need nginx haproxy wrk
 	$(CARGO) build --locked --profile bench --example bare_pingora
 	$(CARGO) bench --locked --bench peers -- $(FLAGS)
+
+bench-tail: needs ## Measure tail latency beside nginx and HAProxy (FLAGS='--rounds 1 --seconds 10')
+	@scripts/need nginx haproxy
+	$(CARGO) bench --locked --bench tail -- $(FLAGS)
 
 doc: needs ## Build the documentation of the crate and its hooks
 	$(CARGO) doc --locked --no-deps

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Diagnostics, Loaded, ReferenceSection};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
-use crate::lifecycle::{self, Parts, StartError};
+use crate::lifecycle::{self, ControlSocket, Parts, StartError};
 use crate::runtime::{self, Assembled, Question, Registered, Registry};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName, Random};
@@ -19,7 +19,7 @@ use crate::types::{BindAddr, ListenerName, Random};
 /// use evener::app::App;
 ///
 /// let app = App::builder().load("evener.yaml".as_ref())?;
-/// app.bind()?.run();
+/// app.bind()?.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct App {
 pub struct BoundApp {
     assembled: Assembled,
     parts: Parts,
+    /// None until it was tried to open it.
+    control: Option<ControlSocket>,
 }
 
 /// An app that serves on the tokio runtime that it was started on, until it is stopped or dropped.
@@ -87,7 +89,7 @@ impl App {
     /// When an address cannot be bound or the access log cannot be opened.
     pub fn bind(self) -> Result<BoundApp, BindFailed> {
         let parts = Parts::build(&self.assembled)?;
-        Ok(BoundApp { assembled: self.assembled, parts })
+        Ok(BoundApp { assembled: self.assembled, parts, control: None })
     }
 }
 
@@ -158,11 +160,16 @@ impl AppBuilder {
 
     /// The reference of all configuration keys, as Markdown.
     pub fn reference(&self) -> String {
-        let section = |(name, schema): &(&'static str, schemars::Schema)| ReferenceSection {
-            title: format!("Filter `{name}`"),
+        let section = |(title, schema): &(String, schemars::Schema)| ReferenceSection {
+            title: title.clone(),
             schema: schema.clone(),
         };
         config::reference(&self.registry.schemas().iter().map(section).collect::<Vec<_>>())
+    }
+
+    /// What `evener simulate` may choose from.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     fn assemble(&self, loaded: Result<Loaded, Diagnostics>) -> Result<App, ConfigError> {
@@ -186,15 +193,35 @@ impl BoundApp {
 
     /// What to print when the app is up: addresses, pools, and requests to try.
     pub fn banner(&self) -> String {
-        lifecycle::banner(&self.assembled, &self.addresses())
+        let control = self.control.as_ref().and_then(ControlSocket::path);
+        lifecycle::banner(&self.assembled, &self.addresses(), control)
+    }
+
+    /// Opens the control socket now, so that the banner can tell where it is; else [`run`](Self::run) does. Commands
+    /// that come before that wait for it.
+    ///
+    /// # Errors
+    /// When `server.control_socket` names a place where there can be none. At the default place that is no error, but
+    /// leads to a warning.
+    pub fn with_control_socket(mut self) -> Result<Self, BindFailed> {
+        if self.control.is_none() {
+            let opened = ControlSocket::open(self.assembled.config.control_socket.as_ref());
+            self.control = Some(opened.map_err(StartError::from)?);
+        }
+        Ok(self)
     }
 
     /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the running
-    /// requests. Blocks the thread.
-    pub fn run(self) {
-        let messages = Messages::init(self.assembled.config.log_level);
-        lifecycle::serve(self.parts);
+    /// requests. Blocks the thread. `evener status`, `drain` and `weight` reach the process meanwhile.
+    ///
+    /// # Errors
+    /// As for [`with_control_socket`](Self::with_control_socket).
+    pub fn run(self) -> Result<(), BindFailed> {
+        let Self { assembled, parts, control } = self.with_control_socket()?;
+        let messages = Messages::init(assembled.config.log_level);
+        lifecycle::serve(parts, control.unwrap_or(ControlSocket::Off));
         messages.settle(lifecycle::LOG_PATIENCE);
+        Ok(())
     }
 
     /// Serves on the tokio runtime that this is called on, beside whatever else runs there.

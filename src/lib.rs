@@ -15,6 +15,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+mod control;
 mod edge;
 pub mod filters;
 mod gateway;
@@ -23,5 +24,6 @@ mod lifecycle;
 pub mod pools;
 pub mod router;
 mod runtime;
+mod simulate;
 mod telemetry;
 pub mod types;

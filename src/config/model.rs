@@ -6,9 +6,9 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, HttpCheckSpec, HttpSpec, Limits, LogLevel,
-    MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, Timeouts,
-    UpstreamKeepalive,
+    AccessFormat, AccessSink, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, HttpSpec, Limits,
+    LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, Timeouts,
+    TlsCheckSpec, UpstreamKeepalive,
 };
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
@@ -173,6 +173,10 @@ pub enum Check {
     Http(HttpCheckSpec),
     /// A connection that is made and closed.
     Tcp,
+    /// A TLS handshake.
+    Tls(TlsCheckSpec),
+    /// A call of the gRPC health service.
+    Grpc(GrpcCheckSpec),
 }
 
 /// A resolved route.

@@ -161,7 +161,7 @@ fn compare(written: &Written, loaded: &Loaded) {
         assert_eq!(read.timeouts.connect.get().as_millis(), u128::from(pool.connect_ms.unwrap_or(2000)));
         let probe = read.health.as_ref().map(|health| match &health.check {
             Check::Http(http) => http.path.clone(),
-            Check::Tcp => panic!("no such probe was written"),
+            _ => panic!("no such probe was written"),
         });
         assert_eq!(probe, pool.probe_path);
     }

@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
-use crate::pools::{Endpoint, Lease, Pool, RetryPermit, Tried};
+use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried};
 use crate::runtime::{Cause, Connection, Route, Snapshot};
 use crate::types::RequestHost;
 
@@ -42,6 +42,7 @@ pub(crate) struct RequestCx {
     /// Why the next attempt is made, if one is.
     pub(super) repeats: Option<Cause>,
     pub(super) retry_permit: Option<RetryPermit>,
+    pub(super) between_attempts: Option<BetweenAttempts>,
     /// When the running attempt began.
     pub(super) attempt_began: Option<Instant>,
     pub(super) extensions: Extensions,
@@ -93,6 +94,7 @@ impl RequestCx {
             retries: 0,
             repeats: None,
             retry_permit: None,
+            between_attempts: None,
             attempt_began: None,
             extensions: Extensions::new(),
             cause: None,

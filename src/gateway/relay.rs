@@ -136,13 +136,16 @@ pub(super) fn hand_on(
     Ok(())
 }
 
-/// Gives a client without a cookie for the endpoint that served it one; `None` when the head has no room for it.
+/// Gives a client that has no endpoint, or whose endpoint is gone, the cookie of the one that served it; `None` when the
+/// head has no room for it. A client whose endpoint only had no room this time stays bound to it.
 fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
-    let Some(sticky) = cx.pool().and_then(|pool| pool.sticky()) else { return Some(()) };
-    let endpoint = cx.lease.as_ref()?.endpoint().index();
-    if cx.pinned == Some(endpoint) || response.status.is_server_error() {
+    let Some(pool) = cx.pool() else { return Some(()) };
+    let Some(sticky) = pool.sticky() else { return Some(()) };
+    let is_bound = cx.pinned.is_some_and(|pinned| pool.serves_its_own(pinned));
+    if is_bound || response.status.is_server_error() {
         return Some(());
     }
+    let endpoint = cx.lease.as_ref()?.endpoint().index();
     let cookie = sticky.set_cookie(endpoint, cx.facts.as_ref()?.scheme);
     response.append_header(SET_COOKIE, cookie).ok().map(drop)
 }

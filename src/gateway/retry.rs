@@ -61,17 +61,18 @@ pub(super) fn after_failure(
     }
     error.set_retry(false);
     let cause = blame(cx, failure::cause_of(&error));
-    if is_upstream && cause != Cause::BodyTimeout {
+    if is_upstream && is_the_endpoints_fault(cx, &cause) {
         note_failure(cx);
     }
-    let is_refused = is_refused_stream(&error);
+    // Of such a request nothing was done, whatever its method (RFC 9113 §8.7).
+    let is_refused = is_refused_stream(&error) && is_whole(session, cx);
     let is_wanted = is_wanted_on(cx, |on| match on {
         RetryOn::RefusedStream => is_refused,
         RetryOn::Reset => matches!(cause, Cause::UpstreamClosed),
         RetryOn::Timeout => cause == Cause::ResponseTimeout,
         RetryOn::Connect | RetryOn::Status(_) => false,
     });
-    if is_repeatable && is_wanted && permit(cx) && begin_retry(cx, &cause) {
+    if (is_repeatable || is_refused) && is_wanted && permit(cx) && begin_retry(cx, &cause) {
         error.set_retry(true);
     } else {
         cx.cause.get_or_insert(cause);
@@ -82,11 +83,11 @@ pub(super) fn after_failure(
 /// After a limit of ours ended the attempt.
 fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Error> {
     let cause = blame(cx, cause);
-    if cause != Cause::BodyTimeout {
+    if is_the_endpoints_fault(cx, &cause) {
         note_failure(cx);
     }
-    let is_timeout = cause == Cause::ResponseTimeout && is_repeatable(session, cx);
-    if is_timeout && is_wanted_on(cx, |on| on == RetryOn::Timeout) && permit(cx) && begin_retry(cx, &cause) {
+    let is_timeout = cause == Cause::ResponseTimeout && may_follow_timeout(session, cx, Instant::now());
+    if is_timeout && permit(cx) && begin_retry(cx, &cause) {
         let mut error = Error::new_up(ErrorType::ReadTimedout);
         error.set_retry(true);
         return error;
@@ -153,20 +154,34 @@ fn blame(cx: &RequestCx, cause: Cause) -> Cause {
     }
 }
 
+/// Whether a limit or a broken connection tells of the endpoint: not when the client's body was waited for, nor when
+/// earlier attempts left this one little of the request's total.
+fn is_the_endpoints_fault(cx: &RequestCx, cause: &Cause) -> bool {
+    match cause {
+        Cause::BodyTimeout => false,
+        Cause::TotalTimeout => {
+            let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
+            cx.attempt_began.is_some_and(|began| began.elapsed() * 2 >= total)
+        }
+        _ => true,
+    }
+}
+
 // === Whether to repeat ===
 
 fn is_wanted_on(cx: &RequestCx, is_meant: impl Fn(RetryOn) -> bool) -> bool {
     cx.pool().is_some_and(|pool| pool.config().retry.on.as_slice().iter().any(|&on| is_meant(on)))
 }
 
-/// Whether the request may be sent again although it has been sent: its method says so (RFC 9110 §9.2.2), its body is
-/// still there, and its client has not got anything of an answer.
-pub(super) fn is_repeatable(session: &Session, cx: &RequestCx) -> bool {
-    session.req_header().method.is_idempotent()
-        && session.req_header().method != Method::CONNECT
-        && !session.retry_buffer_truncated()
-        && session.response_written().is_none()
-        && !cx.asks_upgrade
+/// Whether the request may be sent again although it has been sent: its method says so (RFC 9110 §9.2.2).
+fn is_repeatable(session: &Session, cx: &RequestCx) -> bool {
+    let method = &session.req_header().method;
+    method.is_idempotent() && *method != Method::CONNECT && is_whole(session, cx)
+}
+
+/// Whether all of the request is still there, and its client has not got anything of an answer.
+fn is_whole(session: &Session, cx: &RequestCx) -> bool {
+    !session.retry_buffer_truncated() && session.response_written().is_none() && !cx.asks_upgrade
 }
 
 /// Whether a kept connection had been closed before the request was sent on it.
@@ -181,9 +196,14 @@ fn is_refused_stream(error: &Error) -> bool {
 }
 
 /// Whether there is a retry left for the request, with time for it.
-pub(super) fn has_retry_left(cx: &RequestCx, now: Instant) -> bool {
+fn has_retry_left(cx: &RequestCx, now: Instant) -> bool {
     let Some(pool) = cx.pool() else { return false };
     cx.retries < pool.config().retry.attempts && left_of_total(cx, now).is_none_or(|left| !left.is_zero())
+}
+
+/// Whether another attempt could follow if this one were ended for its silence.
+pub(super) fn may_follow_timeout(session: &Session, cx: &RequestCx, now: Instant) -> bool {
+    has_retry_left(cx, now) && is_wanted_on(cx, |on| on == RetryOn::Timeout) && is_repeatable(session, cx)
 }
 
 /// Leave from the pool's budget.
@@ -201,6 +221,8 @@ fn begin_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
     if !has_retry_left(cx, Instant::now()) {
         return false;
     }
+    // First, so that the request is in flight without a gap.
+    cx.between_attempts = cx.pool().map(|pool| pool.between_attempts());
     if let Some(lease) = cx.lease.take() {
         cx.tried.push(lease.endpoint().clone());
     }

@@ -119,6 +119,7 @@ async fn pick_another(cx: &mut RequestCx, cause: Cause) -> Result<(), Cause> {
         sleep(with_random(|random| retry::back_off(cx.retries, random))).await;
         lease = another(cx);
     }
+    cx.between_attempts = None;
     cx.lease = Some(lease.ok_or(cause)?);
     Ok(())
 }
@@ -131,7 +132,7 @@ fn another(cx: &RequestCx) -> Option<Lease> {
 /// How long the attempt may wait for its answer so that another can follow; `None` where none could.
 fn per_try(session: &Session, cx: &RequestCx, now: Instant) -> Option<Duration> {
     let per_try = cx.pool()?.config().retry.per_try.0?.get();
-    (retry::has_retry_left(cx, now) && retry::is_repeatable(session, cx)).then_some(per_try)
+    retry::may_follow_timeout(session, cx, now).then_some(per_try)
 }
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {

@@ -1,15 +1,17 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
+use twox_hash::XxHash3_64;
 
 use crate::config::spec::{HeaderNameSpec, text_or_map};
-use crate::types::{client_key, text_leaf};
+use crate::types::{ClientKey, client_key, cookie, text_leaf};
 
-use super::{Facts, RequestView};
+use super::{Facts, PickCx, RequestView};
 
 /// By what requests are told apart where they are counted or spread: `client_ip`, `host`, `path`,
 /// `{ header: X-User }`, `{ cookie: sid }` or `{ query: id }`.
@@ -31,6 +33,22 @@ pub enum KeySpec {
     Cookie(String),
     /// The first parameter of that name in the query, as it stands there, without decoding.
     Query(String),
+}
+
+/// What keys are taken from: the parts of a request that filters and policies alike see.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyParts<'a> {
+    client_ip: IpAddr,
+    host: &'a str,
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+}
+
+/// The part of a request that is its key.
+enum KeyPart<'a> {
+    Client(ClientKey),
+    Text(&'a [u8]),
 }
 
 /// A text that is no key.
@@ -62,30 +80,65 @@ struct InvalidPartName {
     found: String,
 }
 
+// === KeyParts ===
+
+impl<'a> KeyParts<'a> {
+    /// Those of a request as a filter sees it.
+    pub fn of(request: &'a RequestView<'_>, facts: &Facts) -> Self {
+        Self {
+            client_ip: facts.client_ip,
+            host: request.host(),
+            path: request.path(),
+            query: request.query(),
+            headers: request.headers(),
+        }
+    }
+}
+
+impl<'a> From<&PickCx<'a>> for KeyParts<'a> {
+    fn from(cx: &PickCx<'a>) -> Self {
+        let PickCx { client_ip, host, path, query, headers, .. } = *cx;
+        Self { client_ip, host, path, query, headers }
+    }
+}
+
 // === KeySpec ===
 
 impl KeySpec {
     /// The request's key as a number: equal for requests that belong together, and evenly spread as far as
     /// `state` spreads. `None` when the request has no such header, cookie or parameter.
     ///
-    /// With a [`RandomState`](std::hash::RandomState) nobody can choose keys that meet in the same place; with
-    /// a fixed state the number is the same in every process. Costs two rounds of `state` and no allocation.
-    pub fn hash(
-        &self,
-        request: &RequestView<'_>,
-        facts: &Facts,
-        ipv6_prefix: u8,
-        state: &impl BuildHasher,
-    ) -> Option<u128> {
+    /// With a [`RandomState`](std::hash::RandomState) nobody can choose keys that meet in the same place. Costs two
+    /// rounds of `state` and no allocation.
+    pub fn hash(&self, parts: KeyParts<'_>, ipv6_prefix: u8, state: &impl BuildHasher) -> Option<u128> {
+        Some(match self.part_of(parts, ipv6_prefix)? {
+            KeyPart::Client(client) => wide(state, client.as_u128()),
+            KeyPart::Text(text) => wide(state, text),
+        })
+    }
+
+    /// The request's key as a number that is the same in every process, on every machine and in every version
+    /// (XXH3, 64 bits), for what must find the same place again. Everybody can choose keys that meet.
+    ///
+    /// `None` also when the part is there but empty, since all that have nothing to show do not belong together.
+    pub fn stable_hash(&self, parts: KeyParts<'_>, ipv6_prefix: u8) -> Option<u64> {
+        match self.part_of(parts, ipv6_prefix)? {
+            KeyPart::Client(client) => Some(XxHash3_64::oneshot(&client.as_u128().to_be_bytes())),
+            KeyPart::Text([]) => None,
+            KeyPart::Text(text) => Some(XxHash3_64::oneshot(text)),
+        }
+    }
+
+    fn part_of<'a>(&self, parts: KeyParts<'a>, ipv6_prefix: u8) -> Option<KeyPart<'a>> {
         let text = match self {
-            Self::ClientIp => return Some(wide(state, client_key(facts.client_ip, ipv6_prefix).as_u128())),
-            Self::Host => request.host().as_bytes(),
-            Self::Path => request.path().as_bytes(),
-            Self::Header(name) => request.header(name)?.as_bytes(),
-            Self::Cookie(name) => request.cookie(name)?.as_bytes(),
-            Self::Query(name) => parameter(request.query()?, name)?.as_bytes(),
+            Self::ClientIp => return Some(KeyPart::Client(client_key(parts.client_ip, ipv6_prefix))),
+            Self::Host => parts.host.as_bytes(),
+            Self::Path => parts.path.as_bytes(),
+            Self::Header(name) => parts.headers.get(name)?.as_bytes(),
+            Self::Cookie(name) => cookie(parts.headers, name)?.as_bytes(),
+            Self::Query(name) => parameter(parts.query?, name)?.as_bytes(),
         };
-        Some(wide(state, text))
+        Some(KeyPart::Text(text))
     }
 }
 
@@ -227,7 +280,7 @@ mod tests {
         let state = RandomState::new();
         let key = |spec: &str, mut exchange: Exchange| {
             let spec = read(spec);
-            exchange.with_request(|request, cx| spec.hash(request, cx.facts(), 64, &state))
+            exchange.with_request(|request, cx| spec.hash(KeyParts::of(request, cx.facts()), 64, &state))
         };
         let from = |ip: &str| exchange("/").from_client(ip.parse().unwrap());
         assert_eq!(key("client_ip", from("2001:db8::1")), key("client_ip", from("2001:db8::2")));
@@ -249,9 +302,33 @@ mod tests {
     fn a_request_without_the_part_has_no_key() {
         for spec in ["{ header: X-User }", "{ cookie: sid }", "{ query: id }"] {
             let spec = read(spec);
-            let hash = exchange("/?x=id")
-                .with_request(|request, cx| spec.hash(request, cx.facts(), 64, &RandomState::new()));
-            assert_eq!(hash, None, "{spec}");
+            let hash = |mut exchange: Exchange| {
+                exchange.with_request(|request, cx| {
+                    let parts = KeyParts::of(request, cx.facts());
+                    (spec.hash(parts, 64, &RandomState::new()), spec.stable_hash(parts, 64))
+                })
+            };
+            assert_eq!(hash(exchange("/?x=id")), (None, None), "{spec}");
+            let empty = exchange("/?id").with_header("x-user", "").with_header("cookie", "sid=");
+            let (hash, stable) = hash(empty);
+            assert!(hash.is_some() && stable.is_none(), "{spec}");
         }
+    }
+
+    #[test]
+    fn stable_hashes_never_change() {
+        let hash = |spec: &str, mut exchange: Exchange| {
+            exchange.with_request(|request, cx| {
+                read(spec).stable_hash(KeyParts::of(request, cx.facts()), 64).unwrap()
+            })
+        };
+        // A test vector of XXH3.
+        assert_eq!(
+            hash("{ header: X-User }", exchange("/").with_header("x-user", "abc")),
+            0x78af_5f94_892f_3950
+        );
+        let from = |ip: &str| exchange("/").from_client(ip.parse().unwrap());
+        assert_eq!(hash("client_ip", from("10.0.0.1")), 0x3356_a62b_2a5b_0ef8);
+        assert_eq!(hash("client_ip", from("2001:db8::1")), hash("client_ip", from("2001:db8::2")));
     }
 }

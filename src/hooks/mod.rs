@@ -35,7 +35,7 @@ pub use build::{BuildCx, BuildError, PoolRef};
 pub use cx::{Facts, FilterCx, Scheme};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
-pub use key::{InvalidKey, KeySpec};
+pub use key::{InvalidKey, KeyParts, KeySpec};
 pub(crate) use load::{Load, PoolLoad};
 pub use policy::{Member, PickCx, Policy};
 pub use vars::RequestVars;

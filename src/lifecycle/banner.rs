@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use crate::config::spec::PathSpec;
 use crate::config::{self, Config};
@@ -11,16 +12,21 @@ use crate::types::{BindAddr, HostPattern, ListenerName};
 const EXAMPLES: usize = 3;
 
 /// What is printed when the edge is up: where it listens, what is behind it, and requests to try.
-pub(crate) fn banner(assembled: &Assembled, addresses: &[(ListenerName, BindAddr)]) -> String {
+pub(crate) fn banner(
+    assembled: &Assembled,
+    addresses: &[(ListenerName, BindAddr)],
+    control: Option<&Path>,
+) -> String {
     let mut out = String::new();
     // Writing into a String cannot fail.
-    let _ = write_banner(assembled, addresses, &mut out);
+    let _ = write_banner(assembled, addresses, control, &mut out);
     out
 }
 
 fn write_banner(
     assembled: &Assembled,
     addresses: &[(ListenerName, BindAddr)],
+    control: Option<&Path>,
     out: &mut String,
 ) -> std::fmt::Result {
     let config = &assembled.config;
@@ -37,6 +43,9 @@ fn write_banner(
             pool.balance.policy,
             endpoints.join(" ")
         )?;
+    }
+    if let Some(path) = control {
+        writeln!(out, "  control  {}", path.display())?;
     }
     let order = assembled.snapshot.router.effective_order();
     let routes = order.iter().map(|id| &config.routes[id.0]);

@@ -1,11 +1,13 @@
 //! The life of the process: what is started, in which order, and how it ends.
 
 mod banner;
+mod control;
 mod limits;
 mod parts;
 mod server;
 mod signals;
 
 pub(crate) use banner::banner;
+pub(crate) use control::ControlSocket;
 pub(crate) use parts::{Parts, StartError};
 pub(crate) use server::{LOG_PATIENCE, serve};

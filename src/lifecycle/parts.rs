@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
+use crate::control::CannotOpen;
 use crate::edge::{BindError, BoundListener, Edge, bind_all};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::pools::Prober;
@@ -33,6 +34,8 @@ pub(crate) enum StartError {
     AccessLog(#[source] io::Error),
     #[error("the secret of sticky cookies cannot be written to {}: {source}; name another place in server.secret_file", path.display())]
     SecretFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Control(#[from] CannotOpen),
 }
 
 /// Idle connections to endpoints that are kept for each worker thread; they are shared by all.

@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::Live;
 
+use super::control::ControlSocket;
 use super::parts::{Parts, server_conf};
 use super::signals::Signals;
 
@@ -18,14 +19,18 @@ use super::signals::Signals;
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
-pub(crate) fn serve(parts: Parts) {
+pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
     let Parts { live, edge, prober, bound, log, threads } = parts;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
     let signals = Signals::new(live.clone(), edge.clone(), log.clone());
+    if let Some(service) = control.service(live.clone()) {
+        server.add_service(service);
+    }
     server.add_service(EdgeService { live, edge, bound, threads });
     server.add_service(ProberService { prober });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    drop(control);
     log.settle(LOG_PATIENCE);
 }
 

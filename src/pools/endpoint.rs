@@ -11,11 +11,12 @@ use crate::config;
 use crate::hooks::{Load, Member};
 use crate::types::{EndpointAddr, Weight, ZoneName};
 
+use super::health::{History, ProbeResult};
 use super::queue::Queue;
 use super::window::Window;
 
 /// What an endpoint is at the moment: one state, the same for requests, probes, logs and displays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum State {
@@ -61,6 +62,7 @@ pub(crate) struct Endpoint {
     /// Failures in a row.
     pub(super) failures_in_row: AtomicU32,
     pub(super) window: Window,
+    pub(super) history: History,
     born: Instant,
     queue: Arc<Queue>,
     peer: HttpPeer,
@@ -106,6 +108,7 @@ impl Endpoint {
             on_trial: AtomicBool::new(false),
             failures_in_row: AtomicU32::new(0),
             window: Window::new(window),
+            history: History::default(),
             born: common.now,
             queue: common.queue.clone(),
             peer: peer_template(&config.address, pool),
@@ -157,6 +160,11 @@ impl Endpoint {
 
     pub(super) fn publish(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// The last probes, the oldest first.
+    pub(crate) fn probes(&self) -> Vec<ProbeResult> {
+        self.history.snapshot()
     }
 
     pub(super) fn is_on_trial(&self) -> bool {

@@ -6,6 +6,8 @@
 
 mod endpoint;
 mod health;
+#[doc(hidden)]
+pub mod measuring;
 mod outcome;
 mod picker;
 pub mod policy;
@@ -20,9 +22,9 @@ mod tests;
 mod window;
 
 pub(crate) use endpoint::{Endpoint, Lease, State};
-pub(crate) use health::Prober;
+pub(crate) use health::{ProbeResult, Prober};
 pub(crate) use outcome::Outcome;
-pub(crate) use pool::{Pick, PolicyFactory, Pool, RetryPermit, Tried};
+pub(crate) use pool::{BetweenAttempts, Pick, PolicyFactory, Pool, RetryPermit, Tried};
 pub(crate) use queue::QueueError;
 pub(crate) use standing::Health;
 pub(crate) use sticky::Sticky;

@@ -67,6 +67,12 @@ pub(crate) enum Pick {
     PolicyFailed,
 }
 
+/// A request that is between two attempts: in flight at the pool, though at no endpoint.
+#[derive(Debug)]
+pub(crate) struct BetweenAttempts {
+    load: Arc<PoolLoad>,
+}
+
 /// Leave for a retry, which counts against the budget until this is dropped.
 #[derive(Debug)]
 pub(crate) struct RetryPermit {
@@ -145,7 +151,7 @@ impl Pool {
         self.sticky.as_ref()
     }
 
-    /// Requests in flight at all endpoints.
+    /// Requests in flight, at an endpoint or between two attempts.
     pub(crate) fn in_flight(&self) -> u32 {
         self.load.in_flight()
     }
@@ -185,15 +191,20 @@ impl Pool {
         }
     }
 
-    /// An endpoint in drain takes no new clients, but its own until they are gone.
     fn lease_pinned(&self, index: usize, now: Instant) -> Option<Lease> {
-        let endpoint = self.endpoints.get(index)?;
-        let serves = match endpoint.state() {
-            State::Fit => true,
-            State::Draining | State::Drained => self.roster.lock().standings[index].health() == Health::Fit,
-            State::Checking | State::Unfit | State::Ejected => false,
-        };
-        if serves { endpoint.try_lease(now) } else { None }
+        if self.serves_its_own(index) { self.endpoints[index].try_lease(now) } else { None }
+    }
+
+    /// Whether an endpoint serves clients that stick to it. One in drain takes no new ones, but its own until they are
+    /// gone.
+    pub(crate) fn serves_its_own(&self, index: usize) -> bool {
+        match self.endpoints.get(index).map(|endpoint| endpoint.state()) {
+            Some(State::Fit) => true,
+            Some(State::Draining | State::Drained) => {
+                self.roster.lock().standings[index].health() == Health::Fit
+            }
+            Some(State::Checking | State::Unfit | State::Ejected) | None => false,
+        }
     }
 
     /// Picks for an attempt after failed ones: an endpoint that was not tried yet while such a one is fit. The policy
@@ -230,6 +241,13 @@ impl Pool {
         let one_more = |count: u32| (count < allowed).then_some(count + 1);
         let permitted = self.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         permitted.is_ok().then(|| RetryPermit { pool: self.clone() })
+    }
+
+    /// Counts a request as in flight while it has no endpoint, so that the budget does not shrink by those that wait for
+    /// their next attempt.
+    pub(crate) fn between_attempts(&self) -> BetweenAttempts {
+        self.load.begin();
+        BetweenAttempts { load: self.load.clone() }
     }
 
     // === Health ===
@@ -380,6 +398,11 @@ impl Pool {
         }
     }
 
+    /// When ejections end, by the endpoints' index.
+    pub(crate) fn ejected_until(&self) -> Vec<Option<Instant>> {
+        self.roster.lock().standings.iter().map(Standing::ejected_until).collect()
+    }
+
     /// Ends the ejections whose time is over: their endpoints are on trial from now on. Returns when the next one
     /// ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
@@ -450,6 +473,12 @@ impl std::fmt::Debug for Pool {
             .field("name", self.name())
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for BetweenAttempts {
+    fn drop(&mut self) {
+        self.load.end();
     }
 }
 

@@ -7,7 +7,9 @@ use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
-use crate::pools::policy::{First, LeastRequests, P2c, PeakEwma, RandomByWeight, RoundRobin};
+use crate::pools::policy::{
+    First, IpHash, LeastRequests, Maglev, P2c, PeakEwma, RandomByWeight, Ring, RoundRobin,
+};
 use crate::types::{Random, closest};
 
 type BuildFilter =
@@ -19,7 +21,8 @@ type BuildPolicy =
 pub(crate) struct Registry {
     filters: BTreeMap<String, BuildFilter>,
     policies: BTreeMap<String, BuildPolicy>,
-    schemas: Vec<(&'static str, Schema)>,
+    /// With their headings in the reference.
+    schemas: Vec<(String, Schema)>,
 }
 
 /// Whether a name was free.
@@ -43,10 +46,13 @@ impl Registry {
         registry.built_in_filter("response_headers", ResponseHeaders::build);
         registry.built_in_filter("rewrite", Rewrite::build);
         registry.plain_policy("first", |_, _| First);
+        registry.built_in_policy("ip_hash", IpHash::build);
         registry.plain_policy("least_requests", |_, _| LeastRequests);
+        registry.built_in_policy("maglev", Maglev::build);
         registry.plain_policy("p2c", |members, _| P2c::new(members));
         registry.plain_policy("peak_ewma", |members, _| PeakEwma::new(members));
         registry.plain_policy("random", |members, _| RandomByWeight::new(members));
+        registry.built_in_policy("ring", Ring::build);
         registry.plain_policy("round_robin", RoundRobin::new);
         registry
     }
@@ -64,16 +70,37 @@ impl Registry {
         });
     }
 
+    fn built_in_policy<S, F, P>(
+        &mut self,
+        name: &str,
+        build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
+    ) where
+        S: DeserializeOwned + JsonSchema,
+        F: Fn(&[Member]) -> P + Send + Sync + 'static,
+        P: Policy + 'static,
+    {
+        self.describe::<S>("Policy", name);
+        self.policy(name, move |settings, cx| {
+            let new_policy = build(settings, cx)?;
+            Ok(move |members: &[Member], _: &mut Random| Box::new(new_policy(members)) as Box<dyn Policy>)
+        });
+    }
+
     fn built_in_filter<S, F>(
         &mut self,
-        name: &'static str,
+        name: &str,
         build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
     ) where
         S: DeserializeOwned + JsonSchema,
         F: Filter + 'static,
     {
-        self.schemas.push((name, SchemaGenerator::default().into_root_schema_for::<S>()));
+        self.describe::<S>("Filter", name);
         self.filter(name, build);
+    }
+
+    fn describe<S: JsonSchema>(&mut self, kind: &str, name: &str) {
+        let schema = SchemaGenerator::default().into_root_schema_for::<S>();
+        self.schemas.push((format!("{kind} `{name}`"), schema));
     }
 
     /// Adds a filter under a name that is not taken.
@@ -138,8 +165,13 @@ impl Registry {
         }
     }
 
-    /// The settings of the built-in filters, for the reference.
-    pub(crate) fn schemas(&self) -> &[(&'static str, Schema)] {
+    /// The names of all policies, in alphabetical order.
+    pub(crate) fn policy_names(&self) -> impl Iterator<Item = &str> {
+        self.policies.keys().map(String::as_str)
+    }
+
+    /// The settings of the built-in filters and policies, each with its heading in the reference.
+    pub(crate) fn schemas(&self) -> &[(String, Schema)] {
         &self.schemas
     }
 }

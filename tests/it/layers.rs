@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers of docs/architecture.md: a module imports from lower ones only, never sideways.
-const LAYERS: [(&str, u32); 14] = [
+const LAYERS: [(&str, u32); 16] = [
     ("types", 0),
     ("config", 1),
     ("hooks", 2),
@@ -14,6 +14,8 @@ const LAYERS: [(&str, u32); 14] = [
     ("runtime", 4),
     ("gateway", 5),
     ("edge", 5),
+    ("control", 5),
+    ("simulate", 5),
     ("lifecycle", 6),
     ("app", 7),
     ("cli", 8),

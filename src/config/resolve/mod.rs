@@ -1,10 +1,12 @@
 //! From the spec to the [`Config`]: names become indexes, relative paths get their directory, and what no single
 //! value can know is checked.
 
+mod health;
 mod listeners;
 mod names;
 mod pools;
 mod respond;
+mod retry;
 mod routes;
 mod sticky;
 

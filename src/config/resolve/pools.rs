@@ -2,9 +2,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::config::node::Node;
-use crate::config::spec::{BalanceSpec, EndpointSpec, HealthSpec, HttpCheckSpec, NamedMap, PoolSpec};
-use crate::config::{Action, BalanceUse, Check, Endpoint, Health, KeyPath, Pool, Route};
-use crate::types::{EndpointAddr, HostPattern, MAX_UNIX_PATH, PoolName};
+use crate::config::spec::{BalanceSpec, EndpointSpec, NamedMap, PoolSpec};
+use crate::config::{Action, BalanceUse, Endpoint, KeyPath, Pool, Route};
+use crate::types::{EndpointAddr, MAX_UNIX_PATH, PoolName};
 
 use super::Resolver;
 
@@ -23,7 +23,7 @@ impl Resolver<'_> {
             slow_start: spec.slow_start,
             panic: spec.panic,
             queue: spec.queue,
-            retry: spec.retry,
+            retry: self.retry(spec.retry, &path.child("retry")),
             sticky: spec.sticky.and_then(|sticky| self.sticky(sticky, &path.child("sticky"))),
             timeouts: spec.timeouts,
             keepalive: spec.keepalive,
@@ -76,44 +76,6 @@ impl Resolver<'_> {
             _ => {}
         }
         endpoints
-    }
-
-    fn health(&mut self, spec: HealthSpec, at: &KeyPath) -> Option<Health> {
-        let check = match (spec.http, spec.tcp) {
-            (Some(http), None) => Check::Http(http),
-            (None, Some(_)) => Check::Tcp,
-            (None, None) => {
-                if !self.is_partial(at) {
-                    self.error(at, "neither `http` nor `tcp` says what a probe is")
-                        .help("add `http: { path: /healthz }` or `tcp: {}`");
-                }
-                return None;
-            }
-            (Some(_), Some(_)) => {
-                self.error(at, "`http` and `tcp` stand here together; exactly one of them is allowed")
-                    .help("remove one; a probe by `http` makes a connection, too");
-                return None;
-            }
-        };
-        if let Check::Http(http) = &check {
-            self.check_probe_host(http, &at.child("http").child("host"));
-        }
-        if spec.timeout > spec.interval {
-            let message = format!(
-                "a probe may take {}, which is longer than the interval of {}",
-                spec.timeout, spec.interval
-            );
-            self.warning(&at.child("timeout"), message).help("make the timeout shorter than the interval");
-        }
-        let (interval, timeout, fall, rise) = (spec.interval, spec.timeout, spec.fall, spec.rise);
-        Some(Health { check, interval, timeout, fall, rise, port: spec.port.map(Into::into) })
-    }
-
-    fn check_probe_host(&mut self, http: &HttpCheckSpec, path: &KeyPath) {
-        if let Some(host @ HostPattern::Wildcard(_)) = &http.host {
-            let message = format!("`{host}` is not one host, and a probe asks for one");
-            self.error(path, message).help("write one of the hosts, or remove the key");
-        }
     }
 
     /// The length that a Unix socket's path has with its directory; on its own it was checked when it was read.

@@ -7,7 +7,7 @@ use super::Resolver;
 
 /// What frames a message or belongs to the connection is for the edge alone to say (RFC 9110 §7.6.1, RFC 9112 §6);
 /// `Host` has no meaning in an answer.
-const OWNED: [HeaderName; 9] = [
+pub(super) const OWNED: [HeaderName; 9] = [
     CONNECTION,
     CONTENT_LENGTH,
     HOST,

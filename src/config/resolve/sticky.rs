@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::config::spec::{SameSite, SecretSpec, StickySpec};
@@ -35,9 +36,9 @@ impl Resolver<'_> {
     fn secret(&mut self, spec: &SecretSpec, at: &KeyPath) -> Option<Secret> {
         let bytes = match spec {
             SecretSpec::Text(text) => Ok(text.clone().into_bytes()),
-            SecretSpec::Env(name) => std::env::var(name)
-                .map(String::into_bytes)
-                .map_err(|error| format!("the environment variable `{name}` cannot be read: {error}")),
+            SecretSpec::Env(name) => std::env::var_os(name)
+                .map(OsStringExt::into_vec)
+                .ok_or_else(|| format!("the environment variable `{name}` is not set")),
             SecretSpec::File(path) => read_secret(&self.base.join(path)),
         };
         match bytes {

@@ -18,10 +18,11 @@ use crate::types::{ListenerName, PoolName};
 
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
 pub use log::{AccessFormat, AccessSink, AccessSpec, LogLevel, LogSpec};
+pub(crate) use pool::PROBE_BODY;
 pub use pool::{
-    BalanceSpec, CookieName, CookiePath, EndpointSpec, HealthSpec, HttpCheckSpec, OutlierLimits, OutlierSpec,
-    PerTry, PoolSpec, QueueSpec, RetryOn, RetrySpec, SameSite, StatusRange, StickySpec, TcpCheckSpec, Timeouts,
-    UpstreamKeepalive,
+    BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,
+    HttpCheckSpec, OutlierLimits, OutlierSpec, PerTry, PoolSpec, QueueSpec, RetryOn, RetrySpec, SameSite,
+    StatusRange, StickySpec, TcpCheckSpec, Timeouts, TlsCheckSpec, UpstreamKeepalive,
 };
 pub use route::{
     FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,

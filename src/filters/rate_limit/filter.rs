@@ -6,7 +6,8 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeySpec, Rejection, RequestView, ResponseView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, Rejection, RequestView,
+    ResponseView,
 };
 
 use super::fields::{Quota, RATELIMIT, RATELIMIT_POLICY, policy, whole_seconds};
@@ -122,7 +123,7 @@ impl Filter for RateLimit {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
-        let key = self.key.hash(request, cx.facts(), self.ipv6_prefix, self.limiter.hasher());
+        let key = self.key.hash(KeyParts::of(request, cx.facts()), self.ipv6_prefix, self.limiter.hasher());
         let key = key.unwrap_or(NO_KEY);
         match self.mode {
             RateLimitMode::Reject => self.reject_or_pass(key, cx),

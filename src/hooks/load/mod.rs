@@ -49,6 +49,14 @@ impl PoolLoad {
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Load {
@@ -89,7 +97,7 @@ impl Load {
         let one_more = |count: u32| (count < limit).then_some(count + 1);
         let began = self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok();
         if began {
-            self.pool.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.pool.begin();
         }
         began
     }
@@ -102,7 +110,7 @@ impl Load {
 
     pub(crate) fn end(&self) {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.pool.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.pool.end();
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

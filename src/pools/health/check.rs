@@ -1,93 +1,131 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
-use pingora_core::{Error, ErrorType};
-use pingora_http::ResponseHeader;
+use pingora_core::tls::TlsConnector;
+use pingora_core::upstreams::peer::BasicPeer;
 use pingora_load_balancing::Backend;
-use pingora_load_balancing::health_check::{HealthCheck, HealthObserve, HttpHealthCheck, TcpHealthCheck};
-use tokio::time::Instant;
+use pingora_load_balancing::health_check::HealthCheck;
 
-use crate::config::spec::{HttpCheckSpec, StatusRange};
 use crate::config::{self, Check};
 use crate::pools::endpoint::pingora_addr;
-use crate::pools::{Endpoint, Health, Pool};
-use crate::types::EndpointAddr;
+use crate::types::{EndpointAddr, HostPattern};
 
-/// Carries a flip from Pingora's side to the pool.
-struct Flip {
-    pool: Arc<Pool>,
-    endpoint: Arc<Endpoint>,
+use super::grpc::GrpcCheck;
+use super::http::HttpCheck;
+use super::tls::{self, TlsCheck};
+
+/// What names the prober to endpoints.
+pub(super) const USER_AGENT: &str = "evener-health-check";
+
+/// What all checks share, made when the first one needs it: each connector reads the certificates of the system.
+pub(super) struct Connectors {
+    transport: LazyLock<TransportConnector>,
+    verified: LazyLock<TlsConnector>,
+    unverified: LazyLock<TlsConnector>,
+}
+
+impl Connectors {
+    pub(super) fn new() -> Self {
+        Self {
+            transport: LazyLock::new(|| TransportConnector::new(None)),
+            verified: LazyLock::new(|| tls::verified(tls::roots_of_the_system())),
+            unverified: LazyLock::new(tls::unverified),
+        }
+    }
+}
+
+/// The check of one endpoint: makes a connection, and looks at what comes back on it.
+pub(super) struct EndpointCheck {
+    connectors: Arc<Connectors>,
+    question: Question,
+    rise: usize,
+    fall: usize,
+    /// What the last good probe was told.
+    answer: Mutex<String>,
+}
+
+enum Question {
+    /// The connection itself is the answer.
+    Tcp,
+    Tls(TlsCheck),
+    Http(HttpCheck),
+    Grpc(GrpcCheck),
+}
+
+impl EndpointCheck {
+    pub(super) fn new(health: &config::Health, address: &EndpointAddr, connectors: Arc<Connectors>) -> Self {
+        let question = match &health.check {
+            Check::Tcp => Question::Tcp,
+            Check::Tls(spec) => {
+                let connector = if spec.verify { &connectors.verified } else { &connectors.unverified };
+                Question::Tls(TlsCheck::new((*connector).clone(), server_name(spec.sni.as_ref(), address)))
+            }
+            Check::Http(spec) => {
+                Question::Http(HttpCheck::new(spec.clone(), authority(spec.host.as_ref(), address)))
+            }
+            Check::Grpc(spec) => {
+                Question::Grpc(GrpcCheck::new(&spec.service, authority(spec.authority.as_ref(), address)))
+            }
+        };
+        let (rise, fall) = (usize::from(health.rise), usize::from(health.fall));
+        Self { connectors, question, rise, fall, answer: Mutex::default() }
+    }
 }
 
 #[async_trait]
-impl HealthObserve for Flip {
-    async fn observe(&self, _: &Backend, healthy: bool) {
-        let health = if healthy { Health::Fit } else { Health::Unfit { is_reachable: true } };
-        self.pool.set_health(&self.endpoint, health, Instant::now());
+impl HealthCheck for EndpointCheck {
+    async fn check(&self, target: &Backend) -> pingora_core::Result<()> {
+        // The address given here is replaced; the constructor takes none of a Unix socket.
+        let mut peer = BasicPeer::new("127.0.0.1:1");
+        peer._address = target.addr.clone();
+        let stream = self.connectors.transport.new_stream(&peer).await?;
+        let answer = match &self.question {
+            Question::Tcp => "connected".to_owned(),
+            Question::Tls(check) => check.ask(stream).await?,
+            Question::Http(check) => check.ask(stream).await?,
+            Question::Grpc(check) => check.ask(stream).await?,
+        };
+        *self.answer.lock() = answer;
+        Ok(())
+    }
+
+    fn health_threshold(&self, success: bool) -> usize {
+        if success { self.rise } else { self.fall }
+    }
+
+    fn backend_summary(&self, _: &Backend) -> String {
+        self.answer.lock().clone()
     }
 }
 
-/// The check of one endpoint, with the endpoint in Pingora's form.
-pub(super) fn build(
-    health: &config::Health,
-    pool: &Arc<Pool>,
-    endpoint: &Arc<Endpoint>,
-) -> (Box<dyn HealthCheck + Send + Sync>, Backend) {
-    let mut addr = pingora_addr(endpoint.address());
+/// What is probed, in Pingora's form.
+pub(super) fn target(health: &config::Health, address: &EndpointAddr) -> Backend {
+    let mut addr = pingora_addr(address);
     if let (Some(port), PingoraAddr::Inet(_)) = (health.port, &addr) {
         addr.set_port(port);
     }
-    let backend = Backend { addr, weight: usize::from(endpoint.weight()), ext: http::Extensions::new() };
-    let flip = Box::new(Flip { pool: pool.clone(), endpoint: endpoint.clone() });
-    let check: Box<dyn HealthCheck + Send + Sync> = match &health.check {
-        Check::Tcp => Box::new(tcp(health, flip)),
-        Check::Http(spec) => Box::new(http(health, spec, endpoint.address(), flip)),
-    };
-    (check, backend)
+    Backend { addr, weight: 1, ext: ::http::Extensions::new() }
 }
 
-fn tcp(health: &config::Health, flip: Box<Flip>) -> TcpHealthCheck {
-    let mut check = *TcpHealthCheck::new();
-    check.consecutive_success = usize::from(health.rise);
-    check.consecutive_failure = usize::from(health.fall);
-    check.peer_template.options.connection_timeout = Some(health.timeout.get());
-    check.health_changed_callback = Some(flip);
-    check
-}
+/// A Unix socket has no name of its own, and servers want one.
+const NAME_OF_A_SOCKET: &str = "localhost";
 
-fn http(
-    health: &config::Health,
-    spec: &HttpCheckSpec,
-    address: &EndpointAddr,
-    flip: Box<Flip>,
-) -> HttpHealthCheck {
-    let host = match (&spec.host, address) {
+fn authority(host: Option<&HostPattern>, address: &EndpointAddr) -> String {
+    match (host, address) {
         (Some(host), _) => host.to_string(),
         (None, EndpointAddr::Inet(inet)) => inet.to_string(),
-        (None, EndpointAddr::Unix(_)) => "localhost".to_owned(),
-    };
-    let mut check = HttpHealthCheck::new(&host, false);
-    check.consecutive_success = usize::from(health.rise);
-    check.consecutive_failure = usize::from(health.fall);
-    check.peer_template.options.connection_timeout = Some(health.timeout.get());
-    check.peer_template.options.read_timeout = Some(health.timeout.get());
-    check.peer_template.options.write_timeout = Some(health.timeout.get());
-    // The path was checked when the file was read.
-    if let Ok(uri) = spec.path.parse() {
-        check.req.set_uri(uri);
+        (None, EndpointAddr::Unix(_)) => NAME_OF_A_SOCKET.to_owned(),
     }
-    let _ = check.req.insert_header(http::header::USER_AGENT, "evener-health-check");
-    let expected = spec.expect.clone();
-    check.validator = Some(Box::new(move |response| expect(&expected, response)));
-    check.health_changed_callback = Some(flip);
-    check
 }
 
-fn expect(expected: &[StatusRange], response: &ResponseHeader) -> pingora_core::Result<()> {
-    let status = response.status.as_u16();
-    if expected.iter().any(|range| range.contains(status)) {
-        return Ok(());
+fn server_name(sni: Option<&HostPattern>, address: &EndpointAddr) -> String {
+    match (sni, address) {
+        // An IPv6 address stands in brackets where a host does.
+        (Some(name), _) => name.to_string().trim_matches(['[', ']']).to_owned(),
+        (None, EndpointAddr::Inet(inet)) => inet.ip().to_string(),
+        (None, EndpointAddr::Unix(_)) => NAME_OF_A_SOCKET.to_owned(),
     }
-    Error::e_explain(ErrorType::HTTPStatus(status), "a status that was not expected")
 }

@@ -1,7 +1,17 @@
-//! Active health checks: probes by Pingora's own `HealthCheck` types, run by one background service.
+//! Active health checks: one background service probes each endpoint at its own pace and tells its pool.
+//!
+//! What a probe is stands behind Pingora's `HealthCheck` trait. State, counters and history belong to one endpoint of
+//! one pool, so that two pools that name the same address with different checks know nothing of each other.
 
 mod check;
+mod failure;
+mod grpc;
+mod history;
+mod http;
 mod prober;
 mod streak;
+mod tls;
 
+pub(in crate::pools) use history::History;
+pub(crate) use history::ProbeResult;
 pub(crate) use prober::Prober;

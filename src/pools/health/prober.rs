@@ -1,17 +1,23 @@
+use std::mem::discriminant;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pingora_core::server::ShutdownWatch;
+use pingora_core::{Error, ErrorType};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config;
-use crate::pools::{Endpoint, Pool};
+use crate::pools::endpoint::pingora_addr;
+use crate::pools::{Endpoint, Health, Pool};
 use crate::types::{Random, with_random};
 
-use super::check;
+use super::check::{self, Connectors, EndpointCheck};
+use super::failure;
+use super::history::ProbeResult;
 use super::streak::Streak;
 
 /// Probes the endpoints of all pools that ask for it, each at its own pace.
@@ -24,6 +30,9 @@ pub(crate) struct Prober {
 /// So many probes run at once; more wait their turn.
 const AT_ONCE: usize = 64;
 
+/// While it is open whether an endpoint's health changes, the next probe comes after this, if not sooner.
+const TRANSITION: Duration = Duration::from_secs(1);
+
 impl Prober {
     pub(crate) fn new(pools: &[Arc<Pool>]) -> Self {
         Self { pools: pools.to_vec(), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
@@ -31,19 +40,29 @@ impl Prober {
 
     /// Probes until `shutdown` turns true.
     pub(crate) async fn run(&self, mut shutdown: ShutdownWatch) {
-        let mut probes = JoinSet::new();
-        for pool in self.pools.iter().cloned() {
-            probes.spawn(async move { pool.keep().await });
-        }
+        let mut tasks = JoinSet::new();
         for pool in &self.pools {
-            let Some(health) = pool.health() else { continue };
-            for endpoint in pool.endpoints() {
-                let probe = Probe::new(health, pool, endpoint, self.at_once.clone());
-                probes.spawn(probe.run());
-            }
+            let pool = pool.clone();
+            tasks.spawn(async move { pool.keep().await });
+        }
+        for probe in self.probes() {
+            tasks.spawn(probe.run());
         }
         // Dropping the set ends the probes; a closed channel means that the server is gone.
         let _ = shutdown.wait_for(|stop| *stop).await;
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        let connectors = Arc::new(Connectors::new());
+        let mut probes = Vec::new();
+        for pool in &self.pools {
+            let Some(health) = pool.health() else { continue };
+            for endpoint in pool.endpoints() {
+                let check = EndpointCheck::new(health, endpoint.address(), connectors.clone());
+                probes.push(Probe::new(health, pool, endpoint, Box::new(check), self.at_once.clone()));
+            }
+        }
+        probes
     }
 }
 
@@ -52,9 +71,11 @@ struct Probe {
     pool: Arc<Pool>,
     endpoint: Arc<Endpoint>,
     check: Box<dyn HealthCheck + Send + Sync>,
-    backend: Backend,
+    target: Backend,
     interval: Duration,
     timeout: Duration,
+    /// Whether probes go to another port than requests.
+    is_elsewhere: bool,
     at_once: Arc<Semaphore>,
 }
 
@@ -63,14 +84,16 @@ impl Probe {
         health: &config::Health,
         pool: &Arc<Pool>,
         endpoint: &Arc<Endpoint>,
+        check: Box<dyn HealthCheck + Send + Sync>,
         at_once: Arc<Semaphore>,
     ) -> Self {
-        let (check, backend) = check::build(health, pool, endpoint);
+        let target = check::target(health, endpoint.address());
         Self {
+            is_elsewhere: target.addr != pingora_addr(endpoint.address()),
             pool: pool.clone(),
             endpoint: endpoint.clone(),
             check,
-            backend,
+            target,
             interval: health.interval.get(),
             timeout: health.timeout.get(),
             at_once,
@@ -80,33 +103,62 @@ impl Probe {
     async fn run(self) {
         let mut streak = Streak::new();
         loop {
-            let result = self.probe().await;
-            let passed = result.is_ok();
-            if let Some(is_fit) = streak.observe(passed, self.check.health_threshold(passed)) {
-                self.check.health_status_change(&self.backend, passed).await;
-                self.log_flip(is_fit, result);
-            }
-            tokio::time::sleep(with_random(|random| jittered(self.interval, random))).await;
+            let (found, reason) = self.probe().await;
+            self.note(&mut streak, found, &reason);
+            let pace = if streak.is_in_transition() { self.interval.min(TRANSITION) } else { self.interval };
+            tokio::time::sleep(with_random(|random| jittered(pace, random))).await;
         }
     }
 
-    async fn probe(&self) -> Result<(), String> {
+    /// Probes once, when its turn comes.
+    async fn probe(&self) -> (Health, String) {
         // The semaphore is never closed; if it were, probing without a limit beats not probing.
         let _turn = self.at_once.acquire().await.ok();
-        match tokio::time::timeout(self.timeout, self.check.check(&self.backend)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+        let begun = Instant::now();
+        let (found, reason) = match tokio::time::timeout(self.timeout, self.check.check(&self.target)).await {
+            Ok(Ok(())) => (Health::Fit, self.check.backend_summary(&self.target)),
+            Ok(Err(error)) => {
+                (Health::Unfit { is_reachable: self.is_reachable(&error) }, failure::reason(&error))
+            }
+            Err(_) => (Health::Unfit { is_reachable: true }, format!("no answer within {:?}", self.timeout)),
+        };
+        self.endpoint.history.note(ProbeResult {
+            at: SystemTime::now(),
+            passed: found == Health::Fit,
+            took: begun.elapsed(),
+            reason: reason.clone(),
+        });
+        (found, reason)
+    }
+
+    /// Whether requests may get through where this probe failed: not where the system says that there is nothing to
+    /// connect to. A timeout says no such thing, and neither does another port that is closed.
+    fn is_reachable(&self, error: &Error) -> bool {
+        match error.root_etype() {
+            ErrorType::ConnectNoRoute => false,
+            // The latter is what Pingora has for a Unix socket whose file is missing.
+            ErrorType::ConnectRefused | ErrorType::ConnectError => self.is_elsewhere,
+            _ => true,
         }
     }
 
-    fn log_flip(&self, is_fit: bool, result: Result<(), String>) {
+    /// Tells the pool when the endpoint's health changes, and operators when that concerns its work.
+    fn note(&self, streak: &mut Streak, found: Health, reason: &str) {
+        let before = streak.health();
+        streak.observe(found, self.check.health_threshold(found == Health::Fit));
+        let after = streak.health();
+        if after == before {
+            return;
+        }
+        self.pool.set_health(&self.endpoint, after, Instant::now());
+        if discriminant(&after) == discriminant(&before) {
+            return;
+        }
         let (pool, endpoint) = (self.pool.name(), self.endpoint.address());
-        match (is_fit, result) {
-            (false, Err(reason)) => {
-                log::warn!("endpoint is unfit pool={pool} endpoint={endpoint} reason={reason:?}");
-            }
-            _ => log::info!("endpoint is fit pool={pool} endpoint={endpoint}"),
+        if after == Health::Fit {
+            log::info!("endpoint is fit pool={pool} endpoint={endpoint} reason={reason:?}");
+        } else {
+            log::warn!("endpoint is unfit pool={pool} endpoint={endpoint} reason={reason:?}");
         }
     }
 }
@@ -118,7 +170,126 @@ fn jittered(interval: Duration, random: &mut Random) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+
+    use super::super::failure::unhealthy;
     use super::*;
+    use crate::pools::State;
+    use crate::pools::testing::pool;
+
+    /// Answers as it is told, good ones by `true`, and notes when it was asked. After the last answer it hangs.
+    struct Script {
+        answers: Mutex<VecDeque<bool>>,
+        asked: Arc<Mutex<Vec<Instant>>>,
+    }
+
+    #[async_trait]
+    impl HealthCheck for Script {
+        async fn check(&self, _: &Backend) -> pingora_core::Result<()> {
+            let answer = self.answers.lock().pop_front();
+            match answer {
+                None => std::future::pending().await,
+                Some(passed) => {
+                    self.asked.lock().push(Instant::now());
+                    if passed { Ok(()) } else { Err(unhealthy("503 Service Unavailable")) }
+                }
+            }
+        }
+
+        fn health_threshold(&self, success: bool) -> usize {
+            if success { 2 } else { 3 }
+        }
+
+        fn backend_summary(&self, _: &Backend) -> String {
+            "200 OK".to_owned()
+        }
+    }
+
+    fn probe(keys: &str, answers: &[bool]) -> (Probe, Arc<Mutex<Vec<Instant>>>) {
+        let pool = pool(&["10.0.0.1:80", "10.0.0.2:80"], &format!(", health: {{ {keys} }}"), Instant::now());
+        let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let script = Script { answers: Mutex::new(answers.iter().copied().collect()), asked: asked.clone() };
+        let (health, endpoint) = (pool.health().unwrap(), &pool.endpoints()[0]);
+        (Probe::new(health, &pool, endpoint, Box::new(script), Arc::new(Semaphore::new(1))), asked)
+    }
+
+    /// Runs until the script hangs; the seconds from one probe to the next.
+    async fn gaps(keys: &str, answers: &[bool]) -> Vec<f64> {
+        let (probe, asked) = probe(keys, answers);
+        let endpoint = probe.endpoint.clone();
+        let running = tokio::spawn(probe.run());
+        while endpoint.probes().last().is_none_or(|last| !last.reason.starts_with("no answer")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        running.abort();
+        let asked = asked.lock();
+        asked.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
+    }
+
+    fn assert_about(gaps: &[f64], expected: &[f64]) {
+        let is_about = |(gap, plain): (&f64, &f64)| (plain * 0.89..=plain * 1.11).contains(gap);
+        assert!(
+            gaps.len() == expected.len() && gaps.iter().zip(expected).all(is_about),
+            "{gaps:?} {expected:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_come_sooner_while_a_change_is_open() {
+        let answers = [true, false, true, false, false, false, false, true, true, true];
+        // One contradiction that came to nothing, three that did, a longer outage, and the way back.
+        let expected = [10.0, 1.0, 10.0, 1.0, 1.0, 10.0, 10.0, 1.0, 10.0];
+        assert_about(&gaps("tcp: {}, interval: 10s", &answers).await, &expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_interval_stays_what_it_is() {
+        let expected = [0.3, 0.3, 0.3];
+        assert_about(&gaps("tcp: {}, interval: 300ms", &[true, false, false, false]).await, &expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_probes_found_is_told_to_the_pool_and_kept() {
+        let (probe, _) = probe("tcp: {}, fall: 3, timeout: 2s", &[true, false]);
+        let mut streak = Streak::new();
+        let mut states = Vec::new();
+        for _ in 0..4 {
+            let (found, reason) = probe.probe().await;
+            probe.note(&mut streak, found, &reason);
+            states.push(probe.endpoint.state());
+        }
+        assert_eq!(states, [State::Fit, State::Fit, State::Fit, State::Unfit]);
+        let probes = probe.endpoint.probes();
+        let told: Vec<_> = probes.iter().map(|result| (result.passed, result.reason.as_str())).collect();
+        let expected = [
+            (true, "200 OK"),
+            (false, "503 Service Unavailable"),
+            (false, "no answer within 2s"),
+            (false, "no answer within 2s"),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(probes[3].took.as_secs(), 2);
+        assert!(probe.pool.endpoints()[1].probes().is_empty());
+    }
+
+    #[test]
+    fn only_what_the_system_says_makes_an_endpoint_unreachable() {
+        let (here, _) = probe("tcp: {}", &[]);
+        let (elsewhere, _) = probe("tcp: {}, port: 8081", &[]);
+        for (kind, expected) in [
+            (ErrorType::ConnectRefused, (false, true)),
+            (ErrorType::ConnectError, (false, true)),
+            (ErrorType::ConnectNoRoute, (false, false)),
+            (ErrorType::ConnectTimedout, (true, true)),
+            (ErrorType::ReadError, (true, true)),
+        ] {
+            let error = Error::explain(kind.clone(), "of a test");
+            assert_eq!((here.is_reachable(&error), elsewhere.is_reachable(&error)), expected, "{kind:?}");
+        }
+    }
 
     #[test]
     fn jitter_stays_within_a_tenth() {

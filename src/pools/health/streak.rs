@@ -1,33 +1,42 @@
-/// Turns single probes into flips: an endpoint flips after so many equal results in a row.
+use std::mem::discriminant;
+
+use crate::pools::Health;
+
+/// Turns single probes into the health of an endpoint, which changes after so many equal results in a row.
 ///
 /// The first result decides alone, so that a new endpoint neither waits through `rise` intervals nor gets work
 /// that its first probe already warned of.
 #[derive(Debug)]
 pub(super) struct Streak {
-    /// None before the first result.
-    is_fit: Option<bool>,
+    health: Health,
     against: usize,
 }
 
 impl Streak {
     pub(super) fn new() -> Self {
-        Self { is_fit: None, against: 0 }
+        Self { health: Health::Checking, against: 0 }
     }
 
-    /// Notes one probe; `threshold` results against the present state flip it. Returns whether the endpoint is
-    /// fit when that changed.
-    pub(super) fn observe(&mut self, passed: bool, threshold: usize) -> Option<bool> {
-        if self.is_fit == Some(passed) {
+    pub(super) fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Whether results against the present health are being counted.
+    pub(super) fn is_in_transition(&self) -> bool {
+        self.against > 0
+    }
+
+    /// Notes what one probe found; `threshold` results against the present health change it.
+    pub(super) fn observe(&mut self, found: Health, threshold: usize) {
+        let contradicts = discriminant(&found) != discriminant(&self.health);
+        self.against = if contradicts { self.against + 1 } else { 0 };
+        if !contradicts || self.health == Health::Checking || self.against >= threshold {
+            self.health = found;
             self.against = 0;
-            return None;
+        } else if found == Health::Fit {
+            // Not trusted yet, but it was connected to.
+            self.health = Health::Unfit { is_reachable: true };
         }
-        self.against += 1;
-        if self.is_fit.is_some() && self.against < threshold {
-            return None;
-        }
-        self.is_fit = Some(passed);
-        self.against = 0;
-        Some(passed)
     }
 }
 
@@ -35,23 +44,45 @@ impl Streak {
 mod tests {
     use super::*;
 
-    fn observe(streak: &mut Streak, passed: bool) -> Option<bool> {
-        streak.observe(passed, if passed { 2 } else { 3 })
+    const UNFIT: Health = Health::Unfit { is_reachable: true };
+    const UNREACHABLE: Health = Health::Unfit { is_reachable: false };
+
+    fn observe(streak: &mut Streak, found: Health) -> (Health, bool) {
+        streak.observe(found, if found == Health::Fit { 2 } else { 3 });
+        (streak.health(), streak.is_in_transition())
     }
 
     #[test]
     fn the_first_probe_decides_alone() {
-        assert_eq!(observe(&mut Streak::new(), true), Some(true));
-        assert_eq!(observe(&mut Streak::new(), false), Some(false));
+        for found in [Health::Fit, UNFIT, UNREACHABLE] {
+            assert_eq!(observe(&mut Streak::new(), found), (found, false));
+        }
     }
 
     #[test]
-    fn only_results_in_a_row_count() {
+    fn only_results_in_a_row_count_and_they_are_a_transition() {
         let mut streak = Streak::new();
-        observe(&mut streak, true);
-        let results = [false, false, true, false, false, false, true, true];
-        let flips: Vec<_> = results.map(|passed| observe(&mut streak, passed)).into();
-        let expected = [None, None, None, None, None, Some(false), None, Some(true)];
-        assert_eq!(flips, expected);
+        observe(&mut streak, Health::Fit);
+        let found = [UNFIT, UNFIT, Health::Fit, UNFIT, UNFIT, UNFIT, Health::Fit, Health::Fit, Health::Fit];
+        let expected = [
+            (Health::Fit, true),
+            (Health::Fit, true),
+            (Health::Fit, false),
+            (Health::Fit, true),
+            (Health::Fit, true),
+            (UNFIT, false),
+            (UNFIT, true),
+            (Health::Fit, false),
+            (Health::Fit, false),
+        ];
+        assert_eq!(found.map(|found| observe(&mut streak, found)), expected);
+    }
+
+    #[test]
+    fn the_last_probe_says_whether_an_unfit_one_can_be_reached() {
+        let mut streak = Streak::new();
+        let found = [UNREACHABLE, UNFIT, UNREACHABLE, Health::Fit, UNREACHABLE];
+        let health = [UNREACHABLE, UNFIT, UNREACHABLE, UNFIT, UNREACHABLE];
+        assert_eq!(found.map(|found| observe(&mut streak, found).0), health);
     }
 }

@@ -1,19 +1,28 @@
 //! The built-in policies, one file each: pure functions of what members carry, with randomness passed in.
 
 mod alias;
+mod bounded;
 mod draw;
 mod first;
+mod hashed;
+mod ip_hash;
 mod least_requests;
+mod maglev;
 mod p2c;
 mod peak_ewma;
 mod random;
+mod ring;
 mod round_robin;
 
+pub use bounded::{InvalidLoadBound, LoadBound};
 pub use first::First;
+pub use ip_hash::{IpHash, IpHashSettings};
 pub use least_requests::LeastRequests;
+pub use maglev::{Maglev, MaglevSettings};
 pub use p2c::P2c;
 pub use peak_ewma::PeakEwma;
 pub use random::RandomByWeight;
+pub use ring::{Ring, RingSettings};
 pub use round_robin::RoundRobin;
 
 use std::cmp::Ordering;

@@ -8,15 +8,15 @@ use crate::support::{Edge, Endpoint, Request, Spy, eventually};
 use super::{OK, dead, fleet, send_many};
 
 /// Intervals are as long as probes may take, and short only as far as a busy machine keeps to them.
-const PACE: &str = "interval: 400ms, timeout: 400ms";
-const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+pub(super) const PACE: &str = "interval: 400ms, timeout: 400ms";
+pub(super) const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 /// Answers probes by `probe`, and other requests with 200.
-async fn probed(probe: impl Fn(&Request) -> &'static str + Send + Sync + 'static) -> Endpoint {
+pub(super) async fn probed(probe: impl Fn(&Request) -> &'static str + Send + Sync + 'static) -> Endpoint {
     Endpoint::with(move |request| if request.is_probe() { probe(request) } else { OK }.to_owned()).await
 }
 
-async fn spied(pool: &str, endpoints: &[&dyn std::fmt::Display]) -> (Spy, Edge) {
+pub(super) async fn spied(pool: &str, endpoints: &[&dyn std::fmt::Display]) -> (Spy, Edge) {
     let spy = Spy::default();
     let config = fleet(&format!("balance: spy, {pool}"), endpoints);
     let edge = Edge::start_with(spy.register(App::builder()), &config).await;
@@ -81,7 +81,8 @@ async fn probes_ask_for_the_path_and_host_that_are_configured() {
 async fn another_port_can_be_probed() {
     let (endpoint, checker) = (Endpoint::answering("ok").await, probed(|_| DOWN).await);
     let port = checker.address().port();
-    let config = fleet(&format!("health: {{ http: {{}}, {PACE}, port: {port} }},"), &[&endpoint.address()]);
+    let pool = format!("panic: 0%, health: {{ http: {{}}, {PACE}, port: {port} }},");
+    let config = fleet(&pool, &[&endpoint.address()]);
     let edge = Edge::start(&config).await;
     assert_eq!(edge.get("/").await.status, 503);
     assert!(!checker.probes().is_empty());
@@ -113,7 +114,7 @@ async fn when_the_last_one_goes_requests_get_503_until_one_is_back() {
         let up = up.clone();
         probed(move |_| if up.load(std::sync::atomic::Ordering::Relaxed) { OK } else { DOWN }).await
     };
-    let health = format!("health: {{ http: {{}}, {PACE}, fall: 1, rise: 1 }},");
+    let health = format!("panic: 0%, health: {{ http: {{}}, {PACE}, fall: 1, rise: 1 }},");
     let edge = Edge::start(&fleet(&health, &[&endpoint.address(), &dead().await])).await;
     assert_eq!(edge.get("/").await.status, 200);
     up.store(false, std::sync::atomic::Ordering::Relaxed);

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Edge, Endpoint};
 
@@ -67,8 +68,53 @@ async fn the_wait_ends_with_the_first_probe_when_all_fail() {
 #[tokio::test]
 async fn the_wait_is_no_longer_than_a_probe_may_take() {
     let hanging = probed_after(Duration::from_secs(3600)).await;
-    let health = "health: { http: {}, interval: 300ms, timeout: 300ms },";
+    let health = "panic: 0%, health: { http: {}, interval: 300ms, timeout: 300ms },";
     let edge = Edge::start(&fleet(health, &[&hanging.address()])).await;
     assert_eq!(edge.get("/").await.status, 503);
     assert!(hanging.requests().is_empty());
+}
+
+/// An address that answers no attempt to connect: its queue is full, and nobody takes anything out.
+struct BlackHole {
+    listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl BlackHole {
+    async fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+        }
+        Self { listener, _waiting: waiting }
+    }
+}
+
+#[tokio::test]
+async fn a_start_waits_for_no_endpoint() {
+    let (hole, good) = (BlackHole::new().await, Endpoint::answering("ok").await);
+    let hole_address = hole.listener.local_addr().unwrap();
+    let health = "health: { tcp: {}, interval: 30s, timeout: 30s }";
+    let config = format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         pools:\n  hole: {{ {health}, endpoints: ['{hole_address}'] }}\n  \
+           half: {{ {health}, endpoints: ['{hole_address}', '{}'] }}\n\
+         routes:\n\
+         - {{ match: {{ path: /own }}, respond: {{ body: own }} }}\n\
+         - {{ match: {{ path: /half }}, pool: half }}\n\
+         - pool: hole\n",
+        good.address()
+    );
+    let edge = Edge::start(&config).await;
+    let mut held = edge.connect().await;
+    held.send("GET /hole HTTP/1.1\r\nHost: example.com\r\n\r\n").await;
+    // A client has less patience than a probe here, so that any wait for one fails.
+    assert_eq!(edge.get("/own").await.text(), "own");
+    for _ in 0..10 {
+        assert_eq!(edge.get("/half").await.status, 200);
+    }
 }

@@ -1,6 +1,6 @@
 use crate::support::{Edge, Endpoint, Response, eventually};
 
-use super::{GET, fleet};
+use super::{GET, fleet, held, waiting};
 
 const SECRET: &str = "secret: 0123456789abcdef0123456789abcdef";
 
@@ -19,7 +19,11 @@ async fn two() -> (Endpoint, Endpoint) {
 }
 
 fn pool(sticky: &str) -> String {
-    format!("balance: round_robin, sticky: {{ cookie: srv, {sticky} }},")
+    format!("balance: round_robin, {}", keys(sticky))
+}
+
+fn keys(sticky: &str) -> String {
+    format!("sticky: {{ cookie: srv, {sticky} }},")
 }
 
 #[tokio::test]
@@ -65,9 +69,10 @@ async fn a_client_whose_endpoint_is_gone_gets_another_and_its_cookie() {
     assert_eq!(with_cookie(&edge, &cookie).await.text(), "one");
     drop(one);
     let moved = std::cell::RefCell::new(None);
-    eventually("the client is served elsewhere", async || {
+    eventually("the client is bound elsewhere", async || {
         let response = with_cookie(&edge, &cookie).await;
-        let is_moved = response.status == 200;
+        assert_eq!((response.status, response.text()), (200, "two"));
+        let is_moved = response.header("set-cookie").is_some();
         *moved.borrow_mut() = Some(response);
         is_moved
     })
@@ -75,6 +80,25 @@ async fn a_client_whose_endpoint_is_gone_gets_another_and_its_cookie() {
     let moved = moved.take().unwrap();
     assert_eq!(moved.text(), "two");
     assert_eq!(with_cookie(&edge, &cookie_of(&moved)).await.text(), "two");
+}
+
+#[tokio::test]
+async fn a_client_whose_endpoint_is_full_is_served_elsewhere_and_stays_bound() {
+    let ((one, gate), two) = (held().await, Endpoint::answering("two").await);
+    let config = fleet(
+        &format!("max_requests: 1, balance: first, {}", keys(SECRET)),
+        &[&one.address(), &two.address()],
+    );
+    let edge = Edge::start(&config).await;
+    gate.add_permits(1);
+    let cookie = cookie_of(&edge.send(GET).await);
+    let mut busy = waiting(&edge).await;
+    eventually("the first is full", async || one.requests().len() == 2).await;
+    let elsewhere = with_cookie(&edge, &cookie).await;
+    assert_eq!((elsewhere.text(), elsewhere.header("set-cookie")), ("two", None));
+    gate.add_permits(2);
+    busy.response().await;
+    assert_eq!(with_cookie(&edge, &cookie).await.text(), "ok");
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! The `evener` command as a process: what it prints, how it exits, what signals do.
 
 mod check;
+mod control;
 mod explain;
 mod log;
 mod run;
 mod signals;
+mod simulate;
 
 use std::process::{Command, Output};
 

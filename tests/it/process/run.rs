@@ -113,9 +113,10 @@ log: { access: { format: off } }
     let banner = &running.banner;
     assert_eq!(banner[0], concat!("evener ", env!("CARGO_PKG_VERSION"), " is up"));
     assert_eq!(banner[3], "  pool     app          p2c: 127.0.0.1:1 127.0.0.1:2");
-    assert_eq!(banner[4], "try");
+    assert_eq!(banner[4], "  control  run/evener.sock");
+    assert_eq!(banner[5], "try");
     let mut statuses = Vec::new();
-    for line in &banner[5..] {
+    for line in &banner[6..] {
         let url = line.split_whitespace().last().unwrap().strip_prefix("http://").unwrap();
         let (address, path) = url.split_at(url.find('/').unwrap());
         let host = line.split("-H 'Host: ").nth(1).map_or(address, |rest| rest.split('\'').next().unwrap());

@@ -1,14 +1,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::spec::ranges::{span, whole};
+use crate::config::spec::{HeaderNameSpec, NamedMap};
 use crate::types::{HostPattern, Span, text_leaf};
 
-/// How endpoints are probed: exactly one of `http` and `tcp`, and when a result counts.
+/// So much of a body is searched for the text that a probe expects.
+pub(crate) const PROBE_BODY: usize = 64 * 1024;
+
+/// How endpoints are probed: exactly one of `http`, `tcp`, `tls` and `grpc`, and when a result counts. A new endpoint
+/// is probed at once, and gets no traffic before that.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
@@ -18,7 +24,14 @@ pub struct HealthSpec {
     /// A connection that is made and closed.
     #[serde(default)]
     pub tcp: Option<TcpCheckSpec>,
-    /// From one probe to the next, spread by ±10 %: 100ms to 1h.
+    /// A TLS handshake.
+    #[serde(default)]
+    pub tls: Option<TlsCheckSpec>,
+    /// A call of the gRPC health service.
+    #[serde(default)]
+    pub grpc: Option<GrpcCheckSpec>,
+    /// From one probe to the next, spread by ±10 %: 100ms to 1h. While results that contradict an endpoint's state are
+    /// being counted, 1s at most.
     #[serde(default = "HealthSpec::default_interval", deserialize_with = "span::<100, 3_600_000, _>")]
     pub interval: Span,
     /// How long a probe may take: 10ms to 1m.
@@ -33,7 +46,7 @@ pub struct HealthSpec {
     #[serde(default = "HealthSpec::default_rise", deserialize_with = "whole::<1, 100, _, _>")]
     #[schemars(range(min = 1, max = 100))]
     pub rise: u16,
-    /// The port that is probed. Default: the endpoint's own.
+    /// The port that is probed. Default: the endpoint's own; Unix sockets have none.
     #[serde(default)]
     pub port: Option<std::num::NonZeroU16>,
 }
@@ -67,11 +80,21 @@ pub struct HttpCheckSpec {
     pub host: Option<HostPattern>,
     /// The statuses that count as good, single ones or ranges.
     pub expect: Vec<StatusRange>,
+    /// A text that has to stand in the first 64 KiB of the body, besides a status that counts as good. Default: none.
+    pub contains: Option<BodyText>,
+    /// Further headers of the request, by name.
+    pub headers: NamedMap<HeaderNameSpec, HeaderText>,
 }
 
 impl Default for HttpCheckSpec {
     fn default() -> Self {
-        Self { path: "/".to_owned(), host: None, expect: vec![StatusRange { first: 200, last: 299 }] }
+        Self {
+            path: "/".to_owned(),
+            host: None,
+            expect: vec![StatusRange { first: 200, last: 299 }],
+            contains: None,
+            headers: NamedMap::default(),
+        }
     }
 }
 
@@ -97,6 +120,96 @@ fn origin_form<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TcpCheckSpec {}
+
+/// A probe by a TLS handshake. The connection is closed after it, without a request.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsCheckSpec {
+    /// The name that is asked for and that the certificate has to be for. Default: the endpoint's IP address,
+    /// `localhost` for a Unix socket.
+    pub sni: Option<HostPattern>,
+    /// Whether the certificate has to be valid: for that name, at this time, and signed by an authority that this
+    /// machine trusts. With `false` any certificate does, and the probe tells only that TLS is spoken.
+    pub verify: bool,
+}
+
+impl Default for TlsCheckSpec {
+    fn default() -> Self {
+        Self { sni: None, verify: true }
+    }
+}
+
+/// A probe by a call of `grpc.health.v1.Health/Check`, over HTTP/2 without TLS. Only the status `SERVING` is good.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcCheckSpec {
+    /// The service that is asked about. Default: the server as a whole.
+    pub service: String,
+    /// The `:authority` that is asked for. Default: the endpoint's address.
+    pub authority: Option<HostPattern>,
+}
+
+/// A text that a probe expects in a body, not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyText(pub String);
+
+/// A text that can never be found, or always.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBodyText {
+    /// Every body contains it.
+    #[error("the text is empty, and stands in every body; remove the key to accept all of them")]
+    Empty,
+    /// It does not fit into what is searched.
+    #[error("the text has {0} bytes, and {PROBE_BODY} of a body are searched for it")]
+    Long(usize),
+}
+
+impl FromStr for BodyText {
+    type Err = InvalidBodyText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBodyText> {
+        match text.len() {
+            0 => Err(InvalidBodyText::Empty),
+            1..=PROBE_BODY => Ok(Self(text.to_owned())),
+            length => Err(InvalidBodyText::Long(length)),
+        }
+    }
+}
+
+impl fmt::Display for BodyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_leaf!(BodyText, "a text", "ready");
+
+/// The value of a header that a probe sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderText(pub HeaderValue);
+
+/// A text that no header can have for a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a header's value; it is one line of visible ASCII characters, with no space around it")]
+pub struct InvalidHeaderText(String);
+
+impl FromStr for HeaderText {
+    type Err = InvalidHeaderText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHeaderText> {
+        let value = if text.trim() == text { HeaderValue::from_str(text).ok() } else { None };
+        value.map(Self).ok_or_else(|| InvalidHeaderText(text.escape_debug().to_string()))
+    }
+}
+
+impl fmt::Display for HeaderText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Made from a text alone, so that nothing is lost.
+        f.write_str(&String::from_utf8_lossy(self.0.as_bytes()))
+    }
+}
+
+text_leaf!(HeaderText, "a header's value", "edge-1");
 
 /// Statuses from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

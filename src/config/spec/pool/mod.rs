@@ -16,7 +16,10 @@ use super::ranges::percent;
 use super::shapes::single_key;
 
 pub use endpoint::EndpointSpec;
-pub use health::{HealthSpec, HttpCheckSpec, StatusRange, TcpCheckSpec};
+pub(crate) use health::PROBE_BODY;
+pub use health::{
+    BodyText, GrpcCheckSpec, HeaderText, HealthSpec, HttpCheckSpec, StatusRange, TcpCheckSpec, TlsCheckSpec,
+};
 pub use outlier::{OutlierLimits, OutlierSpec};
 pub use retry::{PerTry, QueueSpec, RetryOn, RetrySpec};
 pub use sticky::{CookieName, CookiePath, SameSite, StickySpec};

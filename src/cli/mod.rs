@@ -1,16 +1,21 @@
 //! The command line: thin, and the same for every program that is built on the library.
 
+mod drain;
+mod explain;
+mod process;
+mod status;
+mod weight;
+
+use std::fmt::Display;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use crate::app::{App, AppBuilder};
-use crate::runtime::Question;
+use crate::app::{App, AppBuilder, BoundApp};
+use crate::simulate::{self, SimulateArgs};
 
 /// The exit code for a configuration that is refused (EX_USAGE of sysexits.h).
 const BAD_CONFIG: u8 = 64;
@@ -40,25 +45,15 @@ enum Command {
         config: PathBuf,
     },
     /// Say what would become of a request, and why: candidates, filters, pool.
-    Explain {
-        /// The configuration file.
-        #[arg(short, long, value_name = "FILE")]
-        config: PathBuf,
-        /// The method.
-        #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
-        request: Method,
-        /// A header of the request; may be given several times.
-        #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = parse_header)]
-        header: Vec<(HeaderName, HeaderValue)>,
-        /// The client's address.
-        #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-        client: IpAddr,
-        /// The listener that it comes in on. Default: the one with the URL's port, or the first.
-        #[arg(long, value_name = "NAME")]
-        listener: Option<String>,
-        /// The whole URL: scheme, host, perhaps a port, path and query.
-        url: Uri,
-    },
+    Explain(explain::Explain),
+    /// Tell what goes on in the pools of a process that runs.
+    Status(status::Status),
+    /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
+    Drain(drain::Drain),
+    /// Change the weight of an endpoint of a process that runs.
+    Weight(weight::Weight),
+    /// Compare policies on the same requests, in virtual time.
+    Simulate(SimulateArgs),
     /// Print the reference of all configuration keys as Markdown.
     Reference,
     /// Print the completions for a shell.
@@ -66,13 +61,6 @@ enum Command {
         /// The shell.
         shell: Shell,
     },
-}
-
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|error| error.to_string())?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?;
-    Ok((name, value))
 }
 
 /// Reads the command line and does what it says, with the hooks of `builder`.
@@ -83,11 +71,11 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => run(builder, &config),
         Command::Check { config } => check(builder, &config),
-        Command::Explain { config, request, header, client, listener, url } => {
-            let headers = header.into_iter().collect::<HeaderMap>();
-            let question = Question { method: request, url, headers, client_ip: client, listener };
-            load(builder, &config).and_then(|app| explain(&app, &question))
-        }
+        Command::Explain(explain) => explain.run(builder),
+        Command::Status(status) => status.run(),
+        Command::Drain(drain) => drain.run(),
+        Command::Weight(weight) => weight.run(),
+        Command::Simulate(args) => simulate(builder, &args),
         Command::Reference => {
             print!("{}", builder.reference());
             Ok(())
@@ -107,16 +95,22 @@ fn load(builder: &AppBuilder, config: &Path) -> Result<App, u8> {
     })
 }
 
+fn fail(reason: impl Display) -> u8 {
+    eprintln!("evener: {reason}");
+    FAILED
+}
+
+/// A process of another version may know answers that this one does not.
+fn unexpected() -> u8 {
+    fail("the process gave an answer to another question")
+}
+
 fn run(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
     let app = load(builder, config)?;
     eprint!("{}", app.warnings());
-    let bound = app.bind().map_err(|error| {
-        eprintln!("evener: {error}");
-        FAILED
-    })?;
+    let bound = app.bind().and_then(BoundApp::with_control_socket).map_err(fail)?;
     eprint!("{}", bound.banner());
-    bound.run();
-    Ok(())
+    bound.run().map_err(fail)
 }
 
 fn check(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
@@ -126,15 +120,7 @@ fn check(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
     Ok(())
 }
 
-fn explain(app: &App, question: &Question) -> Result<(), u8> {
-    match app.explain(question) {
-        Ok(answer) => {
-            print!("{answer}");
-            Ok(())
-        }
-        Err(error) => {
-            eprintln!("evener: {error}");
-            Err(FAILED)
-        }
-    }
+fn simulate(builder: &AppBuilder, args: &SimulateArgs) -> Result<(), u8> {
+    print!("{}", simulate::run(args, builder.registry()).map_err(fail)?);
+    Ok(())
 }

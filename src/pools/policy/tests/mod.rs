@@ -1,3 +1,7 @@
+mod bounds;
+mod keys;
+mod placement;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -30,9 +34,11 @@ fn all(fleet: &Fleet) -> Vec<(&'static str, Box<dyn Policy>)> {
     vec![
         ("first", Box::new(First)),
         ("least_requests", Box::new(LeastRequests)),
+        ("maglev", keys::hashed("maglev", "{ key: path, table: 251 }")(members)),
         ("p2c", Box::new(P2c::new(members))),
         ("peak_ewma", Box::new(PeakEwma::new(members))),
         ("random", Box::new(RandomByWeight::new(members))),
+        ("ring", keys::hashed("ring", "{ key: path }")(members)),
         ("round_robin", Box::new(RoundRobin::new(members, &mut Random::with_seed(3)))),
     ]
 }
@@ -40,7 +46,8 @@ fn all(fleet: &Fleet) -> Vec<(&'static str, Box<dyn Policy>)> {
 #[test]
 fn weighted_policies_share_by_weight_within_a_percent() {
     let fleet = Fleet::new(&[1, 2, 3, 10, 84]);
-    let by_weight = |(name, _): &(&str, Box<dyn Policy>)| *name != "first" && *name != "peak_ewma";
+    let by_weight =
+        |(name, _): &(&str, Box<dyn Policy>)| !["first", "maglev", "peak_ewma", "ring"].contains(name);
     for (name, policy) in all(&fleet).into_iter().filter(by_weight) {
         for (share, weight) in shares(policy.as_ref(), &fleet, 100_000).iter().zip([1, 2, 3, 10, 84]) {
             assert!(share.abs_diff(weight * 1000) < 1000, "{name}: {share} of weight {weight}");

@@ -1,0 +1,83 @@
+use http::header::HOST;
+
+use crate::config::spec::{HealthSpec, HttpCheckSpec};
+use crate::config::{Check, Health, KeyPath};
+use crate::types::HostPattern;
+
+use super::Resolver;
+use super::respond::OWNED;
+
+impl Resolver<'_> {
+    pub(super) fn health(&mut self, spec: HealthSpec, at: &KeyPath) -> Option<Health> {
+        if spec.timeout > spec.interval {
+            let message = format!(
+                "a probe may take {}, which is longer than the interval of {}",
+                spec.timeout, spec.interval
+            );
+            self.warning(&at.child("timeout"), message).help("make the timeout shorter than the interval");
+        }
+        let HealthSpec { http, tcp, tls, grpc, interval, timeout, fall, rise, port } = spec;
+        let checks = [
+            http.map(|http| ("http", Check::Http(http))),
+            tcp.map(|_| ("tcp", Check::Tcp)),
+            tls.map(|tls| ("tls", Check::Tls(tls))),
+            grpc.map(|grpc| ("grpc", Check::Grpc(grpc))),
+        ];
+        let check = self.only_check(checks.into_iter().flatten().collect(), at)?;
+        self.check_names(&check, at);
+        Some(Health { check, interval, timeout, fall, rise, port: port.map(Into::into) })
+    }
+
+    fn only_check(&mut self, mut checks: Vec<(&str, Check)>, at: &KeyPath) -> Option<Check> {
+        match checks.as_slice() {
+            [] if self.is_partial(at) => {}
+            [] => {
+                self.error(at, "none of `http`, `tcp`, `tls` and `grpc` says what a probe is")
+                    .help("add `http: { path: /healthz }`, `tcp: {}`, `tls: {}` or `grpc: {}`");
+            }
+            [_] => return checks.pop().map(|(_, check)| check),
+            [(first, _), (second, _), ..] => {
+                let message =
+                    format!("`{first}` and `{second}` stand here together; exactly one check is allowed");
+                self.error(at, message).help("keep one; each of them makes a connection first");
+            }
+        }
+        None
+    }
+
+    fn check_names(&mut self, check: &Check, at: &KeyPath) {
+        match check {
+            Check::Http(http) => {
+                let at = at.child("http");
+                self.check_one_host(http.host.as_ref(), &at.child("host"));
+                self.check_probe_headers(http, &at.child("headers"));
+            }
+            Check::Tls(tls) => self.check_one_host(tls.sni.as_ref(), &at.child("tls").child("sni")),
+            Check::Grpc(grpc) => {
+                self.check_one_host(grpc.authority.as_ref(), &at.child("grpc").child("authority"));
+            }
+            Check::Tcp => {}
+        }
+    }
+
+    fn check_one_host(&mut self, host: Option<&HostPattern>, path: &KeyPath) {
+        if let Some(host @ HostPattern::Wildcard(_)) = host {
+            let message = format!("`{host}` is not one host, and a probe asks for one");
+            self.error(path, message).help("write one of the hosts, or remove the key");
+        }
+    }
+
+    fn check_probe_headers(&mut self, http: &HttpCheckSpec, path: &KeyPath) {
+        let written = self.written_keys(path);
+        for ((name, _), key) in http.headers.iter().zip(written) {
+            if OWNED.contains(&name.0) {
+                let help = if name.0 == HOST { "write it as `host` of the check" } else { "remove it" };
+                self.error_at_key(
+                    &path.child(key.as_str()),
+                    format_args!("`{key}` is for Evener alone to set"),
+                )
+                .help(help);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::connect::connect;
+
+/// The control socket, bound and listening; its file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct BoundControl {
+    socket: Option<UnixListener>,
+    path: PathBuf,
+    /// Device and inode of the file.
+    identity: (u64, u64),
+    /// Keeps the inode from becoming somebody else's, even when the server is gone already.
+    _keeper: UnixListener,
+}
+
+/// Why there can be no control socket at its place.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the control socket {} cannot be opened: {reason}; name another place in server.control_socket, or write `off`",
+    path.display()
+)]
+pub(crate) struct CannotOpen {
+    path: PathBuf,
+    reason: String,
+    #[source]
+    source: io::Error,
+}
+
+/// Connections that wait to be accepted; the server accepts at once.
+const BACKLOG: i32 = 16;
+
+impl BoundControl {
+    /// Opens the socket for its owner only. What a process that is gone left at the place is replaced; a socket on which
+    /// somebody answers, and a file of any other kind, stay.
+    ///
+    /// # Errors
+    /// When the place is taken or cannot be written to.
+    pub(crate) fn open(path: &Path) -> Result<Self, CannotOpen> {
+        bind(path).map_err(|source| CannotOpen { path: path.to_owned(), reason: explain(&source), source })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The socket for the server, once, while this keeps the file.
+    pub(crate) fn take_socket(&mut self) -> Option<UnixListener> {
+        self.socket.take()
+    }
+}
+
+impl Drop for BoundControl {
+    fn drop(&mut self) {
+        // Another process may have put its own socket there meanwhile.
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // It is of no use any more, and the next start would replace it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The socket gets its mode under a name of its own, before it listens, and its real name after: so it is never there
+/// with another mode, nor without somebody behind it. The umask would do the first, but it is the whole process's, and
+/// other threads make files meanwhile.
+fn bind(path: &Path) -> io::Result<BoundControl> {
+    // What cannot be connected to needs no folder either.
+    SockAddr::unix(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    check_is_free(path)?;
+    let unnamed = folder.join(format!(".{}.sock", std::process::id()));
+    // A process that had this id may have been killed between its own two steps.
+    let _ = fs::remove_file(&unnamed);
+    let bound = bind_in_private(&unnamed).and_then(|(socket, identity)| {
+        fs::rename(&unnamed, path)?;
+        let keeper = socket.try_clone()?;
+        Ok(BoundControl { socket: Some(socket), path: path.to_owned(), identity, _keeper: keeper })
+    });
+    if bound.is_err() {
+        let _ = fs::remove_file(&unnamed);
+    }
+    bound
+}
+
+fn bind_in_private(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    Ok((socket.into(), identity(path)?))
+}
+
+/// Nothing there, or a socket on which nobody answers.
+fn check_is_free(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+    }
+    match connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process answers there".to_owned(),
+        io::ErrorKind::AlreadyExists => "a file that is no socket is there".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not write to its folder".to_owned(),
+        io::ErrorKind::InvalidInput => "the path is too long for a Unix socket".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(path: &Path) -> String {
+        BoundControl::open(path).unwrap_err().reason
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_socket_and_a_folder_made_for_it_are_the_owners_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/evener.sock");
+        let bound = BoundControl::open(&path).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        connect(&path).unwrap();
+        drop(bound);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_was_left_is_replaced_and_one_that_answers_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evener.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let bound = BoundControl::open(&path).unwrap();
+        let error = BoundControl::open(&path).unwrap_err().to_string();
+        let expected = format!(
+            "the control socket {} cannot be opened: another process answers there; \
+             name another place in server.control_socket, or write `off`",
+            path.display()
+        );
+        assert_eq!(error, expected);
+        connect(&path).unwrap();
+        drop(bound);
+    }
+
+    #[test]
+    fn a_stuck_process_counts_as_one_that_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evener.sock");
+        let _bound = BoundControl::open(&path).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(connection) = connect(&path) {
+            waiting.push(connection);
+        }
+        assert_eq!(reason(&path), "another process answers there");
+    }
+
+    #[test]
+    fn what_is_no_socket_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        fs::write(&path, "data").unwrap();
+        assert_eq!(reason(&path), "a file that is no socket is there");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+    }
+
+    #[test]
+    fn a_socket_of_somebody_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evener.sock");
+        let bound = BoundControl::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        drop(bound);
+        connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_path_that_no_socket_can_have_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x".repeat(120));
+        assert_eq!(reason(&path), "the path is too long for a Unix socket");
+        assert_eq!(reason(&path.join("evener.sock")), "the path is too long for a Unix socket");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

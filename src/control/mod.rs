@@ -1,0 +1,19 @@
+//! The control socket: how `evener status`, `drain` and `weight` reach a process that runs.
+//!
+//! One request a connection, one JSON text a line in both directions; see [`protocol`]. The socket is for the user that
+//! runs the process and for root only, by its mode and by what the kernel tells of each peer. The server acts through
+//! [`crate::runtime::Control`] alone; the client is what the commands are made of and waits for no answer longer than
+//! its deadline.
+
+mod bind;
+mod client;
+mod connect;
+mod protocol;
+mod server;
+mod table;
+
+pub(crate) use bind::{BoundControl, CannotOpen};
+pub(crate) use client::ask;
+pub(crate) use protocol::{Command, Reply};
+pub(crate) use server::serve;
+pub(crate) use table::table;

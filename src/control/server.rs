@@ -1,0 +1,236 @@
+use std::io::{self, Write};
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::geteuid;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::pools::State;
+use crate::runtime::{Control, ControlError, Drain, Target};
+use crate::types::Span;
+
+use super::protocol::{Command, InvalidLine, Reply};
+
+/// One client and its one request.
+struct Connection {
+    stream: BufReader<UnixStream>,
+}
+
+/// Why a request is not answered as it was meant.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Nobody is left to be told anything.
+    #[error(transparent)]
+    Gone(#[from] io::Error),
+    #[error("only root and the user who runs this process may ask it, not user {0}")]
+    Stranger(u32),
+    #[error("the request is longer than 4KiB")]
+    TooLong,
+    #[error("the request did not arrive within {LINE_LIMIT:?}")]
+    TooLate,
+    #[error("the request is {0}")]
+    Invalid(#[from] InvalidLine),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("{0} was taken in again meanwhile")]
+    Undrained(Target),
+}
+
+/// Connections at once; further ones are told so and closed.
+const MOST_CONNECTIONS: usize = 16;
+/// Bytes of a request.
+const MOST_BYTES: u64 = 4 << 10;
+/// How long a request may take to come, and a reply to be taken.
+const LINE_LIMIT: Duration = Duration::from_secs(5);
+/// How often a drain is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// A drain is told of at least so often: by this a client that is gone is noticed here, and a stuck process there.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// The pause after a connection could not be accepted.
+const REST: Duration = Duration::from_millis(100);
+
+/// Answers on the socket until `shutdown` turns true.
+///
+/// # Errors
+/// When the socket cannot be used at all.
+pub(crate) async fn serve(
+    socket: StdListener,
+    control: Arc<Control>,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let socket = UnixListener::from_std(socket)?;
+    let mut connections = JoinSet::new();
+    // A sender that is gone is the end, too.
+    let stop = async { drop(shutdown.wait_for(|stopping| *stopping).await) };
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            Some(_) = connections.join_next() => {}
+            accepted = socket.accept() => match accepted {
+                Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
+                    let connection = Connection { stream: BufReader::new(stream) };
+                    connections.spawn(connection.serve(control.clone()));
+                }
+                Ok((stream, _)) => turn_away(stream),
+                Err(error) => {
+                    log::warn!("a control connection cannot be accepted error={error}");
+                    sleep(REST).await;
+                }
+            },
+        }
+    }
+}
+
+/// One line fits into a new connection's buffer, so nothing is waited for.
+fn turn_away(stream: UnixStream) {
+    let reply = Reply::Error(format!("{MOST_CONNECTIONS} others ask this process already"));
+    // Whoever is gone needs no answer.
+    let _ = stream.into_std().and_then(|mut stream| stream.write(&reply.to_line()));
+}
+
+impl Connection {
+    async fn serve(mut self, control: Arc<Control>) {
+        let reply = match self.answer(&control).await {
+            Ok(Some(reply)) => reply,
+            Ok(None) | Err(Failure::Gone(_)) => return,
+            Err(failure) => Reply::Error(failure.to_string()),
+        };
+        // Whoever is gone needs no answer.
+        let _ = self.tell(&reply).await;
+    }
+
+    /// The last reply; none where nothing was asked.
+    async fn answer(&mut self, control: &Control) -> Result<Option<Reply>, Failure> {
+        let peer = self.stream.get_ref().peer_cred()?.uid();
+        if !may_ask(peer, geteuid().as_raw()) {
+            return Err(Failure::Stranger(peer));
+        }
+        let Some(command) = self.command().await? else { return Ok(None) };
+        let now = Instant::now();
+        let reply = match command {
+            Command::Status { pool } => Reply::Status(control.status(pool.as_deref(), now)?),
+            Command::Drain { endpoint, wait } => {
+                let drain = control.drain(&endpoint, now)?;
+                self.watch(&drain, endpoint, wait).await?
+            }
+            Command::Undrain { endpoint } => {
+                Reply::Undrained { state: control.undo_drain(&endpoint, now)?.as_str().to_owned() }
+            }
+            Command::Weight { endpoint, weight } => {
+                let change = control.set_weight(&endpoint, weight, now)?;
+                Reply::Weight { from: change.from, to: change.to }
+            }
+        };
+        Ok(Some(reply))
+    }
+
+    async fn command(&mut self) -> Result<Option<Command>, Failure> {
+        let mut line = Vec::new();
+        let mut limited = (&mut self.stream).take(MOST_BYTES + 1);
+        let read = timeout(LINE_LIMIT, limited.read_until(b'\n', &mut line));
+        match read.await.map_err(|_| Failure::TooLate)?? {
+            0 => Ok(None),
+            _ if line.len() as u64 > MOST_BYTES => Err(Failure::TooLong),
+            _ => Ok(Some(Command::from_line(&line)?)),
+        }
+    }
+
+    /// Tells how a drain goes on until it is over, or the time for it is.
+    async fn watch(&mut self, drain: &Drain, target: Target, wait: Span) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let mut told = None;
+        loop {
+            // Before the first look, too: a request that was given this endpoint just before the drain counts by then.
+            sleep(LOOK).await;
+            let (now, in_flight) = (Instant::now(), drain.in_flight());
+            match drain.state() {
+                State::Drained => return Ok(Reply::Drained),
+                State::Draining if now - begun >= wait.get() => return Ok(Reply::Draining { in_flight }),
+                State::Draining => {}
+                _ => return Err(Failure::Undrained(target)),
+            }
+            let is_news = |(count, at)| count != in_flight || now - at >= HEARTBEAT;
+            if told.is_none_or(is_news) {
+                self.tell(&Reply::InFlight(in_flight)).await?;
+                told = Some((in_flight, now));
+            }
+        }
+    }
+
+    async fn tell(&mut self, reply: &Reply) -> io::Result<()> {
+        timeout(LINE_LIMIT, self.stream.write_all(&reply.to_line())).await?
+    }
+}
+
+/// The socket's mode says the same, but a socket may be passed on, or its mode be changed.
+fn may_ask(peer: u32, own: u32) -> bool {
+    peer == 0 || peer == own
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::load_text;
+    use crate::runtime::{Live, Registry, assemble};
+
+    const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 } }
+pools: { app: { endpoints: [127.0.0.1:9001, 127.0.0.1:9002] } }
+routes: [{ pool: app }]
+";
+
+    /// A client of a connection that is served.
+    fn connected() -> UnixStream {
+        let loaded = load_text("test.yaml", Path::new(""), TEXT).unwrap();
+        let snapshot = assemble(loaded, &Registry::with_built_ins()).unwrap().snapshot;
+        let (client, server) = UnixStream::pair().unwrap();
+        let connection = Connection { stream: BufReader::new(server) };
+        tokio::spawn(connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot))))));
+        client
+    }
+
+    async fn answer_to(request: &[u8]) -> String {
+        let mut client = connected();
+        client.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_without_work_is_drained_at_once() {
+        let request = br#"{"v":1,"do":{"drain":{"endpoint":"app/127.0.0.1:9001","wait":"0s"}}}"#;
+        let answer = answer_to(&[request.as_slice(), b"\n"].concat()).await;
+        assert_eq!(answer, "{\"v\":1,\"reply\":\"drained\"}\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_does_not_come_is_not_waited_for() {
+        assert_eq!(
+            answer_to(b"{\"v\":1").await,
+            "{\"v\":1,\"reply\":{\"error\":\"the request did not arrive within 5s\"}}\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_nothing_is_told_nothing() {
+        let mut client = connected();
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "");
+    }
+
+    #[test]
+    fn only_root_and_the_own_user_may_ask() {
+        assert!(may_ask(0, 1000) && may_ask(1000, 1000) && may_ask(0, 0));
+        assert!(!may_ask(1000, 0) && !may_ask(1001, 1000));
+    }
+}

@@ -1,0 +1,178 @@
+use std::fmt::Write;
+
+use crate::runtime::{EndpointStatus, PoolStatus, Status};
+
+const HEADINGS: [&str; COLUMNS] =
+    ["ENDPOINT", "STATE", "WEIGHT", "IN FLIGHT", "PICKS", "FAILURES", "LATENCY", "NOTES"];
+const COLUMNS: usize = 8;
+/// Columns of texts stand left, those of numbers right.
+const IS_TEXT: [bool; COLUMNS] = [true, true, false, false, false, false, false, true];
+
+type Row = [String; COLUMNS];
+
+/// The status for people: for each pool a line with its totals, then its endpoints in columns.
+pub(crate) fn table(status: &Status) -> String {
+    let mut out = format!("evener {}, process {}", status.version, status.process);
+    out.push_str(if status.draining { ", draining\n" } else { "\n" });
+    for pool in &status.pools {
+        // Writing into a String cannot fail.
+        let _ = write_pool(pool, &mut out);
+    }
+    out
+}
+
+fn write_pool(pool: &PoolStatus, out: &mut String) -> std::fmt::Result {
+    let panic = if pool.panic { ", PANIC: all serve that can be connected to" } else { "" };
+    writeln!(
+        out,
+        "\n{}  {}, {} of {} fit, {} in flight, {} waiting, {} retries, {} picks, {} failures{panic}",
+        pool.name,
+        pool.balance,
+        pool.fit,
+        pool.endpoints.len(),
+        pool.in_flight,
+        pool.waiting,
+        pool.retries,
+        pool.picks,
+        pool.failures
+    )?;
+    let headings = HEADINGS.map(str::to_owned);
+    let rows: Vec<Row> = std::iter::once(headings).chain(pool.endpoints.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    for row in &rows {
+        write_row(row, &widths, out)?;
+    }
+    Ok(())
+}
+
+fn write_row(row: &Row, widths: &[usize; COLUMNS], out: &mut String) -> std::fmt::Result {
+    let mut line = String::new();
+    for (column, cell) in row.iter().enumerate() {
+        let width = widths[column];
+        if IS_TEXT[column] {
+            write!(line, "  {cell:<width$}")?;
+        } else {
+            write!(line, "  {cell:>width$}")?;
+        }
+    }
+    writeln!(out, "{}", line.trim_end())
+}
+
+fn row(endpoint: &EndpointStatus) -> Row {
+    [
+        endpoint.address.clone(),
+        endpoint.state.as_str().to_owned(),
+        endpoint.weight.to_string(),
+        format!("{}/{}", endpoint.in_flight, endpoint.max_requests),
+        endpoint.picks.to_string(),
+        endpoint.failures.to_string(),
+        endpoint.latency_ms.map_or_else(|| "-".to_owned(), |latency| format!("{latency:.1} ms")),
+        notes(endpoint).join(", "),
+    ]
+}
+
+fn notes(endpoint: &EndpointStatus) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(endpoint.zone.as_ref().map(|zone| format!("zone {zone}")));
+    if endpoint.backup {
+        notes.push("backup".to_owned());
+    }
+    notes.extend(endpoint.slow_start_percent.map(|percent| format!("slow start at {percent} %")));
+    notes.extend(endpoint.ejected_for_ms.map(|left| format!("ejected for {} s more", left.div_ceil(1000))));
+    let failed = endpoint.probes.last().filter(|probe| !probe.passed);
+    // Endpoints have a say in some reasons, and none in what a terminal does.
+    let shown = |reason: &str| reason.replace(char::is_control, "\u{fffd}");
+    notes.extend(failed.map(|probe| format!("probe failed: {}", shown(&probe.reason))));
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pools::State;
+
+    fn endpoint(address: &str, state: State) -> EndpointStatus {
+        EndpointStatus {
+            address: address.to_owned(),
+            state,
+            weight: 1,
+            zone: None,
+            backup: false,
+            in_flight: 0,
+            max_requests: 1024,
+            picks: 0,
+            failures: 0,
+            latency_ms: None,
+            slow_start_percent: None,
+            ejected_for_ms: None,
+            probes: Vec::new(),
+        }
+    }
+
+    fn pool() -> PoolStatus {
+        let busy = EndpointStatus {
+            weight: 100,
+            zone: Some("a".to_owned()),
+            in_flight: 12,
+            picks: 1532,
+            latency_ms: Some(3.25),
+            slow_start_percent: Some(40),
+            ..endpoint("10.0.0.1:9001", State::Fit)
+        };
+        let ejected = EndpointStatus {
+            backup: true,
+            failures: 5,
+            ejected_for_ms: Some(8_200),
+            ..endpoint("10.0.0.2:80", State::Ejected)
+        };
+        PoolStatus {
+            name: "app".to_owned(),
+            balance: "p2c".to_owned(),
+            in_flight: 12,
+            waiting: 1,
+            retries: 2,
+            picks: 1532,
+            failures: 5,
+            panic: false,
+            fit: 1,
+            endpoints: vec![busy, ejected],
+        }
+    }
+
+    fn status(pools: Vec<PoolStatus>) -> Status {
+        Status { version: "0.1.0".to_owned(), process: 42, draining: false, pools }
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let expected = "evener 0.1.0, process 42
+
+app  p2c, 1 of 2 fit, 12 in flight, 1 waiting, 2 retries, 1532 picks, 5 failures
+  ENDPOINT       STATE    WEIGHT  IN FLIGHT  PICKS  FAILURES  LATENCY  NOTES
+  10.0.0.1:9001  fit         100    12/1024   1532         0   3.2 ms  zone a, slow start at 40 %
+  10.0.0.2:80    ejected       1     0/1024      0         5        -  backup, ejected for 9 s more
+";
+        assert_eq!(table(&status(vec![pool()])), expected);
+    }
+
+    #[test]
+    fn the_last_probe_is_told_if_it_failed() {
+        let notes_of = |probes: serde_json::Value| {
+            let probes = serde_json::from_value(probes).unwrap();
+            notes(&EndpointStatus { probes, ..endpoint("10.0.0.1:80", State::Unfit) })
+        };
+        let probe = |passed: bool, reason: &str| serde_json::json!({ "at": "2026-01-01T00:00:00.000Z", "passed": passed, "took_ms": 1.5, "reason": reason });
+        let (good, bad) = (probe(true, "200 OK"), probe(false, "it said \x1b[2J"));
+        assert_eq!(notes_of(serde_json::json!([good, bad])), ["probe failed: it said \u{fffd}[2J"]);
+        assert!(notes_of(serde_json::json!([bad, good])).is_empty());
+    }
+
+    #[test]
+    fn what_is_out_of_the_ordinary_is_told_on_top() {
+        let pool = PoolStatus { panic: true, ..pool() };
+        let told = table(&Status { draining: true, ..status(vec![pool]) });
+        assert!(told.starts_with("evener 0.1.0, process 42, draining\n"), "{told}");
+        assert!(told.contains("5 failures, PANIC: all serve that can be connected to\n"), "{told}");
+    }
+}

@@ -1,0 +1,86 @@
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_core::services::Service;
+
+use crate::config::ControlPlace;
+use crate::control::{self, BoundControl, CannotOpen};
+use crate::runtime::{Control, Live};
+
+/// The control socket as far as there is one. Its file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) enum ControlSocket {
+    /// Nobody wants one.
+    Off,
+    Open(BoundControl),
+    /// There can be none at its place, which nobody chose.
+    Without(CannotOpen),
+}
+
+impl ControlSocket {
+    /// Opens it where the configuration says.
+    ///
+    /// # Errors
+    /// When somebody chose the place and it cannot be there: whoever relies on it learns so at the start.
+    pub(crate) fn open(place: Option<&ControlPlace>) -> Result<Self, CannotOpen> {
+        let Some(place) = place else { return Ok(Self::Off) };
+        match BoundControl::open(&place.path) {
+            Ok(bound) => Ok(Self::Open(bound)),
+            Err(error) if place.is_chosen => Err(error),
+            Err(error) => Ok(Self::Without(error)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Open(bound) => Some(bound.path()),
+            Self::Off | Self::Without(_) => None,
+        }
+    }
+
+    /// The service that answers on it, if there is one. What was in the way of one is told.
+    pub(super) fn service(&mut self, live: Arc<Live>) -> Option<ControlService> {
+        match self {
+            Self::Off => None,
+            Self::Open(bound) => {
+                Some(ControlService { socket: bound.take_socket(), control: Arc::new(Control::new(live)) })
+            }
+            Self::Without(error) => {
+                log::warn!("status, drain and weight do not reach this process: {error}");
+                None
+            }
+        }
+    }
+}
+
+/// What answers on the control socket, on a thread of its own, so that it does when the data plane is busy.
+pub(super) struct ControlService {
+    socket: Option<UnixListener>,
+    control: Arc<Control>,
+}
+
+#[async_trait]
+impl Service for ControlService {
+    async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
+        let Some(socket) = self.socket.take() else { return };
+        if let Err(error) = control::serve(socket, self.control.clone(), shutdown).await {
+            log::error!("the control socket cannot be served error={error}");
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "control"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    /// The socket is bound before the server is, so Pingora holds none of it.
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}

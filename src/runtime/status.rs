@@ -1,0 +1,135 @@
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::pools::{Endpoint, Pool, ProbeResult, State};
+
+/// What the process does at one moment, for operators. It is what `evener status --json` prints, so a field that is
+/// there stays there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The version that runs.
+    pub(crate) version: String,
+    /// Its process id.
+    pub(crate) process: u32,
+    /// Whether the process takes no new connections any more and is about to end.
+    pub(crate) draining: bool,
+    /// In the order of the configuration.
+    pub(crate) pools: Vec<PoolStatus>,
+}
+
+/// A pool at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PoolStatus {
+    pub(crate) name: String,
+    /// The policy that picks.
+    pub(crate) balance: String,
+    /// Requests in flight at all endpoints.
+    pub(crate) in_flight: u32,
+    /// Requests that wait for an endpoint.
+    pub(crate) waiting: usize,
+    /// Retries in flight that count against the budget.
+    pub(crate) retries: u32,
+    /// How often an endpoint was picked since the start.
+    pub(crate) picks: u64,
+    /// How many attempts failed since the start.
+    pub(crate) failures: u64,
+    /// Whether so few endpoints are fit that all serve that can be connected to.
+    pub(crate) panic: bool,
+    /// How many endpoints are fit.
+    pub(crate) fit: usize,
+    /// In the order of the configuration.
+    pub(crate) endpoints: Vec<EndpointStatus>,
+}
+
+/// An endpoint at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EndpointStatus {
+    pub(crate) address: String,
+    pub(crate) state: State,
+    pub(crate) weight: u16,
+    pub(crate) zone: Option<String>,
+    pub(crate) backup: bool,
+    pub(crate) in_flight: u32,
+    pub(crate) max_requests: u32,
+    pub(crate) picks: u64,
+    pub(crate) failures: u64,
+    /// The time to the head of an answer that is to be expected; none before the first answer.
+    pub(crate) latency_ms: Option<f64>,
+    /// The share of its weight that it gets while it starts slowly.
+    pub(crate) slow_start_percent: Option<u8>,
+    /// How long it stays ejected.
+    pub(crate) ejected_for_ms: Option<u64>,
+    /// The last ones, the oldest first.
+    pub(crate) probes: Vec<ProbeStatus>,
+}
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProbeStatus {
+    /// When it ended (RFC 3339).
+    pub(crate) at: String,
+    pub(crate) passed: bool,
+    pub(crate) took_ms: f64,
+    /// What was answered, or why nothing was.
+    pub(crate) reason: String,
+}
+
+impl PoolStatus {
+    pub(super) fn of(pool: &Pool, now: Instant) -> Self {
+        let config = pool.config();
+        let ejections = pool.ejected_until();
+        let endpoints = pool.endpoints().iter().zip(&config.endpoints).zip(ejections);
+        let endpoints: Vec<_> = endpoints
+            .map(|((endpoint, config), ejected)| EndpointStatus::of(endpoint, config, ejected, now))
+            .collect();
+        Self {
+            name: pool.name().to_string(),
+            balance: config.balance.policy.clone(),
+            in_flight: pool.in_flight(),
+            waiting: pool.waiting(),
+            retries: pool.retries(),
+            picks: endpoints.iter().map(|endpoint| endpoint.picks).sum(),
+            failures: endpoints.iter().map(|endpoint| endpoint.failures).sum(),
+            panic: pool.is_in_panic(),
+            fit: endpoints.iter().filter(|endpoint| endpoint.state == State::Fit).count(),
+            endpoints,
+        }
+    }
+}
+
+impl EndpointStatus {
+    fn of(endpoint: &Endpoint, config: &config::Endpoint, ejected: Option<Instant>, now: Instant) -> Self {
+        let load = endpoint.load();
+        let warmth = load.warmth(now);
+        let left = ejected.map(|until| until.saturating_duration_since(now));
+        Self {
+            address: endpoint.address().to_string(),
+            state: endpoint.state(),
+            weight: endpoint.weight(),
+            zone: endpoint.zone().map(ToString::to_string),
+            backup: endpoint.is_backup(),
+            in_flight: endpoint.in_flight(),
+            max_requests: config.max_requests,
+            picks: load.picks(),
+            failures: load.failures(),
+            latency_ms: load.latency(now).map(in_ms),
+            slow_start_percent: (warmth < 1.0).then_some((warmth * 100.0) as u8),
+            probes: endpoint.probes().into_iter().map(ProbeStatus::of).collect(),
+            ejected_for_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl ProbeStatus {
+    fn of(result: ProbeResult) -> Self {
+        let ProbeResult { at, passed, took, reason } = result;
+        let at = humantime::format_rfc3339_millis(at).to_string();
+        Self { at, passed, took_ms: in_ms(took.as_secs_f64()), reason }
+    }
+}
+
+/// Seconds in milliseconds; more than two places would be noise.
+fn in_ms(seconds: f64) -> f64 {
+    (seconds * 100_000.0).round() / 100.0
+}
