@@ -27,4 +27,3 @@ pub(crate) use outcome::Outcome;
 pub(crate) use pool::{BetweenAttempts, Pick, PolicyFactory, Pool, RetryPermit, Tried};
 pub(crate) use queue::QueueError;
 pub(crate) use standing::Health;
-pub(crate) use sticky::Sticky;

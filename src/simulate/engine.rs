@@ -66,7 +66,7 @@ pub(super) fn simulate(plan: &Plan, pool: &Pool, start: Instant, random: Random)
         next_return: None,
         outcomes: Outcomes::default(),
     };
-    run.to_the_end();
+    run.complete();
     let mut outcomes = run.outcomes;
     outcomes.latencies.sort_unstable();
     outcomes.picks = pool.endpoints().iter().map(|endpoint| endpoint.load().picks()).collect();
@@ -110,7 +110,7 @@ struct Attempt {
 }
 
 impl Run<'_> {
-    fn to_the_end(&mut self) {
+    fn complete(&mut self) {
         (0..self.plan.changes.len())
             .for_each(|index| self.enter(self.plan.changes[index].at, Event::Change(index)));
         self.enter_arrival(0);

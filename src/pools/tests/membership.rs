@@ -5,7 +5,7 @@ fn backups_serve_only_while_nobody_else_is_fit() {
     let mut stage =
         Stage::new(&["10.0.0.1:80", "{ address: '10.0.0.2:80', backup: true }"], ", health: { tcp: {} }");
     assert!(matches!(stage.pick(), Pick::NobodyFit));
-    [0, 1].map(|index| stage.set_health(index, Health::Fit));
+    [0, 1].iter().for_each(|&index| stage.set_health(index, Health::Fit));
     assert_eq!(stage.shares(), [1000, 0]);
     stage.set_health(0, REFUSED);
     assert_eq!(stage.shares(), [0, 1000]);
@@ -88,7 +88,7 @@ fn nobody_panics_where_it_is_switched_off() {
 #[test]
 fn one_that_recovers_starts_slowly_and_new_ones_do_not() {
     let mut stage = Stage::new(&THREE[..2], ", health: { tcp: {} }, slow_start: 10s");
-    [0, 1].map(|index| stage.set_health(index, Health::Fit));
+    [0, 1].iter().for_each(|&index| stage.set_health(index, Health::Fit));
     assert_eq!(stage.shares(), [500, 500]);
     stage.pass(60);
     stage.set_health(0, FAILING);
@@ -106,8 +106,8 @@ fn one_that_recovers_starts_slowly_and_new_ones_do_not() {
 #[test]
 fn the_only_one_that_recovers_has_nobody_to_start_slowly_beside() {
     let stage = Stage::new(&THREE[..2], ", health: { tcp: {} }");
-    [0, 1].map(|index| stage.set_health(index, Health::Fit));
-    [0, 1].map(|index| stage.set_health(index, REFUSED));
+    [0, 1].iter().for_each(|&index| stage.set_health(index, Health::Fit));
+    [0, 1].iter().for_each(|&index| stage.set_health(index, REFUSED));
     stage.set_health(0, Health::Fit);
     assert_eq!(stage.endpoint(0).load().warmth(stage.now), 1.0);
 }

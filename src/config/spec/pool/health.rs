@@ -125,8 +125,8 @@ pub struct TcpCheckSpec {}
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsCheckSpec {
-    /// The name that is asked for and that the certificate has to be for. Default: the endpoint's IP address,
-    /// `localhost` for a Unix socket.
+    /// The name that is asked for and that the certificate has to be for; an IP address is not sent. Default: the
+    /// endpoint's IP address, `localhost` for a Unix socket.
     pub sni: Option<HostPattern>,
     /// Whether the certificate has to be valid: for that name, at this time, and signed by an authority that this
     /// machine trusts. With `false` any certificate does, and the probe tells only that TLS is spoken.
