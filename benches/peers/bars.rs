@@ -3,6 +3,7 @@ use serde::Serialize;
 use crate::{
     figures::{Figures, Metric},
     peer::Peer,
+    support::verdict::Verdict,
 };
 
 /// What Evener promises: a figure that may not be above its limit.
@@ -15,21 +16,9 @@ pub(crate) struct Bar {
     pub(crate) verdict: Verdict,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum Verdict {
-    Pass,
-    Fail,
-    Skip,
-}
-
 impl Bar {
     fn new(what: &'static str, limit: f64, value: Option<f64>) -> Self {
-        let verdict = match value {
-            Some(value) if value <= limit => Verdict::Pass,
-            Some(_) => Verdict::Fail,
-            None => Verdict::Skip,
-        };
+        let verdict = Verdict::of(value, |value| value <= limit);
         Self { what, limit, value, verdict }
     }
 

@@ -6,7 +6,7 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use crate::Outcome;
+use crate::support::{Outcome, message};
 
 /// How long to wait for any single step of a connection.
 const STEP: Duration = Duration::from_secs(5);
@@ -44,9 +44,9 @@ impl Connection {
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Outcome<Answer> {
         self.stream.write_all(request)?;
         self.buffer.clear();
-        let body_start = self.read_until(|buffer| Some(find(buffer, b"\r\n\r\n")? + 4))?;
+        let body_start = self.read_until(message::body_start)?;
         let head = std::str::from_utf8(self.buffer.get(..body_start).unwrap_or_default())?;
-        let (status, length) = (status_of(head)?, length_of(head)?);
+        let (status, length) = (message::status(head)?, message::length(head)?);
         self.read_until(|buffer| (buffer.len() >= body_start + length).then_some(0))?;
         let body = self.buffer.get(body_start..).unwrap_or_default();
         Ok(Answer { status, body: String::from_utf8_lossy(body).into_owned() })
@@ -65,22 +65,4 @@ impl Connection {
             self.buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
     }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-fn status_of(head: &str) -> Outcome<u16> {
-    let code = head.split_whitespace().nth(1).ok_or("an answer without a status")?;
-    Ok(code.parse()?)
-}
-
-fn length_of(head: &str) -> Outcome<usize> {
-    let field = head.lines().filter_map(|line| line.split_once(':'));
-    let length = field
-        .into_iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .ok_or_else(|| format!("an answer without Content-Length: {head}"))?;
-    Ok(length.1.trim().parse()?)
 }

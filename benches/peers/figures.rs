@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::peer::Peer;
+use crate::{peer::Peer, support::spread::Spread};
 
 /// One thing that is measured. The order is the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,23 +55,6 @@ impl Metric {
     }
 }
 
-/// A median with the lowest and the highest value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
-}
-
-impl Spread {
-    /// `None` of no values.
-    pub(crate) fn of(values: &[f64]) -> Option<Self> {
-        let min = values.iter().copied().reduce(f64::min)?;
-        let max = values.iter().copied().reduce(f64::max)?;
-        Some(Self { median: median(values), min, max })
-    }
-}
-
 /// All values of all peers: one per round, or one alone for what is measured once.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
@@ -98,13 +81,4 @@ impl Figures {
             pairs.map(|(value, base)| value / base).filter(|ratio| ratio.is_finite()).collect();
         Spread::of(&ratios)
     }
-}
-
-/// The middle value, the mean of the middle two, or 0 of none.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
-    f64::midpoint(lower, upper)
 }

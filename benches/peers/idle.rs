@@ -1,6 +1,11 @@
 use std::{net::Ipv4Addr, thread, time::Duration};
 
-use crate::{Outcome, client::Connection, peer::Proxy, request, usage::resident};
+use crate::{
+    client::Connection,
+    peer::Proxy,
+    support::{Outcome, request},
+    usage::resident,
+};
 
 /// Idle connections that are held open.
 pub(crate) const CONNECTIONS: usize = 2_000;

@@ -3,7 +3,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Outcome, client::Connection, figures::median, request};
+use crate::{
+    client::Connection,
+    support::{Outcome, request, spread::median},
+};
 
 /// The time for one round of pairs.
 const SPAN: Duration = Duration::from_secs(1);

@@ -1,11 +1,12 @@
 use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    Outcome,
-    placement::Role,
-    process::{find, output_of},
-    request::{HEADERS, HOST},
     site::Site,
+    support::{
+        Outcome,
+        process::{find, output_of},
+        request::{HEADERS, HOST},
+    },
 };
 
 /// Connections that wrk keeps busy, from one thread.
@@ -27,7 +28,7 @@ pub(crate) struct Load {
 /// # Errors
 /// When wrk cannot run, takes far longer than it should, or met any failed request.
 pub(crate) fn run(site: &Site, target: SocketAddr, seconds: u32) -> Outcome<Load> {
-    let mut words = site.cores.prefix(Role::Surroundings);
+    let mut words = site.cores.surroundings.prefix();
     words.push(find("wrk").ok_or("no wrk: scripts/need wrk")?.into());
     words.extend(
         ["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"].map(Into::into),

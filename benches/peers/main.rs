@@ -19,28 +19,28 @@ mod figures;
 mod idle;
 mod latency;
 mod load;
-mod machine;
 mod options;
 mod peer;
-mod placement;
-mod ports;
-mod process;
 mod report;
-mod request;
 mod rounds;
 mod site;
+#[path = "../support/mod.rs"]
+mod support;
 mod usage;
 mod verify;
 
 use std::process::ExitCode;
 
+use crate::{
+    options::Options,
+    report::Report,
+    site::Site,
+    support::{
+        Outcome, allow_open_files,
+        verdict::{Verdict, exit_code},
+    },
+};
 use clap::Parser;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::{bars::Verdict, options::Options, report::Report, site::Site};
-
-/// The result of a step; an error is a text for people to read.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -48,17 +48,10 @@ fn main() -> ExitCode {
         println!("nothing is measured without --bench, which `cargo bench --bench peers` gives");
         return ExitCode::SUCCESS;
     }
-    match compare(&options) {
-        Ok(report) if report.bars().iter().any(|bar| bar.verdict == Verdict::Fail) => ExitCode::from(1),
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-peers: {error}");
-            ExitCode::from(2)
-        }
-    }
+    exit_code("bench-peers", compare(&options))
 }
 
-fn compare(options: &Options) -> Outcome<Report> {
+fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
     allow_open_files()?;
     let peers = options.peers();
     let mut versions = Vec::new();
@@ -71,11 +64,5 @@ fn compare(options: &Options) -> Outcome<Report> {
     print!("{}", report.text());
     report.write(&options.out())?;
     println!("written to {}", options.out().display());
-    Ok(report)
-}
-
-/// Raises the limit of open files to what is allowed, here and for the children: idle connections need thousands.
-fn allow_open_files() -> Outcome<()> {
-    let allowed = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, maximum: allowed.maximum })?)
+    Ok(report.bars().iter().map(|bar| bar.verdict).collect())
 }

@@ -2,7 +2,10 @@ use std::{env, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-use crate::{peer::Peer, placement::Placement};
+use crate::{
+    peer::Peer,
+    support::{built, placement::Placement},
+};
 
 /// What to compare, for how long, and which binaries to take.
 #[derive(Debug, Parser)]
@@ -45,8 +48,7 @@ impl Options {
     }
 
     pub(crate) fn evener(&self) -> PathBuf {
-        let given = self.evener.clone().or_else(|| env::var_os("EVENER_BIN").map(PathBuf::from));
-        given.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_evener")))
+        built::evener(self.evener.as_deref())
     }
 
     pub(crate) fn bare(&self) -> PathBuf {
@@ -56,15 +58,10 @@ impl Options {
 
     /// The file for the figures.
     pub(crate) fn out(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| target_dir().join("bench-peers.json"))
+        self.out.clone().unwrap_or_else(|| built::in_target_dir("bench-peers.json"))
     }
 }
 
 fn beside_evener(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_evener")).with_file_name(path)
-}
-
-/// The target directory: two levels above the binary that cargo built.
-fn target_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_evener")).ancestors().skip(2).take(1).collect()
 }

@@ -1,15 +1,12 @@
-use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{ffi::OsString, fs, net::SocketAddr};
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::{
-    Outcome,
     options::Options,
-    placement::Role,
-    ports,
-    process::{Running, find, output_of},
-    site::{Site, nginx},
+    site::Site,
+    support::{Outcome, built::absolute, ports, process::Running, program::Program},
 };
 
 /// One of the proxies that are compared.
@@ -44,7 +41,7 @@ impl Peer {
     /// Starts this peer on a free port in front of the site's endpoints.
     pub(crate) fn start(self, options: &Options, site: &Site) -> Outcome<Proxy> {
         let [address] = ports::free()?;
-        let mut words = site.cores.prefix(Role::Proxy);
+        let mut words = site.cores.proxy.prefix();
         words.extend(self.command(options, site, address)?);
         let process = Running::start(self.name(), &words, site.dir(), address)?;
         Ok(Proxy { peer: self, address, process })
@@ -52,47 +49,38 @@ impl Peer {
 
     fn command(self, options: &Options, site: &Site, listen: SocketAddr) -> Outcome<Vec<OsString>> {
         match self {
-            Self::Nginx => nginx(&site.configure("nginx.conf", include_str!("conf/nginx.conf"), listen)?),
-            Self::Haproxy => {
-                let conf = site.configure("haproxy.cfg", include_str!("conf/haproxy.cfg"), listen)?;
-                Ok(vec![haproxy()?, "-db".into(), "-f".into(), conf.into()])
-            }
+            Self::Nginx => Program::Nginx.serve(&site.configure(
+                "nginx.conf",
+                include_str!("conf/nginx.conf"),
+                listen,
+            )?),
+            Self::Haproxy => Program::Haproxy.serve(&site.configure(
+                "haproxy.cfg",
+                include_str!("conf/haproxy.cfg"),
+                listen,
+            )?),
             Self::Bare => {
-                let mut words = vec![absolute(&options.bare())?];
+                let mut words = vec![absolute(&options.bare())?.into()];
                 words.push(listen.to_string().into());
                 words.extend(site.endpoints.map(|endpoint| endpoint.to_string().into()));
                 Ok(words)
             }
             Self::Evener => {
                 let conf = site.configure("evener.yaml", include_str!("conf/evener.yaml"), listen)?;
-                Ok(vec![absolute(&options.evener())?, "run".into(), "-c".into(), conf.into()])
+                Program::Evener(&options.evener()).serve(&conf)
             }
         }
     }
 
     /// What the peer says of its version, in one line.
     pub(crate) fn version(self, options: &Options) -> Outcome<String> {
-        let words = match self {
-            Self::Nginx => vec![find("nginx").ok_or("no nginx: scripts/need nginx")?.into(), "-v".into()],
-            Self::Haproxy => vec![haproxy()?, "-v".into()],
-            Self::Bare => return Ok(format!("pingora {}", locked_pingora())),
-            Self::Evener => vec![absolute(&options.evener())?, "--version".into()],
-        };
-        let text = output_of(&words, Duration::from_secs(5))?;
-        Ok(text.lines().next().unwrap_or("unknown").trim().to_owned())
+        match self {
+            Self::Nginx => Program::Nginx.version(),
+            Self::Haproxy => Program::Haproxy.version(),
+            Self::Bare => Ok(format!("pingora {}", locked_pingora())),
+            Self::Evener => Program::Evener(&options.evener()).version(),
+        }
     }
-}
-
-fn haproxy() -> Outcome<OsString> {
-    Ok(find("haproxy").ok_or("no haproxy: scripts/need haproxy")?.into())
-}
-
-/// The whole path: the processes run in a directory of their own.
-fn absolute(program: &Path) -> Outcome<OsString> {
-    let path = program
-        .canonicalize()
-        .map_err(|error| format!("no program {}: {error}; build it or name another", program.display()))?;
-    Ok(path.into())
 }
 
 /// The version of Pingora that this package was built with, out of its lock file.

@@ -3,14 +3,12 @@ use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
 use serde::Serialize;
 
 use crate::{
-    Outcome,
     bars::Bar,
-    figures::{Figures, Metric, Spread},
+    figures::{Figures, Metric},
     load,
-    machine::Machine,
     options::Options,
     peer::Peer,
-    placement::Placement,
+    support::{Outcome, machine::Machine, placement::Placement, spread::Spread},
 };
 
 /// Peers that the others are divided by.
@@ -69,13 +67,13 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = self.heading();
         text.push_str(&self.table("median (lowest–highest)", |entry, metric| {
-            entry.figures.get(&metric).map(|spread| cell(spread, digits(metric)))
+            entry.figures.get(&metric).map(|spread| spread.text(digits(metric)))
         }));
         for reference in REFERENCES.map(Peer::name) {
             if self.peers.iter().any(|entry| entry.name == reference) {
                 let title = format!("times {reference}");
                 text.push_str(&self.table(&title, |entry, metric| {
-                    entry.ratios.get(reference)?.get(&metric).map(|spread| cell(spread, 2))
+                    entry.ratios.get(reference)?.get(&metric).map(|spread| spread.text(2))
                 }));
             }
         }
@@ -141,13 +139,4 @@ fn digits(metric: Metric) -> usize {
         Metric::Rate | Metric::P50 | Metric::P99 => 0,
         _ => 1,
     }
-}
-
-/// A median with its spread; without, where there is only one value.
-fn cell(spread: &Spread, digits: usize) -> String {
-    let Spread { median, min, max } = spread;
-    if min == max {
-        return format!("{median:.digits$}");
-    }
-    format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
 }

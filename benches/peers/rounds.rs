@@ -1,10 +1,10 @@
 use crate::{
-    Outcome,
     figures::{Figures, Metric},
     idle, latency, load,
     options::Options,
     peer::{Peer, Proxy},
     site::Site,
+    support::{Outcome, turns::rotated},
     usage::{CpuWatch, resident},
     verify::verify,
 };
@@ -51,11 +51,6 @@ fn start_all(options: &Options, peers: &[Peer], site: &Site) -> Outcome<Vec<Prox
         proxies.push(proxy);
     }
     Ok(proxies)
-}
-
-/// Each round begins with another peer, so that none always follows the same one.
-fn rotated(proxies: &[Proxy], round: u32) -> impl Iterator<Item = &Proxy> {
-    proxies.iter().cycle().skip(round as usize % proxies.len().max(1)).take(proxies.len())
 }
 
 fn measure_round(options: &Options, site: &Site, proxy: &Proxy, figures: &mut Figures) -> Outcome<()> {

@@ -1,15 +1,14 @@
 use std::{
-    ffi::OsString,
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use crate::{
-    Outcome,
-    placement::{Cores, Placement, Role},
+use crate::support::{
+    Outcome, conf,
+    placement::{Cores, Placement},
     ports,
-    process::{Running, find},
+    process::Running,
+    program::Program,
     request::BODY,
 };
 
@@ -28,11 +27,12 @@ impl Site {
     pub(crate) fn open(placement: Placement) -> Outcome<Self> {
         let dir = tempfile::Builder::new().prefix("evener-peers-").tempdir()?;
         let endpoints: [SocketAddr; 2] = ports::free()?;
-        let text = include_str!("conf/origin.conf").replace("@BODY@", BODY);
-        let conf = write(dir.path(), "origin.conf", &fill(&text, dir.path(), endpoints, endpoints[0]))?;
+        let [a, b] = endpoints.map(|endpoint| endpoint.port().to_string());
+        let places = [("@BODY@", BODY.to_owned()), ("@A@", a), ("@B@", b)];
+        let conf = conf::write(dir.path(), "origin.conf", include_str!("conf/origin.conf"), &places)?;
         let cores = Cores::share_out(placement)?;
-        let mut words = cores.prefix(Role::Surroundings);
-        words.extend(nginx(&conf)?);
+        let mut words = cores.surroundings.prefix();
+        words.extend(Program::Nginx.serve(&conf)?);
         let origin = Running::start("origin", &words, dir.path(), endpoints[0])?;
         Ok(Self { endpoints, cores, _origin: origin, dir })
     }
@@ -43,27 +43,8 @@ impl Site {
 
     /// Writes a configuration into the directory, with the places in `template` filled.
     pub(crate) fn configure(&self, name: &str, template: &str, listen: SocketAddr) -> Outcome<PathBuf> {
-        write(self.dir(), name, &fill(template, self.dir(), self.endpoints, listen))
+        let [port, a, b] =
+            [listen, self.endpoints[0], self.endpoints[1]].map(|address| address.port().to_string());
+        conf::write(self.dir(), name, template, &[("@PORT@", port), ("@A@", a), ("@B@", b)])
     }
-}
-
-/// The command line of an nginx with this configuration; nothing is read or written outside of it.
-pub(crate) fn nginx(conf: &Path) -> Outcome<Vec<OsString>> {
-    let program = find("nginx").ok_or("no nginx: scripts/need nginx")?;
-    let dir = conf.parent().unwrap_or(conf);
-    Ok(vec![program.into(), "-p".into(), dir.into(), "-e".into(), "stderr".into(), "-c".into(), conf.into()])
-}
-
-fn write(dir: &Path, name: &str, text: &str) -> Outcome<PathBuf> {
-    let path = dir.join(name);
-    fs::write(&path, text)?;
-    Ok(path)
-}
-
-fn fill(template: &str, dir: &Path, [a, b]: [SocketAddr; 2], listen: SocketAddr) -> String {
-    template
-        .replace("@DIR@", &dir.display().to_string())
-        .replace("@PORT@", &listen.port().to_string())
-        .replace("@A@", &a.port().to_string())
-        .replace("@B@", &b.port().to_string())
 }

@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::Outcome;
+use crate::support::Outcome;
 
 /// The kernel's unit of `utime` and `stime`, fixed by its ABI on all architectures that Debian supports.
 const TICKS_PER_SECOND: f64 = 100.0;

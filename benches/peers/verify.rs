@@ -8,11 +8,14 @@ use std::{
 };
 
 use crate::{
-    Outcome,
     client::{Answer, Connection},
     peer::Proxy,
-    request::{self, BODY, HOST},
     site::Site,
+    support::{
+        Outcome,
+        message::field,
+        request::{self, BODY, HOST},
+    },
 };
 
 /// How long a peer may take from listening to its first good answer.
@@ -65,16 +68,16 @@ fn check_headers(connection: &mut Connection) -> Outcome<()> {
         ("x-real-ip", "127.0.0.1"),
     ];
     for (name, value) in expected {
-        if field(&first, name) != value {
-            return Err(format!("the origin saw {name} as {:?}, not {value:?}", field(&first, name)).into());
+        if echoed(&first, name) != value {
+            return Err(format!("the origin saw {name} as {:?}, not {value:?}", echoed(&first, name)).into());
         }
     }
-    let ids = [field(&first, "x-request-id"), field(&second, "x-request-id")];
+    let ids = [echoed(&first, "x-request-id"), echoed(&second, "x-request-id")];
     if ids.iter().any(|id| id.len() < 16) || ids[0] == ids[1] {
         return Err(format!("request ids are missing, short or equal: {ids:?}").into());
     }
-    if !field(&first, "via").starts_with("1.1 ") {
-        return Err(format!("the origin saw via as {:?}", field(&first, "via")).into());
+    if !echoed(&first, "via").starts_with("1.1 ") {
+        return Err(format!("the origin saw via as {:?}", echoed(&first, "via")).into());
     }
     Ok(())
 }
@@ -85,8 +88,8 @@ fn check_spread(connection: &mut Connection, site: &Site) -> Outcome<()> {
     let mut connections = BTreeSet::new();
     for _ in 0..SPREAD {
         let answer = connection.exchange(&request::get("/echo", ""))?;
-        ports.insert(field(&answer.body, "endpoint").to_owned());
-        connections.insert(field(&answer.body, "connection").to_owned());
+        ports.insert(echoed(&answer.body, "endpoint").to_owned());
+        connections.insert(echoed(&answer.body, "connection").to_owned());
     }
     let expected: BTreeSet<String> =
         site.endpoints.iter().map(|endpoint| endpoint.port().to_string()).collect();
@@ -100,9 +103,6 @@ fn check_spread(connection: &mut Connection, site: &Site) -> Outcome<()> {
 }
 
 /// A field of the echo; empty when it is not there.
-fn field<'a>(echo: &'a str, name: &str) -> &'a str {
-    echo.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| *key == name)
-        .map_or("", |(_, v)| v.trim())
+fn echoed<'a>(echo: &'a str, name: &str) -> &'a str {
+    field(echo, name).unwrap_or_default()
 }

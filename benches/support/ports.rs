@@ -1,6 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::Outcome;
+use super::Outcome;
 
 /// Loopback addresses whose ports were free a moment ago, all different: chosen by the kernel, then let go.
 pub(crate) fn free<const COUNT: usize>() -> Outcome<[SocketAddr; COUNT]> {

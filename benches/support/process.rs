@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::Outcome;
+use super::Outcome;
 
 /// How long a process may take until it accepts connections.
 const START: Duration = Duration::from_secs(15);

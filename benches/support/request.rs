@@ -15,7 +15,7 @@ pub(crate) const HEADERS: [(&str, &str); 8] = [
     ("Sec-Fetch-Mode", "navigate"),
 ];
 
-/// What the origin answers on every path but `/echo`: 100 bytes.
+/// What origins answer: 100 bytes.
 pub(crate) const BODY: &str =
     "An evener is the bar that shares a load evenly between a pair of draught horses, whichever way we go";
 

@@ -3,7 +3,7 @@ use std::{ffi::OsString, fs, process, time::Duration};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{Outcome, process::output_of};
+use super::{Outcome, process::output_of};
 
 /// Which cores the processes run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -18,18 +18,15 @@ pub(crate) enum Placement {
     Anywhere,
 }
 
-/// What a process does in the measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Proxy,
-    Surroundings,
-}
+/// Cores that a process is put on, as taskset writes them; none where the scheduler decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place(Option<String>);
 
-/// Lists of cores for each role, as taskset writes them; none where the scheduler decides.
+/// Who runs where: the proxy that is measured, and all that makes it work.
 #[derive(Debug, Default)]
 pub(crate) struct Cores {
-    proxy: Option<String>,
-    surroundings: Option<String>,
+    pub(crate) proxy: Place,
+    pub(crate) surroundings: Place,
 }
 
 impl Placement {
@@ -52,19 +49,25 @@ impl Cores {
             Placement::Apart if !others.is_empty() => join(&others),
             Placement::Apart | Placement::Together => last.clone(),
         };
-        let own = process::id().to_string();
-        let words = ["taskset", "-c", "-p", &surroundings, &own].map(OsString::from);
-        output_of(&words, Duration::from_secs(5))?;
-        Ok(Self { proxy: Some(last), surroundings: Some(surroundings) })
+        let cores = Self { proxy: Place(Some(last)), surroundings: Place(Some(surroundings)) };
+        cores.surroundings.take(process::id())?;
+        Ok(cores)
+    }
+}
+
+impl Place {
+    /// The words that go before a command line to place it: `taskset` replaces itself by the command.
+    pub(crate) fn prefix(&self) -> Vec<OsString> {
+        self.0.iter().flat_map(|cores| ["taskset", "-c", cores]).map(OsString::from).collect()
     }
 
-    /// The words that go before a command line to place it: `taskset` replaces itself by the command.
-    pub(crate) fn prefix(&self, role: Role) -> Vec<OsString> {
-        let cores = match role {
-            Role::Proxy => &self.proxy,
-            Role::Surroundings => &self.surroundings,
-        };
-        cores.iter().flat_map(|cores| ["taskset", "-c", cores]).map(OsString::from).collect()
+    /// Moves a running process here.
+    fn take(&self, pid: u32) -> Outcome<()> {
+        if let Self(Some(cores)) = self {
+            let words = ["taskset", "-c", "-p", cores, &pid.to_string()].map(OsString::from);
+            output_of(&words, Duration::from_secs(5))?;
+        }
+        Ok(())
     }
 }
 
