@@ -281,7 +281,7 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
         let status = control.status(None, now).unwrap();
         assert_eq!(status.pools.iter().map(|pool| &*pool.name).collect::<Vec<_>>(), ["app", "local"]);
         let [app] = &control.status(Some("app"), now).unwrap().pools[..] else { panic!("one pool") };
-        assert_eq!((&*app.balance, app.fit, app.in_flight, app.panic), ("p2c", 2, 0, false));
+        assert_eq!((&*app.balance, app.fit, app.in_flight, app.panic), ("peak_ewma", 2, 0, false));
         let second = &app.endpoints[1];
         assert_eq!((&*second.address, second.state, second.weight), ("127.0.0.1:9002", State::Fit, 3));
         assert_eq!((second.zone.as_deref(), second.max_requests), (Some("a"), 7));

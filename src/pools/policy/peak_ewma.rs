@@ -14,6 +14,10 @@ use super::{better_of_two, by_load};
 /// The average follows rises at once and forgets them over ten seconds, also while a member has nothing to do, so that
 /// none is avoided for good; a failure counts as five seconds, so that one that fails fast attracts nothing. A member
 /// that has not answered yet is taken for as fast as the median of its pool. (Finagle's P2C with peak EWMA.)
+///
+/// Latencies within a factor of two count as equal, and larger differences by what exceeds it. An average of peaks is
+/// noisy, and where all are about as fast their load tells more: taken at its word, the noise costs a busy pool of equal
+/// members up to a fifth of its speed. Idle members are used in proportion to their weights, as by `p2c`.
 #[derive(Clone, Debug)]
 pub struct PeakEwma {
     draw: Draw,
@@ -32,20 +36,27 @@ impl Policy for PeakEwma {
     }
 }
 
+/// Averages that differ by no more than this count as equal.
+const EQUAL: f64 = 2.0;
+
 fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering {
-    let by_latency = match (a.latency(now), b.latency(now)) {
-        (None, None) => Ordering::Equal,
-        (Some(of_a), Some(of_b)) => cost(a, of_a, now).total_cmp(&cost(b, of_b, now)),
+    let (of_a, of_b) = match (a.latency(now), b.latency(now)) {
+        (None, None) => return by_load(a, b, now),
+        (Some(of_a), Some(of_b)) => (of_a, of_b),
         (of_a, of_b) => {
             let usual = median_latency(members, now).unwrap_or_default();
-            cost(a, of_a.unwrap_or(usual), now).total_cmp(&cost(b, of_b.unwrap_or(usual), now))
+            (of_a.unwrap_or(usual), of_b.unwrap_or(usual))
         }
     };
-    by_latency.then_with(|| by_load(a, b, now))
-}
-
-fn cost(member: &Member, latency: f64, now: Instant) -> f64 {
-    latency * f64::from(member.in_flight() + 1) / member.share(now) as f64
+    // How many times slower each is than the other could be unnoticed.
+    let (excess_of_a, excess_of_b) = (of_a / (of_b * EQUAL), of_b / (of_a * EQUAL));
+    if excess_of_a <= 1.0 && excess_of_b <= 1.0 {
+        return by_load(a, b, now);
+    }
+    let cost = |member: &Member, excess: f64| {
+        excess.max(1.0) * f64::from(member.in_flight() + 1) / member.share(now) as f64
+    };
+    cost(a, excess_of_a).total_cmp(&cost(b, excess_of_b)).then_with(|| by_load(a, b, now))
 }
 
 /// So many members stand for all of a large pool.

@@ -33,7 +33,7 @@ routes, in the order in which they are tried
   moved                /old                                     -> redirect 308 /new{path}
   rest                 every request                            -> respond 200
 pools
-  app                  p2c, probed: 127.0.0.1:9001, 127.0.0.1:9002
+  app                  peak_ewma, probed: 127.0.0.1:9001, 127.0.0.1:9002
   old                  round_robin, not probed: 127.0.0.1:9003, 127.0.0.1:9004
 "
     );

@@ -47,7 +47,7 @@ candidates, the most specific first
 filters, in their order
   1. rate_limit           10/s per client_ip, burst 5
   2. rewrite              strip /api
-pool       app: p2c picks one of
+pool       app: peak_ewma picks one of
   127.0.0.1:9001           weight 1 (25 % of the weights)
   127.0.0.1:9002           weight 3 (75 % of the weights)
   of those that pass their probe every 5s

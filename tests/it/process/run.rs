@@ -112,7 +112,7 @@ log: { access: { format: off } }
     .await;
     let banner = &running.banner;
     assert_eq!(banner[0], concat!("evener ", env!("CARGO_PKG_VERSION"), " is up"));
-    assert_eq!(banner[3], "  pool     app          p2c: 127.0.0.1:1 127.0.0.1:2");
+    assert_eq!(banner[3], "  pool     app          peak_ewma: 127.0.0.1:1 127.0.0.1:2");
     assert_eq!(banner[4], "  control  run/evener.sock");
     assert_eq!(banner[5], "try");
     let mut statuses = Vec::new();

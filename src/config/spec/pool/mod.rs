@@ -33,7 +33,7 @@ pub struct PoolSpec {
     /// latency and load), `p2c` (the less loaded of two random ones), `least_requests` (the least loaded of all),
     /// `round_robin` (in turns, smoothly by weight), `random` (by weight alone), `first` (the first that has room),
     /// `ip_hash`, `ring` and `maglev` (by a key of the request), or a policy that the program registered.
-    /// Default: `p2c`.
+    /// Default: `peak_ewma`.
     #[serde(default)]
     pub balance: BalanceSpec,
     /// The members, each an address or a map. At least one.
@@ -96,7 +96,7 @@ pub struct BalanceSpec {
 
 impl Default for BalanceSpec {
     fn default() -> Self {
-        Self { policy: "p2c".to_owned() }
+        Self { policy: "peak_ewma".to_owned() }
     }
 }
 
@@ -118,6 +118,6 @@ impl JsonSchema for BalanceSpec {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "title": "a policy's name, or `{ name: settings }`", "examples": ["p2c"] })
+        json_schema!({ "type": "string", "title": "a policy's name, or `{ name: settings }`", "examples": ["peak_ewma"] })
     }
 }
