@@ -43,10 +43,8 @@ fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering
     let (of_a, of_b) = match (a.latency(now), b.latency(now)) {
         (None, None) => return by_load(a, b, now),
         (Some(of_a), Some(of_b)) => (of_a, of_b),
-        (of_a, of_b) => {
-            let usual = median_latency(members, now).unwrap_or_default();
-            (of_a.unwrap_or(usual), of_b.unwrap_or(usual))
-        }
+        (Some(known), None) => (known, median_latency(members, now).unwrap_or(known)),
+        (None, Some(known)) => (median_latency(members, now).unwrap_or(known), known),
     };
     // How many times slower each is than the other could be unnoticed.
     let (excess_of_a, excess_of_b) = (of_a / (of_b * EQUAL), of_b / (of_a * EQUAL));
@@ -62,7 +60,8 @@ fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering
 /// So many members stand for all of a large pool.
 const SAMPLE: usize = 15;
 
-/// The median latency of those that have answered, of a sample spread over the pool. Needed only while members are new.
+/// The median latency of those that have answered, the lower of two, of a sample spread over the pool. Needed only while
+/// members are new.
 fn median_latency(members: &[Member], now: Instant) -> Option<f64> {
     let mut latencies = [0.0; SAMPLE];
     let mut count = 0;
@@ -73,5 +72,5 @@ fn median_latency(members: &[Member], now: Instant) -> Option<f64> {
     }
     let known = &mut latencies[..count];
     known.sort_unstable_by(f64::total_cmp);
-    known.get(count / 2).copied()
+    known.get(count.saturating_sub(1) / 2).copied()
 }
