@@ -20,7 +20,7 @@ use crate::types::{RequestHost, normalise_path, with_random};
 
 use super::chain;
 use super::cx::{RequestCx, connection};
-use super::upstream::is_overdue;
+use super::upstream::{head_limit, is_overdue};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -61,9 +61,10 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     canonicalise_target(head)?;
     cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
-        cx.pool = Some(*pool);
+        cx.shown_pool = Some(*pool);
     }
     let flow = chain::on_request(session, cx).await;
+    cx.pool = cx.shown_pool;
     cx.timings.filtered = Some(Instant::now());
     flow
 }
@@ -76,8 +77,15 @@ pub(super) fn admit_body(
     cx: &mut RequestCx,
 ) -> Result<()> {
     cx.body_ended |= end;
+    if end && cx.body_bytes > 0 {
+        cx.body_ended_at = Some(Instant::now());
+    }
     if let Some(watchdog) = &cx.watchdog {
-        watchdog.on_request_data(end);
+        if end {
+            watchdog.on_request_end(head_limit(session, cx));
+        } else {
+            watchdog.on_request_data();
+        }
     }
     if !session.was_upgraded()
         && let Some(cause) = judge_body(session, body.as_ref().map_or(0, Bytes::len), cx)

@@ -30,6 +30,8 @@ pub(crate) struct RequestCx {
     /// So many filters saw the request; they will see the response in reverse.
     pub(super) entered: usize,
     pub(super) pool: Option<PoolRef>,
+    /// The pool as filters see it. What they change after the endpoint was chosen has no effect.
+    pub(super) shown_pool: Option<PoolRef>,
     pub(super) lease: Option<Lease>,
     /// The endpoint that the client's cookie names.
     pub(super) pinned: Option<usize>,
@@ -45,6 +47,10 @@ pub(crate) struct RequestCx {
     pub(super) between_attempts: Option<BetweenAttempts>,
     /// When the running attempt began.
     pub(super) attempt_began: Option<Instant>,
+    /// What the pool was told of the running attempt.
+    pub(super) noted: Noted,
+    /// When an endpoint was found, if it had to be waited for.
+    pub(super) reserved: Option<Instant>,
     pub(super) extensions: Extensions,
     pub(super) cause: Option<Cause>,
     /// Bytes of the request's body so far.
@@ -53,6 +59,8 @@ pub(crate) struct RequestCx {
     pub(super) body_begun: Option<Instant>,
     /// Whether the whole body has come.
     pub(super) body_ended: bool,
+    /// When it had, if there was one.
+    pub(super) body_ended_at: Option<Instant>,
     /// Informational responses that the endpoint has sent.
     pub(super) informational: u8,
     /// Whether the client asks for an upgrade.
@@ -63,6 +71,17 @@ pub(crate) struct RequestCx {
     pub(super) is_endless: bool,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) timings: PhaseTimes,
+}
+
+/// What the pool was told of an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Noted {
+    #[default]
+    Nothing,
+    /// The head of a good answer came.
+    Answered,
+    /// It failed.
+    Failed,
 }
 
 /// When the phases of a request ended, as far as they were reached.
@@ -86,6 +105,7 @@ impl RequestCx {
             route: None,
             entered: 0,
             pool: None,
+            shown_pool: None,
             lease: None,
             pinned: None,
             tried: Tried::new(),
@@ -96,11 +116,14 @@ impl RequestCx {
             retry_permit: None,
             between_attempts: None,
             attempt_began: None,
+            noted: Noted::Nothing,
+            reserved: None,
             extensions: Extensions::new(),
             cause: None,
             body_bytes: 0,
             body_begun: None,
             body_ended: false,
+            body_ended_at: None,
             informational: 0,
             is_upgrade_req: false,
             asks_upgrade: false,
@@ -124,6 +147,7 @@ impl RequestCx {
         self.body_bytes = 0;
         self.body_begun = None;
         self.body_ended = false;
+        self.body_ended_at = None;
     }
 
     pub(super) fn has_tried(&self, endpoint: &Arc<Endpoint>) -> bool {
@@ -160,13 +184,13 @@ impl RequestCx {
 /// What filters get to see of `cx`, borrowed part by part so that the rest stays usable. `None` before the
 /// request has a route.
 pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx<'_>, &Route, &str)> {
-    let RequestCx { snapshot, facts, route, pool, lease, extensions, host, .. } = cx;
+    let RequestCx { snapshot, facts, route, shown_pool, lease, extensions, host, .. } = cx;
     let route = &snapshot.routes[(*route)?];
     let filter_cx = FilterCx {
         facts: facts.as_ref()?,
         route: &route.name,
         pools: &snapshot.pool_names,
-        pool,
+        pool: shown_pool,
         endpoint: lease.as_ref().map(|lease| lease.endpoint().address()),
         extensions,
         now,

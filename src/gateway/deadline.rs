@@ -37,7 +37,6 @@ struct Shared {
     earlier: Notify,
     silent: AtomicBool,
     overdue: AtomicBool,
-    first_byte: Duration,
     idle: Duration,
     tunnel: Duration,
     /// How long the client may pause in its body, where nobody else watches it.
@@ -50,12 +49,12 @@ struct Shared {
 const NEVER: u64 = u64::MAX;
 
 impl Watchdog {
-    /// Watches the endpoint's socket `fd`, which must be open, for `first_byte` until the head of the answer and for
-    /// `left` of the request's total at most; `None` when no descriptor is left for it.
+    /// Watches the endpoint's socket `fd`, which must be open, for `left` of the request's total at most; `None` when no
+    /// descriptor is left for it. The wait for the answer begins when the request has ended; until then its client has
+    /// `body_idle` between two pieces, where nobody else watches it.
     pub(super) fn start(
         fd: RawFd,
         timeouts: &Timeouts,
-        first_byte: Duration,
         body_idle: Option<Duration>,
         left: Option<Duration>,
     ) -> Option<Self> {
@@ -66,12 +65,11 @@ impl Watchdog {
         let shared = Arc::new(Shared {
             socket,
             started: Instant::now(),
-            deadline: AtomicU64::new(nanos(body_idle.unwrap_or(first_byte))),
+            deadline: AtomicU64::new(body_idle.map_or(NEVER, nanos)),
             total: AtomicU64::new(left.map_or(NEVER, nanos)),
             earlier: Notify::new(),
             silent: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
-            first_byte,
             idle: timeouts.idle.get(),
             tunnel: timeouts.tunnel.get(),
             body_idle,
@@ -82,14 +80,22 @@ impl Watchdog {
         Some(Self { shared, task })
     }
 
-    /// A piece of the request went to the endpoint, `end` its last: the wait for the next one, or for the answer,
-    /// begins anew.
-    pub(super) fn on_request_data(&self, end: bool) {
+    /// A piece of the request went to the endpoint, and more are to come.
+    pub(super) fn on_request_data(&self) {
         let shared = &self.shared;
         if shared.is_tunnel.load(Ordering::Relaxed) {
             shared.extend(shared.tunnel);
-        } else if !shared.has_head.load(Ordering::Relaxed) {
-            shared.extend(shared.body_idle.filter(|_| !end).unwrap_or(shared.first_byte));
+        } else if let Some(idle) = shared.body_idle.filter(|_| !shared.has_head.load(Ordering::Relaxed)) {
+            shared.extend(idle);
+            shared.earlier.notify_one();
+        }
+    }
+
+    /// The request has ended: the wait for the head of its answer begins, for `limit`.
+    pub(super) fn on_request_end(&self, limit: Duration) {
+        let shared = &self.shared;
+        if !shared.is_tunnel.load(Ordering::Relaxed) && !shared.has_head.load(Ordering::Relaxed) {
+            shared.extend(limit);
             shared.earlier.notify_one();
         }
     }
@@ -151,7 +157,9 @@ async fn watch(shared: Arc<Shared>) {
     loop {
         let next = shared.deadline.load(Ordering::Acquire).min(shared.total.load(Ordering::Acquire));
         if next == NEVER {
-            return;
+            // Nothing to wait for until a limit begins; the task ends with its attempt.
+            shared.earlier.notified().await;
+            continue;
         }
         tokio::select! {
             () = sleep_until(shared.started + Duration::from_nanos(next)) => {}
@@ -191,8 +199,6 @@ mod tests {
         Timeouts { idle: crate::types::Span::from_secs(1), ..Timeouts::default() }
     }
 
-    const TEN: Duration = Duration::from_secs(10);
-
     async fn pass(seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
@@ -200,9 +206,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_limit() {
         let (mut client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, None).unwrap();
-        pass(9).await;
-        watchdog.on_request_data(false);
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        pass(100).await;
+        watchdog.on_request_data();
+        pass(100).await;
+        watchdog.on_request_end(Duration::from_secs(10));
         pass(9).await;
         assert_eq!(watchdog.expired(), None);
         watchdog.on_head();
@@ -215,8 +223,8 @@ mod tests {
     async fn the_total_ends_an_answer_that_keeps_coming_unless_it_is_endless() {
         let (client, _server) = pair();
         let left = Some(Duration::from_millis(2500));
-        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, left).unwrap();
-        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, left).unwrap();
+        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
+        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
         endless.on_head();
         endless.lift_total();
         for _ in 0..6 {
@@ -232,7 +240,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_shorter_limit_does_not_wait_for_a_longer_one() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
         pass(1).await;
         watchdog.on_head();
         pass(2).await;
@@ -240,9 +248,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_nobody_else_watches_may_pause_for_so_long() {
+        let (client, _server) = pair();
+        let idle = Some(Duration::from_secs(5));
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), idle, None).unwrap();
+        pass(4).await;
+        watchdog.on_request_data();
+        pass(4).await;
+        assert_eq!(watchdog.expired(), None);
+        pass(2).await;
+        assert_eq!(watchdog.expired(), Some(Cause::ResponseTimeout));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_finished_answer_is_never_cut() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), TEN, None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
         watchdog.on_head();
         watchdog.on_response_data(true);
         pass(100).await;
@@ -254,12 +275,12 @@ mod tests {
         let (client, _server) = pair();
         let mut timeouts = timeouts();
         timeouts.tunnel = crate::types::Span::from_secs(60);
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, TEN, None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, None, None).unwrap();
         watchdog.on_head();
         watchdog.on_upgrade();
         for _ in 0..3 {
             pass(50).await;
-            watchdog.on_request_data(false);
+            watchdog.on_request_data();
             pass(50).await;
             watchdog.on_response_data(false);
         }

@@ -11,6 +11,7 @@ use crate::telemetry::{AccessLine, AccessLog, Millis, Timings};
 
 use super::cx::{RequestCx, connection};
 use super::reply::is_final;
+use super::retry;
 
 /// Ends a request: gives its endpoint back and writes its line.
 pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
@@ -18,6 +19,7 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
     if log.is_on() {
         write_line(session, cx, log);
     }
+    retry::note_end(cx);
     cx.lease = None;
     cx.retry_permit = None;
 }

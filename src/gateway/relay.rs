@@ -137,11 +137,13 @@ pub(super) fn hand_on(
 }
 
 /// Gives a client that has no endpoint, or whose endpoint is gone, the cookie of the one that served it; `None` when the
-/// head has no room for it. A client whose endpoint only had no room this time stays bound to it.
+/// head has no room for it. A client whose endpoint only had no room this time stays bound to it, and so does one whose
+/// endpoint failed it once, unless that is in drain and will be gone in any case.
 fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     let Some(pool) = cx.pool() else { return Some(()) };
     let Some(sticky) = pool.sticky() else { return Some(()) };
-    let is_bound = cx.pinned.is_some_and(|pinned| pool.serves_its_own(pinned));
+    let has_failed = |index| cx.tried.iter().any(|tried| tried.index() == index && !tried.gets_new_clients());
+    let is_bound = cx.pinned.is_some_and(|pinned| pool.serves_its_own(pinned) && !has_failed(pinned));
     if is_bound || response.status.is_server_error() {
         return Some(());
     }

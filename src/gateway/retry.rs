@@ -10,12 +10,13 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::config::spec::RetryOn;
-use crate::pools::Outcome;
 use crate::runtime::Cause;
 use crate::types::Random;
 
-use super::cx::RequestCx;
+use super::cx::{Noted, RequestCx};
+use super::deadline::Watchdog;
 use super::failure;
+use super::reply::is_final;
 use super::upstream::{is_overdue, left_of_total};
 
 /// A kept connection that turns out to be closed is no fault of the request's: it is sent again, so often at
@@ -31,9 +32,19 @@ const LONGEST_BACK_OFF: Duration = Duration::from_millis(250);
 
 /// After a connection that could not be made: nothing was sent, so that any request may be repeated.
 pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -> Box<Error> {
-    let cause = failure::cause_of(&error);
-    note_failure(cx);
-    error.set_retry(is_wanted_on(cx, |on| on == RetryOn::Connect) && begin_retry(cx, &cause));
+    let cause = match failure::cause_of(&error) {
+        // The limit was what was left of the total.
+        Cause::ConnectTimeout if is_overdue(cx) => Cause::TotalTimeout,
+        cause => cause,
+    };
+    if !is_our_own_fault(&error) && is_the_endpoints_fault(cx, &cause) {
+        note_failure(cx, None, Instant::now());
+    }
+    let repeats = is_wanted_on(cx, |on| on == RetryOn::Connect) && begin_retry(cx, &cause);
+    if !repeats {
+        cx.cause.get_or_insert(cause);
+    }
+    error.set_retry(repeats);
     error
 }
 
@@ -49,20 +60,25 @@ pub(super) fn after_failure(
         error.set_retry(true);
         return error;
     }
-    if let Some(cause) = cx.watchdog.as_ref().and_then(super::deadline::Watchdog::expired) {
+    if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
         return after_silence(session, cx, cause);
     }
     let is_upstream = *error.esource() == ErrorSource::Upstream;
     let is_repeatable = is_repeatable(session, cx) && is_upstream && cx.cause.is_none();
-    if is_repeatable && is_stale(&mut error, reused) && cx.stale_retries < STALE_RETRIES {
+    let is_stale = is_upstream && reused && is_break(&error) && cx.noted == Noted::Nothing;
+    if is_stale && is_repeatable && cx.stale_retries < STALE_RETRIES {
         cx.stale_retries += 1;
         error.set_retry(true);
         return error;
     }
     error.set_retry(false);
-    let cause = blame(cx, failure::cause_of(&error));
-    if is_upstream && is_the_endpoints_fault(cx, &cause) {
-        note_failure(cx);
+    let cause = match error.etype() {
+        // The endpoint does not read what the client has sent.
+        ErrorType::WriteTimedout if is_upstream && !is_overdue(cx) => Cause::ResponseTimeout,
+        _ => blame(cx, failure::cause_of(&error)),
+    };
+    if is_upstream && !is_stale && is_the_endpoints_fault(cx, &cause) {
+        note_failure(cx, None, Instant::now());
     }
     // Of such a request nothing was done, whatever its method (RFC 9113 §8.7).
     let is_refused = is_refused_stream(&error) && is_whole(session, cx);
@@ -84,7 +100,7 @@ pub(super) fn after_failure(
 fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Error> {
     let cause = blame(cx, cause);
     if is_the_endpoints_fault(cx, &cause) {
-        note_failure(cx);
+        note_failure(cx, None, Instant::now());
     }
     let is_timeout = cause == Cause::ResponseTimeout && may_follow_timeout(session, cx, Instant::now());
     if is_timeout && permit(cx) && begin_retry(cx, &cause) {
@@ -95,8 +111,8 @@ fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Err
     cx.fail(cause)
 }
 
-/// Notes the head of an answer. Where its status is one to retry on, and that may be, the error that leads to the next
-/// attempt is returned.
+/// Notes the head of an answer. Where its status is one to retry on, and an endpoint is there for it, the error that
+/// leads to the next attempt is returned.
 pub(super) fn judge_answer(
     session: &Session,
     response: &ResponseHeader,
@@ -105,43 +121,60 @@ pub(super) fn judge_answer(
 ) -> Option<Box<Error>> {
     let status = response.status;
     if status.is_server_error() {
-        record(cx, &Outcome::Failed { retry_after: retry_after(response) }, now);
+        note_failure(cx, retry_after(response), now);
     } else {
-        let took = cx.attempt_began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
-        record(cx, &Outcome::Answered(took), now);
+        note_answer(cx, now);
     }
     // Nearly all answers end here.
-    if status.as_u16() < 400 {
-        return None;
+    if status.as_u16() >= 400 && is_wanted_for(cx, status) && is_repeatable(session, cx) {
+        let another = cx.pool().zip(cx.lease.as_ref());
+        let is_there = another.is_some_and(|(pool, lease)| pool.has_another(&cx.tried, lease));
+        if is_there && permit(cx) && begin_retry(cx, &Cause::UpstreamStatus) {
+            let mut error = Error::new_up(ErrorType::HTTPStatus(status.as_u16()));
+            error.set_retry(true);
+            return Some(error);
+        }
     }
-    let is_wanted =
-        is_wanted_on(cx, |on| matches!(on, RetryOn::Status(range) if range.contains(status.as_u16())));
-    let repeats =
-        is_wanted && is_repeatable(session, cx) && permit(cx) && begin_retry(cx, &Cause::UpstreamStatus);
-    repeats.then(|| {
-        let mut error = Error::new_up(ErrorType::HTTPStatus(status.as_u16()));
-        error.set_retry(true);
-        error
-    })
+    // The answer goes on for however long; the budget is for those that may multiply.
+    cx.retry_permit = None;
+    None
+}
+
+/// At the end of a request: what was answered and did not break, also by its client's leaving, succeeded.
+pub(super) fn note_end(cx: &RequestCx) {
+    if cx.noted == Noted::Answered
+        && let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease)
+    {
+        pool.succeeded(lease, Instant::now());
+    }
 }
 
 /// The seconds form of `Retry-After` (RFC 9110 §10.2.3); a date would need clocks that agree.
 fn retry_after(response: &ResponseHeader) -> Option<Duration> {
-    let is_meant = matches!(response.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    let value = response.headers.get(RETRY_AFTER).filter(|_| is_meant)?;
+    let value = response.headers.get(RETRY_AFTER)?;
     value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-// === What a failure tells of the endpoint ===
+// === What an attempt tells of the endpoint ===
 
-fn note_failure(cx: &RequestCx) {
-    record(cx, &Outcome::Failed { retry_after: None }, Instant::now());
+/// The time of the answer is the endpoint's from the last byte of the request on.
+fn note_answer(cx: &mut RequestCx, now: Instant) {
+    let began = cx.attempt_began.max(cx.body_ended_at);
+    let took = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+    if let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease) {
+        pool.answered(lease, took, now);
+    }
+    cx.noted = Noted::Answered;
 }
 
-fn record(cx: &RequestCx, outcome: &Outcome, now: Instant) {
-    if let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease) {
-        pool.record(lease.endpoint(), outcome, now);
+/// Once for each attempt, however it fails further.
+fn note_failure(cx: &mut RequestCx, retry_after: Option<Duration>, now: Instant) {
+    if cx.noted != Noted::Failed
+        && let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease)
+    {
+        pool.failed(lease, retry_after, now);
     }
+    cx.noted = Noted::Failed;
 }
 
 /// Whose time is up: the request's as a whole, that of the client whose body the endpoint waits for, or the
@@ -155,16 +188,22 @@ fn blame(cx: &RequestCx, cause: Cause) -> Cause {
 }
 
 /// Whether a limit or a broken connection tells of the endpoint: not when the client's body was waited for, nor when
-/// earlier attempts left this one little of the request's total.
+/// earlier attempts or the client left this one little of the request's total.
 fn is_the_endpoints_fault(cx: &RequestCx, cause: &Cause) -> bool {
     match cause {
         Cause::BodyTimeout => false,
         Cause::TotalTimeout => {
             let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
-            cx.attempt_began.is_some_and(|began| began.elapsed() * 2 >= total)
+            let began = cx.attempt_began.max(cx.body_ended_at);
+            cx.body_ended && began.is_some_and(|began| began.elapsed() * 2 >= total)
         }
         _ => true,
     }
+}
+
+/// Whether the connection failed for want of something on this machine: descriptors, ports, memory.
+fn is_our_own_fault(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::BindError | ErrorType::SocketError | ErrorType::InternalError)
 }
 
 // === Whether to repeat ===
@@ -179,20 +218,24 @@ fn is_repeatable(session: &Session, cx: &RequestCx) -> bool {
     method.is_idempotent() && *method != Method::CONNECT && is_whole(session, cx)
 }
 
-/// Whether all of the request is still there, and its client has not got anything of an answer.
+/// Whether all of the request is still there, and its client has not got anything of a final answer.
 fn is_whole(session: &Session, cx: &RequestCx) -> bool {
-    !session.retry_buffer_truncated() && session.response_written().is_none() && !cx.asks_upgrade
+    let is_answered = session.response_written().is_some_and(|head| is_final(head.status));
+    !session.retry_buffer_truncated() && !is_answered && !cx.asks_upgrade
 }
 
-/// Whether a kept connection had been closed before the request was sent on it.
-fn is_stale(error: &mut Error, reused: bool) -> bool {
-    error.retry.decide_reuse(reused);
-    error.retry()
+/// Whether the connection broke, which on a kept one means that the endpoint had closed it before the request came.
+fn is_break(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
 }
 
 fn is_refused_stream(error: &Error) -> bool {
     let h2 = error.root_cause().downcast_ref::<h2::Error>();
     h2.is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+fn is_wanted_for(cx: &RequestCx, status: StatusCode) -> bool {
+    is_wanted_on(cx, |on| matches!(on, RetryOn::Status(range) if range.contains(status.as_u16())))
 }
 
 /// Whether there is a retry left for the request, with time for it.
@@ -203,7 +246,10 @@ fn has_retry_left(cx: &RequestCx, now: Instant) -> bool {
 
 /// Whether another attempt could follow if this one were ended for its silence.
 pub(super) fn may_follow_timeout(session: &Session, cx: &RequestCx, now: Instant) -> bool {
-    has_retry_left(cx, now) && is_wanted_on(cx, |on| on == RetryOn::Timeout) && is_repeatable(session, cx)
+    has_retry_left(cx, now)
+        && is_wanted_on(cx, |on| on == RetryOn::Timeout)
+        && is_repeatable(session, cx)
+        && cx.pool().is_some_and(|pool| pool.has_budget())
 }
 
 /// Leave from the pool's budget.

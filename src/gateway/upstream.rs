@@ -14,7 +14,7 @@ use crate::pools::{Lease, Pick, Pool, QueueError};
 use crate::runtime::Cause;
 use crate::types::with_random;
 
-use super::cx::{RequestCx, connection};
+use super::cx::{Noted, RequestCx, connection};
 use super::deadline::Watchdog;
 use super::retry;
 
@@ -22,7 +22,9 @@ use super::retry;
 pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(), Cause> {
     let request = session.req_header();
     cx.pinned = cx.pool().and_then(|pool| pool.sticky()).and_then(|sticky| sticky.find(&request.headers));
-    cx.lease = Some(pick(request, cx).await?);
+    let mut has_waited = false;
+    cx.lease = Some(pick(request, cx, &mut has_waited).await?);
+    cx.reserved = has_waited.then(Instant::now);
     Ok(())
 }
 
@@ -30,6 +32,7 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
 /// been closed, or another after a failure.
 pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
     cx.watchdog = None;
+    cx.noted = Noted::Nothing;
     cx.attempts += 1;
     if cx.attempts > 1 {
         cx.forget_body();
@@ -47,9 +50,12 @@ pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<
     if left.is_some_and(|left| left.is_zero()) {
         return Err(cx.fail(Cause::TotalTimeout));
     }
-    let per_try = per_try(session, cx, now);
     if let Some(pool) = cx.pool() {
-        set_timeouts(&mut peer, pool.timeouts(), cx.is_upgrade_req, shorter(left, per_try));
+        let connect = match pool.config().retry.per_try.0 {
+            Some(per_try) if retry::may_follow_timeout(session, cx, now) => Some(per_try.get()),
+            _ => None,
+        };
+        set_timeouts(&mut peer, pool.timeouts(), cx.is_upgrade_req, shorter(left, connect));
     }
     Ok(peer)
 }
@@ -60,25 +66,30 @@ pub(super) fn left_of_total(cx: &RequestCx, now: Instant) -> Option<Duration> {
     (!total.is_zero()).then(|| total.saturating_sub(now.saturating_duration_since(cx.received)))
 }
 
-/// The first attempt begins when the filters have ended, which was noted; the clock is asked for later ones only.
+/// The first attempt begins when the filters have ended, or the wait for an endpoint has; both were noted, and the clock
+/// is asked for later ones only.
 fn attempt_began(cx: &RequestCx) -> Instant {
-    match cx.timings.filtered {
-        Some(filtered) if cx.attempts <= 1 => filtered,
+    match cx.reserved.or(cx.timings.filtered) {
+        Some(ready) if cx.attempts <= 1 => ready,
         _ => Instant::now(),
     }
 }
 
-async fn pick(request: &RequestHeader, cx: &RequestCx) -> Result<Lease, Cause> {
+async fn pick(request: &RequestHeader, cx: &RequestCx, has_waited: &mut bool) -> Result<Lease, Cause> {
     let pool = cx.pool().ok_or(Cause::Internal)?;
     let mut picked = pick_once(request, cx, pool);
     if matches!(picked, Pick::NobodyFit) && !pool.is_settled() {
         let patience = pool.health().map_or(Duration::ZERO, |health| health.timeout.get());
+        *has_waited = true;
         pool.wait_until_settled(patience).await;
         picked = pick_once(request, cx, pool);
     }
     match picked {
         Pick::Endpoint(lease) => Ok(lease),
-        Pick::NoRoom => wait_for_room(request, cx, pool).await,
+        Pick::NoRoom => {
+            *has_waited = true;
+            wait_for_room(request, cx, pool).await
+        }
         Pick::NobodyFit => Err(Cause::NoEndpointFit),
         Pick::PolicyFailed => {
             let policy = &pool.config().balance.policy;
@@ -129,10 +140,17 @@ fn another(cx: &RequestCx) -> Option<Lease> {
     with_random(|random| pool.pick_another(&cx.tried, Instant::now(), random))
 }
 
-/// How long the attempt may wait for its answer so that another can follow; `None` where none could.
-fn per_try(session: &Session, cx: &RequestCx, now: Instant) -> Option<Duration> {
-    let per_try = cx.pool()?.config().retry.per_try.0?.get();
-    retry::may_follow_timeout(session, cx, now).then_some(per_try)
+/// How long the attempt may wait for its answer from the last byte of the request on: less than it could if another may
+/// follow. Asked when the request has ended, since only then it is known whether it can be repeated.
+pub(super) fn head_limit(session: &Session, cx: &RequestCx) -> Duration {
+    let Some(pool) = cx.pool() else { return Duration::ZERO };
+    let first_byte = pool.timeouts().first_byte.get();
+    match pool.config().retry.per_try.0 {
+        Some(per_try) if retry::may_follow_timeout(session, cx, Instant::now()) => {
+            per_try.get().min(first_byte)
+        }
+        _ => first_byte,
+    }
 }
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
@@ -162,15 +180,13 @@ pub(super) fn connected(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
     let now = Instant::now();
     cx.timings.connected = Some(now);
     let body_idle = unwatched_body(session);
-    let per_try = per_try(session, cx, cx.attempt_began.unwrap_or(now));
-    let Some(timeouts) = cx.pool().map(|pool| pool.timeouts()) else { return };
+    let Some(pool) = cx.pool() else { return };
+    let timeouts = pool.timeouts();
     let left = left_of_total(cx, now);
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
-    let has_two_limits = timeouts.first_byte != timeouts.idle || per_try.is_some();
+    let has_two_limits = timeouts.first_byte != timeouts.idle || pool.config().retry.per_try.0.is_some();
     if cx.is_upgrade_req || has_two_limits || is_short || body_idle.is_some() {
-        let first_byte =
-            per_try.map_or(timeouts.first_byte.get(), |limit| limit.min(timeouts.first_byte.get()));
-        cx.watchdog = Watchdog::start(fd, timeouts, first_byte, body_idle, left);
+        cx.watchdog = Watchdog::start(fd, timeouts, body_idle, left);
     }
 }
 

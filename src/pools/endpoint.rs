@@ -12,6 +12,7 @@ use crate::hooks::{Load, Member};
 use crate::types::{EndpointAddr, Weight, ZoneName};
 
 use super::health::{History, ProbeResult};
+use super::lease::Lease;
 use super::queue::Queue;
 use super::window::Window;
 
@@ -57,8 +58,8 @@ pub(crate) struct Endpoint {
     is_backup: bool,
     max_requests: u32,
     state: AtomicU8,
-    /// Whether it is on trial after an ejection.
-    on_trial: AtomicBool,
+    gets_work: AtomicBool,
+    epoch: AtomicU32,
     /// Failures in a row.
     pub(super) failures_in_row: AtomicU32,
     pub(super) window: Window,
@@ -66,14 +67,6 @@ pub(crate) struct Endpoint {
     born: Instant,
     queue: Arc<Queue>,
     peer: HttpPeer,
-}
-
-/// A request's hold on an endpoint: it counts as in flight until this is dropped, however the request ends.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    endpoint: Arc<Endpoint>,
-    /// Whether somebody else answers for the place by now.
-    is_passed_on: bool,
 }
 
 /// What all endpoints of a pool share when they are made.
@@ -105,7 +98,8 @@ impl Endpoint {
             is_backup: config.backup,
             max_requests: config.max_requests,
             state: AtomicU8::new(common.state as u8),
-            on_trial: AtomicBool::new(false),
+            gets_work: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
             failures_in_row: AtomicU32::new(0),
             window: Window::new(window),
             history: History::default(),
@@ -158,6 +152,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is not in drain.
+    pub(crate) fn gets_new_clients(&self) -> bool {
+        !matches!(self.state(), State::Draining | State::Drained)
+    }
+
     pub(super) fn publish(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
     }
@@ -167,22 +166,36 @@ impl Endpoint {
         self.history.snapshot()
     }
 
-    pub(super) fn is_on_trial(&self) -> bool {
-        self.on_trial.load(Ordering::Acquire)
+    /// Whether it is among those that may be picked.
+    pub(super) fn gets_work(&self) -> bool {
+        self.gets_work.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_gets_work(&self, gets_work: bool) {
+        self.gets_work.store(gets_work, Ordering::SeqCst);
+    }
+
+    /// The number of its ejections and returns: what requests of an earlier epoch come to says nothing of this one.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin_ejection(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.load().end_trial();
     }
 
     /// Lets one request at a time through, until it is known whether the endpoint has recovered.
     pub(super) fn begin_trial(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
         self.load().forget_latency();
         self.window.forget();
         self.failures_in_row.store(0, Ordering::Relaxed);
-        self.load().set_limit(1);
-        self.on_trial.store(true, Ordering::Release);
+        self.load().begin_trial();
     }
 
-    pub(super) fn end_trial(&self) {
-        self.on_trial.store(false, Ordering::Release);
-        self.load().set_limit(self.max_requests);
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Nanoseconds since the endpoint was made: the clock of its window.
@@ -209,12 +222,12 @@ impl Endpoint {
 
     /// The same for a request that waits, which counts the pick when it goes on.
     fn try_place(self: &Arc<Self>) -> Option<Lease> {
-        self.load().try_begin().then(|| Lease { endpoint: self.clone(), is_passed_on: false })
+        self.load().try_begin().map(|begun| Lease::new(self.clone(), begun))
     }
 
     /// Gives room that it has to requests that wait.
     pub(super) fn serve_waiting(self: &Arc<Self>) {
-        while self.queue.waiting() > 0 && self.state() == State::Fit {
+        while self.queue.waiting() > 0 && self.gets_work() {
             let Some(place) = self.try_place() else { return };
             // Back it comes when nobody waits any more, and ends here.
             if self.queue.hand_over(place).is_err() {
@@ -254,40 +267,4 @@ fn peer_template(address: &EndpointAddr, pool: &config::Pool) -> HttpPeer {
     peer.options.write_timeout = Some(pool.timeouts.idle.get());
     peer.options.idle_timeout = Some(pool.keepalive.idle.get());
     peer
-}
-
-// === Lease ===
-
-impl Lease {
-    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
-    /// Gives the place to the first request that waits, if the endpoint takes further work.
-    fn pass_on(&mut self) -> bool {
-        let endpoint = &self.endpoint;
-        if endpoint.queue.waiting() == 0 || endpoint.state() != State::Fit || endpoint.load().is_over_limit()
-        {
-            return false;
-        }
-        let place = Self { endpoint: endpoint.clone(), is_passed_on: false };
-        match endpoint.queue.hand_over(place) {
-            Ok(()) => true,
-            Err(mut place) => {
-                place.is_passed_on = true;
-                false
-            }
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.is_passed_on || self.pass_on() {
-            return;
-        }
-        self.endpoint.load().end();
-        // Somebody may have begun to wait since it was looked for.
-        self.endpoint.serve_waiting();
-    }
 }

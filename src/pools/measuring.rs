@@ -10,12 +10,13 @@ use crate::hooks::{Member, Policy};
 use crate::types::Random;
 
 use super::policy::LeastRequests;
-use super::{Outcome, Pool};
+use super::{Lease, Pool};
 
 /// A pool of one endpoint, to which outcomes are told as the gateway does.
 #[derive(Debug)]
 pub struct Recorder {
     pool: Arc<Pool>,
+    lease: Lease,
 }
 
 impl Recorder {
@@ -32,12 +33,15 @@ impl Recorder {
         let config = loaded.expect("a configuration").config;
         let policy = |_: &[Member], _: &mut Random| Box::new(LeastRequests) as Box<dyn Policy>;
         let pool = Pool::new(&config.pools[0], None, &[], Box::new(policy), Random::with_seed(1), now);
-        Self { pool: Arc::new(pool) }
+        #[expect(clippy::expect_used, reason = "nothing else has asked for room")]
+        let lease = pool.endpoints()[0].try_lease(now).expect("an idle endpoint");
+        Self { pool: Arc::new(pool), lease }
     }
 
-    /// An answer that took so long.
+    /// An answer that took so long, and then ended well.
     pub fn answered(&self, latency: Duration, now: Instant) {
-        self.pool.record(&self.pool.endpoints()[0], &Outcome::Answered(latency), now);
+        self.pool.answered(&self.lease, latency, now);
+        self.pool.succeeded(&self.lease, now);
     }
 
     /// A pick and its end, with all counts.

@@ -6,9 +6,10 @@
 
 mod endpoint;
 mod health;
+mod lease;
 #[doc(hidden)]
 pub mod measuring;
-mod outcome;
+mod outliers;
 mod picker;
 pub mod policy;
 mod pool;
@@ -21,9 +22,9 @@ mod testing;
 mod tests;
 mod window;
 
-pub(crate) use endpoint::{Endpoint, Lease, State};
+pub(crate) use endpoint::{Endpoint, State};
 pub(crate) use health::{ProbeResult, Prober};
-pub(crate) use outcome::Outcome;
+pub(crate) use lease::Lease;
 pub(crate) use pool::{BetweenAttempts, Pick, PolicyFactory, Pool, RetryPermit, Tried};
 pub(crate) use queue::QueueError;
 pub(crate) use standing::Health;

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use crate::hooks::{Member, PickCx, Policy};
 use crate::types::{Percent, Random, ZoneName};
 
-use super::endpoint::{Endpoint, Lease, State};
+use super::endpoint::{Endpoint, State};
+use super::lease::Lease;
 use super::policy::least_loaded_of;
 use super::pool::PolicyFactory;
 use super::standing::Standing;
@@ -15,8 +16,10 @@ use super::standing::Standing;
 pub(super) struct Picker {
     members: Vec<Member>,
     endpoints: Vec<Arc<Endpoint>>,
+    /// The weights that the policy was built for.
+    weights: Vec<u16>,
     /// None for no members, and when building it panicked.
-    policy: Option<Box<dyn Policy>>,
+    policy: Option<Arc<dyn Policy>>,
     /// Fit endpoints that serve when none of the others has room: those of other zones, and backups.
     spare: Vec<Arc<Endpoint>>,
     pub(super) is_panic: bool,
@@ -48,21 +51,29 @@ struct Selection {
 }
 
 impl Picker {
+    /// Who gets work as things stand. The policy is built anew only where that or a weight is different from what it was
+    /// `before`: tables cost time, and turns go on.
     pub(super) fn new(
         endpoints: &[Arc<Endpoint>],
         standings: &[Standing],
         rules: &Rules<'_>,
+        before: Option<&Self>,
         random: &mut Random,
     ) -> Self {
         let Selection { active, spare, is_panic } = select(endpoints, standings, rules);
         let members: Vec<_> = active.iter().map(|endpoint| endpoint.member().clone()).collect();
-        // A user's factory may panic; what already runs must not end with it.
-        let build = || (!members.is_empty()).then(|| (rules.new_policy)(&members, random));
-        let policy = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|_| {
-            log::error!("policy panicked while it was built members={}", members.len());
-            None
-        });
-        Self { members, endpoints: active, policy, spare, is_panic }
+        let weights: Vec<_> = members.iter().map(Member::weight).collect();
+        let is_as_before = |before: &&Self| before.weights == weights && is_same(&before.endpoints, &active);
+        let kept = before.filter(is_as_before).and_then(|before| before.policy.clone());
+        let policy = kept.or_else(|| build_policy(&members, rules.new_policy, random));
+        Self { members, endpoints: active, weights, policy, spare, is_panic }
+    }
+
+    /// Tells each of all the pool's endpoints whether it may be picked.
+    pub(super) fn tell(&self, endpoints: &[Arc<Endpoint>]) {
+        let mut gets_work = vec![false; endpoints.len()];
+        self.endpoints.iter().chain(&self.spare).for_each(|endpoint| gets_work[endpoint.index()] = true);
+        endpoints.iter().zip(gets_work).for_each(|(endpoint, gets_work)| endpoint.set_gets_work(gets_work));
     }
 
     /// Asks the policy; where its choice has no room, the least loaded that has some serves instead.
@@ -88,7 +99,7 @@ impl Picker {
             .or_else(|| lease_least_loaded(&self.spare, has_room, now, random))
     }
 
-    /// Another endpoint than those that were `tried`: a fit one first, in a panic any. Where all were tried, one of
+    /// Another endpoint than those that were `tried`: a fit one first, in a panic any. Only where all were tried, one of
     /// them again.
     pub(super) fn pick_another(
         &self,
@@ -96,12 +107,22 @@ impl Picker {
         now: Instant,
         random: &mut Random,
     ) -> Option<Lease> {
-        let is_new = |endpoint: &Arc<Endpoint>| !is_among(tried, endpoint) && endpoint.load().has_room();
+        let has_room = |endpoint: &Arc<Endpoint>| endpoint.load().has_room();
+        let is_new = |endpoint: &Arc<Endpoint>| !is_among(tried, endpoint);
         let is_fit = |endpoint: &Arc<Endpoint>| is_new(endpoint) && endpoint.state() == State::Fit;
-        lease_least_loaded(&self.endpoints, is_fit, now, random)
-            .or_else(|| lease_least_loaded(&self.spare, is_fit, now, random))
-            .or_else(|| lease_least_loaded(&self.endpoints, is_new, now, random))
-            .or_else(|| self.any_with_room(now, random))
+        let mut all = self.endpoints.iter().chain(&self.spare);
+        if !all.any(is_new) {
+            return self.any_with_room(now, random);
+        }
+        lease_least_loaded(&self.endpoints, |one| is_fit(one) && has_room(one), now, random)
+            .or_else(|| lease_least_loaded(&self.spare, |one| is_fit(one) && has_room(one), now, random))
+            .or_else(|| lease_least_loaded(&self.endpoints, |one| is_new(one) && has_room(one), now, random))
+    }
+
+    /// Whether an endpoint that is not among `tried`, and not `but` either, has room.
+    pub(super) fn has_another(&self, tried: &[Arc<Endpoint>], but: &Arc<Endpoint>) -> bool {
+        let mut all = self.endpoints.iter().chain(&self.spare);
+        all.any(|one| !is_among(tried, one) && !Arc::ptr_eq(one, but) && one.load().has_room())
     }
 
     /// Whether nobody gets work.
@@ -128,6 +149,26 @@ fn lease_least_loaded(
     endpoints[index].try_lease(now)
 }
 
+fn is_same(a: &[Arc<Endpoint>], b: &[Arc<Endpoint>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
+/// A user's factory may panic; what already runs must not end with it.
+fn build_policy(
+    members: &[Member],
+    new_policy: &PolicyFactory,
+    random: &mut Random,
+) -> Option<Arc<dyn Policy>> {
+    if members.is_empty() {
+        return None;
+    }
+    let built = catch_unwind(AssertUnwindSafe(|| new_policy(members, random)));
+    if built.is_err() {
+        log::error!("policy panicked while it was built members={}", members.len());
+    }
+    built.ok().map(Arc::from)
+}
+
 fn is_among(tried: &[Arc<Endpoint>], endpoint: &Arc<Endpoint>) -> bool {
     tried.iter().any(|one| Arc::ptr_eq(one, endpoint))
 }
@@ -150,7 +191,7 @@ fn select(endpoints: &[Arc<Endpoint>], standings: &[Standing], rules: &Rules<'_>
     if let Some(active) = in_panic(tier, &fit, standings, rules.panic) {
         return Selection { active, spare: backups, is_panic: true };
     }
-    let (active, mut spare) = prefer_zone(fit, endpoints, rules.own_zone);
+    let (active, mut spare) = prefer_zone(fit, rules.own_zone);
     spare.extend(backups);
     Selection { active, spare, is_panic: false }
 }
@@ -176,19 +217,19 @@ fn in_panic(
 }
 
 /// Splits the fit ones into those of the own zone and the rest, as long as the own zone holds at least its fair share
-/// of what is fit: as much as each zone would if all were equal. Then a zone's edges do not overload its endpoints.
+/// of what is fit: as much as each zone with fit endpoints would if all were equal. Then a zone's edges do not overload its endpoints.
 fn prefer_zone(
     fit: Vec<Arc<Endpoint>>,
-    endpoints: &[Arc<Endpoint>],
     own_zone: Option<&ZoneName>,
 ) -> (Vec<Arc<Endpoint>>, Vec<Arc<Endpoint>>) {
     let Some(own_zone) = own_zone else { return (fit, Vec::new()) };
-    let mut zones: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.zone()).collect();
+    let mut zones: Vec<_> = fit.iter().filter_map(|endpoint| endpoint.zone()).collect();
     zones.sort_unstable();
     zones.dedup();
+    let zones = zones.len();
     let is_own = |endpoint: &Arc<Endpoint>| endpoint.zone() == Some(own_zone);
     let weight = |endpoint: &Arc<Endpoint>| usize::from(endpoint.weight());
     let all: usize = fit.iter().map(weight).sum();
     let own: usize = fit.iter().filter(|endpoint| is_own(endpoint)).map(weight).sum();
-    if own > 0 && own * zones.len() >= all { fit.into_iter().partition(is_own) } else { (fit, Vec::new()) }
+    if own > 0 && own * zones >= all { fit.into_iter().partition(is_own) } else { (fit, Vec::new()) }
 }

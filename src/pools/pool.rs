@@ -9,12 +9,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::config;
-use crate::config::spec::{OutlierLimits, Timeouts};
+use crate::config::spec::Timeouts;
 use crate::hooks::{Member, PickCx, Policy, PoolLoad};
 use crate::types::{PoolName, Random, Weight, ZoneName};
 
-use super::endpoint::{Common, Endpoint, Lease, State};
-use super::outcome::Outcome;
+use super::endpoint::{Common, Endpoint, State};
+use super::lease::Lease;
 use super::picker::{Picked, Picker, Rules};
 use super::queue::{Queue, QueueError};
 use super::standing::{Health, Standing};
@@ -34,7 +34,7 @@ pub(crate) struct Pool {
     new_policy: PolicyFactory,
     picker: ArcSwap<Picker>,
     /// The lock also keeps the order of flips, so that the picker published last is the one of the last flip.
-    roster: Mutex<Roster>,
+    pub(super) roster: Mutex<Roster>,
     queue: Arc<Queue>,
     load: Arc<PoolLoad>,
     /// Attempts in flight that repeat an earlier one.
@@ -43,15 +43,15 @@ pub(crate) struct Pool {
     /// True once an endpoint is fit, or none waits for its first probe any more.
     settled: watch::Sender<bool>,
     /// Woken when an ejection begins, so that its end can be waited for.
-    ejected: Notify,
+    pub(super) ejected: Notify,
 }
 
 /// What decides about who gets work.
-struct Roster {
+pub(super) struct Roster {
     /// By the endpoints' index.
-    standings: Vec<Standing>,
+    pub(super) standings: Vec<Standing>,
     /// For the jitter of ejections and for policies that begin somewhere.
-    random: Random,
+    pub(super) random: Random,
 }
 
 /// What a pick came to.
@@ -110,7 +110,8 @@ impl Pool {
             })
             .collect();
         let rules = Rules { own_zone, panic: config.panic, new_policy: &new_policy };
-        let picker = Picker::new(&endpoints, &standings, &rules, &mut random);
+        let picker = Picker::new(&endpoints, &standings, &rules, None, &mut random);
+        picker.tell(&endpoints);
         Self {
             sticky: config.sticky.as_ref().map(|sticky| Sticky::new(sticky, secret, config)),
             own_zone: own_zone.cloned(),
@@ -201,7 +202,8 @@ impl Pool {
         match self.endpoints.get(index).map(|endpoint| endpoint.state()) {
             Some(State::Fit) => true,
             Some(State::Draining | State::Drained) => {
-                self.roster.lock().standings[index].health() == Health::Fit
+                let standing = &self.roster.lock().standings[index];
+                standing.health() == Health::Fit && standing.ejected_until().is_none()
             }
             Some(State::Checking | State::Unfit | State::Ejected) | None => false,
         }
@@ -226,21 +228,38 @@ impl Pool {
         }
     }
 
+    /// Whether a retry would find an endpoint that was not tried, and is not the one at hand either.
+    pub(crate) fn has_another(&self, tried: &[Arc<Endpoint>], lease: &Lease) -> bool {
+        self.picker.load().has_another(tried, lease.endpoint())
+    }
+
     /// Waits in line for a place at an endpoint. `pick` is asked once, for room that there is already.
     pub(crate) async fn wait_for_room(
         &self,
         pick: impl FnOnce() -> Option<Lease>,
     ) -> Result<Lease, QueueError> {
-        self.queue.wait(pick).await
+        let lease = self.queue.wait(pick).await?;
+        // Whoever stood behind saw this one before it, and asked nobody.
+        self.picker.load().serve_waiting();
+        Ok(lease)
     }
 
     /// Leave to repeat an attempt, if the budget has any: its share of what is in flight, or its minimum.
     pub(crate) fn permit_retry(self: &Arc<Self>) -> Option<RetryPermit> {
-        let retry = &self.config.retry;
-        let allowed = retry.budget.of(self.in_flight()).max(retry.budget_min);
+        let allowed = self.allowed_retries();
         let one_more = |count: u32| (count < allowed).then_some(count + 1);
         let permitted = self.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         permitted.is_ok().then(|| RetryPermit { pool: self.clone() })
+    }
+
+    /// Whether there would be leave for a retry at this moment.
+    pub(crate) fn has_budget(&self) -> bool {
+        self.retries() < self.allowed_retries()
+    }
+
+    fn allowed_retries(&self) -> u32 {
+        let retry = &self.config.retry;
+        retry.budget.of(self.in_flight()).max(retry.budget_min)
     }
 
     /// Counts a request as in flight while it has no endpoint, so that the budget does not shrink by those that wait for
@@ -278,7 +297,7 @@ impl Pool {
         });
         let is_settled = health == Health::Fit
             || self.endpoints.iter().all(|endpoint| endpoint.state() != State::Checking);
-        self.settled.send_if_modified(|settled| !std::mem::replace(settled, is_settled) && is_settled);
+        self.settled.send_if_modified(|settled| is_settled && !std::mem::replace(settled, true));
     }
 
     /// Takes an endpoint out: no new work, but it finishes the old and serves those that stick to it. Or back in, with
@@ -316,7 +335,7 @@ impl Pool {
     }
 
     /// Begins a slow start, if others carry the load meanwhile.
-    fn start_slowly(&self, endpoint: &Endpoint, standings: &[Standing], now: Instant) {
+    pub(super) fn start_slowly(&self, endpoint: &Endpoint, standings: &[Standing], now: Instant) {
         let is_other = |other: &&Arc<Endpoint>| other.index() != endpoint.index();
         let mut others = self.endpoints.iter().filter(is_other);
         if others.any(|other| standings[other.index()].state() == State::Fit) {
@@ -327,10 +346,11 @@ impl Pool {
     }
 
     /// Changes standings, then publishes who gets work from now on.
-    fn change<R>(&self, change: impl FnOnce(&Self, &mut Vec<Standing>) -> R) -> R {
+    pub(super) fn change(&self, change: impl FnOnce(&Self, &mut Vec<Standing>)) {
         let mut roster = self.roster.lock();
         let Roster { standings, random } = &mut *roster;
-        let result = change(self, standings);
+        change(self, standings);
+        self.trust_the_last(standings);
         for (endpoint, standing) in self.endpoints.iter().zip(standings.iter()) {
             endpoint.publish(standing.state());
         }
@@ -339,132 +359,26 @@ impl Pool {
             panic: self.config.panic,
             new_policy: &self.new_policy,
         };
-        let picker = Arc::new(Picker::new(&self.endpoints, standings, &rules, random));
+        let before = self.picker.load();
+        let picker = Arc::new(Picker::new(&self.endpoints, standings, &rules, Some(&before), random));
         self.picker.store(picker.clone());
+        picker.tell(&self.endpoints);
         drop(roster);
         picker.serve_waiting();
-        result
     }
 
-    // === Outlier detection ===
-
-    /// Notes what an attempt came to: what it took, and whether the endpoint is to be left out for a while.
-    pub(crate) fn record(&self, endpoint: &Endpoint, outcome: &Outcome, now: Instant) {
-        endpoint.load().observe(outcome.counts_as(), now);
-        let failed = outcome.is_failure();
-        if self.config.outlier.is_some() {
-            endpoint.window.note(failed, endpoint.nanos(now));
-        }
-        if !failed {
-            // Read first: nearly always there is nothing to write.
-            if endpoint.failures_in_row.load(Ordering::Relaxed) != 0 {
-                endpoint.failures_in_row.store(0, Ordering::Relaxed);
-            }
-            if endpoint.is_on_trial() {
-                self.pass_trial(endpoint, now);
-            }
+    /// One request at a time is no way to serve a pool: where nobody else is fit, trials are over.
+    fn trust_the_last(&self, standings: &mut [Standing]) {
+        if standings.iter().any(|standing| standing.state() == State::Fit && !standing.is_on_trial()) {
             return;
         }
-        endpoint.load().count_failure();
-        let in_row = endpoint.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Some(limits) = &self.config.outlier
-            && let Some(reason) = reason_to_eject(endpoint, limits, in_row, now)
-        {
-            self.eject(endpoint, limits, &reason, now);
-        }
-    }
-
-    fn eject(&self, endpoint: &Endpoint, limits: &OutlierLimits, reason: &str, now: Instant) {
-        let mut roster = self.roster.lock();
-        let Roster { standings, random } = &mut *roster;
-        if !may_eject(standings, endpoint.index(), limits) {
-            return;
-        }
-        let length = standings[endpoint.index()].eject(limits, now, random);
-        drop(roster);
-        endpoint.end_trial();
-        self.change(|_, _| ());
-        self.ejected.notify_one();
-        let (pool, address) = (self.name(), endpoint.address());
-        log::warn!("endpoint is ejected pool={pool} endpoint={address} for={length:.1?} reason={reason:?}");
-    }
-
-    fn pass_trial(&self, endpoint: &Endpoint, now: Instant) {
-        let is_passed = self.roster.lock().standings[endpoint.index()].pass_trial();
-        if is_passed {
-            endpoint.end_trial();
-            self.change(|pool, standings| pool.start_slowly(endpoint, standings, now));
-            log::info!("endpoint is trusted again pool={} endpoint={}", self.name(), endpoint.address());
-        }
-    }
-
-    /// When ejections end, by the endpoints' index.
-    pub(crate) fn ejected_until(&self) -> Vec<Option<Instant>> {
-        self.roster.lock().standings.iter().map(Standing::ejected_until).collect()
-    }
-
-    /// Ends the ejections whose time is over: their endpoints are on trial from now on. Returns when the next one
-    /// ends.
-    pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
-        let (returned, next) = {
-            let standings = &mut self.roster.lock().standings;
-            let returned: Vec<_> = self
-                .endpoints
-                .iter()
-                .filter(|endpoint| standings[endpoint.index()].return_to_trial(now))
-                .cloned()
-                .collect();
-            (returned, standings.iter().filter_map(Standing::ejected_until).min())
-        };
-        if !returned.is_empty() {
-            returned.iter().for_each(|endpoint| endpoint.begin_trial());
-            self.change(|_, _| ());
-        }
-        for endpoint in returned {
-            log::info!("endpoint is on trial pool={} endpoint={}", self.name(), endpoint.address());
-        }
-        next
-    }
-
-    /// Ends ejections when their time is over, for as long as it is polled.
-    pub(crate) async fn keep(&self) {
-        loop {
-            match self.end_ejections(Instant::now()) {
-                None => self.ejected.notified().await,
-                Some(next) => tokio::select! {
-                    () = tokio::time::sleep_until(next) => {}
-                    () = self.ejected.notified() => {}
-                },
+        for (endpoint, standing) in self.endpoints.iter().zip(standings) {
+            if standing.is_on_trial() {
+                standing.end_trial();
+                endpoint.load().end_trial();
             }
         }
     }
-}
-
-/// Why an endpoint whose request just failed should be left out for a while.
-fn reason_to_eject(endpoint: &Endpoint, limits: &OutlierLimits, in_row: u32, now: Instant) -> Option<String> {
-    if endpoint.is_on_trial() {
-        return Some("failed on trial".to_owned());
-    }
-    if in_row >= limits.consecutive {
-        return Some(format!("{in_row} failures in a row"));
-    }
-    let (requests, failures) = endpoint.window.sum(endpoint.nanos(now));
-    let is_enough = requests >= u64::from(limits.min_requests);
-    let is_bad = failures * 100 >= requests * u64::from(limits.failure_rate.get());
-    (is_enough && is_bad).then(|| format!("{failures} of {requests} requests failed"))
-}
-
-/// Whether the endpoint is fit and not the last one, and the share of ejected ones leaves room for it.
-fn may_eject(standings: &[Standing], index: usize, limits: &OutlierLimits) -> bool {
-    let is_fit = |standing: &Standing| standing.state() == State::Fit;
-    let others = || standings.iter().enumerate().filter(|&(other, _)| other != index).map(|(_, one)| one);
-    let count = u32::try_from(standings.len()).unwrap_or(u32::MAX);
-    let most = match limits.max_ejected.get() {
-        0 => 0,
-        _ => limits.max_ejected.of(count).max(1) as usize,
-    };
-    let ejected = others().filter(|standing| standing.ejected_until().is_some()).count();
-    is_fit(&standings[index]) && ejected < most && others().any(|other| is_fit(other) && !other.is_on_trial())
 }
 
 impl std::fmt::Debug for Pool {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::endpoint::Lease;
+use super::lease::Lease;
 
 /// Requests that wait for an endpoint to have room, the oldest first.
 ///

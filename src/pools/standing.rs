@@ -109,6 +109,10 @@ impl Standing {
         self.owed > 0
     }
 
+    pub(super) fn end_trial(&mut self) {
+        self.owed = 0;
+    }
+
     /// Notes a success; returns whether it was the last that was owed.
     pub(super) fn pass_trial(&mut self) -> bool {
         let was_on_trial = self.is_on_trial();

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::hooks::PickCx;
-use crate::pools::{Endpoint, Health, Lease, Outcome, Pick, Pool};
+use crate::pools::{Health, Lease, Pick, Pool};
 use crate::types::Random;
 
 use super::fleet::{Change, EndpointPlan, TimedChange};
@@ -193,16 +193,18 @@ impl Run<'_> {
 
     fn answer(&mut self, request: usize) {
         let Some(Attempt { lease, began }) = self.attempts[request].take() else { return };
-        let endpoint = lease.endpoint().clone();
-        if self.servers[endpoint.index()].fails() {
+        let server = lease.endpoint().index();
+        if self.servers[server].fails() {
             self.outcomes.errors += 1;
-            self.record(&endpoint, &Outcome::Failed { retry_after: None });
+            self.pool.failed(&lease, None, self.clock());
+            self.end_ejections();
         } else {
             self.outcomes.latencies.push(self.now - self.plan.requests[request].arrival);
-            self.record(&endpoint, &Outcome::Answered(self.now - began));
+            self.pool.answered(&lease, self.now - began, self.clock());
+            self.pool.succeeded(&lease, self.clock());
         }
-        if let Some(next) = self.servers[endpoint.index()].finish() {
-            self.work_on(endpoint.index(), next);
+        if let Some(next) = self.servers[server].finish() {
+            self.work_on(server, next);
         }
         drop(lease);
         self.serve_waiting();
@@ -220,13 +222,6 @@ impl Run<'_> {
     }
 
     // === Endpoints ===
-
-    fn record(&mut self, endpoint: &Endpoint, outcome: &Outcome) {
-        self.pool.record(endpoint, outcome, self.clock());
-        if matches!(outcome, Outcome::Failed { .. }) {
-            self.end_ejections();
-        }
-    }
 
     fn end_ejections(&mut self) {
         let next = self.pool.end_ejections(self.clock());

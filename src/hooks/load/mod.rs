@@ -22,7 +22,9 @@ pub(crate) struct Load {
     born: Instant,
     in_flight: AtomicU32,
     /// So many requests may be in flight.
-    limit: AtomicU32,
+    limit: u32,
+    /// How many requests may begin while the endpoint is on trial; [`NO_TRIAL`] while it is not.
+    probes: AtomicU32,
     weight: AtomicU32,
     /// When the slow start began, in nanoseconds plus one; zero for none.
     warming_since: AtomicU64,
@@ -42,8 +44,18 @@ pub(crate) struct PoolLoad {
 
 /// The full share of a weight of one, in the unit in which shares are counted.
 pub(crate) const FULL_SHARE: u64 = 1000;
+/// The number of probes of an endpoint that is not on trial.
+const NO_TRIAL: u32 = u32::MAX;
 /// A slow start begins with this share of the full one.
 const FLOOR: f64 = 0.1;
+
+/// How a request was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Usually,
+    /// To find out whether the endpoint has recovered.
+    AsProbe,
+}
 
 impl PoolLoad {
     pub(crate) fn in_flight(&self) -> u32 {
@@ -70,7 +82,8 @@ impl Load {
         Self {
             born: now,
             in_flight: AtomicU32::new(0),
-            limit: AtomicU32::new(limit),
+            limit,
+            probes: AtomicU32::new(NO_TRIAL),
             weight: AtomicU32::new(weight.get().into()),
             warming_since: AtomicU64::new(0),
             slow_start,
@@ -92,14 +105,44 @@ impl Load {
     ///
     /// This and [`end`](Self::end) are sequentially consistent with the count of those that wait for room: either a
     /// request that ends sees that somebody waits, or the one that begins to wait sees the room.
-    pub(crate) fn try_begin(&self) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
-        let one_more = |count: u32| (count < limit).then_some(count + 1);
-        let began = self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok();
-        if began {
-            self.pool.begin();
+    pub(crate) fn try_begin(&self) -> Option<Begun> {
+        let one_more = |count: u32| (count < self.limit).then_some(count + 1);
+        self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        self.pool.begin();
+        let begun = self.take_probe();
+        if begun.is_none() {
+            self.end();
         }
-        began
+        begun
+    }
+
+    fn take_probe(&self) -> Option<Begun> {
+        let one_less = |probes: u32| (probes != NO_TRIAL).then(|| probes.checked_sub(1)).flatten();
+        match self.probes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) => Some(Begun::AsProbe),
+            Err(NO_TRIAL) => Some(Begun::Usually),
+            Err(_) => None,
+        }
+    }
+
+    /// Lets one request at a time in, whatever older ones there are.
+    pub(crate) fn begin_trial(&self) {
+        self.probes.store(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_trial(&self) {
+        self.probes.store(NO_TRIAL, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.probes.load(Ordering::SeqCst) != NO_TRIAL
+    }
+
+    /// Lets the next probe in, if the trial goes on.
+    pub(crate) fn return_probe(&self) {
+        let one_more = |probes: u32| (probes != NO_TRIAL).then_some(1);
+        // Not on trial any more: then nothing is owed.
+        let _ = self.probes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
     }
 
     /// Counts that the endpoint was picked.
@@ -122,16 +165,7 @@ impl Load {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight() < self.limit.load(Ordering::Relaxed)
-    }
-
-    /// Whether it has more than it may: its limit was lowered since they came.
-    pub(crate) fn is_over_limit(&self) -> bool {
-        self.in_flight() > self.limit.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_limit(&self, limit: u32) {
-        self.limit.store(limit, Ordering::Relaxed);
+        self.in_flight() < self.limit && self.probes.load(Ordering::Relaxed) != 0
     }
 
     /// Picks since the start.
@@ -207,9 +241,10 @@ impl Load {
         self.latency.forget();
     }
 
-    /// The latency to be expected, in seconds. It fades while the endpoint has nothing to do.
+    /// The latency to be expected, in seconds. It fades from the last sample on, also while requests that go on for
+    /// long are in flight.
     pub(crate) fn latency(&self, now: Instant) -> Option<f64> {
-        if self.in_flight() == 0 { self.latency.faded(self.nanos(now)) } else { self.latency.average() }
+        self.latency.faded(self.nanos(now))
     }
 }
 
@@ -226,12 +261,10 @@ mod tests {
     #[test]
     fn no_request_beyond_the_limit() {
         let (load, _) = load(2, 0);
-        assert!(load.try_begin() && load.try_begin());
-        assert!(!load.has_room() && !load.try_begin());
-        load.set_limit(1);
-        assert!(load.is_over_limit());
+        assert_eq!([load.try_begin(), load.try_begin()], [Some(Begun::Usually); 2]);
+        assert!(!load.has_room() && load.try_begin().is_none());
         load.end();
-        assert!(!load.is_over_limit() && !load.has_room());
+        assert!(load.has_room());
         assert_eq!((load.in_flight(), load.pool().in_flight()), (1, 1));
     }
 
@@ -247,12 +280,25 @@ mod tests {
     }
 
     #[test]
-    fn latency_fades_only_while_nothing_is_in_flight() {
+    fn a_trial_lets_one_request_at_a_time_in_beside_older_ones() {
+        let (load, _) = load(10, 0);
+        assert_eq!(load.try_begin(), Some(Begun::Usually));
+        load.begin_trial();
+        assert_eq!([load.try_begin(), load.try_begin()], [Some(Begun::AsProbe), None]);
+        assert!(!load.has_room() && load.is_on_trial());
+        load.return_probe();
+        assert_eq!(load.try_begin(), Some(Begun::AsProbe));
+        load.end_trial();
+        load.return_probe();
+        assert_eq!((load.try_begin(), load.in_flight()), (Some(Begun::Usually), 4));
+    }
+
+    #[test]
+    fn latency_fades_whatever_is_in_flight() {
         let (load, now) = load(1, 0);
         load.observe(Duration::from_millis(50), now);
-        let later = now + Duration::from_secs(10);
-        assert!(load.latency(later).unwrap() < 0.02);
-        assert!(load.try_begin());
-        assert_eq!(load.latency(later), Some(0.05));
+        assert_eq!(load.try_begin(), Some(Begun::Usually));
+        let later = load.latency(now + Duration::from_secs(10)).unwrap();
+        assert!((later - 0.05 * (-1f64).exp()).abs() < 1e-6, "{later}");
     }
 }

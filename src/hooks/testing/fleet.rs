@@ -60,7 +60,7 @@ impl Fleet {
     /// When there is no such member, or it has no room.
     pub fn begin(&self, member: usize, now: Instant) {
         let load = self.members[member].load();
-        assert!(load.try_begin(), "no room at member {member}");
+        assert!(load.try_begin().is_some(), "no room at member {member}");
         load.note_pick(now);
     }
 

@@ -47,6 +47,11 @@ fn by_load(a: &Member, b: &Member, now: Instant) -> Ordering {
     load.then_with(|| against(a.recent_picks(now), share_b).cmp(&against(b.recent_picks(now), share_a)))
 }
 
+/// Whoever has room goes first.
+fn by_room(a: &Member, b: &Member) -> Ordering {
+    b.has_room().cmp(&a.has_room())
+}
+
 /// The first in the order of `compare` among some members, each with its index; among equals one at random.
 fn best_of<'m>(
     members: impl Iterator<Item = (usize, &'m Member)>,
@@ -56,7 +61,8 @@ fn best_of<'m>(
     let mut best: Option<(usize, &Member)> = None;
     let mut equals = 1;
     for (index, member) in members {
-        let order = best.map_or(Ordering::Less, |(_, best)| compare(member, best));
+        let order = best
+            .map_or(Ordering::Less, |(_, best)| by_room(member, best).then_with(|| compare(member, best)));
         // Each of n equals is kept with probability 1/n (reservoir sampling).
         equals = if order.is_eq() { equals + 1 } else { 1 };
         if order.is_lt() || (order.is_eq() && random.u32(0..equals) == 0) {
@@ -78,7 +84,8 @@ fn better_of_two(
         return best_of(members.iter().enumerate(), compare, random).unwrap_or(0);
     }
     let (first, second) = draw.two(random);
-    match compare(&members[second], &members[first]) {
+    let (a, b) = (&members[second], &members[first]);
+    match by_room(a, b).then_with(|| compare(a, b)) {
         Ordering::Less => second,
         Ordering::Greater => first,
         Ordering::Equal => {

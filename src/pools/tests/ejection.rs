@@ -4,7 +4,7 @@ use super::*;
 fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
     let mut stage = Stage::new(FOUR, "");
     stage.fail(0, 4);
-    stage.record(0, ANSWERED);
+    stage.answer(0);
     stage.fail(0, 4);
     assert_eq!(stage.state(0), "fit");
     stage.fail(0, 1);
@@ -16,12 +16,12 @@ fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
 fn a_share_of_failures_ejects_once_there_are_enough_requests() {
     let stage = Stage::new(FOUR, "");
     for _ in 0..9 {
-        stage.record(0, ANSWERED);
-        stage.record(0, FAILED);
+        stage.answer(0);
+        stage.fail(0, 1);
     }
     assert_eq!(stage.state(0), "fit");
-    stage.record(0, ANSWERED);
-    stage.record(0, FAILED);
+    stage.answer(0);
+    stage.fail(0, 1);
     assert_eq!(stage.state(0), "ejected");
 }
 
@@ -64,10 +64,10 @@ fn whoever_returns_is_on_trial_then_starts_slowly() {
     let probe = stage.endpoint(0).try_lease(until).unwrap();
     assert!(stage.endpoint(0).try_lease(until).is_none(), "one request at a time");
     drop(probe);
-    (0..2).for_each(|_| stage.record(0, ANSWERED));
-    assert!(stage.endpoint(0).is_on_trial());
-    stage.record(0, ANSWERED);
-    assert!(!stage.endpoint(0).is_on_trial());
+    (0..2).for_each(|_| stage.answer(0));
+    assert!(stage.endpoint(0).load().is_on_trial());
+    stage.answer(0);
+    assert!(!stage.endpoint(0).load().is_on_trial());
     assert_eq!(stage.endpoint(0).load().warmth(stage.now), 0.1);
     stage.pass(10);
     assert_eq!(stage.endpoint(0).load().warmth(stage.now), 1.0);
@@ -100,4 +100,100 @@ fn nothing_is_ejected_where_that_is_switched_off() {
     stage.fail(0, 100);
     assert_eq!(stage.state(0), "fit");
     assert_eq!(stage.endpoint(0).load().failures(), 100);
+}
+
+/// Sends requests for an hour, which end at once; returns how many the first endpoint gets.
+fn an_hour_of_requests(stage: &mut Stage) -> usize {
+    let mut got = 0;
+    for _ in 0..3600 {
+        stage.pass(1);
+        for _ in 0..10 {
+            let lease = stage.lease();
+            got += usize::from(lease.endpoint().index() == 0);
+            stage.pool.answered(&lease, LATENCY, stage.now);
+            stage.pool.succeeded(&lease, stage.now);
+        }
+    }
+    got
+}
+
+fn on_trial() -> Stage {
+    let mut stage = Stage::new(FOUR, "");
+    stage.fail(0, 5);
+    stage.now = stage.pool.end_ejections(stage.now).unwrap();
+    stage.pool.end_ejections(stage.now);
+    stage
+}
+
+#[test]
+fn requests_that_go_on_for_long_hold_no_trial_up() {
+    let streams = |stage: &Stage| -> Vec<Lease> {
+        (0..4).map(|index| stage.endpoint(index).try_lease(stage.now).unwrap()).collect()
+    };
+    let mut stage = Stage::new(FOUR, "");
+    let _older = streams(&stage);
+    stage.fail(0, 5);
+    stage.now = stage.pool.end_ejections(stage.now).unwrap();
+    stage.pool.end_ejections(stage.now);
+    assert!(an_hour_of_requests(&mut stage) > 1000);
+    let mut stage = on_trial();
+    let probes = streams(&stage);
+    stage.pool.answered(&probes[0], LATENCY, stage.now);
+    assert!(an_hour_of_requests(&mut stage) > 1000);
+}
+
+#[test]
+fn a_probe_whose_client_leaves_makes_room_for_another() {
+    let stage = on_trial();
+    drop(stage.endpoint(0).try_lease(stage.now).unwrap());
+    assert!(stage.endpoint(0).try_lease(stage.now).is_some());
+}
+
+#[test]
+fn what_was_sent_before_the_ejection_decides_nothing_after_it() {
+    let mut stage = Stage::new(FOUR, "");
+    let older: Vec<_> = (0..10).map(|_| stage.endpoint(0).try_lease(stage.now).unwrap()).collect();
+    stage.fail(0, 5);
+    stage.now = stage.pool.end_ejections(stage.now).unwrap();
+    stage.pool.end_ejections(stage.now);
+    for lease in &older {
+        stage.pool.answered(lease, LATENCY, stage.now);
+        stage.pool.failed(lease, None, stage.now);
+    }
+    assert_eq!((stage.state(0), stage.endpoint(0).load().is_on_trial()), ("fit", true));
+}
+
+#[test]
+fn where_nobody_else_is_fit_trials_are_over() {
+    let stage = on_trial();
+    (1..4).for_each(|index| stage.set_health(index, REFUSED));
+    assert!(!stage.endpoint(0).load().is_on_trial());
+    let many: Vec<_> = (0..50).map_while(|_| stage.endpoint(0).try_lease(stage.now)).collect();
+    assert_eq!(many.len(), 50);
+}
+
+#[test]
+fn answers_that_break_off_are_failures_in_a_row() {
+    let stage = Stage::new(FOUR, "");
+    for _ in 0..5 {
+        let lease = stage.endpoint(0).try_lease(stage.now).unwrap();
+        stage.pool.answered(&lease, LATENCY, stage.now);
+        stage.pool.failed(&lease, None, stage.now);
+    }
+    assert_eq!(stage.state(0), "ejected");
+}
+
+#[test]
+fn an_open_stream_starves_no_endpoint_of_its_latency() {
+    let now = Instant::now();
+    let config = crate::pools::testing::pool_config_with(THREE, ", outlier: off, slow_start: 0");
+    let factory = |members: &[crate::hooks::Member], _: &mut Random| {
+        Box::new(crate::pools::policy::PeakEwma::new(members)) as Box<dyn crate::hooks::Policy>
+    };
+    let pool = Pool::new(&config, None, b"", Box::new(factory), Random::with_seed(1), now);
+    let mut stage = Stage { pool: Arc::new(pool), now, random: Random::with_seed(7) };
+    (0..3).for_each(|index| stage.answer(index));
+    let _stream = stage.endpoint(0).try_lease(now).unwrap();
+    stage.fail(0, 1);
+    assert!(an_hour_of_requests(&mut stage) > 100);
 }

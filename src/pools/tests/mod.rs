@@ -15,12 +15,11 @@ use crate::hooks::PickCx;
 use crate::types::Random;
 
 use super::testing::pool;
-use super::{Endpoint, Health, Lease, Outcome, Pick, Pool};
+use super::{Endpoint, Health, Lease, Pick, Pool};
 
 const THREE: &[&str] = &["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
 const FOUR: &[&str] = &["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"];
-const FAILED: Outcome = Outcome::Failed { retry_after: None };
-const ANSWERED: Outcome = Outcome::Answered(Duration::from_millis(5));
+const LATENCY: Duration = Duration::from_millis(5);
 const REFUSED: Health = Health::Unfit { is_reachable: false };
 const FAILING: Health = Health::Unfit { is_reachable: true };
 
@@ -75,12 +74,21 @@ impl Stage {
         shares
     }
 
-    fn record(&self, index: usize, outcome: Outcome) {
-        self.pool.record(self.endpoint(index), &outcome, self.now);
+    /// An attempt that is answered and ends well, if the endpoint has room for it.
+    fn answer(&self, index: usize) {
+        if let Some(lease) = self.endpoint(index).try_lease(self.now) {
+            self.pool.answered(&lease, LATENCY, self.now);
+            self.pool.succeeded(&lease, self.now);
+        }
     }
 
+    /// So many attempts that fail, as far as the endpoint has room for them.
     fn fail(&self, index: usize, times: usize) {
-        (0..times).for_each(|_| self.record(index, FAILED));
+        for _ in 0..times {
+            if let Some(lease) = self.endpoint(index).try_lease(self.now) {
+                self.pool.failed(&lease, None, self.now);
+            }
+        }
     }
 
     fn set_health(&self, index: usize, health: Health) {

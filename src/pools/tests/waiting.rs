@@ -94,3 +94,88 @@ fn retries_keep_to_their_budget() {
     drop((first, more));
     assert_eq!(stage.pool.retries(), 0);
 }
+
+/// Panic mode: all unfit but reachable. One request is in flight, one waits; the one in flight ends.
+#[tokio::test(start_paused = true)]
+async fn in_panic_a_place_is_handed_over() {
+    let mut stage = Stage::new(&THREE[..1], ", max_requests: 1, queue: { size: 20, timeout: 1s }");
+    stage.set_health(0, FAILING);
+    assert!(stage.pool.is_in_panic());
+    let busy = stage.lease();
+    let pool = stage.pool.clone();
+    let waits = tokio::spawn(async move { wait(&pool).await.map(drop) });
+    settle().await;
+    drop(busy);
+    assert_eq!(waits.await.unwrap(), Ok(()));
+}
+
+/// The same under steady traffic: does anybody ever get served again, once somebody waits?
+#[tokio::test(start_paused = true)]
+async fn in_panic_the_queue_does_not_stop_the_pool() {
+    let mut stage = Stage::new(&THREE[..2], ", max_requests: 1, queue: { size: 64, timeout: 1s }");
+    stage.set_health(0, FAILING);
+    stage.set_health(1, FAILING);
+    assert!(stage.pool.is_in_panic());
+    let busy = [stage.lease(), stage.lease()];
+    let mut tasks = Vec::new();
+    let pool = stage.pool.clone();
+    tasks.push(tokio::spawn(async move { wait(&pool).await.map(drop) }));
+    settle().await;
+    drop(busy);
+    // 10 requests a second for a minute, each of which would take no time at all.
+    let mut served = 0;
+    for _ in 0..600 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.now = Instant::now();
+        match stage.pick() {
+            Pick::Endpoint(_) => served += 1,
+            Pick::NoRoom => {
+                let pool = stage.pool.clone();
+                tasks.push(tokio::spawn(async move { wait(&pool).await.map(drop) }));
+            }
+            other => panic!("{other:?}"),
+        }
+        settle().await;
+    }
+    let mut late = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(()) => served += 1,
+            Err(_) => late += 1,
+        }
+    }
+    assert!(served > 500, "served {served}, refused {late}, both endpoints idle");
+}
+
+/// Two places come free before the two that found none stand in line.
+#[tokio::test(start_paused = true)]
+async fn both_of_two_free_places_are_found() {
+    let mut stage = Stage::new(&THREE[..2], ", max_requests: 1, queue: { size: 20, timeout: 1s }");
+    let busy = [stage.lease(), stage.lease()];
+    assert!(matches!(stage.pick(), Pick::NoRoom)); // A
+    assert!(matches!(stage.pick(), Pick::NoRoom)); // B
+    drop(busy);
+    // A stands in line; before its pick, B joins behind it (another thread).
+    let pool = stage.pool.clone();
+    let b: Arc<parking_lot::Mutex<Option<tokio::task::JoinHandle<_>>>> = Arc::default();
+    let held = {
+        let b = b.clone();
+        let pool2 = pool.clone();
+        let mut fut_b = Box::pin(async move { wait(&pool2).await });
+        pool.wait_for_room(|| {
+            // B runs here up to its first await.
+            let waker = futures::task::noop_waker();
+            let mut cx = std::task::Context::from_waker(&waker);
+            assert!(fut_b.as_mut().poll(&mut cx).is_pending());
+            *b.lock() = Some(tokio::spawn(fut_b));
+            let headers = HeaderMap::new();
+            pool.pick_with_room(&pick_cx(Instant::now(), &headers), &mut Random::with_seed(3))
+        })
+        .await
+        .unwrap()
+    };
+    let b = b.lock().take().unwrap();
+    let got = b.await.unwrap();
+    assert!(got.is_ok(), "{got:?} while an endpoint was idle");
+    drop(held);
+}

@@ -2,6 +2,7 @@
 
 mod answers;
 mod balancing;
+mod blame;
 mod headers;
 mod health;
 mod health_grpc;

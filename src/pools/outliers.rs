@@ -1,0 +1,181 @@
+//! What requests come to, and what follows for their endpoint: its latency, ejection, trial and return.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::spec::OutlierLimits;
+
+use super::endpoint::{Endpoint, State};
+use super::lease::Lease;
+use super::pool::{Pool, Roster};
+use super::standing::Standing;
+
+/// A failure counts as slow as this, so that fast failures attract nothing.
+const PENALTY: Duration = Duration::from_secs(5);
+/// However short or long an endpoint wants to be left alone.
+const SHORTEST_PENALTY: Duration = Duration::from_secs(1);
+const LONGEST_PENALTY: Duration = Duration::from_secs(300);
+
+/// Why an endpoint is left out for a while.
+#[derive(Clone, Copy, Debug)]
+enum Reason {
+    OnTrial,
+    InRow(u32),
+    Share { failures: u64, requests: u64 },
+}
+
+impl Pool {
+    /// The head of an answer came after `latency`, with a status below 500. Whether the attempt succeeds is told later.
+    pub(crate) fn answered(&self, lease: &Lease, latency: Duration, now: Instant) {
+        if !lease.is_current() {
+            return;
+        }
+        lease.endpoint().load().observe(latency, now);
+        if lease.take_probe() {
+            self.pass_trial(lease.endpoint(), now);
+        }
+    }
+
+    /// An attempt that was answered ended well, or by its client.
+    pub(crate) fn succeeded(&self, lease: &Lease, now: Instant) {
+        let endpoint = lease.endpoint();
+        if self.config().outlier.is_none() || !lease.is_current() {
+            return;
+        }
+        endpoint.window.note(false, endpoint.nanos(now));
+        // Read first: nearly always there is nothing to write.
+        if endpoint.failures_in_row.load(Ordering::Relaxed) != 0 {
+            endpoint.failures_in_row.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// An attempt failed: no connection, a broken one, no answer in time, or a status of 500 or more, perhaps with a
+    /// `Retry-After`.
+    pub(crate) fn failed(&self, lease: &Lease, retry_after: Option<Duration>, now: Instant) {
+        let endpoint = lease.endpoint();
+        endpoint.load().count_failure();
+        if !lease.is_current() {
+            return;
+        }
+        let penalty = retry_after.map_or(PENALTY, |after| after.clamp(SHORTEST_PENALTY, LONGEST_PENALTY));
+        endpoint.load().observe(penalty, now);
+        let Some(limits) = &self.config().outlier else { return };
+        endpoint.window.note(true, endpoint.nanos(now));
+        let in_row = endpoint.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_probe = lease.take_probe();
+        let reason =
+            if is_probe { Some(Reason::OnTrial) } else { reason_to_eject(endpoint, limits, in_row, now) };
+        let is_ejected = reason.is_some_and(|reason| self.eject(endpoint, limits, reason, now));
+        if is_probe && !is_ejected {
+            endpoint.load().return_probe();
+        }
+    }
+
+    fn eject(&self, endpoint: &Endpoint, limits: &OutlierLimits, reason: Reason, now: Instant) -> bool {
+        let length = {
+            let mut roster = self.roster.lock();
+            let Roster { standings, random } = &mut *roster;
+            if !may_eject(standings, endpoint.index(), limits) {
+                return false;
+            }
+            endpoint.begin_ejection();
+            standings[endpoint.index()].eject(limits, now, random)
+        };
+        self.change(|_, _| ());
+        self.ejected.notify_one();
+        let (pool, address) = (self.name(), endpoint.address());
+        log::warn!("endpoint is ejected pool={pool} endpoint={address} for={length:.1?} reason=\"{reason}\"");
+        true
+    }
+
+    fn pass_trial(&self, endpoint: &Arc<Endpoint>, now: Instant) {
+        if self.roster.lock().standings[endpoint.index()].pass_trial() {
+            endpoint.load().end_trial();
+            self.change(|pool, standings| pool.start_slowly(endpoint, standings, now));
+            log::info!("endpoint is trusted again pool={} endpoint={}", self.name(), endpoint.address());
+        } else {
+            endpoint.load().return_probe();
+            endpoint.serve_waiting();
+        }
+    }
+
+    /// Ends the ejections whose time is over: their endpoints are on trial from now on. Returns when the next one
+    /// ends.
+    pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
+        let (returned, next) = {
+            let standings = &mut self.roster.lock().standings;
+            let returned: Vec<_> = self
+                .endpoints()
+                .iter()
+                .filter(|endpoint| standings[endpoint.index()].return_to_trial(now))
+                .cloned()
+                .collect();
+            returned.iter().for_each(|endpoint| endpoint.begin_trial());
+            (returned, standings.iter().filter_map(Standing::ejected_until).min())
+        };
+        if !returned.is_empty() {
+            self.change(|_, _| ());
+        }
+        for endpoint in returned {
+            log::info!("endpoint is on trial pool={} endpoint={}", self.name(), endpoint.address());
+        }
+        next
+    }
+
+    /// Ends ejections when their time is over, for as long as it is polled.
+    pub(crate) async fn keep(&self) {
+        loop {
+            match self.end_ejections(Instant::now()) {
+                None => self.ejected.notified().await,
+                Some(next) => tokio::select! {
+                    () = tokio::time::sleep_until(next) => {}
+                    () = self.ejected.notified() => {}
+                },
+            }
+        }
+    }
+
+    /// When ejections end, by the endpoints' index.
+    pub(crate) fn ejected_until(&self) -> Vec<Option<Instant>> {
+        self.roster.lock().standings.iter().map(Standing::ejected_until).collect()
+    }
+}
+
+/// Why an endpoint whose request just failed should be left out for a while. Where it may not be, since too many are,
+/// every row of failures asks again, not each of them.
+fn reason_to_eject(endpoint: &Endpoint, limits: &OutlierLimits, in_row: u32, now: Instant) -> Option<Reason> {
+    if in_row.is_multiple_of(limits.consecutive) {
+        return Some(Reason::InRow(in_row));
+    }
+    let (requests, failures) = endpoint.window.sum(endpoint.nanos(now));
+    let is_enough = requests >= u64::from(limits.min_requests);
+    let is_bad = failures * 100 >= requests * u64::from(limits.failure_rate.get());
+    (is_enough && is_bad).then_some(Reason::Share { failures, requests })
+}
+
+/// Whether the endpoint is fit and not the last one, and the share of ejected ones leaves room for it.
+fn may_eject(standings: &[Standing], index: usize, limits: &OutlierLimits) -> bool {
+    let is_fit = |standing: &Standing| standing.state() == State::Fit;
+    let others = || standings.iter().enumerate().filter(|&(other, _)| other != index).map(|(_, one)| one);
+    let count = u32::try_from(standings.len()).unwrap_or(u32::MAX);
+    let most = match limits.max_ejected.get() {
+        0 => 0,
+        _ => limits.max_ejected.of(count).max(1) as usize,
+    };
+    let ejected = others().filter(|standing| standing.ejected_until().is_some()).count();
+    is_fit(&standings[index]) && ejected < most && others().any(|other| is_fit(other) && !other.is_on_trial())
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnTrial => f.write_str("failed on trial"),
+            Self::InRow(count) => write!(f, "{count} failures in a row"),
+            Self::Share { failures, requests } => write!(f, "{failures} of {requests} requests failed"),
+        }
+    }
+}
