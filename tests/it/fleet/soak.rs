@@ -118,6 +118,10 @@ async fn ask(edge: Arc<Edge>, tally: Arc<Tally>, until: Instant) {
                 break;
             }
             tally.good.fetch_add(1, Ordering::Relaxed);
+            // After so many requests the edge closes a connection, and says so.
+            if response.header("connection") == Some("close") {
+                break;
+            }
             sleep(Duration::from_millis(2)).await;
         }
     }
