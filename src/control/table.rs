@@ -78,6 +78,9 @@ fn notes(endpoint: &EndpointStatus) -> Vec<String> {
     if endpoint.backup {
         notes.push("backup".to_owned());
     }
+    if endpoint.on_trial {
+        notes.push("on trial".to_owned());
+    }
     notes.extend(endpoint.slow_start_percent.map(|percent| format!("slow start at {percent} %")));
     notes.extend(endpoint.ejected_for_ms.map(|left| format!("ejected for {} s more", left.div_ceil(1000))));
     let failed = endpoint.probes.last().filter(|probe| !probe.passed);
@@ -98,6 +101,7 @@ mod tests {
             state,
             weight: 1,
             zone: None,
+            on_trial: false,
             backup: false,
             in_flight: 0,
             max_requests: 1024,

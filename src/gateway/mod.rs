@@ -91,8 +91,8 @@ impl ProxyHttp for Gateway {
         admit::admit_body(session, body, end, cx)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<Box<HttpPeer>> {
-        upstream::choose(session, cx).await
+    async fn upstream_peer(&self, _: &mut Session, cx: &mut Box<RequestCx>) -> Result<Box<HttpPeer>> {
+        upstream::choose(cx).await
     }
 
     fn fail_to_connect(

@@ -29,11 +29,16 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
     }
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         if !cx.asks_upgrade || !names_protocol(session.req_header(), response) {
+            retry::note_failure(cx, None, Instant::now());
             return Err(cx.fail(Cause::UnexpectedUpgrade));
         }
     } else if response.status.is_informational() {
         cx.informational += 1;
-        return if cx.informational > INFORMATIONAL { Err(cx.fail(Cause::UpstreamInvalid)) } else { Ok(()) };
+        if cx.informational <= INFORMATIONAL {
+            return Ok(());
+        }
+        retry::note_failure(cx, None, Instant::now());
+        return Err(cx.fail(Cause::UpstreamInvalid));
     } else {
         strip_hop_by_hop(response);
     }

@@ -168,7 +168,7 @@ fn note_answer(cx: &mut RequestCx, now: Instant) {
 }
 
 /// Once for each attempt, however it fails further.
-fn note_failure(cx: &mut RequestCx, retry_after: Option<Duration>, now: Instant) {
+pub(super) fn note_failure(cx: &mut RequestCx, retry_after: Option<Duration>, now: Instant) {
     if cx.noted != Noted::Failed
         && let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease)
     {
@@ -195,7 +195,8 @@ fn is_the_endpoints_fault(cx: &RequestCx, cause: &Cause) -> bool {
         Cause::TotalTimeout => {
             let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
             let began = cx.attempt_began.max(cx.body_ended_at);
-            cx.body_ended && began.is_some_and(|began| began.elapsed() * 2 >= total)
+            let waits_for_client = cx.timings.connected.is_some() && !cx.body_ended;
+            !waits_for_client && began.is_some_and(|began| began.elapsed() * 2 >= total)
         }
         _ => true,
     }
@@ -244,12 +245,17 @@ fn has_retry_left(cx: &RequestCx, now: Instant) -> bool {
     cx.retries < pool.config().retry.attempts && left_of_total(cx, now).is_none_or(|left| !left.is_zero())
 }
 
+/// Whether another attempt could follow if no connection could be made in time.
+pub(super) fn may_follow_connect(cx: &RequestCx, now: Instant) -> bool {
+    has_retry_left(cx, now) && is_wanted_on(cx, |on| on == RetryOn::Connect)
+}
+
 /// Whether another attempt could follow if this one were ended for its silence.
 pub(super) fn may_follow_timeout(session: &Session, cx: &RequestCx, now: Instant) -> bool {
     has_retry_left(cx, now)
         && is_wanted_on(cx, |on| on == RetryOn::Timeout)
         && is_repeatable(session, cx)
-        && cx.pool().is_some_and(|pool| pool.has_budget())
+        && (cx.retry_permit.is_some() || cx.pool().is_some_and(|pool| pool.has_budget()))
 }
 
 /// Leave from the pool's budget.
@@ -267,6 +273,8 @@ fn begin_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
     if !has_retry_left(cx, Instant::now()) {
         return false;
     }
+    // An answer that is retried for its status was one for all that.
+    note_end(cx);
     // First, so that the request is in flight without a gap.
     cx.between_attempts = cx.pool().map(|pool| pool.between_attempts());
     if let Some(lease) = cx.lease.take() {

@@ -30,7 +30,7 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
 
 /// Says how to reach the endpoint of the next attempt: the reserved one, the same again after a connection that had
 /// been closed, or another after a failure.
-pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
+pub(super) async fn choose(cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
     cx.watchdog = None;
     cx.noted = Noted::Nothing;
     cx.attempts += 1;
@@ -52,10 +52,12 @@ pub(super) async fn choose(session: &Session, cx: &mut RequestCx) -> Result<Box<
     }
     if let Some(pool) = cx.pool() {
         let connect = match pool.config().retry.per_try.0 {
-            Some(per_try) if retry::may_follow_timeout(session, cx, now) => Some(per_try.get()),
+            Some(per_try) if retry::may_follow_connect(cx, now) => Some(per_try.get()),
             _ => None,
         };
-        set_timeouts(&mut peer, pool.timeouts(), cx.is_upgrade_req, shorter(left, connect));
+        let connect = shorter(left, connect)
+            .map_or(pool.timeouts().connect.get(), |limit| limit.min(pool.timeouts().connect.get()));
+        set_timeouts(&mut peer, connect, (!cx.is_upgrade_req).then(|| longest_read(pool.timeouts())));
     }
     Ok(peer)
 }
@@ -161,16 +163,15 @@ fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 }
 
 /// Sets what one attempt may take.
-fn set_timeouts(peer: &mut HttpPeer, timeouts: &Timeouts, is_upgrade: bool, left: Option<Duration>) {
+fn set_timeouts(peer: &mut HttpPeer, connect: Duration, read: Option<Duration>) {
     let options = &mut peer.options;
-    let connect = left.map_or(timeouts.connect.get(), |left| left.min(timeouts.connect.get()));
     options.connection_timeout = Some(connect);
     options.total_connection_timeout = Some(connect);
-    // Pingora has one limit for each read. Where the first byte and those after it have different ones, the
-    // longer is set here, and a watchdog keeps the other.
-    options.read_timeout = (!is_upgrade).then(|| longest_read(timeouts));
+    options.read_timeout = read;
 }
 
+/// Pingora has one limit for each read. Where the first byte and those after it have different ones, the longer is set
+/// here, and a watchdog keeps the other.
 fn longest_read(timeouts: &Timeouts) -> Duration {
     timeouts.first_byte.get().max(timeouts.idle.get())
 }

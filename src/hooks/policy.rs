@@ -21,8 +21,9 @@ use super::load::Load;
 /// it asks no policy, so that it takes no turn from the requests that come after it.
 pub trait Policy: Send + Sync {
     /// Picks one of `members` by index, which must be below `members.len()`; `members` is never empty and is
-    /// the set that the policy was built for. Called once for a request, and again when a kept connection turns
-    /// out to be closed: it must not block or allocate, and should take well under a microsecond.
+    /// the set that the policy was built for. Called once for a request, and again when
+    /// that had to wait for the first probes or for room: it must not block or allocate, and should take well under a
+    /// microsecond.
     fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize;
 }
 

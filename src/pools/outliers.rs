@@ -72,6 +72,7 @@ impl Pool {
         let is_ejected = reason.is_some_and(|reason| self.eject(endpoint, limits, reason, now));
         if is_probe && !is_ejected {
             endpoint.load().return_probe();
+            endpoint.serve_waiting();
         }
     }
 

@@ -26,7 +26,9 @@ impl SecretFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let path = path.to_owned();
         match fs::read(&path) {
-            Ok(bytes) if bytes.len() >= SHORTEST => Ok(Self { path, bytes, is_new: false }),
+            Ok(bytes) if bytes.len() >= SHORTEST => {
+                Ok(Self { path, bytes: without_line_end(bytes), is_new: false })
+            }
             Ok(bytes) => {
                 let problem = format!("it has {} bytes; {SHORTEST} or more are needed", bytes.len());
                 Err(io::Error::new(io::ErrorKind::InvalidData, problem))
@@ -35,6 +37,8 @@ impl SecretFile {
                 let mut bytes = vec![0; LENGTH];
                 let none = |_| io::Error::other("the system gives no randomness");
                 SystemRandom::new().fill(&mut bytes).map_err(none)?;
+                // As text, so that no byte of it can be taken for the end of a line.
+                let bytes = bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
                 Ok(Self { path, bytes, is_new: true })
             }
             Err(error) => Err(error),
@@ -56,14 +60,26 @@ impl SecretFile {
         if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
-        file.write_all(&self.bytes)?;
-        file.sync_all()
+        // Under another name first, so that no crash leaves half a secret; linked, so that none is replaced.
+        let draft = self.path.with_extension(format!("{}.new", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let written = file.write_all(&self.bytes).and_then(|()| file.sync_all());
+        let saved = written.and_then(|()| fs::hard_link(&draft, &self.path));
+        fs::remove_file(&draft)?;
+        saved
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Without the line end that a text file has, and that is no part of the secret.
+fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    bytes
 }
 
 impl std::fmt::Debug for SecretFile {

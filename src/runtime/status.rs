@@ -58,6 +58,8 @@ pub(crate) struct EndpointStatus {
     pub(crate) latency_ms: Option<f64>,
     /// The share of its weight that it gets while it starts slowly.
     pub(crate) slow_start_percent: Option<u8>,
+    /// Whether it was ejected, and gets one request at a time until some have succeeded.
+    pub(crate) on_trial: bool,
     /// How long it stays ejected.
     pub(crate) ejected_for_ms: Option<u64>,
     /// The last ones, the oldest first.
@@ -111,6 +113,7 @@ impl EndpointStatus {
             backup: endpoint.is_backup(),
             in_flight: endpoint.in_flight(),
             max_requests: config.max_requests,
+            on_trial: endpoint.load().is_on_trial(),
             picks: load.picks(),
             failures: load.failures(),
             latency_ms: load.latency(now).map(in_ms),

@@ -19,7 +19,7 @@ impl Resolver<'_> {
             balance: self.balance(spec.balance, path.child("balance")),
             endpoints: self.endpoints(spec.endpoints, spec.max_requests, &path.child("endpoints")),
             health: spec.health.and_then(|health| self.health(health, &path.child("health"))),
-            outlier: spec.outlier.0,
+            outlier: spec.outlier.0.map(|limits| self.outlier(limits, &path.child("outlier"))),
             slow_start: spec.slow_start,
             panic: spec.panic,
             queue: spec.queue,

@@ -25,18 +25,19 @@ struct SecretMap {
     file: PathBuf,
 }
 
-/// A reference to an environment variable that is none.
+/// A reference to an environment variable that is none. The text is not shown: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`${{…}}` holds no name of an environment variable; write one like ${{STICKY_SECRET}}")]
+#[error("it holds a `$` and is no environment variable like ${{STICKY_SECRET}}; a text itself has no `$`")]
 pub struct InvalidSecret;
 
 impl FromStr for SecretSpec {
     type Err = InvalidSecret;
 
     fn from_str(text: &str) -> Result<Self, InvalidSecret> {
-        let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
+        if !text.contains('$') {
             return Ok(Self::Text(text.to_owned()));
-        };
+        }
+        let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).ok_or(InvalidSecret)?;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if name.is_empty() || !name.bytes().all(is_name) {
             return Err(InvalidSecret);

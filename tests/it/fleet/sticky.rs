@@ -113,7 +113,7 @@ async fn the_cookie_is_as_the_configuration_says() {
     let secret = edge.folder().join("run/evener.secret");
     assert_eq!(
         std::fs::read(secret).unwrap().len(),
-        32,
+        64,
         "without a secret of its own the pool uses the file's"
     );
 }

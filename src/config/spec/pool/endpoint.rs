@@ -18,7 +18,7 @@ pub struct EndpointSpec {
     pub max_requests: Option<u32>,
     /// Where it stands.
     pub zone: Option<ZoneName>,
-    /// Whether it serves only while no other endpoint is fit.
+    /// Whether it serves only while no other endpoint is fit, or none has room.
     pub backup: bool,
 }
 
@@ -38,7 +38,7 @@ struct EndpointMap {
     /// Where it stands. Endpoints of the own zone (`server.zone`) are preferred. Default: nowhere in particular.
     #[serde(default)]
     zone: Option<ZoneName>,
-    /// Whether it serves only while no other endpoint is fit.
+    /// Whether it serves only while no other endpoint is fit, or none has room.
     #[serde(default)]
     backup: bool,
 }

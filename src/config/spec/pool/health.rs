@@ -78,7 +78,8 @@ pub struct HttpCheckSpec {
     pub path: String,
     /// The `Host` that is asked for. Default: the endpoint's address.
     pub host: Option<HostPattern>,
-    /// The statuses that count as good, single ones or ranges.
+    /// The statuses that count as good, single ones or ranges, of 200 and above; one at least.
+    #[serde(deserialize_with = "final_statuses")]
     pub expect: Vec<StatusRange>,
     /// A text that has to stand in the first 64 KiB of the body, besides a status that counts as good. Default: none.
     pub contains: Option<BodyText>,
@@ -95,6 +96,22 @@ impl Default for HttpCheckSpec {
             contains: None,
             headers: NamedMap::default(),
         }
+    }
+}
+
+/// Reads statuses that an answer can have in the end.
+fn final_statuses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StatusRange>, D::Error> {
+    let statuses = Vec::<StatusRange>::deserialize(deserializer)?;
+    if statuses.is_empty() {
+        return Err(D::Error::custom(
+            "the list is empty, so that no probe could succeed; write one like 200-299",
+        ));
+    }
+    match statuses.iter().find(|range| range.first < 200) {
+        Some(range) => Err(D::Error::custom(format_args!(
+            "`{range}` holds statuses below 200, which no answer has in the end; write one like 200-299"
+        ))),
+        None => Ok(statuses),
     }
 }
 

@@ -22,8 +22,8 @@ pub struct RetrySpec {
     #[serde(deserialize_with = "whole::<0, 10, _, _>")]
     #[schemars(range(min = 0, max = 10))]
     pub attempts: u8,
-    /// After which failures: `connect` (no connection could be made), `refused_stream` (an HTTP/2 endpoint did not
-    /// begin with it), `reset` (the connection broke before the answer), `timeout` (no answer in time), `5xx`, or
+    /// After which failures: `connect` (no connection could be made), `refused_stream` (an endpoint that speaks
+    /// HTTP/2 did not begin with it; those of today are spoken to in HTTP/1.1), `reset` (the connection broke before the answer), `timeout` (no answer in time), `5xx`, or
     /// statuses like `503` or `502-504`.
     pub on: OneOrMany<RetryOn>,
     /// How long one attempt may wait for its answer, when another could follow. `none` or a duration.
@@ -108,11 +108,26 @@ text_leaf!(RetryOn, "a kind of failure", "connect");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerTry(pub Option<Span>);
 
-impl FromStr for PerTry {
-    type Err = crate::types::InvalidUnit;
+/// A text that is neither `none` nor some time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPerTry {
+    /// No duration at all.
+    #[error(transparent)]
+    Unit(#[from] crate::types::InvalidUnit),
+    /// No time.
+    #[error("`0s` leaves no time at all; write 1ms or more, or none for no limit")]
+    Zero,
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "none" { Ok(Self(None)) } else { text.parse().map(|span| Self(Some(span))) }
+impl FromStr for PerTry {
+    type Err = InvalidPerTry;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPerTry> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let span: Span = text.parse()?;
+        if span.is_zero() { Err(InvalidPerTry::Zero) } else { Ok(Self(Some(span))) }
     }
 }
 
