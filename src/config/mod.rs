@@ -30,6 +30,7 @@ pub use model::{
     Secret, Sticky,
 };
 pub use reference::{ReferenceSection, reference};
+pub(crate) use resolve::read_secret;
 pub use source::{Part, Source};
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::config::read_secret;
+
 /// The secret of sticky cookies whose pools name none, as it stands in its file, or made up for a file that is yet to be
 /// written.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,10 +27,8 @@ impl SecretFile {
     /// When the file is there and holds no secret, or the system has no randomness.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let path = path.to_owned();
-        match fs::read(&path) {
-            Ok(bytes) if bytes.len() >= SHORTEST => {
-                Ok(Self { path, bytes: without_line_end(bytes), is_new: false })
-            }
+        match read_secret(&path) {
+            Ok(bytes) if bytes.len() >= SHORTEST => Ok(Self { path, bytes, is_new: false }),
             Ok(bytes) => {
                 let problem = format!("it has {} bytes; {SHORTEST} or more are needed", bytes.len());
                 Err(io::Error::new(io::ErrorKind::InvalidData, problem))
@@ -72,14 +72,6 @@ impl SecretFile {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Without the line end that a text file has, and that is no part of the secret.
-fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    bytes
 }
 
 impl std::fmt::Debug for SecretFile {

@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::Path;
 
 use names::Names;
+pub(crate) use sticky::read_secret;
 
 use super::node::Node;
 use super::spec::{AccessSink, ControlSocket, Spec, TrustedProxy};

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -39,7 +40,11 @@ impl Resolver<'_> {
             SecretSpec::Env(name) => std::env::var_os(name)
                 .map(OsStringExt::into_vec)
                 .ok_or_else(|| format!("the environment variable `{name}` is not set")),
-            SecretSpec::File(path) => read_secret(&self.base.join(path)),
+            SecretSpec::File(path) => {
+                let path = self.base.join(path);
+                read_secret(&path)
+                    .map_err(|error| format!("the file `{}` cannot be read: {error}", path.display()))
+            }
         };
         match bytes {
             Ok(bytes) if bytes.len() >= SHORTEST_SECRET => Some(Secret(bytes.into())),
@@ -57,9 +62,12 @@ impl Resolver<'_> {
     }
 }
 
-fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes =
-        fs::read(path).map_err(|error| format!("the file `{}` cannot be read: {error}", path.display()))?;
+/// Reads a secret from its file, without the line end that a text file has.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = fs::read(path)?;
     while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         bytes.pop();
     }

@@ -15,7 +15,7 @@ use super::{better_of_two, by_load};
 /// none is avoided for good; a failure counts as five seconds, so that one that fails fast attracts nothing. A member
 /// that has not answered yet is taken for as fast as the median of its pool. (Finagle's P2C with peak EWMA.)
 ///
-/// Latencies within a factor of two count as equal, and larger differences by what exceeds it. An average of peaks is
+/// Latencies below 20 ms, or within a factor of two, count as equal, and larger differences by what exceeds it. An average of peaks is
 /// noisy, and where all are about as fast their load tells more: taken at its word, the noise costs a busy pool of equal
 /// members up to a fifth of its speed. Idle members are used in proportion to their weights, as by `p2c`.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ impl Policy for PeakEwma {
 
 /// Averages that differ by no more than this count as equal.
 const EQUAL: f64 = 2.0;
+/// Averages below this many seconds do, too: one late packet or a busy moment of this machine makes as much.
+const NOTICED: f64 = 0.02;
 
 fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering {
     let (of_a, of_b) = match (a.latency(now), b.latency(now)) {
@@ -46,6 +48,7 @@ fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering
         (Some(known), None) => (known, median_latency(members, now).unwrap_or(known)),
         (None, Some(known)) => (median_latency(members, now).unwrap_or(known), known),
     };
+    let (of_a, of_b) = (of_a.max(NOTICED), of_b.max(NOTICED));
     // How many times slower each is than the other could be unnoticed.
     let (excess_of_a, excess_of_b) = (of_a / (of_b * EQUAL), of_b / (of_a * EQUAL));
     if excess_of_a <= 1.0 && excess_of_b <= 1.0 {

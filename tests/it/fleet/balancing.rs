@@ -1,6 +1,6 @@
 use crate::support::{Edge, Endpoint, eventually};
 
-use super::{fleet, held, send_many, waiting};
+use super::{fleet, send_many, waiting};
 
 async fn two() -> (Endpoint, Endpoint) {
     (Endpoint::answering("one").await, Endpoint::answering("two").await)
@@ -31,7 +31,7 @@ async fn chance_follows_the_weights_about() {
 }
 
 async fn expect_a_busy_endpoint_is_avoided(balance: &str) {
-    let ((one, one_gate), (two, two_gate)) = (held().await, held().await);
+    let ((one, one_gate), (two, two_gate)) = (Endpoint::held().await, Endpoint::held().await);
     let edge = Edge::start(&fleet(&format!("balance: {balance},"), &[&one.address(), &two.address()])).await;
     let mut slow = waiting(&edge).await;
     eventually("the request is with an endpoint", async || one.requests().len() + two.requests().len() == 1)
@@ -142,7 +142,7 @@ async fn requests_without_a_key_go_to_all() {
 
 /// How many of six requests of one client are with each of two endpoints while none is answered.
 async fn six_at_once(balance: &str) -> [usize; 2] {
-    let ((one, one_gate), (two, two_gate)) = (held().await, held().await);
+    let ((one, one_gate), (two, two_gate)) = (Endpoint::held().await, Endpoint::held().await);
     let edge = Edge::start(&fleet(&format!("balance: {balance},"), &[&one.address(), &two.address()])).await;
     let mut clients = Vec::new();
     for sent in 1..=6 {

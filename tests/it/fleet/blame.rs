@@ -13,17 +13,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Edge, Endpoint, Spy};
 
-use super::{OK, fleet};
+use super::{OK, fleet, fleet_of};
 
 /// How long clients and endpoints pause here.
 const PAUSE: Duration = Duration::from_secs(1);
 
 async fn in_order(keys: &str, endpoints: &[&Endpoint]) -> Edge {
-    let addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address()).collect();
-    let addresses: Vec<&dyn std::fmt::Display> =
-        addresses.iter().map(|address| address as &dyn std::fmt::Display).collect();
     let pool = format!("balance: spy, outlier: off, {keys},");
-    Edge::start_with(Spy::default().register(App::builder()), &fleet(&pool, &addresses)).await
+    Edge::start_with(Spy::default().register(App::builder()), &fleet_of(&pool, endpoints)).await
 }
 
 /// A client whose upload pauses for longer than per_try.

@@ -2,7 +2,7 @@ use evener::app::App;
 
 use crate::support::{Edge, Endpoint, Spy};
 
-use super::{GET, fleet, held, waiting};
+use super::{GET, fleet, waiting};
 
 async fn spied(pool: &str, endpoint: &Endpoint) -> (Spy, Edge) {
     let spy = Spy::default();
@@ -13,7 +13,7 @@ async fn spied(pool: &str, endpoint: &Endpoint) -> (Spy, Edge) {
 
 #[tokio::test]
 async fn a_request_counts_until_its_answer_is_through() {
-    let (endpoint, gate) = held().await;
+    let (endpoint, gate) = Endpoint::held().await;
     let (spy, edge) = spied("", &endpoint).await;
     let (mut one, mut two) = (waiting(&edge).await, waiting(&edge).await);
     spy.has_in_flight(2).await;
@@ -24,7 +24,7 @@ async fn a_request_counts_until_its_answer_is_through() {
 
 #[tokio::test]
 async fn a_client_that_leaves_counts_no_more() {
-    let (endpoint, _gate) = held().await;
+    let (endpoint, _gate) = Endpoint::held().await;
     let (spy, edge) = spied("", &endpoint).await;
     let client = waiting(&edge).await;
     spy.has_in_flight(1).await;
@@ -36,7 +36,7 @@ async fn a_client_that_leaves_counts_no_more() {
 
 #[tokio::test]
 async fn a_client_that_leaves_within_its_body_counts_no_more() {
-    let (endpoint, _gate) = held().await;
+    let (endpoint, _gate) = Endpoint::held().await;
     let (spy, edge) = spied("", &endpoint).await;
     let mut client = edge.connect().await;
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf").await;
@@ -55,7 +55,7 @@ async fn an_endpoint_that_hangs_up_counts_no_more() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_too_slow_counts_no_more() {
-    let (endpoint, _gate) = held().await;
+    let (endpoint, _gate) = Endpoint::held().await;
     let (spy, edge) = spied("timeouts: { first_byte: 100ms },", &endpoint).await;
     assert_eq!(edge.send(GET).await.status, 504);
     spy.has_in_flight(0).await;

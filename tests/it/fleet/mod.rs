@@ -25,12 +25,8 @@ mod timeouts;
 mod tunnel_timeouts;
 mod under_load;
 
-use std::fmt::Display;
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
-
 use crate::support::{Client, Edge, Endpoint, dead};
+use std::fmt::Display;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -57,22 +53,10 @@ fn routes(endpoint: impl Display, routes: &str) -> String {
     )
 }
 
-/// An endpoint that answers one request for each permit, and probes at once.
-async fn held() -> (Endpoint, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let script_gate = gate.clone();
-    let endpoint = Endpoint::scripted(move |mut exchange| {
-        let gate = script_gate.clone();
-        async move {
-            if !exchange.request.is_probe() {
-                gate.acquire().await.unwrap().forget();
-            }
-            exchange.send(OK).await;
-            Some(exchange)
-        }
-    })
-    .await;
-    (endpoint, gate)
+/// The same configuration for endpoints of a test's own.
+fn fleet_of(pool: &str, endpoints: &[&Endpoint]) -> String {
+    let addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address()).collect();
+    fleet(pool, &addresses.iter().map(|address| address as &dyn Display).collect::<Vec<_>>())
 }
 
 /// Sends so many requests one after another on one connection; all must succeed.

@@ -1,17 +1,14 @@
 use crate::support::{Edge, Endpoint, eventually};
 
-use super::{GET, fleet, held, waiting};
+use super::{GET, fleet_of, waiting};
 
 async fn limited(pool: &str, endpoints: &[&Endpoint]) -> Edge {
-    let addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address()).collect();
-    let addresses: Vec<&dyn std::fmt::Display> =
-        addresses.iter().map(|address| address as &dyn std::fmt::Display).collect();
-    Edge::start(&fleet(pool, &addresses)).await
+    Edge::start(&fleet_of(pool, endpoints)).await
 }
 
 #[tokio::test]
 async fn no_endpoint_gets_more_than_it_may_and_the_rest_wait() {
-    let ((one, one_gate), (other, other_gate)) = (held().await, held().await);
+    let ((one, one_gate), (other, other_gate)) = (Endpoint::held().await, Endpoint::held().await);
     let edge = limited("max_requests: 2, queue: { timeout: 20s },", &[&one, &other]).await;
     let mut clients = Vec::new();
     for _ in 0..7 {
@@ -28,7 +25,7 @@ async fn no_endpoint_gets_more_than_it_may_and_the_rest_wait() {
 
 #[tokio::test]
 async fn when_the_queue_is_full_clients_are_told_to_come_again() {
-    let (endpoint, gate) = held().await;
+    let (endpoint, gate) = Endpoint::held().await;
     let edge = limited("max_requests: 1, queue: { size: 1, timeout: 20s },", &[&endpoint]).await;
     let mut served = waiting(&edge).await;
     eventually("the first is served", async || endpoint.requests().len() == 1).await;
@@ -48,7 +45,7 @@ async fn when_the_queue_is_full_clients_are_told_to_come_again() {
 
 #[tokio::test]
 async fn whoever_waits_too_long_gets_503() {
-    let (endpoint, _gate) = held().await;
+    let (endpoint, _gate) = Endpoint::held().await;
     let edge = limited("max_requests: 1, queue: { timeout: 30ms },", &[&endpoint]).await;
     let _served = waiting(&edge).await;
     eventually("the first is served", async || endpoint.requests().len() == 1).await;
@@ -64,7 +61,7 @@ async fn whoever_waits_too_long_gets_503() {
 
 #[tokio::test]
 async fn the_first_endpoint_is_filled_before_the_next() {
-    let ((first, first_gate), (second, second_gate)) = (held().await, held().await);
+    let ((first, first_gate), (second, second_gate)) = (Endpoint::held().await, Endpoint::held().await);
     let edge = limited("balance: first, max_requests: 3,", &[&first, &second]).await;
     let mut clients = Vec::new();
     for count in 1..=5 {

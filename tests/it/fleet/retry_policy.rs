@@ -4,7 +4,7 @@ use evener::app::App;
 
 use crate::support::{Edge, Endpoint, Spy, dead};
 
-use super::{GET, OK, fleet};
+use super::{GET, OK, fleet, fleet_of};
 
 const PUT: &str = "PUT / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody";
 const POST: &str = "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody";
@@ -12,11 +12,8 @@ const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\
 
 /// An edge that tries its endpoints in their order, with these settings of retries.
 async fn in_order(retry: &str, endpoints: &[&Endpoint]) -> Edge {
-    let addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address()).collect();
-    let addresses: Vec<&dyn std::fmt::Display> =
-        addresses.iter().map(|address| address as &dyn std::fmt::Display).collect();
     let pool = format!("balance: spy, outlier: off, retry: {{ {retry} }},");
-    Edge::start_with(Spy::default().register(App::builder()), &fleet(&pool, &addresses)).await
+    Edge::start_with(Spy::default().register(App::builder()), &fleet_of(&pool, endpoints)).await
 }
 
 async fn busy() -> Endpoint {

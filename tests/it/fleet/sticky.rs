@@ -1,6 +1,6 @@
 use crate::support::{Edge, Endpoint, Response, eventually};
 
-use super::{GET, fleet, held, waiting};
+use super::{GET, fleet, waiting};
 
 const SECRET: &str = "secret: 0123456789abcdef0123456789abcdef";
 
@@ -84,7 +84,7 @@ async fn a_client_whose_endpoint_is_gone_gets_another_and_its_cookie() {
 
 #[tokio::test]
 async fn a_client_whose_endpoint_is_full_is_served_elsewhere_and_stays_bound() {
-    let ((one, gate), two) = (held().await, Endpoint::answering("two").await);
+    let ((one, gate), two) = (Endpoint::held().await, Endpoint::answering("two").await);
     let config = fleet(
         &format!("max_requests: 1, balance: first, {}", keys(SECRET)),
         &[&one.address(), &two.address()],

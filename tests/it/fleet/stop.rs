@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Edge, eventually};
+use crate::support::{Client, Edge, Endpoint, eventually};
 
-use super::{GET, fleet, held, waiting};
+use super::{GET, fleet, waiting};
 
 #[tokio::test]
 async fn a_stop_waits_for_the_requests_and_closes_what_rests() {
-    let (endpoint, gate) = held().await;
+    let (endpoint, gate) = Endpoint::held().await;
     let edge = Edge::start(&fleet("", &[&endpoint.address()])).await;
     let address = edge.address();
     let mut running = waiting(&edge).await;
@@ -36,7 +36,7 @@ async fn a_stop_waits_for_the_requests_and_closes_what_rests() {
 
 #[tokio::test]
 async fn a_connection_that_said_nothing_does_not_hold_a_stop_up() {
-    let (endpoint, _gate) = held().await;
+    let (endpoint, _gate) = Endpoint::held().await;
     let edge = Edge::start(&fleet("", &[&endpoint.address()])).await;
     let mut silent = edge.connect().await;
     eventually("the edge is up", async || Client::connect(edge.address()).await.try_send(GET).await.is_ok())
@@ -47,7 +47,7 @@ async fn a_connection_that_said_nothing_does_not_hold_a_stop_up() {
 
 #[tokio::test]
 async fn an_edge_that_is_dropped_accepts_nobody() {
-    let (endpoint, _gate) = held().await;
+    let (endpoint, _gate) = Endpoint::held().await;
     let edge = Edge::start(&fleet("", &[&endpoint.address()])).await;
     let address = edge.address();
     drop(edge);
@@ -56,7 +56,7 @@ async fn an_edge_that_is_dropped_accepts_nobody() {
 
 #[tokio::test]
 async fn the_log_is_whole_when_the_stop_has_ended() {
-    let (endpoint, gate) = held().await;
+    let (endpoint, gate) = Endpoint::held().await;
     let edge = Edge::start(&fleet("", &[&endpoint.address()])).await;
     gate.add_permits(50);
     super::send_many(&edge, 50).await;

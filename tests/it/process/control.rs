@@ -70,17 +70,7 @@ struct Gated {
 
 impl Gated {
     async fn start() -> Self {
-        let gate = Arc::new(Semaphore::new(0));
-        let script_gate = gate.clone();
-        let first = Endpoint::scripted(move |mut exchange| {
-            let gate = script_gate.clone();
-            async move {
-                gate.acquire().await.unwrap().forget();
-                exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-                Some(exchange)
-            }
-        })
-        .await;
+        let (first, gate) = Endpoint::held().await;
         let second = Endpoint::answering("second").await;
         let endpoints = format!("balance: first, endpoints: ['{}', '{}']", first.address(), second.address());
         let running = Running::start(&config(&endpoints), 1).await;

@@ -12,17 +12,7 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// A process with a request in flight, whose endpoint answers once it may.
 async fn busy() -> (Running, Client, Endpoint, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let script_gate = gate.clone();
-    let endpoint = Endpoint::scripted(move |mut exchange| {
-        let gate = script_gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-            Some(exchange)
-        }
-    })
-    .await;
+    let (endpoint, gate) = Endpoint::held().await;
     let config = format!(
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
 pools: {{ app: {{ endpoints: ['{}', 127.0.0.1:1] }} }}

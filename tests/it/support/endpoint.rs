@@ -4,6 +4,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 /// An endpoint that answers each request by a script. It ends, with all its connections, when it is dropped.
@@ -92,6 +93,24 @@ impl Endpoint {
         F: Future<Output = Option<Exchange>> + Send + 'static,
     {
         Self::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), first, script)
+    }
+
+    /// Answers one request for each permit, and probes at once.
+    pub async fn held() -> (Self, Arc<Semaphore>) {
+        let gate = Arc::new(Semaphore::new(0));
+        let script_gate = gate.clone();
+        let endpoint = Self::scripted(move |mut exchange| {
+            let gate = script_gate.clone();
+            async move {
+                if !exchange.request.is_probe() {
+                    gate.acquire().await.unwrap().forget();
+                }
+                exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                Some(exchange)
+            }
+        })
+        .await;
+        (endpoint, gate)
     }
 
     /// Takes every request and never answers.
