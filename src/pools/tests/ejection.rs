@@ -193,7 +193,7 @@ fn an_open_stream_starves_no_endpoint_of_its_latency() {
     let pool = Pool::new(&config, None, b"", Box::new(factory), Random::with_seed(1), now);
     let mut stage = Stage { pool: Arc::new(pool), now, random: Random::with_seed(7) };
     (0..3).for_each(|index| stage.answer(index));
-    let _stream = stage.endpoint(0).try_lease(now).unwrap();
+    let _streams: Vec<_> = (0..3).map(|index| stage.endpoint(index).try_lease(now).unwrap()).collect();
     stage.fail(0, 1);
     assert!(an_hour_of_requests(&mut stage) > 100);
 }
