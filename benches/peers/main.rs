@@ -37,18 +37,14 @@ use crate::{
     site::Site,
     support::{
         Outcome, allow_open_files,
-        verdict::{Verdict, exit_code},
+        verdict::{Verdict, run},
     },
 };
 use clap::Parser;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if !options.bench {
-        println!("nothing is measured without --bench, which `cargo bench --bench peers` gives");
-        return ExitCode::SUCCESS;
-    }
-    exit_code("bench-peers", compare(&options))
+    run("peers", options.bench, || compare(&options))
 }
 
 fn compare(options: &Options) -> Outcome<Vec<Verdict>> {

@@ -25,8 +25,18 @@ impl Verdict {
     }
 }
 
+/// What a bench comes to. Without `--bench`, which cargo gives, it measures nothing, so that `cargo test --benches`
+/// stays short.
+pub(crate) fn run(name: &str, is_bench: bool, compare: impl FnOnce() -> Outcome<Vec<Verdict>>) -> ExitCode {
+    if !is_bench {
+        println!("nothing is measured without --bench, which `cargo bench --bench {name}` gives");
+        return ExitCode::SUCCESS;
+    }
+    exit_code(&format!("bench-{name}"), compare())
+}
+
 /// 0 when no bar is missed, 1 when one is, 2 when something could not be measured.
-pub(crate) fn exit_code(bench: &str, verdicts: Outcome<Vec<Verdict>>) -> ExitCode {
+fn exit_code(bench: &str, verdicts: Outcome<Vec<Verdict>>) -> ExitCode {
     match verdicts {
         Ok(verdicts) if verdicts.contains(&Verdict::Fail) => ExitCode::from(1),
         Ok(_) => ExitCode::SUCCESS,

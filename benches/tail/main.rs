@@ -51,17 +51,13 @@ use crate::{
     site::Site,
     support::{
         Outcome, allow_open_files,
-        verdict::{Verdict, exit_code},
+        verdict::{Verdict, run},
     },
 };
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if !options.bench {
-        println!("nothing is measured without --bench, which `cargo bench --bench tail` gives");
-        return ExitCode::SUCCESS;
-    }
-    exit_code("bench-tail", compare(&options))
+    run("tail", options.bench, || compare(&options))
 }
 
 fn compare(options: &Options) -> Outcome<Vec<Verdict>> {

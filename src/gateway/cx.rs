@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Extensions, HeaderValue};
 use pingora_core::{Error, ErrorType};
@@ -8,7 +9,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
-use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried};
+use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
 use crate::runtime::{Cause, Connection, Route, Snapshot};
 use crate::types::RequestHost;
 
@@ -151,7 +152,12 @@ impl RequestCx {
     }
 
     pub(super) fn has_tried(&self, endpoint: &Arc<Endpoint>) -> bool {
-        self.tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint))
+        is_among(&self.tried, endpoint)
+    }
+
+    /// All that the request may take; zero for no limit.
+    pub(super) fn total(&self) -> Duration {
+        self.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get())
     }
 
     pub(super) fn route(&self) -> Option<&Route> {

@@ -147,7 +147,8 @@ pub(super) fn hand_on(
 fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     let Some(pool) = cx.pool() else { return Some(()) };
     let Some(sticky) = pool.sticky() else { return Some(()) };
-    let has_failed = |index| cx.tried.iter().any(|tried| tried.index() == index && !tried.gets_new_clients());
+    let has_failed =
+        |index| cx.tried.iter().any(|tried| tried.index() == index && tried.state().is_in_drain());
     let is_bound = cx.pinned.is_some_and(|pinned| pool.serves_its_own(pinned) && !has_failed(pinned));
     if is_bound || response.status.is_server_error() {
         return Some(());

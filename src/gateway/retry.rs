@@ -88,7 +88,7 @@ pub(super) fn after_failure(
         RetryOn::Timeout => cause == Cause::ResponseTimeout,
         RetryOn::Connect | RetryOn::Status(_) => false,
     });
-    if (is_repeatable || is_refused) && is_wanted && permit(cx) && begin_retry(cx, &cause) {
+    if (is_repeatable || is_refused) && is_wanted && begin_counted_retry(cx, &cause) {
         error.set_retry(true);
     } else {
         cx.cause.get_or_insert(cause);
@@ -103,7 +103,7 @@ fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Err
         note_failure(cx, None, Instant::now());
     }
     let is_timeout = cause == Cause::ResponseTimeout && may_follow_timeout(session, cx, Instant::now());
-    if is_timeout && permit(cx) && begin_retry(cx, &cause) {
+    if is_timeout && begin_counted_retry(cx, &cause) {
         let mut error = Error::new_up(ErrorType::ReadTimedout);
         error.set_retry(true);
         return error;
@@ -129,7 +129,7 @@ pub(super) fn judge_answer(
     if status.as_u16() >= 400 && is_wanted_for(cx, status) && is_repeatable(session, cx) {
         let another = cx.pool().zip(cx.lease.as_ref());
         let is_there = another.is_some_and(|(pool, lease)| pool.has_another(&cx.tried, lease));
-        if is_there && permit(cx) && begin_retry(cx, &Cause::UpstreamStatus) {
+        if is_there && begin_counted_retry(cx, &Cause::UpstreamStatus) {
             let mut error = Error::new_up(ErrorType::HTTPStatus(status.as_u16()));
             error.set_retry(true);
             return Some(error);
@@ -193,10 +193,9 @@ fn is_the_endpoints_fault(cx: &RequestCx, cause: &Cause) -> bool {
     match cause {
         Cause::BodyTimeout => false,
         Cause::TotalTimeout => {
-            let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
             let began = cx.attempt_began.max(cx.body_ended_at);
             let waits_for_client = cx.timings.connected.is_some() && !cx.body_ended;
-            !waits_for_client && began.is_some_and(|began| began.elapsed() * 2 >= total)
+            !waits_for_client && began.is_some_and(|began| began.elapsed() * 2 >= cx.total())
         }
         _ => true,
     }
@@ -258,21 +257,32 @@ pub(super) fn may_follow_timeout(session: &Session, cx: &RequestCx, now: Instant
         && (cx.retry_permit.is_some() || cx.pool().is_some_and(|pool| pool.has_budget()))
 }
 
-/// Leave from the pool's budget.
-fn permit(cx: &mut RequestCx) -> bool {
+/// Begins another attempt, if the request has one left.
+fn begin_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
+    let is_left = has_retry_left(cx, Instant::now());
+    if is_left {
+        repeat(cx, cause);
+    }
+    is_left
+}
+
+/// The same with leave from the pool's budget, for a request that has been sent.
+fn begin_counted_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
     if !has_retry_left(cx, Instant::now()) {
         return false;
     }
+    // That of the failed attempt first, or it would stand in the way of its own successor.
     cx.retry_permit = None;
     cx.retry_permit = cx.pool().and_then(|pool| pool.permit_retry());
-    cx.retry_permit.is_some()
+    let is_permitted = cx.retry_permit.is_some();
+    if is_permitted {
+        repeat(cx, cause);
+    }
+    is_permitted
 }
 
 /// Gives up the endpoint of the failed attempt, and counts the retry.
-fn begin_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
-    if !has_retry_left(cx, Instant::now()) {
-        return false;
-    }
+fn repeat(cx: &mut RequestCx, cause: &Cause) {
     // An answer that is retried for its status was one for all that.
     note_end(cx);
     // First, so that the request is in flight without a gap.
@@ -282,7 +292,6 @@ fn begin_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
     }
     cx.retries += 1;
     cx.repeats = Some(cause.clone());
-    true
 }
 
 /// How long the next attempt waits, so that many that failed together do not come back together: anything up to a

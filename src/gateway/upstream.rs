@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::spec::Timeouts;
 use crate::pools::{Lease, Pick, Pool, QueueError};
 use crate::runtime::Cause;
-use crate::types::with_random;
+use crate::types::{Span, with_random};
 
 use super::cx::{Noted, RequestCx, connection};
 use super::deadline::Watchdog;
@@ -51,12 +51,9 @@ pub(super) async fn choose(cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
         return Err(cx.fail(Cause::TotalTimeout));
     }
     if let Some(pool) = cx.pool() {
-        let connect = match pool.config().retry.per_try.0 {
-            Some(per_try) if retry::may_follow_connect(cx, now) => Some(per_try.get()),
-            _ => None,
-        };
-        let connect = shorter(left, connect)
-            .map_or(pool.timeouts().connect.get(), |limit| limit.min(pool.timeouts().connect.get()));
+        let per_try = pool.config().retry.per_try.0.filter(|_| retry::may_follow_connect(cx, now));
+        let limits = left.into_iter().chain(per_try.map(Span::get));
+        let connect = limits.fold(pool.timeouts().connect.get(), Duration::min);
         set_timeouts(&mut peer, connect, (!cx.is_upgrade_req).then(|| longest_read(pool.timeouts())));
     }
     Ok(peer)
@@ -64,7 +61,7 @@ pub(super) async fn choose(cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
 
 /// What is left of all that the request may take; `None` without a limit.
 pub(super) fn left_of_total(cx: &RequestCx, now: Instant) -> Option<Duration> {
-    let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
+    let total = cx.total();
     (!total.is_zero()).then(|| total.saturating_sub(now.saturating_duration_since(cx.received)))
 }
 
@@ -147,19 +144,9 @@ fn another(cx: &RequestCx) -> Option<Lease> {
 pub(super) fn head_limit(session: &Session, cx: &RequestCx) -> Duration {
     let Some(pool) = cx.pool() else { return Duration::ZERO };
     let first_byte = pool.timeouts().first_byte.get();
-    match pool.config().retry.per_try.0 {
-        Some(per_try) if retry::may_follow_timeout(session, cx, Instant::now()) => {
-            per_try.get().min(first_byte)
-        }
-        _ => first_byte,
-    }
-}
-
-fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+    let per_try = pool.config().retry.per_try.0;
+    let per_try = per_try.filter(|_| retry::may_follow_timeout(session, cx, Instant::now()));
+    per_try.map_or(first_byte, |per_try| per_try.get().min(first_byte))
 }
 
 /// Sets what one attempt may take.
@@ -204,6 +191,6 @@ pub(super) fn is_overdue(cx: &RequestCx) -> bool {
     if cx.is_endless || cx.asks_upgrade {
         return false;
     }
-    let total = cx.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
+    let total = cx.total();
     !total.is_zero() && cx.received.elapsed() > total
 }

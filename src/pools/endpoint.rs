@@ -36,6 +36,11 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// Whether an operator took it out.
+    pub(crate) fn is_in_drain(self) -> bool {
+        matches!(self, Self::Draining | Self::Drained)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Checking => "checking",
@@ -63,7 +68,6 @@ pub(crate) struct Endpoint {
     pub(super) failures_in_row: AtomicU32,
     pub(super) window: Window,
     pub(super) history: History,
-    born: Instant,
     queue: Arc<Queue>,
     peer: HttpPeer,
 }
@@ -101,7 +105,6 @@ impl Endpoint {
             failures_in_row: AtomicU32::new(0),
             window: Window::new(window),
             history: History::default(),
-            born: common.now,
             queue: common.queue.clone(),
             peer: peer_template(&config.address, pool),
         }
@@ -150,11 +153,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether it is not in drain.
-    pub(crate) fn gets_new_clients(&self) -> bool {
-        !matches!(self.state(), State::Draining | State::Drained)
-    }
-
     pub(super) fn publish(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
     }
@@ -194,11 +192,6 @@ impl Endpoint {
 
     pub(super) fn queue(&self) -> &Queue {
         &self.queue
-    }
-
-    /// Nanoseconds since the endpoint was made: the clock of its window.
-    pub(super) fn nanos(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// How policies see the endpoint.

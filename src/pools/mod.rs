@@ -25,6 +25,7 @@ mod window;
 pub(crate) use endpoint::{Endpoint, State};
 pub(crate) use health::{ProbeResult, Prober};
 pub(crate) use lease::Lease;
-pub(crate) use pool::{BetweenAttempts, Pick, PolicyFactory, Pool, RetryPermit, Tried};
+pub(crate) use picker::{Pick, is_among};
+pub(crate) use pool::{BetweenAttempts, PolicyFactory, Pool, RetryPermit, Tried};
 pub(crate) use queue::QueueError;
 pub(crate) use standing::Health;

@@ -46,7 +46,7 @@ impl Pool {
         if self.config().outlier.is_none() || !lease.is_current() {
             return;
         }
-        endpoint.window.note(false, endpoint.nanos(now));
+        endpoint.window.note(false, endpoint.load().nanos(now));
         // Read first: nearly always there is nothing to write.
         if endpoint.failures_in_row.load(Ordering::Relaxed) != 0 {
             endpoint.failures_in_row.store(0, Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl Pool {
         let penalty = retry_after.map_or(PENALTY, |after| after.clamp(SHORTEST_PENALTY, LONGEST_PENALTY));
         endpoint.load().observe(penalty, now);
         let Some(limits) = &self.config().outlier else { return };
-        endpoint.window.note(true, endpoint.nanos(now));
+        endpoint.window.note(true, endpoint.load().nanos(now));
         let in_row = endpoint.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
         let is_probe = lease.take_probe();
         let reason =
@@ -77,16 +77,14 @@ impl Pool {
     }
 
     fn eject(&self, endpoint: &Endpoint, limits: &OutlierLimits, reason: Reason, now: Instant) -> bool {
-        let length = {
-            let mut roster = self.roster.lock();
-            let Roster { standings, random } = &mut *roster;
-            if !may_eject(standings, endpoint.index(), limits) {
-                return false;
-            }
-            endpoint.begin_ejection();
-            standings[endpoint.index()].eject(limits, now, random)
-        };
-        self.change(|_, _| ());
+        let ejected = self.change(|Roster { standings, random }| {
+            let may_eject = may_eject(standings, endpoint.index(), limits);
+            may_eject.then(|| {
+                endpoint.begin_ejection();
+                standings[endpoint.index()].eject(limits, now, random)
+            })
+        });
+        let Some(length) = ejected else { return false };
         self.ejected.notify_one();
         let (pool, address) = (self.name(), endpoint.address());
         log::warn!("endpoint is ejected pool={pool} endpoint={address} for={length:.1?} reason=\"{reason}\"");
@@ -94,9 +92,13 @@ impl Pool {
     }
 
     fn pass_trial(&self, endpoint: &Arc<Endpoint>, now: Instant) {
-        if self.roster.lock().standings[endpoint.index()].pass_trial() {
-            endpoint.load().end_trial();
-            self.change(|pool, standings| pool.start_slowly(endpoint, standings, now));
+        let trusted = self.change(|Roster { standings, .. }| {
+            standings[endpoint.index()].pass_trial().then(|| {
+                endpoint.load().end_trial();
+                self.start_slowly(endpoint, standings, now);
+            })
+        });
+        if trusted.is_some() {
             log::info!("endpoint is trusted again pool={} endpoint={}", self.name(), endpoint.address());
         } else {
             endpoint.load().return_probe();
@@ -107,21 +109,15 @@ impl Pool {
     /// Ends the ejections whose time is over: their endpoints are on trial from now on. Returns when the next one
     /// ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
-        let (returned, next) = {
-            let standings = &mut self.roster.lock().standings;
-            let returned: Vec<_> = self
-                .endpoints()
-                .iter()
-                .filter(|endpoint| standings[endpoint.index()].return_to_trial(now))
-                .cloned()
-                .collect();
+        let mut next = None;
+        let returned = self.change(|Roster { standings, .. }| {
+            let mut returns = |endpoint: &&Arc<Endpoint>| standings[endpoint.index()].return_to_trial(now);
+            let returned: Vec<_> = self.endpoints().iter().filter(|endpoint| returns(endpoint)).collect();
             returned.iter().for_each(|endpoint| endpoint.begin_trial());
-            (returned, standings.iter().filter_map(Standing::ejected_until).min())
-        };
-        if !returned.is_empty() {
-            self.change(|_, _| ());
-        }
-        for endpoint in returned {
+            next = standings.iter().filter_map(Standing::ejected_until).min();
+            (!returned.is_empty()).then_some(returned)
+        });
+        for endpoint in returned.into_iter().flatten() {
             log::info!("endpoint is on trial pool={} endpoint={}", self.name(), endpoint.address());
         }
         next
@@ -152,7 +148,7 @@ fn reason_to_eject(endpoint: &Endpoint, limits: &OutlierLimits, in_row: u32, now
     if in_row.is_multiple_of(limits.consecutive) {
         return Some(Reason::InRow(in_row));
     }
-    let (requests, failures) = endpoint.window.sum(endpoint.nanos(now));
+    let (requests, failures) = endpoint.window.sum(endpoint.load().nanos(now));
     let is_enough = requests >= u64::from(limits.min_requests);
     let is_bad = failures * 100 >= requests * u64::from(limits.failure_rate.get());
     (is_enough && is_bad).then_some(Reason::Share { failures, requests })

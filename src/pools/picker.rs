@@ -25,13 +25,15 @@ pub(super) struct Picker {
     pub(super) is_panic: bool,
 }
 
-/// What a policy's pick came to.
-pub(super) enum Picked {
+/// What a pick came to.
+#[derive(Debug)]
+pub(crate) enum Pick {
+    /// This endpoint; it counts as in flight from now on.
     Endpoint(Lease),
-    /// All have as many requests as they may.
+    /// Every endpoint that gets work has as many requests as it may: wait for a place.
     NoRoom,
-    /// Nobody gets work.
-    Nobody,
+    /// No endpoint is fit.
+    NobodyFit,
     /// The policy panicked or answered out of range.
     PolicyFailed,
 }
@@ -77,19 +79,19 @@ impl Picker {
     }
 
     /// Asks the policy; where its choice has no room, the least loaded that has some serves instead.
-    pub(super) fn pick(&self, cx: &PickCx<'_>, random: &mut Random) -> Picked {
+    pub(super) fn pick(&self, cx: &PickCx<'_>, random: &mut Random) -> Pick {
         if self.members.is_empty() {
-            return Picked::Nobody;
+            return Pick::NobodyFit;
         }
-        let Some(policy) = &self.policy else { return Picked::PolicyFailed };
+        let Some(policy) = &self.policy else { return Pick::PolicyFailed };
         // A user's policy may panic; that is the end of this request alone.
         let picked = catch_unwind(AssertUnwindSafe(|| policy.pick(&self.members, cx, random)));
         let Some(endpoint) = picked.ok().and_then(|index| self.endpoints.get(index)) else {
-            return Picked::PolicyFailed;
+            return Pick::PolicyFailed;
         };
         match endpoint.try_lease(cx.now()).or_else(|| self.any_with_room(cx.now(), random)) {
-            Some(lease) => Picked::Endpoint(lease),
-            None => Picked::NoRoom,
+            Some(lease) => Pick::Endpoint(lease),
+            None => Pick::NoRoom,
         }
     }
 
@@ -107,16 +109,15 @@ impl Picker {
         now: Instant,
         random: &mut Random,
     ) -> Option<Lease> {
-        let has_room = |endpoint: &Arc<Endpoint>| endpoint.load().has_room();
-        let is_new = |endpoint: &Arc<Endpoint>| !is_among(tried, endpoint);
-        let is_fit = |endpoint: &Arc<Endpoint>| is_new(endpoint) && endpoint.state() == State::Fit;
         let mut all = self.endpoints.iter().chain(&self.spare);
-        if !all.any(is_new) {
+        if all.all(|one| is_among(tried, one)) {
             return self.any_with_room(now, random);
         }
-        lease_least_loaded(&self.endpoints, |one| is_fit(one) && has_room(one), now, random)
-            .or_else(|| lease_least_loaded(&self.spare, |one| is_fit(one) && has_room(one), now, random))
-            .or_else(|| lease_least_loaded(&self.endpoints, |one| is_new(one) && has_room(one), now, random))
+        let is_new = |one: &Arc<Endpoint>| !is_among(tried, one) && one.load().has_room();
+        let is_fit = |one: &Arc<Endpoint>| is_new(one) && one.state() == State::Fit;
+        lease_least_loaded(&self.endpoints, is_fit, now, random)
+            .or_else(|| lease_least_loaded(&self.spare, is_fit, now, random))
+            .or_else(|| lease_least_loaded(&self.endpoints, is_new, now, random))
     }
 
     /// Whether an endpoint that is not among `tried`, and not `but` either, has room.
@@ -169,7 +170,8 @@ fn build_policy(
     built.ok().map(Arc::from)
 }
 
-fn is_among(tried: &[Arc<Endpoint>], endpoint: &Arc<Endpoint>) -> bool {
+/// Whether it is one of those that were tried.
+pub(crate) fn is_among(tried: &[Arc<Endpoint>], endpoint: &Arc<Endpoint>) -> bool {
     tried.iter().any(|one| Arc::ptr_eq(one, endpoint))
 }
 
@@ -217,7 +219,8 @@ fn in_panic(
 }
 
 /// Splits the fit ones into those of the own zone and the rest, as long as the own zone holds at least its fair share
-/// of what is fit: as much as each zone with fit endpoints would if all were equal. Then a zone's edges do not overload its endpoints.
+/// of what is fit: as much as each zone with fit endpoints would if all were equal. Then a zone's edges do not overload
+/// its endpoints.
 fn prefer_zone(
     fit: Vec<Arc<Endpoint>>,
     own_zone: Option<&ZoneName>,

@@ -15,7 +15,7 @@ use crate::types::{PoolName, Random, Weight, ZoneName};
 
 use super::endpoint::{Common, Endpoint, State};
 use super::lease::Lease;
-use super::picker::{Picked, Picker, Rules};
+use super::picker::{Pick, Picker, Rules};
 use super::queue::{Queue, QueueError};
 use super::standing::{Health, Standing};
 use super::sticky::Sticky;
@@ -52,19 +52,6 @@ pub(super) struct Roster {
     pub(super) standings: Vec<Standing>,
     /// For the jitter of ejections and for policies that begin somewhere.
     pub(super) random: Random,
-}
-
-/// What a pick came to.
-#[derive(Debug)]
-pub(crate) enum Pick {
-    /// This endpoint; it counts as in flight from now on.
-    Endpoint(Lease),
-    /// Every endpoint that gets work has as many requests as it may: wait for a place.
-    NoRoom,
-    /// No endpoint is fit.
-    NobodyFit,
-    /// The policy panicked or answered out of range.
-    PolicyFailed,
 }
 
 /// A request that is between two attempts: in flight at the pool, though at no endpoint.
@@ -184,12 +171,7 @@ impl Pool {
         if self.queue.waiting() > 0 && !picker.is_empty() {
             return Pick::NoRoom;
         }
-        match picker.pick(cx, random) {
-            Picked::Endpoint(lease) => Pick::Endpoint(lease),
-            Picked::NoRoom => Pick::NoRoom,
-            Picked::Nobody => Pick::NobodyFit,
-            Picked::PolicyFailed => Pick::PolicyFailed,
-        }
+        picker.pick(cx, random)
     }
 
     fn lease_pinned(&self, index: usize, now: Instant) -> Option<Lease> {
@@ -201,11 +183,11 @@ impl Pool {
     pub(crate) fn serves_its_own(&self, index: usize) -> bool {
         match self.endpoints.get(index).map(|endpoint| endpoint.state()) {
             Some(State::Fit) => true,
-            Some(State::Draining | State::Drained) => {
+            Some(state) if state.is_in_drain() => {
                 let standing = &self.roster.lock().standings[index];
                 standing.health() == Health::Fit && standing.ejected_until().is_none()
             }
-            Some(State::Checking | State::Unfit | State::Ejected) | None => false,
+            _ => false,
         }
     }
 
@@ -223,8 +205,8 @@ impl Pool {
     /// Picks without regard to those that wait.
     pub(crate) fn pick_with_room(&self, cx: &PickCx<'_>, random: &mut Random) -> Option<Lease> {
         match self.picker.load().pick(cx, random) {
-            Picked::Endpoint(lease) => Some(lease),
-            Picked::NoRoom | Picked::Nobody | Picked::PolicyFailed => None,
+            Pick::Endpoint(lease) => Some(lease),
+            Pick::NoRoom | Pick::NobodyFit | Pick::PolicyFailed => None,
         }
     }
 
@@ -286,14 +268,15 @@ impl Pool {
 
     /// Notes what probes found.
     pub(crate) fn set_health(&self, endpoint: &Endpoint, health: Health, now: Instant) {
-        self.change(|pool, standings| {
+        self.change(|Roster { standings, .. }| {
             let standing = &mut standings[endpoint.index()];
             // Those that are all new start together, and nobody slowly.
             let comes_back = matches!(standing.health(), Health::Unfit { .. }) && health == Health::Fit;
             standing.set_health(health);
             if comes_back {
-                pool.welcome_back(endpoint, standings, now);
+                self.welcome_back(endpoint, standings, now);
             }
+            Some(())
         });
         let is_settled = health == Health::Fit
             || self.endpoints.iter().all(|endpoint| endpoint.state() != State::Checking);
@@ -303,19 +286,21 @@ impl Pool {
     /// Takes an endpoint out: no new work, but it finishes the old and serves those that stick to it. Or back in, with
     /// a weight of 1 if it had none.
     pub(crate) fn set_drained(&self, endpoint: &Endpoint, is_drained: bool, now: Instant) {
-        self.change(|pool, standings| {
+        self.change(|roster| {
             if !is_drained && endpoint.weight() == 0 {
                 endpoint.set_weight(Weight::default());
             }
-            pool.drain(endpoint, is_drained, standings, now);
+            self.drain(endpoint, is_drained, &mut roster.standings, now);
+            Some(())
         });
     }
 
     /// Changes an endpoint's share from now on. A weight of 0 drains it, and any other ends a drain.
     pub(crate) fn set_weight(&self, endpoint: &Endpoint, weight: Weight, now: Instant) {
-        self.change(|pool, standings| {
+        self.change(|roster| {
             endpoint.set_weight(weight);
-            pool.drain(endpoint, weight.get() == 0, standings, now);
+            self.drain(endpoint, weight.get() == 0, &mut roster.standings, now);
+            Some(())
         });
     }
 
@@ -345,11 +330,12 @@ impl Pool {
         }
     }
 
-    /// Changes standings, then publishes who gets work from now on.
-    pub(super) fn change(&self, change: impl FnOnce(&Self, &mut Vec<Standing>)) {
+    /// Changes what decides about who gets work, then publishes that. Nothing is published where `change` gives nothing
+    /// back, since it has found nothing to change.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Roster) -> Option<T>) -> Option<T> {
         let mut roster = self.roster.lock();
+        let changed = change(&mut roster)?;
         let Roster { standings, random } = &mut *roster;
-        change(self, standings);
         self.trust_the_last(standings);
         for (endpoint, standing) in self.endpoints.iter().zip(standings.iter()) {
             endpoint.publish(standing.state());
@@ -365,6 +351,7 @@ impl Pool {
         picker.tell(&self.endpoints);
         drop(roster);
         picker.serve_waiting();
+        Some(changed)
     }
 
     /// One request at a time is no way to serve a pool: where nobody else is fit, trials are over.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::spec::OutlierLimits;
-use crate::types::Random;
+use crate::types::{Random, jittered};
 
 use super::endpoint::State;
 
@@ -88,7 +88,7 @@ impl Standing {
         let passed = self.returned.map_or(Duration::ZERO, |returned| now.saturating_duration_since(returned));
         let forgiven = (passed.as_nanos() / base.as_nanos().max(1)).min(u128::from(u32::MAX)) as u32;
         self.ejections = self.ejections.saturating_sub(forgiven) + 1;
-        let length = base.saturating_mul(self.ejections).mul_f64(0.9 + 0.2 * random.f64()).min(longest);
+        let length = jittered(base.saturating_mul(self.ejections), random).min(longest);
         self.ejected_until = Some(now + length);
         self.owed = 0;
         length

@@ -126,9 +126,9 @@ impl Control {
     /// Makes a change and tells what came of it; nothing where all was so already.
     fn change(&self, pool: &Pool, endpoint: &Endpoint, change: impl FnOnce()) -> WeightChange {
         let _alone = self.changing.lock();
-        let before = (endpoint.weight(), is_drained(endpoint));
+        let before = (endpoint.weight(), endpoint.state().is_in_drain());
         change();
-        let after = (endpoint.weight(), is_drained(endpoint));
+        let after = (endpoint.weight(), endpoint.state().is_in_drain());
         let (pool, address) = (pool.name(), endpoint.address());
         let (from, to) = (before.0, after.0);
         if from != to {
@@ -171,10 +171,6 @@ fn find_endpoint<'p>(pool: &'p Pool, text: &str) -> Result<&'p Arc<Endpoint>, Co
         let help = Known::for_name(text, all);
         ControlError::UnknownEndpoint { pool: pool.name().to_string(), found: text.to_owned(), help }
     })
-}
-
-fn is_drained(endpoint: &Endpoint) -> bool {
-    matches!(endpoint.state(), State::Draining | State::Drained)
 }
 
 impl Drain {

@@ -27,7 +27,7 @@ pub use name::{InvalidName, ListenerName, PoolName, RouteName, ZoneName};
 pub use path::{RejectedPath, normalise_path};
 pub use percent::{InvalidPercent, Percent};
 pub use random::Random;
-pub(crate) use random::with_random;
+pub(crate) use random::{jittered, with_random};
 pub(crate) use request_host::RequestHost;
 pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};

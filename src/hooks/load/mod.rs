@@ -95,7 +95,8 @@ impl Load {
         }
     }
 
-    fn nanos(&self, now: Instant) -> u64 {
+    /// Nanoseconds since the endpoint was made: the clock of all that is counted by time.
+    pub(crate) fn nanos(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
     }
 

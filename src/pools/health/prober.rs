@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::pools::endpoint::pingora_addr;
 use crate::pools::{Endpoint, Health, Pool};
-use crate::types::{Random, with_random};
+use crate::types::{jittered, with_random};
 
 use super::check::{self, Connectors, EndpointCheck};
 use super::failure;
@@ -163,11 +163,6 @@ impl Probe {
     }
 }
 
-/// The interval ±10 %, so that the probes of many endpoints and proxies do not run in step.
-fn jittered(interval: Duration, random: &mut Random) -> Duration {
-    interval.mul_f64(0.9 + 0.2 * random.f64())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
@@ -288,15 +283,6 @@ mod tests {
         ] {
             let error = Error::explain(kind.clone(), "of a test");
             assert_eq!((here.is_reachable(&error), elsewhere.is_reachable(&error)), expected, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn jitter_stays_within_a_tenth() {
-        let mut random = Random::with_seed(1);
-        for _ in 0..1000 {
-            let wait = jittered(Duration::from_secs(10), &mut random);
-            assert!((9_000..=11_000).contains(&wait.as_millis()), "{wait:?}");
         }
     }
 }

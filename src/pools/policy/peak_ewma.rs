@@ -15,9 +15,10 @@ use super::{better_of_two, by_load};
 /// none is avoided for good; a failure counts as five seconds, so that one that fails fast attracts nothing. A member
 /// that has not answered yet is taken for as fast as the median of its pool. (Finagle's P2C with peak EWMA.)
 ///
-/// Latencies below 20 ms, or within a factor of two, count as equal, and larger differences by what exceeds it. An average of peaks is
-/// noisy, and where all are about as fast their load tells more: taken at its word, the noise costs a busy pool of equal
-/// members up to a fifth of its speed. Idle members are used in proportion to their weights, as by `p2c`.
+/// Latencies below 20 ms, or within a factor of two, count as equal, and larger differences by what exceeds it. An
+/// average of peaks is noisy, and where all are about as fast their load tells more: taken at its word, the noise costs
+/// a busy pool of equal members up to a fifth of its speed. Idle members are used in proportion to their weights, as by
+/// `p2c`.
 #[derive(Clone, Debug)]
 pub struct PeakEwma {
     draw: Draw,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Edge, Endpoint, Spy};
+use crate::support::{Edge, Endpoint, Spy, eventually};
 
 use super::{OK, fleet, fleet_of};
 
@@ -30,7 +30,7 @@ async fn a_slow_upload_is_not_cut_by_per_try() {
     let edge = in_order("retry: { on: timeout, per_try: 50ms }", &[&one, &two]).await;
     let mut client = edge.connect().await;
     client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nbody").await;
-    sleep(Duration::from_millis(300)).await;
+    sleep(PAUSE).await;
     client.send("body").await;
     let response = client.response().await;
     assert_eq!(response.status, 200, "{}", response.head);
@@ -41,7 +41,7 @@ async fn a_slow_upload_is_not_cut_by_per_try() {
 async fn what_cannot_be_repeated_has_all_the_time() {
     let slow = || {
         Endpoint::scripted(|mut exchange| async move {
-            sleep(Duration::from_millis(300)).await;
+            sleep(PAUSE).await;
             exchange.send(OK).await;
             Some(exchange)
         })
@@ -142,7 +142,7 @@ async fn the_queue_is_no_latency_of_the_endpoint() {
         Edge::start_with(show.builder(), &fleet("balance: show, max_requests: 1,", &[&slow.address()])).await;
     let (mut one, mut two) = (edge.connect().await, edge.connect().await);
     one.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    sleep(Duration::from_millis(50)).await;
+    eventually("the first is served", async || slow.requests().len() == 1).await;
     two.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(one.response().await.status, 200);
     assert_eq!(two.response().await.status, 200);
@@ -187,7 +187,6 @@ async fn another_pool_after_the_answer_has_no_effect() {
 async fn answers_that_break_off_are_failures_in_a_row() {
     let broken = Endpoint::scripted(|mut exchange| async move {
         exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab").await;
-        sleep(Duration::from_millis(20)).await;
         None
     })
     .await;

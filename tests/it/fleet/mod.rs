@@ -74,3 +74,8 @@ async fn waiting(edge: &Edge) -> Client {
     client.send(GET).await;
     client
 }
+
+/// How many attempts all requests of the log took together, once there are so many.
+async fn attempts_of(edge: &Edge, requests: usize) -> u64 {
+    edge.log_of(requests).await.iter().map(|line| line["attempts"].as_u64().unwrap()).sum()
+}

@@ -1,6 +1,6 @@
 use crate::support::{Edge, Endpoint, dead, eventually};
 
-use super::{GET, fleet};
+use super::{GET, attempts_of, fleet};
 
 async fn failing() -> Endpoint {
     Endpoint::with(|_| "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_owned()).await
@@ -24,8 +24,7 @@ async fn one_that_cannot_be_connected_to_is_found_out_without_probes() {
     for _ in 0..40 {
         assert_eq!(edge.send(GET).await.text(), "good");
     }
-    let attempts = edge.log_of(40).await.iter().map(|line| line["attempts"].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(attempts, 45, "five attempts go to the dead one");
+    assert_eq!(attempts_of(&edge, 40).await, 45, "five attempts go to the dead one");
 }
 
 #[tokio::test]

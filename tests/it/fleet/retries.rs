@@ -4,7 +4,7 @@ use evener::app::App;
 
 use crate::support::{Client, Edge, Endpoint, Spy};
 
-use super::{GET, OK, dead, fleet};
+use super::{GET, OK, attempts_of, dead, fleet};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody";
 
@@ -136,8 +136,7 @@ async fn a_retry_takes_no_turn_from_the_next_request() {
     for _ in 0..8 {
         assert_eq!(edge.send(GET).await.text(), "good");
     }
-    let attempts = edge.log_of(8).await.iter().map(|line| line["attempts"].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(attempts, 12, "every other request begins at the dead one");
+    assert_eq!(attempts_of(&edge, 8).await, 12, "every other request begins at the dead one");
 }
 
 #[tokio::test]
