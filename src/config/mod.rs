@@ -26,8 +26,8 @@ pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    Action, BalanceUse, Check, Config, ControlPlace, Endpoint, FilterUse, Health, Listener, Pool, Route,
-    Secret, Sticky,
+    Action, BalanceUse, CertificateFiles, Check, ClientAuth, Config, ControlPlace, Endpoint, FilterUse,
+    Health, Listener, ListenerTls, Pool, Route, Secret, Sticky, UpstreamTls,
 };
 pub use reference::{ReferenceSection, reference};
 pub(crate) use resolve::read_secret;

@@ -1,14 +1,16 @@
 use std::path::PathBuf;
 
 use crate::types::{
-    Cidr, EndpointAddr, HostPattern, ListenerName, Percent, PoolName, RouteName, Span, Weight, ZoneName,
+    Cidr, EndpointAddr, HostPattern, ListenerName, Percent, PoolName, RouteName, Span, TlsVersion, Weight,
+    ZoneName,
 };
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, HttpSpec, Limits,
-    LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, Timeouts,
-    TlsCheckSpec, UpstreamKeepalive,
+    AccessFormat, AccessSink, ClientAuthMode, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, HttpSpec,
+    HttpsPort, Limits, LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec,
+    SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UnknownSni, UpstreamKeepalive,
+    UpstreamProtocol,
 };
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
@@ -61,10 +63,57 @@ pub struct Listener {
     pub name: ListenerName,
     /// Where it accepts; Unix paths are relative to the working directory.
     pub binds: Vec<crate::types::BindAddr>,
+    /// How it ends TLS, if it does.
+    pub tls: Option<ListenerTls>,
+    /// The port of the https URLs that every request is sent to; `None` to serve requests.
+    pub redirect_https: Option<HttpsPort>,
+    /// Who begins connections with a PROXY header; `None` for nobody.
+    pub proxy_protocol_from: Option<Vec<Cidr>>,
     /// How it speaks HTTP.
     pub http: HttpSpec,
     /// What clients may take.
     pub limits: Limits,
+}
+
+/// TLS that ends at a listener. Paths are absolute or relative to the working directory.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// One or more; the first is the default.
+    pub certificates: Vec<CertificateFiles>,
+    /// What clients get whose server name no certificate holds.
+    pub unknown_sni: UnknownSni,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// For hosts that are not among `hosts`.
+    pub client_auth: ClientAuth,
+    /// What differs for single hosts.
+    pub hosts: Vec<(HostPattern, ClientAuth)>,
+    /// How long one key encrypts tickets; zero for no tickets.
+    pub rotate_tickets: Span,
+}
+
+/// The files of a certificate, and where they are named.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificate and its chain, as PEM.
+    pub cert: PathBuf,
+    /// Its private key, as PEM.
+    pub key: PathBuf,
+    /// An OCSP response to staple, as DER.
+    pub ocsp: Option<PathBuf>,
+    /// Where the item stands in the file.
+    pub at: KeyPath,
+}
+
+/// Whether clients show certificates of their own.
+#[derive(Clone, Debug)]
+pub struct ClientAuth {
+    /// Whether.
+    pub mode: ClientAuthMode,
+    /// Whose, as PEM; there is one unless `mode` is off.
+    pub ca: Option<PathBuf>,
+    /// Where the map stands in the file, or would.
+    pub at: KeyPath,
 }
 
 /// A resolved pool.
@@ -90,10 +139,33 @@ pub struct Pool {
     pub retry: RetrySpec,
     /// How clients are brought back to their endpoint, if they are.
     pub sticky: Option<Sticky>,
+    /// TLS towards endpoints, if it is spoken.
+    pub tls: Option<UpstreamTls>,
+    /// The version of HTTP towards endpoints.
+    pub protocol: UpstreamProtocol,
+    /// Requests at once on one HTTP/2 connection.
+    pub h2_streams: u16,
+    /// Whether connections begin with a PROXY header.
+    pub send_proxy_protocol: SendProxyProtocol,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long connections are kept.
     pub keepalive: UpstreamKeepalive,
+}
+
+/// TLS towards endpoints. Paths are absolute or relative to the working directory.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// The name that is asked for and verified; `None` for each endpoint's IP address.
+    pub sni: Option<ServerNameSpec>,
+    /// The authorities, as PEM; `None` for those that this machine trusts.
+    pub ca: Option<PathBuf>,
+    /// The certificate and the key that endpoints are shown, as PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Whether certificates are verified.
+    pub verify: bool,
+    /// Where the settings stand in the file.
+    pub at: KeyPath,
 }
 
 /// A policy by name, and where its settings stand.

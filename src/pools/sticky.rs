@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use http::{HeaderMap, HeaderValue};
-use ring::hmac;
+use aws_lc_rs::hmac;
 
 use crate::config;
 use crate::config::spec::SameSite;

@@ -15,6 +15,7 @@ mod percent;
 mod random;
 mod request_host;
 mod template;
+mod tls_version;
 mod units;
 
 pub(crate) use address::MAX_UNIX_PATH;
@@ -30,6 +31,7 @@ pub use random::Random;
 pub(crate) use random::{jittered, with_random};
 pub(crate) use request_host::RequestHost;
 pub use template::{InvalidTemplate, Template, Variable, Vars};
+pub use tls_version::{InvalidTlsVersion, TlsVersion};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};
 
 /// Gives a newtype its serde and schema impls from `FromStr` and `Display`.

@@ -26,7 +26,24 @@ impl Resolver<'_> {
             let path = at.child(name.as_str());
             let binds = self.binds(spec.bind, &path.child("bind"), &mut taken);
             self.check_versions(&spec.http.versions, &path.child("http").child("versions"));
-            listeners.push(Listener { name, binds, http: spec.http, limits: spec.limits });
+            let tls = spec.tls.map(|tls| self.listener_tls(tls, &path.child("tls")));
+            let redirect_https = spec.redirect_https.0;
+            if redirect_https.is_some() && tls.is_some() {
+                self.error(
+                    &path.child("redirect_https"),
+                    "a listener with `tls` has nobody to send to https",
+                )
+                .help("put it on the listener of port 80");
+            }
+            listeners.push(Listener {
+                name,
+                binds,
+                tls,
+                redirect_https,
+                proxy_protocol_from: spec.proxy_protocol.map(|spec| spec.from.into_iter().collect()),
+                http: spec.http,
+                limits: spec.limits,
+            });
         }
         listeners
     }

@@ -9,6 +9,7 @@ mod respond;
 mod retry;
 mod routes;
 mod sticky;
+mod tls;
 
 use std::fmt;
 use std::path::Path;

@@ -14,10 +14,16 @@ impl Resolver<'_> {
     }
 
     fn one_pool(&mut self, path: &KeyPath, name: PoolName, spec: PoolSpec) -> Pool {
+        let endpoints = self.endpoints(spec.endpoints, spec.max_requests, &path.child("endpoints"));
+        self.check_protocol(spec.protocol, spec.tls.0.is_some(), &path.child("protocol"));
         Pool {
             name,
             balance: self.balance(spec.balance, path.child("balance")),
-            endpoints: self.endpoints(spec.endpoints, spec.max_requests, &path.child("endpoints")),
+            tls: spec.tls.0.and_then(|tls| self.upstream_tls(tls, &endpoints, path)),
+            protocol: spec.protocol,
+            h2_streams: spec.h2_streams,
+            send_proxy_protocol: spec.send_proxy_protocol,
+            endpoints,
             health: spec.health.and_then(|health| self.health(health, &path.child("health"))),
             outlier: spec.outlier.0.map(|limits| self.outlier(limits, &path.child("outlier"))),
             slow_start: spec.slow_start,

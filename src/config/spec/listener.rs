@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{BindAddr, ByteRate, ByteSize, Span};
 
-use super::OneOrMany;
 use super::ranges::{size, some_time, whole};
+use super::{ListenerTlsSpec, OneOrMany, ProxyProtocolSpec, RedirectHttpsSpec};
 
 /// A set of addresses on which clients are served in one way.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -14,6 +14,16 @@ use super::ranges::{size, some_time, whole};
 pub struct ListenerSpec {
     /// Where to accept: `IP:PORT`, `[IPV6]:PORT` or `unix:PATH`; one, or a list.
     pub bind: OneOrMany<BindAddr>,
+    /// TLS, which ends here. Default: none.
+    #[serde(default)]
+    pub tls: Option<ListenerTlsSpec>,
+    /// Sends every request to the same URL with `https:`, and serves nothing else: `true`, or a map. Routes are not
+    /// asked, so that no route can be forgotten.
+    #[serde(default)]
+    pub redirect_https: RedirectHttpsSpec,
+    /// Whether connections begin with a PROXY header, version 1 or 2, that tells the client's address. Default: off.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocolSpec>,
     /// How HTTP is spoken.
     #[serde(default)]
     pub http: HttpSpec,
@@ -66,6 +76,9 @@ pub struct Limits {
     pub body: BodyLimits,
     /// How long and how often a connection may be used again.
     pub keepalive: KeepaliveLimits,
+    /// How long a TLS handshake, and a PROXY header before it, may take; a connection that takes longer is closed.
+    #[serde(deserialize_with = "some_time")]
+    pub handshake: Span,
     /// How long sending to a client may make no progress at all before its connection is closed.
     #[serde(deserialize_with = "some_time")]
     pub send_idle: Span,
@@ -129,6 +142,7 @@ impl Default for Limits {
             header: HeaderLimits::default(),
             body: BodyLimits::default(),
             keepalive: KeepaliveLimits::default(),
+            handshake: Span::from_secs(5),
             send_idle: Span::from_secs(30),
         }
     }

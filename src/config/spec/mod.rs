@@ -3,9 +3,12 @@
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
 mod listener;
+mod listener_tls;
 mod log;
 mod pool;
+mod proxy_protocol;
 mod ranges;
+mod redirect_https;
 mod route;
 mod secret;
 mod server;
@@ -17,13 +20,19 @@ use serde::Deserialize;
 use crate::types::{ListenerName, PoolName};
 
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
+pub use listener_tls::{
+    CertificateSpec, ClientAuthMode, ClientAuthSpec, HostTlsSpec, ListenerTlsSpec, TicketsSpec, UnknownSni,
+};
 pub use log::{AccessFormat, AccessSink, AccessSpec, LogLevel, LogSpec};
 pub(crate) use pool::PROBE_BODY;
 pub use pool::{
     BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,
-    HttpCheckSpec, OutlierLimits, OutlierSpec, PerTry, PoolSpec, QueueSpec, RetryOn, RetrySpec, SameSite,
-    StatusRange, StickySpec, TcpCheckSpec, Timeouts, TlsCheckSpec, UpstreamKeepalive,
+    HttpCheckSpec, OutlierLimits, OutlierSpec, PerTry, PoolSpec, PoolTls, PoolTlsSpec, QueueSpec, RetryOn,
+    RetrySpec, SameSite, SendProxyProtocol, ServerNameSpec, StatusRange, StickySpec, TcpCheckSpec, Timeouts,
+    TlsCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
+pub use proxy_protocol::ProxyProtocolSpec;
+pub use redirect_https::{HttpsPort, RedirectHttpsSpec};
 pub use route::{
     FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
     RouteSpec, StatusSpec, ValueSpec,

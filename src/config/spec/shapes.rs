@@ -266,6 +266,33 @@ where
     deserializer.deserialize_newtype_struct(crate::types::AS_WRITTEN, TextOrMapVisitor(expected, PhantomData))
 }
 
+/// Reads `false` as none, `true` as the default, or a map.
+pub(super) fn switch_or_map<'de, T, D>(deserializer: D, expected: &'static str) -> Result<Option<T>, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct SwitchOrMapVisitor<T>(&'static str, PhantomData<T>);
+
+    impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for SwitchOrMapVisitor<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_bool<E: Error>(self, is_on: bool) -> Result<Option<T>, E> {
+            Ok(is_on.then(T::default))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_any(SwitchOrMapVisitor(expected, PhantomData))
+}
+
 /// A map with exactly one key, whose value is left for whoever knows the key to read: `- rate_limit: {…}`.
 pub(super) fn single_key<'de, D: Deserializer<'de>>(
     deserializer: D,

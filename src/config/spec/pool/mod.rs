@@ -6,13 +6,14 @@ mod outlier;
 mod retry;
 mod sticky;
 mod timeouts;
+mod tls;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use crate::types::{Percent, Span};
 
-use super::ranges::percent;
+use super::ranges::{percent, whole};
 use super::shapes::single_key;
 
 pub use endpoint::EndpointSpec;
@@ -24,6 +25,7 @@ pub use outlier::{OutlierLimits, OutlierSpec};
 pub use retry::{PerTry, QueueSpec, RetryOn, RetrySpec};
 pub use sticky::{CookieName, CookiePath, SameSite, StickySpec};
 pub use timeouts::{Timeouts, UpstreamKeepalive};
+pub use tls::{PoolTls, PoolTlsSpec, SendProxyProtocol, ServerNameSpec, UpstreamProtocol};
 
 /// A set of endpoints that serve the same, and how one of them is chosen.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -65,6 +67,21 @@ pub struct PoolSpec {
     /// A cookie that brings a client back to its endpoint. Default: none.
     #[serde(default)]
     pub sticky: Option<StickySpec>,
+    /// TLS towards the endpoints: `true`, or a map. Default: none.
+    #[serde(default)]
+    pub tls: PoolTlsSpec,
+    /// The version of HTTP that endpoints are spoken to with: `h1`, `h2` (needs `tls`), `h2c` (HTTP/2 without TLS) or
+    /// `auto` (by ALPN; needs `tls`). gRPC needs HTTP/2.
+    #[serde(default)]
+    pub protocol: UpstreamProtocol,
+    /// Requests at once on one HTTP/2 connection to an endpoint, 1 to 1000; further ones open another connection.
+    #[serde(default = "PoolSpec::default_h2_streams", deserialize_with = "whole::<1, 1000, _, _>")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub h2_streams: u16,
+    /// Whether each connection to an endpoint begins with a PROXY header that tells the client's address: `off`, `v1`
+    /// or `v2`. Such connections serve one client's request and are not kept.
+    #[serde(default)]
+    pub send_proxy_protocol: SendProxyProtocol,
     /// How long each step towards an endpoint may take.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -84,6 +101,10 @@ impl PoolSpec {
 
     fn default_max_requests() -> u32 {
         1024
+    }
+
+    fn default_h2_streams() -> u16 {
+        100
     }
 }
 
