@@ -239,6 +239,7 @@ impl BoundApp {
             }
         });
         tasks.spawn(async move { prober.run(prober_drain).await });
+        tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
         RunningApp { addresses, live, log, tasks }
     }
 }

@@ -18,6 +18,8 @@ pub mod config;
 mod control;
 mod edge;
 pub mod filters;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 pub mod hooks;
 mod lifecycle;
@@ -26,4 +28,5 @@ pub mod router;
 mod runtime;
 mod simulate;
 mod telemetry;
+mod tls;
 pub mod types;

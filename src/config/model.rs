@@ -9,8 +9,8 @@ use super::KeyPath;
 use super::spec::{
     AccessFormat, AccessSink, ClientAuthMode, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, HttpSpec,
     HttpsPort, Limits, LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec,
-    SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UnknownSni, UpstreamKeepalive,
-    UpstreamProtocol,
+    SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, TrustedProxy, UnknownSni,
+    UpstreamKeepalive, UpstreamProtocol,
 };
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
@@ -68,7 +68,7 @@ pub struct Listener {
     /// The port of the https URLs that every request is sent to; `None` to serve requests.
     pub redirect_https: Option<HttpsPort>,
     /// Who begins connections with a PROXY header; `None` for nobody.
-    pub proxy_protocol_from: Option<Vec<Cidr>>,
+    pub proxy_protocol_from: Option<Vec<TrustedProxy>>,
     /// How it speaks HTTP.
     pub http: HttpSpec,
     /// What clients may take.

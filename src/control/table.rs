@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use crate::runtime::{EndpointStatus, PoolStatus, Status};
+use crate::runtime::{CertificateStatus, EndpointStatus, PoolStatus, Status};
 
 const HEADINGS: [&str; COLUMNS] =
     ["ENDPOINT", "STATE", "WEIGHT", "IN FLIGHT", "PICKS", "FAILURES", "LATENCY", "NOTES"];
@@ -18,7 +18,26 @@ pub(crate) fn table(status: &Status) -> String {
         // Writing into a String cannot fail.
         let _ = write_pool(pool, &mut out);
     }
+    if !status.certificates.is_empty() {
+        out.push('\n');
+    }
+    for certificate in &status.certificates {
+        let _ = write_certificate(certificate, &mut out);
+    }
     out
+}
+
+/// `certificate of secure for a.example, *.a.example (ecdsa) expires in 61 days, 2026-03-01T00:00:00Z: tls/a.pem`
+fn write_certificate(certificate: &CertificateStatus, out: &mut String) -> std::fmt::Result {
+    const DAY: i64 = 24 * 3600;
+    let CertificateStatus { listener, names, key, not_after, expires_in_s, file } = certificate;
+    let left = match *expires_in_s {
+        ..=0 => "EXPIRED".to_owned(),
+        1..DAY => "EXPIRES TODAY".to_owned(),
+        seconds => format!("expires in {} days", seconds / DAY),
+    };
+    let names = names.join(", ");
+    writeln!(out, "certificate of {listener} for {names} ({key}) {left}, {not_after}: {file}")
 }
 
 fn write_pool(pool: &PoolStatus, out: &mut String) -> std::fmt::Result {
@@ -145,7 +164,7 @@ mod tests {
     }
 
     fn status(pools: Vec<PoolStatus>) -> Status {
-        Status { version: "0.1.0".to_owned(), process: 42, draining: false, pools }
+        Status { version: "0.1.0".to_owned(), process: 42, draining: false, pools, certificates: Vec::new() }
     }
 
     #[test]
@@ -158,6 +177,26 @@ app  p2c, 1 of 2 fit, 12 in flight, 1 waiting, 2 retries, 1532 picks, 5 failures
   10.0.0.2:80    ejected       1     0/1024      0         5        -  backup, ejected for 9 s more
 ";
         assert_eq!(table(&status(vec![pool()])), expected);
+    }
+
+    #[test]
+    fn certificates_are_told_with_what_they_have_left() {
+        let certificate = |expires_in_s| CertificateStatus {
+            listener: "secure".to_owned(),
+            names: vec!["a.example".to_owned(), "*.a.example".to_owned()],
+            key: "ecdsa".to_owned(),
+            not_after: "2026-03-01T00:00:00Z".to_owned(),
+            expires_in_s,
+            file: "tls/a.pem".to_owned(),
+        };
+        for (left, expected) in
+            [(-1, "EXPIRED"), (3600, "EXPIRES TODAY"), (61 * 24 * 3600 + 5, "expires in 61 days")]
+        {
+            let told = table(&Status { certificates: vec![certificate(left)], ..status(Vec::new()) });
+            let line = "certificate of secure for a.example, *.a.example (ecdsa)";
+            let line = format!("\n{line} {expected}, 2026-03-01T00:00:00Z: tls/a.pem\n");
+            assert!(told.ends_with(&line), "{told}");
+        }
     }
 
     #[test]

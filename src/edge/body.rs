@@ -81,7 +81,8 @@ enum State {
     DataLf,
     /// At the beginning of a trailer line, which may be the empty one.
     TrailerStart,
-    Trailer,
+    TrailerName,
+    TrailerValue,
     TrailerLf,
     LastLf,
     Done,
@@ -128,10 +129,13 @@ impl Chunks {
                 State::Size
             }
             (State::TrailerStart, b'\r') => State::LastLf,
-            (State::Trailer, b'\r') => State::TrailerLf,
             // A line that begins with a blank would continue the one before it (obs-fold).
-            (State::TrailerStart, b' ' | b'\t') => return Err(broken()),
-            (State::TrailerStart | State::Trailer, _) if is_text(byte) => self.count_extra(State::Trailer)?,
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => {
+                self.count_extra(State::TrailerName)?
+            }
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
+            (State::TrailerValue, _) if is_text(byte) => self.count_extra(State::TrailerValue)?,
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::LastLf, b'\n') => State::Done,
             _ => return Err(broken()),
@@ -150,6 +154,11 @@ impl Chunks {
         self.extra += 1;
         if self.extra > MAX_EXTRA { Err(broken()) } else { Ok(state) }
     }
+}
+
+/// A byte of a field's name (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn is_text(byte: u8) -> bool {
@@ -189,7 +198,7 @@ mod tests {
 
     #[test]
     fn refuses_what_others_read_differently() {
-        let cases: [&[u8]; 9] = [
+        let cases: [&[u8]; 12] = [
             b"5\nhello\r\n",
             b"5\r\nhello0\r\n",
             b"5\r\nhello\n0\r\n\r\n",
@@ -199,6 +208,9 @@ mod tests {
             b"\r\n",
             b"1234567890123456\r\n",
             b"0\r\nA: b\r\n folded\r\n\r\n",
+            b"0\r\nno colon\r\n\r\n",
+            b"0\r\nA : b\r\n\r\n",
+            b"0\r\n: b\r\n\r\n",
         ];
         for case in cases {
             assert!(end_of(case).is_err(), "{}", case.escape_ascii());

@@ -58,7 +58,7 @@ impl ListenerLimits {
         Arc::new(Self { all, open: AtomicUsize::new(0), most, per_client, clients: Default::default() })
     }
 
-    /// Takes a place for a connection from `client`; Unix sockets have no client to count.
+    /// Takes a place for a connection from `client`; not all have a client to count.
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Place, Full> {
         if !take(&self.all.open, self.all.most) {
             return Err(Full::Total);
@@ -69,18 +69,10 @@ impl ListenerLimits {
         }
         // From here on dropping the place gives both counts back.
         let mut place = Place { listener: self.clone(), client: None };
-        if let Some(client) = client {
-            let key = client_key(client, self.all.ipv6_prefix);
-            let mut clients = self.shard(key).lock();
-            let count = clients.entry(key).or_insert(0);
-            if *count >= self.per_client {
-                drop(clients);
-                return Err(Full::Client);
-            }
-            *count += 1;
-            place.client = Some(key);
+        match client {
+            Some(client) => place.count(client).map(|()| place),
+            None => Ok(place),
         }
-        Ok(place)
     }
 
     fn shard(&self, key: ClientKey) -> &Mutex<HashMap<ClientKey, u32>> {
@@ -97,6 +89,22 @@ fn take(count: &AtomicUsize, most: usize) -> bool {
     }
     count.fetch_sub(1, Ordering::AcqRel);
     false
+}
+
+impl Place {
+    /// Counts the connection as one of `client`, once it is known.
+    pub(super) fn count(&mut self, client: IpAddr) -> Result<(), Full> {
+        let key = client_key(client, self.listener.all.ipv6_prefix);
+        let mut clients = self.listener.shard(key).lock();
+        let count = clients.entry(key).or_insert(0);
+        if *count >= self.listener.per_client {
+            return Err(Full::Client);
+        }
+        *count += 1;
+        drop(clients);
+        self.client = Some(key);
+        Ok(())
+    }
 }
 
 impl Drop for Place {

@@ -6,10 +6,14 @@
 
 mod bind;
 mod body;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod head;
 mod http1;
 mod http2;
+mod last_chunk;
 mod limits;
+mod proxy_protocol;
 mod refusal;
 mod serve;
 mod stream;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use pingora_core::protocols::Shutdown;
 use tokio::io::AsyncWriteExt;
 
-use crate::runtime::{Cause, ErrorBody, error_answer};
+use crate::runtime::{Cause, Connection, ErrorBody, error_answer};
 use crate::telemetry::{AccessLine, AccessLog, Timings};
 
 use super::stream::EdgeStream;
@@ -13,7 +13,7 @@ use super::stream::EdgeStream;
 /// Answers a request that never became one, and closes the connection.
 pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, log: &AccessLog) {
     let answer = error_answer(cause, ErrorBody::Text, None);
-    log_refusal(&stream, cause, answer.body.len(), log);
+    log_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
     let mut text = BytesMut::with_capacity(512);
     text.extend_from_slice(format!("HTTP/1.1 {}\r\n", status_line(answer.status)).as_bytes());
     for (name, value) in &answer.headers {
@@ -36,22 +36,29 @@ fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or("Error"))
 }
 
-fn log_refusal(stream: &EdgeStream, cause: &Cause, bytes_out: usize, log: &AccessLog) {
+/// Writes a line for what was refused before it was a request.
+pub(super) fn log_refusal(
+    connection: &Connection,
+    protocol: &str,
+    cause: &Cause,
+    bytes_out: usize,
+    log: &AccessLog,
+) {
     if !log.is_on() {
         return;
     }
-    let connection = stream.connection();
     log.write(&AccessLine {
         time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         request_id: None,
         client: connection.peer_ip().to_string(),
         listener: connection.listener().name.as_str(),
-        protocol: "HTTP/1",
+        protocol,
         method: "",
         host: "",
         target: "",
         status: cause.status().as_u16(),
         cause: Some(cause.word()),
+        grpc_status: None,
         rate_limit: None,
         route: None,
         pool: None,

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +10,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::spec::HttpVersion;
-use crate::hooks::Scheme;
-use crate::runtime::{Cause, Connection, Listener};
+use crate::runtime::{Cause, Connection, ConnectionTls, Ends, Listener, Peer};
 use crate::telemetry::AccessLog;
+use crate::tls::{Accepted, HandshakeError};
 
 use super::bind::{BoundListener, StdSocket};
-use super::limits::{ConnectionLimits, ListenerLimits, Place};
+use super::limits::{ConnectionLimits, Full, ListenerLimits, Place};
 use super::refusal::refuse;
 use super::stream::EdgeStream;
 use super::transport::{Acceptor, Transport};
-use super::{http1, http2};
+use super::{http1, http2, proxy_protocol};
 
 /// RFC 9113 §3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Accepts clients on every listener and hands their requests to `app`.
 pub(crate) struct Edge<A> {
@@ -97,28 +98,34 @@ where
                     continue;
                 }
             };
-            let place = match limits.enter(peer.map(|peer| peer.ip())) {
-                Ok(place) => place,
-                Err(full) => {
-                    log::debug!("connection refused listener={} peer={peer:?} full={full:?}", listener.name);
-                    continue;
-                }
-            };
-            let connection = Connection::new(listener.clone(), peer, Scheme::Http);
+            let Some(place) = admit(&listener, &limits, peer.map(|peer| peer.ip())) else { continue };
             drain.mark_unchanged();
-            tokio::spawn(self.clone().serve(transport, Arc::new(connection), place, drain.clone()));
+            tokio::spawn(self.clone().serve(transport, listener.clone(), peer, place, drain.clone()));
         }
     }
 
     async fn serve(
         self: Arc<Self>,
-        transport: Transport,
-        connection: Arc<Connection>,
-        _place: Place,
+        mut transport: Transport,
+        listener: Arc<Listener>,
+        peer: Option<SocketAddr>,
+        mut place: Place,
         mut drain: ShutdownWatch,
     ) {
-        let listener = connection.listener().clone();
-        let Ok(mut stream) = EdgeStream::new(transport, connection) else { return };
+        let due = Instant::now() + listener.limits.handshake.get();
+        let ends = tokio::select! {
+            biased;
+            ends = meet(&mut transport, &listener, peer, &mut place, due) => ends,
+            _ = drain.wait_for(|draining| *draining) => None,
+        };
+        let Some(ends) = ends else { return };
+        // Boxed, like all that few connections need or that is soon over: what stands here in full is memory of every
+        // connection for its life.
+        let secured = Box::pin(secure(transport, &listener, ends.peer.address(), due));
+        let Some((transport, tls)) = secured.await else { return };
+        let agreed = tls.as_ref().map(|tls| tls.session.alpn.unwrap_or(HttpVersion::H1));
+        let connection = Connection::new(listener.clone(), ends, tls);
+        let Ok(mut stream) = EdgeStream::new(transport, Arc::new(connection)) else { return };
         let limit = listener.limits.header.timeout.get();
         // A client that says nothing at all does not hold a drain up; one that has begun is served.
         let has_begun = tokio::select! {
@@ -130,19 +137,93 @@ where
             return;
         }
         let deadline = Instant::now() + limit;
-        let version = match timeout_at(deadline, sniff(&mut stream)).await {
-            Ok(Ok(Some(version))) => version,
-            Ok(_) => return,
-            Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.log).await,
+        let version = match agreed {
+            Some(version) => version,
+            None => match timeout_at(deadline, sniff(&mut stream)).await {
+                Ok(Ok(Some(version))) => version,
+                Ok(_) => return,
+                Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.log).await,
+            },
         };
         if !listener.serves(version) {
             return refuse(stream, &Cause::VersionRefused, &self.log).await;
         }
         match version {
             HttpVersion::H1 => http1::serve(&self.app, stream, deadline, drain, &self.log).await,
-            HttpVersion::H2 => http2::serve(&self.app, stream, drain).await,
+            HttpVersion::H2 => Box::pin(http2::serve(&self.app, stream, drain, &self.log)).await,
         }
     }
+}
+
+/// A place for a connection that was accepted. Where balancers stand in front, whoever else comes gets none, and the
+/// balancers' own addresses are not counted.
+fn admit(listener: &Listener, limits: &Arc<ListenerLimits>, peer: Option<IpAddr>) -> Option<Place> {
+    if !listener.admits(peer) {
+        log::debug!("connection refused listener={} peer={peer:?} error=\"no balancer\"", listener.name);
+        return None;
+    }
+    let counted = peer.filter(|_| !listener.expects_proxy_header());
+    let place = limits.enter(counted);
+    place.inspect_err(|full| tell_full(listener, peer, *full)).ok()
+}
+
+/// Finds both ends of a connection, and counts it as one of its client. `None` when there is no connection to serve.
+async fn meet(
+    transport: &mut Transport,
+    listener: &Listener,
+    peer: Option<SocketAddr>,
+    place: &mut Place,
+    due: Instant,
+) -> Option<Ends> {
+    let met = proxy_protocol::ends(transport, Peer::of_socket(peer), listener, due).await;
+    let ends = met
+        .inspect_err(|error| {
+            log::debug!("no PROXY header listener={} peer={peer:?} error=\"{error}\"", listener.name);
+        })
+        .ok()?;
+    if listener.expects_proxy_header()
+        && let Some(client) = ends.peer.counted_ip()
+    {
+        place.count(client).inspect_err(|full| tell_full(listener, Some(client), *full)).ok()?;
+    }
+    Some(ends)
+}
+
+fn tell_full(listener: &Listener, peer: Option<IpAddr>, full: Full) {
+    log::debug!("connection refused listener={} peer={peer:?} full={full:?}", listener.name);
+}
+
+/// Ends TLS where the listener speaks it. `None` when there is no connection to serve: the client has got its alert.
+async fn secure(
+    transport: Transport,
+    listener: &Listener,
+    peer: Option<SocketAddr>,
+    due: Instant,
+) -> Option<(Transport, Option<ConnectionTls>)> {
+    let Some(termination) = &listener.tls else { return Some((transport, None)) };
+    match timeout_at(due, termination.accept(transport)).await {
+        Ok(Ok(accepted)) => {
+            let Accepted { stream, session, policy } = accepted;
+            let tls = ConnectionTls { session: Arc::new(session), policy };
+            Some((Transport::Tls(Box::new(stream)), Some(tls)))
+        }
+        Ok(Err(error)) => {
+            tell_handshake(listener, peer, &error);
+            None
+        }
+        Err(_) => {
+            log::debug!("handshake failed listener={} peer={peer:?} error=\"too slow\"", listener.name);
+            None
+        }
+    }
+}
+
+/// Everybody's scanners come by here, so that most failures are told only to those who ask for it. What operators may have
+/// to put right, like the certificates of their own clients, is a warning once in a while.
+fn tell_handshake(listener: &Listener, peer: Option<SocketAddr>, error: &HandshakeError) {
+    let is_warning = !error.is_noise() && listener.handshakes_told.may_tell(Instant::now());
+    let level = if is_warning { log::Level::Warn } else { log::Level::Debug };
+    log::log!(level, "handshake failed listener={} peer={peer:?} error=\"{error}\"", listener.name);
 }
 
 /// Tells the version by the first bytes: HTTP/2 begins with its preface, whose first differing byte decides.

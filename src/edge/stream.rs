@@ -1,6 +1,8 @@
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use tokio::time::Sleep;
 use crate::runtime::Connection;
 
 use super::body::{Body, Framing};
+use super::http2::Guard;
+use super::last_chunk::{LastChunk, with_trailers};
 use super::transport::Transport;
 
 /// A client's connection as Pingora reads and writes it.
@@ -41,9 +45,19 @@ pub(super) struct EdgeStream {
     body: Body,
     /// Written by Pingora and not sent yet.
     outbound: BytesMut,
+    last_chunk: LastChunk,
     send_idle: Duration,
     stall: Option<Pin<Box<Sleep>>>,
     push: Option<Pin<Box<Sleep>>>,
+    /// Looks at all that passes on HTTP/2.
+    guard: Option<Guard>,
+    linger: Option<Linger>,
+}
+
+/// What may still be read and forgotten of a connection that is closed.
+struct Linger {
+    left: usize,
+    end: Pin<Box<Sleep>>,
 }
 
 /// What is gathered before it is sent unasked: one TLS record, eleven packets.
@@ -65,10 +79,13 @@ impl EdgeStream {
             head_left: 0,
             body: Body::Length(0),
             outbound: BytesMut::new(),
+            last_chunk: LastChunk::default(),
             send_idle: connection.listener().limits.send_idle.get(),
             connection,
             stall: None,
             push: None,
+            guard: None,
+            linger: None,
         }))
     }
 
@@ -84,8 +101,15 @@ impl EdgeStream {
     /// Waits for something to read, holding no buffer until then, and reads it; zero at the end of the
     /// connection. Nothing is lost when this is dropped in mid-wait.
     pub(super) async fn arrival(&mut self) -> io::Result<usize> {
-        self.transport.readable().await?;
-        self.read_ahead().await
+        poll_fn(|cx| {
+            // On the stack, so that a connection at rest has no buffer.
+            let mut piece = [MaybeUninit::uninit(); HEAD_READ];
+            let mut piece = ReadBuf::uninit(&mut piece);
+            ready!(Pin::new(&mut self.transport).poll_read(cx, &mut piece))?;
+            self.inbound.extend_from_slice(piece.filled());
+            Poll::Ready(Ok(piece.filled().len()))
+        })
+        .await
     }
 
     /// Reads more ahead; the number of bytes, zero at the end of the connection.
@@ -105,14 +129,21 @@ impl EdgeStream {
         self.body = framing.into();
     }
 
-    /// Hands over everything from here on: HTTP/2.
-    pub(super) fn open(&mut self) {
+    /// Hands over everything from here on, as far as the guard lets it: HTTP/2.
+    pub(super) fn open(&mut self, guard: Guard) {
         self.body = Body::Endless;
+        self.guard = Some(guard);
     }
 
-    /// Sends what is left and gives back what the request's buffers took.
+    /// Sends what is left and gives back what the request's buffers took. Fails when not all of the request was read:
+    /// what comes next on the connection would be taken for a request.
     pub(super) async fn end_request(&mut self) -> io::Result<()> {
+        if self.head_left > 0 || !self.body.is_done() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         self.flush().await?;
+        // Those of a response whose body was not in chunks.
+        drop(self.connection.take_trailers());
         self.outbound = BytesMut::new();
         if self.inbound.is_empty() {
             self.inbound = BytesMut::new();
@@ -170,7 +201,9 @@ impl EdgeStream {
             }
         }
         self.push = None;
-        Poll::Ready(Ok(()))
+        // TLS has a buffer of its own, so that only its flush tells whether the client takes what it is sent.
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.watch_stall(cx, flushed)
     }
 
     /// Sends what was gathered when nothing more has come for a while. Pingora flushes a body of known length only
@@ -203,22 +236,50 @@ impl EdgeStream {
         }
     }
 
+    /// Hands over what there is of the present request, or else reads more of it.
+    fn poll_hand_over(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.head_left > 0 {
+            let count = self.head_left.min(buf.remaining());
+            self.head_left -= count;
+            self.hand_over(count, buf);
+            return Poll::Ready(Ok(()));
+        }
+        if self.body.is_done() {
+            return self.poll_beyond(cx);
+        }
+        if !self.inbound.is_empty() {
+            let room = self.inbound.len().min(buf.remaining());
+            let count = self.body.take(&self.inbound[..room])?;
+            self.hand_over(count, buf);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
+        let read = &buf.filled()[before..];
+        let count = self.body.take(read)?;
+        self.inbound.extend_from_slice(&read[count..]);
+        buf.set_filled(before + count);
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads and forgets what the client still sends, so that closing does not reset the connection before the
     /// client has read the answer. Bounded in time and bytes.
-    async fn linger(&mut self) {
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         const LONGEST: Duration = Duration::from_secs(2);
         const MOST: usize = 1024 * 1024;
-        let drain = async {
-            let mut scratch = [0; 4096];
-            let mut left = MOST;
-            while left > 0 {
-                match self.transport.read(&mut scratch).await {
-                    Ok(1..) => left = left.saturating_sub(scratch.len()),
-                    _ => return,
-                }
+
+        let new = || Linger { left: MOST, end: Box::pin(tokio::time::sleep(LONGEST)) };
+        let linger = self.linger.get_or_insert_with(new);
+        let mut scratch = [MaybeUninit::uninit(); HEAD_READ];
+        while linger.left > 0 && linger.end.as_mut().poll(cx).is_pending() {
+            let mut scratch = ReadBuf::uninit(&mut scratch);
+            let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut scratch));
+            if read.is_err() || scratch.filled().is_empty() {
+                break;
             }
-        };
-        let _ = tokio::time::timeout(LONGEST, drain).await;
+            linger.left = linger.left.saturating_sub(scratch.filled().len());
+        }
+        Poll::Ready(())
     }
 }
 
@@ -228,49 +289,56 @@ impl AsyncRead for EdgeStream {
         if !this.outbound.is_empty() {
             this.push_gathered(cx)?;
         }
-        if this.head_left > 0 {
-            let count = this.head_left.min(buf.remaining());
-            this.head_left -= count;
-            this.hand_over(count, buf);
-            return Poll::Ready(Ok(()));
-        }
-        if this.body.is_done() {
-            return this.poll_beyond(cx);
-        }
-        if !this.inbound.is_empty() {
-            let room = this.inbound.len().min(buf.remaining());
-            let count = this.body.take(&this.inbound[..room])?;
-            this.hand_over(count, buf);
-            return Poll::Ready(Ok(()));
+        if this.guard.as_ref().is_some_and(Guard::is_shut) {
+            return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
-        let read = &buf.filled()[before..];
-        let count = this.body.take(read)?;
-        this.inbound.extend_from_slice(&read[count..]);
-        buf.set_filled(before + count);
-        Poll::Ready(Ok(()))
+        let read = this.poll_hand_over(cx, buf);
+        match &mut this.guard {
+            Some(guard) => guard.on_read(cx, read, buf, before),
+            None => read,
+        }
     }
 }
 
 impl AsyncWrite for EdgeStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if bytes.is_empty() || this.outbound.len() + bytes.len() <= GATHER {
-            this.outbound.extend_from_slice(bytes);
+        if this.last_chunk.is_it(bytes)
+            && let Some(trailers) = this.connection.take_trailers()
+        {
+            this.outbound.extend_from_slice(&with_trailers(&trailers));
             return Poll::Ready(Ok(bytes.len()));
         }
-        this.poll_send(cx, bytes)
+        let taken = if bytes.is_empty() || this.outbound.len() + bytes.len() <= GATHER {
+            this.outbound.extend_from_slice(bytes);
+            bytes.len()
+        } else {
+            ready!(this.poll_send(cx, bytes))?
+        };
+        if let Some(guard) = &mut this.guard {
+            guard.on_write(&bytes[..taken]);
+        }
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_send_gathered(cx)
+        let this = self.get_mut();
+        this.last_chunk.on_flush();
+        this.poll_send_gathered(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut *this).poll_flush(cx))?;
-        Pin::new(&mut this.transport).poll_shutdown(cx)
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut *this).poll_flush(cx))?;
+            ready!(Pin::new(&mut this.transport).poll_shutdown(cx))?;
+        }
+        // On HTTP/1 the owner of the stream knows whether there is something to wait for.
+        if this.guard.is_some() {
+            ready!(this.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -280,7 +348,7 @@ impl Shutdown for EdgeStream {
         let sent = AsyncWriteExt::shutdown(self).await;
         let client_may_be_sending = !self.body.is_done() || !self.inbound.is_empty();
         if sent.is_ok() && client_may_be_sending && !matches!(self.body, Body::Endless) {
-            self.linger().await;
+            poll_fn(|cx| self.poll_linger(cx)).await;
         }
     }
 }

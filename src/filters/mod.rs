@@ -2,6 +2,8 @@
 //!
 //! | name | struct | does |
 //! |---|---|---|
+//! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
+//! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
 //! | `request_headers` | [`RequestHeaders`] | removes, sets and adds headers on the way to the endpoint |
 //! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
@@ -11,10 +13,14 @@
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
 //! neither Pingora nor how filters are registered or called.
 
+mod grpc_web;
 mod headers;
+mod hsts;
 mod rate_limit;
 mod rewrite;
 
+pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
+pub use hsts::{Hsts, HstsSettings};
 pub use rate_limit::{Decision, Limiter, RateLimit, RateLimitMode, RateLimitSettings, RateLimitVerdict};
 pub use rewrite::{ForwardedHost, InvalidRewrite, PathRewrite, Rewrite, RewriteSettings, StripPrefix};

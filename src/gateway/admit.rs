@@ -3,23 +3,24 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
-use pingora_core::Result;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, LOCATION, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::hooks::{Facts, Flow};
+use crate::hooks::{Answer, Facts, Flow};
 use crate::router::Parts;
 use crate::runtime::{
-    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_refused_method, refusal,
+    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_grpc, is_refused_method, refusal,
 };
 use crate::types::{RequestHost, normalise_path, with_random};
 
 use super::chain;
 use super::cx::{RequestCx, connection};
+use super::grpc::Call;
 use super::upstream::{head_limit, is_overdue};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
@@ -27,6 +28,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// The pace of a body is judged only after this, so that short stalls at its beginning are forgiven.
 const PACE_GRACE: Duration = Duration::from_secs(5);
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sets the limits of the listener on the session, before anything reads from it.
@@ -58,15 +60,27 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     adopt_authority(head)?;
     cx.asked_host = head.headers.get(HOST).cloned();
     cx.host = host(cx.asked_host.as_ref(), head.version)?;
+    if !connection.serves(cx.host.as_str()) {
+        return Err(Cause::Misdirected);
+    }
     canonicalise_target(head)?;
+    if let Some(flow) = to_https(head, &connection, cx)? {
+        return Ok(flow);
+    }
     cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
         cx.shown_pool = Some(*pool);
     }
+    // Filters may turn a request of another kind into a call.
+    let is_native = is_grpc(&session.req_header().headers);
     let flow = chain::on_request(session, cx).await;
     cx.pool = cx.shown_pool;
     cx.timings.filtered = Some(Instant::now());
-    flow
+    let flow = flow?;
+    if let Some(pool) = cx.pool() {
+        cx.call = Call::of(session.req_header(), pool, is_native)?;
+    }
+    Ok(flow)
 }
 
 /// Counts and judges a piece of the request's body, and shows it to the filters.
@@ -88,29 +102,45 @@ pub(super) fn admit_body(
         }
     }
     if !session.was_upgraded()
-        && let Some(cause) = judge_body(session, body.as_ref().map_or(0, Bytes::len), cx)
+        && let Some(cause) = judge_body(session, body.as_deref().unwrap_or_default(), cx)
     {
-        return Err(cx.fail(cause));
+        return Err(fail_body(cx, cause));
     }
-    match chain::on_request_body(body, end, cx) {
-        Ok(()) => Ok(()),
-        Err(cause) => Err(cx.fail(cause)),
+    if let Err(cause) = chain::on_request_body(body, end, cx) {
+        return Err(fail_body(cx, cause));
     }
+    if let Some(cork) = cx.cork.take()
+        && body.as_ref().is_none_or(Bytes::is_empty)
+    {
+        *body = Some(cork.into_piece());
+    }
+    Ok(())
 }
 
-fn judge_body(session: &Session, piece: usize, cx: &mut RequestCx) -> Option<Cause> {
+/// An error of the client's side: with any other, Pingora would stop to send the body to an endpoint of HTTP/2, and go on
+/// to wait for the answer.
+fn fail_body(cx: &mut RequestCx, cause: Cause) -> Box<Error> {
+    cx.fail(cause).into_down()
+}
+
+fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cause> {
     let limits = &connection(session)?.listener().limits.body;
-    cx.body_bytes += piece as u64;
-    if cx.body_bytes > limits.size.bytes() {
+    cx.body_bytes += piece.len() as u64;
+    // The stream of a call may last and rest as long as it likes; it is each message that has a size.
+    let message = cx.call.as_mut().and_then(|call| call.follow(piece));
+    if message.unwrap_or(cx.body_bytes) > limits.size.bytes() {
         return Some(Cause::BodyTooLarge);
     }
-    if piece == 0 {
+    if piece.is_empty() {
         return None;
     }
     // Not from the header on: the client may have been told to wait for a 100.
     let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed();
     if is_overdue(cx) {
         return Some(Cause::TotalTimeout);
+    }
+    if message.is_some() {
+        return None;
     }
     let due = limits.min_rate.bytes_per_second().saturating_mul(elapsed.as_secs());
     let is_slow = elapsed > PACE_GRACE && cx.body_bytes < due;
@@ -133,6 +163,7 @@ fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> F
         client_ip,
         listener: connection.listener().name.clone(),
         scheme: connection.scheme(),
+        tls: connection.tls().cloned(),
         request_id: kept_id.unwrap_or_else(new_request_id),
         received: cx.received,
     }
@@ -201,8 +232,8 @@ fn check_method(head: &RequestHeader) -> Result<Option<Flow>, Cause> {
     if head.method != Method::OPTIONS {
         return Err(Cause::BadRequest);
     }
-    let answer = crate::hooks::Answer::new(http::StatusCode::NO_CONTENT, "");
-    Ok(Some(answer.with_header(http::header::ALLOW, SERVED).into()))
+    let answer = Answer::new(StatusCode::NO_CONTENT, "");
+    Ok(Some(answer.with_header(ALLOW, SERVED).into()))
 }
 
 fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Cause> {
@@ -213,8 +244,8 @@ fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Caus
     if head.headers.len() > usize::from(listener.limits.header.count) {
         return Err(Cause::HeaderTooLarge);
     }
-    if head.headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-    {
+    let mut expected = head.headers.get_all(EXPECT).iter();
+    if expected.any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Cause::ExpectationFailed);
     }
     if content_length(&head.headers).is_some_and(|length| length > listener.limits.body.size.bytes()) {
@@ -279,6 +310,22 @@ fn check_absolute_form(head: &RequestHeader) -> Result<(), Cause> {
         |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     let is_url = has_scheme(b"http://") || has_scheme(b"https://");
     if is_url && head.uri.path().starts_with('/') { Ok(()) } else { Err(Cause::BadRequest) }
+}
+
+/// Sends the request to the same URL with https, where the listener serves nothing itself: by a 308, so that methods and
+/// bodies come along. What a trusted proxy has taken over TLS is there already.
+fn to_https(head: &RequestHeader, connection: &Connection, cx: &RequestCx) -> Result<Option<Flow>, Cause> {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let Some(url) = connection.listener().https_url(cx.host.as_str(), target) else { return Ok(None) };
+    let came_over_tls = || head.headers.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    if cx.peer_is_trusted && came_over_tls() {
+        return Ok(None);
+    }
+    if cx.host.as_str().is_empty() {
+        return Err(Cause::BadRequest);
+    }
+    let url = HeaderValue::try_from(url).map_err(|_| Cause::BadRequest)?;
+    Ok(Some(Answer::new(StatusCode::PERMANENT_REDIRECT, "").with_header(LOCATION, url).into()))
 }
 
 fn parts<'a>(head: &'a RequestHeader, connection: &Connection, cx: &'a RequestCx) -> Parts<'a> {

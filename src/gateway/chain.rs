@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use futures::FutureExt;
+use http::HeaderMap;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tokio::time::Instant;
@@ -102,6 +103,32 @@ pub(super) fn on_response_body(body: &mut Option<Bytes>, end: bool, cx: &mut Req
     }
     body.take_if(|piece| piece.is_empty());
     Ok(())
+}
+
+/// Shows the trailers of a response to the filters that saw the request, last one first. Once one of them has made
+/// bytes of the trailers, the others see these as the last of the body; they are returned.
+pub(super) fn on_response_trailers(
+    trailers: &mut HeaderMap,
+    cx: &mut RequestCx,
+) -> Result<Option<Bytes>, Cause> {
+    if !cx.route().is_some_and(|route| route.filters_bodies) {
+        return Ok(None);
+    }
+    let entered = cx.entered;
+    let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(None) };
+    let mut last = None;
+    for step in route.filters[..entered].iter().rev() {
+        let call = || match &mut last {
+            None => step.filter.on_response_trailers(trailers, &mut filter_cx),
+            Some(bytes) => {
+                let mut body = Some(std::mem::take(bytes));
+                step.filter.on_response_body(&mut body, true, &mut filter_cx)?;
+                Ok(Some(body.unwrap_or_default()))
+            }
+        };
+        last = settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
+    }
+    Ok(last)
 }
 
 /// Turns what a filter's call came to into a flow or the cause of a failure, and logs the latter.

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use tokio::time::Instant;
 
 use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
-use crate::runtime::{Cause, Connection, Route, Snapshot};
+use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot};
 use crate::types::RequestHost;
 
+use super::cork::Cork;
 use super::deadline::Watchdog;
+use super::grpc::Call;
 
 /// What the gateway keeps of one request, from its header to its log line.
 pub(crate) struct RequestCx {
@@ -53,6 +56,10 @@ pub(crate) struct RequestCx {
     /// When an endpoint was found, if it had to be waited for.
     pub(super) reserved: Option<Instant>,
     pub(super) extensions: Extensions,
+    /// The call of gRPC that the request is.
+    pub(super) call: Option<Call>,
+    /// How the call ended.
+    pub(super) grpc_status: Option<GrpcStatus>,
     pub(super) cause: Option<Cause>,
     /// Bytes of the request's body so far.
     pub(super) body_bytes: u64,
@@ -70,7 +77,11 @@ pub(crate) struct RequestCx {
     pub(super) asks_upgrade: bool,
     /// Whether the response goes on for as long as its client listens.
     pub(super) is_endless: bool,
+    /// The descriptor of the running attempt's connection.
+    pub(super) socket: Option<RawFd>,
     pub(super) watchdog: Option<Watchdog>,
+    /// Holds a request for an upgrade back until its end is noted.
+    pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
 }
 
@@ -120,6 +131,8 @@ impl RequestCx {
             noted: Noted::Nothing,
             reserved: None,
             extensions: Extensions::new(),
+            call: None,
+            grpc_status: None,
             cause: None,
             body_bytes: 0,
             body_begun: None,
@@ -129,7 +142,9 @@ impl RequestCx {
             is_upgrade_req: false,
             asks_upgrade: false,
             is_endless: false,
+            socket: None,
             watchdog: None,
+            cork: None,
             timings: PhaseTimes::default(),
         }
     }
@@ -149,6 +164,9 @@ impl RequestCx {
         self.body_begun = None;
         self.body_ended = false;
         self.body_ended_at = None;
+        if let Some(call) = &mut self.call {
+            call.forget_body();
+        }
     }
 
     pub(super) fn has_tried(&self, endpoint: &Arc<Endpoint>) -> bool {
@@ -157,7 +175,8 @@ impl RequestCx {
 
     /// All that the request may take; zero for no limit.
     pub(super) fn total(&self) -> Duration {
-        self.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get())
+        let total = self.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
+        self.call.as_ref().map_or(total, |call| call.total(total))
     }
 
     pub(super) fn route(&self) -> Option<&Route> {

@@ -1,4 +1,4 @@
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -78,6 +78,11 @@ impl Watchdog {
         });
         let task = tokio::spawn(watch(shared.clone()));
         Some(Self { shared, task })
+    }
+
+    /// The endpoint's socket.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.shared.socket.as_fd()
     }
 
     /// A piece of the request went to the endpoint, and more are to come.

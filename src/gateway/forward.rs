@@ -1,16 +1,21 @@
 //! The request as endpoints see it.
 
-use http::header::{COOKIE, HOST, UPGRADE, VIA};
+use http::header::{COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderName, HeaderValue, Version};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use tokio::time::Instant;
 
 use crate::runtime::Cause;
 use crate::types::EndpointAddr;
 
-use super::chain;
+use super::admit::{self, content_length};
+use super::cork::Cork;
 use super::cx::RequestCx;
+use super::grpc::Call;
+use super::upstream::{self, left_of_total};
+use super::{chain, proxy_header, trailers};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -19,7 +24,8 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
-pub(super) fn prepare(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
+pub(super) fn prepare(session: &mut Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
+    upstream::begin_exchange(session, cx, request.version)?;
     cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);
     if let Err(cause) = chain::on_upstream_request(request, cx) {
         return Err(cx.fail(cause));
@@ -27,13 +33,41 @@ pub(super) fn prepare(session: &Session, request: &mut RequestHeader, cx: &mut R
     if own_headers(session, request, cx).is_none() {
         return Err(cx.fail(Cause::HeaderTooLarge));
     }
+    if cx.call.is_some() && Call::prepare(request, left_of_total(cx, Instant::now())).is_none() {
+        return Err(cx.fail(Cause::HeaderTooLarge));
+    }
+    if cx.asks_upgrade && !has_body(session.req_header()) {
+        cx.cork = cx.watchdog.as_ref().and_then(|watchdog| Cork::put(watchdog.socket()));
+    }
+    if request.version == Version::HTTP_2 && session.as_downstream_mut().is_body_empty() {
+        // Of a body that there is not, Pingora tells the end over HTTP/1 alone.
+        admit::admit_body(session, &mut None, true, cx)?;
+    }
     Ok(())
+}
+
+/// Asks a client that waits for a 100 to send its body to an endpoint that speaks HTTP/2, whose 100 Pingora cannot read.
+pub(super) async fn ask_for_body(session: &mut Session, request: &mut RequestHeader) -> Result<()> {
+    if request.version != Version::HTTP_2 || request.remove_header(&EXPECT).is_none() {
+        return Ok(());
+    }
+    let session = session.as_downstream_mut();
+    // Not an answer that comes before the end of the request, after which Pingora would close the connection.
+    session.set_close_on_response_before_downstream_finish(false);
+    session.write_continue_response().await
+}
+
+fn has_body(request: &RequestHeader) -> bool {
+    request.headers.contains_key(TRANSFER_ENCODING)
+        || content_length(&request.headers).is_some_and(|length| length > 0)
 }
 
 /// Sets the headers that Evener answers for; `None` when the header has no room for them.
 fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     let facts = cx.facts.as_ref()?;
-    join_cookies(request)?;
+    if request.version != Version::HTTP_2 {
+        join_cookies(request)?;
+    }
     let client = cx.client_ip_value.clone()?;
     if cx.peer_is_trusted && request.headers.contains_key(X_FORWARDED_FOR) {
         append_peer(session, request)?;
@@ -47,6 +81,8 @@ fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -
     request.insert_header(X_REAL_IP, client).ok()?;
     request.insert_header(X_REQUEST_ID, facts.request_id.clone()).ok()?;
     request.append_header(VIA, via(session.req_header().version)).ok()?;
+    trailers::tell_endpoint(session.req_header(), request)?;
+    proxy_header::end_with_answer(request, cx)?;
     ensure_host(request, cx)
 }
 

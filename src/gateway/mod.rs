@@ -2,19 +2,24 @@
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
 //! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`retry`] decides
-//! whether another follows, [`forward`] makes the request that endpoints see, [`relay`] the response that clients see, [`reply`]
-//! writes answers made at the edge, and [`record`] the access log.
+//! whether another follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`] makes the request that
+//! they see, [`relay`] the response that clients see, [`reply`] writes answers made at the edge, and [`record`] the
+//! access log.
 
 mod admit;
 mod chain;
+mod cork;
 mod cx;
 mod deadline;
 mod failure;
 mod forward;
+mod grpc;
+mod proxy_header;
 mod record;
 mod relay;
 mod reply;
 mod retry;
+mod trailers;
 mod upstream;
 
 use std::os::fd::RawFd;
@@ -23,6 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::server::configuration::ServerConf;
@@ -91,8 +97,10 @@ impl ProxyHttp for Gateway {
         admit::admit_body(session, body, end, cx)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, cx: &mut Box<RequestCx>) -> Result<Box<HttpPeer>> {
-        upstream::choose(cx).await
+    async fn upstream_peer(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<Box<HttpPeer>> {
+        let mut peer = upstream::choose(session, cx).await?;
+        proxy_header::prepend(session, cx, &mut peer);
+        Ok(peer)
     }
 
     fn fail_to_connect(
@@ -107,14 +115,14 @@ impl ProxyHttp for Gateway {
 
     async fn connected_to_upstream(
         &self,
-        session: &mut Session,
+        _: &mut Session,
         _: bool,
         _: &HttpPeer,
         fd: RawFd,
         _: Option<&Digest>,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        upstream::connected(session, cx, fd);
+        upstream::connected(cx, fd);
         Ok(())
     }
 
@@ -124,7 +132,8 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        forward::prepare(session, request, cx)
+        forward::prepare(session, request, cx)?;
+        forward::ask_for_body(session, request).await
     }
 
     async fn upstream_response_filter(
@@ -142,7 +151,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        relay::hand_on(session, response, cx, self.live.is_draining())
+        relay::hand_on(session, response, cx, self.live.is_draining()).await
     }
 
     fn response_body_filter(
@@ -153,6 +162,19 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
     ) -> Result<Option<Duration>> {
         relay::hand_on_body(body, end, cx)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
+        cx: &mut Box<RequestCx>,
+    ) -> Result<Option<Bytes>> {
+        let last = grpc::hand_on_trailers(trailers, cx);
+        if last.is_none() {
+            trailers::hand_on(session, trailers);
+        }
+        Ok(last)
     }
 
     fn error_while_proxy(

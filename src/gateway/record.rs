@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::filters::RateLimitVerdict;
 use crate::pools::Lease;
+use crate::runtime::GrpcStatus;
 use crate::telemetry::{AccessLine, AccessLog, Millis, Timings};
 
 use super::cx::{RequestCx, connection};
@@ -45,6 +46,7 @@ fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
         // A client that left before its answer has no status; 499 is what logs know this by.
         status: status.or(cx.cause.as_ref().map(|cause| cause.status().as_u16())).unwrap_or(499),
         cause: cx.cause.as_ref().map(|cause| cause.word()),
+        grpc_status: cx.grpc_status.map(GrpcStatus::code),
         rate_limit: cx.extensions.get::<RateLimitVerdict>().map(|verdict| verdict.as_str()),
         route: cx.route().map(|route| route.name.as_str()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
@@ -15,6 +15,7 @@ use crate::runtime::Cause;
 
 use super::chain;
 use super::cx::{RequestCx, connection};
+use super::grpc::{self, Call};
 use super::retry;
 use super::upstream::is_overdue;
 
@@ -27,27 +28,21 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
         // The version is that of one connection; to clients the edge speaks its own (RFC 9110 §6.2).
         response.set_version(Version::HTTP_11);
     }
-    if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        if !cx.asks_upgrade || !names_protocol(session.req_header(), response) {
+    match settle(session, response, cx) {
+        Ok(true) => {}
+        Ok(false) => return Ok(()),
+        Err(cause) => {
             retry::note_failure(cx, None, Instant::now());
-            return Err(cx.fail(Cause::UnexpectedUpgrade));
+            return Err(cx.fail(cause));
         }
-    } else if response.status.is_informational() {
-        cx.informational += 1;
-        if cx.informational <= INFORMATIONAL {
-            return Ok(());
-        }
-        retry::note_failure(cx, None, Instant::now());
-        return Err(cx.fail(Cause::UpstreamInvalid));
-    } else {
-        strip_hop_by_hop(response);
     }
+    grpc::note_head(response, cx);
     let now = Instant::now();
     if let Some(repeat) = retry::judge_answer(session, response, cx, now) {
         return Err(repeat);
     }
     cx.timings.first_byte = Some(now);
-    cx.is_endless = is_endless(response);
+    cx.is_endless = is_endless(response) && !cx.call.as_ref().is_some_and(Call::has_deadline);
     if let Some(watchdog) = &cx.watchdog {
         watchdog.on_head();
         if cx.is_endless {
@@ -55,6 +50,31 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
         }
     }
     Ok(())
+}
+
+/// Checks the head of a response and brings it into plain form; false for one that another follows.
+fn settle(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<bool, Cause> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !cx.asks_upgrade || !names_protocol(session.req_header(), response) {
+            return Err(Cause::UnexpectedUpgrade);
+        }
+        strip_framing(response);
+        return Ok(true);
+    }
+    if response.status.is_informational() {
+        cx.informational += 1;
+        if cx.informational > INFORMATIONAL {
+            return Err(Cause::UpstreamInvalid);
+        }
+        strip_hop_by_hop(response);
+        return Ok(false);
+    }
+    if !is_coding_known(response) {
+        return Err(Cause::UpstreamInvalid);
+    }
+    strip_hop_by_hop(response);
+    unite_lengths(response).ok_or(Cause::UpstreamInvalid)?;
+    Ok(true)
 }
 
 /// Whether the protocol that the endpoint switches to is one that the client named (RFC 9110 §7.8).
@@ -72,16 +92,43 @@ fn strip_hop_by_hop(response: &mut ResponseHeader) {
     let is_kept = |name: &HeaderName| keeps_upgrade && *name == UPGRADE;
     let hop_by_hop = response.headers.keys().filter(|name| is_hop_by_hop(name) && !is_kept(name));
     let mut doomed: SmallVec<[HeaderName; 4]> = hop_by_hop.cloned().collect();
-    if response.status == StatusCode::NO_CONTENT {
-        // It has no body and no length either (RFC 9110 §8.6).
-        doomed.push(CONTENT_LENGTH);
-    }
     for value in response.headers.get_all(CONNECTION) {
         doomed.extend(nominated(value).filter(|name| !is_kept(name)));
     }
     for name in &doomed {
         response.remove_header(name);
     }
+    if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
+        strip_framing(response);
+    }
+}
+
+/// Removes what tells of a body from a response that has none (RFC 9110 §8.6, RFC 9112 §6.1).
+fn strip_framing(response: &mut ResponseHeader) {
+    response.remove_header(&CONTENT_LENGTH);
+    response.remove_header(&TRANSFER_ENCODING);
+}
+
+/// Makes one plain length of one that is told several times, which Pingora has found to be the same each time, and which
+/// not every client would understand; `None` when the head has no room for it.
+fn unite_lengths(response: &mut ResponseHeader) -> Option<()> {
+    let mut fields = response.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = fields.next() else { return Some(()) };
+    let mut values = first.as_bytes().split(|&byte| byte == b',');
+    let value = values.next().unwrap_or_default().trim_ascii();
+    if values.next().is_none() && fields.next().is_none() {
+        return Some(());
+    }
+    let value = HeaderValue::from_bytes(value).ok()?;
+    response.insert_header(CONTENT_LENGTH, value).ok()
+}
+
+/// Whether the body is coded as both sides of the edge read it: in chunks, once, or not at all. No endpoint is told
+/// that it may use another coding (RFC 9112 §6.1), and what clients make of one is anybody's guess.
+fn is_coding_known(response: &ResponseHeader) -> bool {
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_known = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    is_known && codings.next().is_none()
 }
 
 /// Fields of one connection, not of the message (RFC 9110 §7.6.1). The framing is Pingora's to change.
@@ -108,7 +155,7 @@ fn is_endless(response: &ResponseHeader) -> bool {
 }
 
 /// Finishes the head for the client: filters, then the fields of the client's connection.
-pub(super) fn hand_on(
+pub(super) async fn hand_on(
     session: &mut Session,
     response: &mut ResponseHeader,
     cx: &mut RequestCx,
@@ -137,8 +184,11 @@ pub(super) fn hand_on(
         }
         session.as_downstream_mut().set_read_timeout(None);
     }
-    close_where_needed(session, response, is_draining);
-    Ok(())
+    if is_draining {
+        session.set_keepalive(None);
+    }
+    let is_http10 = session.req_header().version == Version::HTTP_10;
+    if is_http10 { end_by_closing(session, response).await } else { Ok(()) }
 }
 
 /// Gives a client that has no endpoint, or whose endpoint is gone, the cookie of the one that served it; `None` when the
@@ -158,16 +208,25 @@ fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     response.append_header(SET_COOKIE, cookie).ok().map(drop)
 }
 
-/// HTTP/1.0 knows no chunks: there the end of the connection is the end of the body (RFC 9112 §6.3).
-fn close_where_needed(session: &mut Session, response: &mut ResponseHeader, is_draining: bool) {
-    let is_http10 = session.req_header().version == Version::HTTP_10;
-    if is_http10 && response.headers.contains_key(TRANSFER_ENCODING) {
+/// HTTP/1.0 knows no chunks: there the end of the connection is the end of a body without a length (RFC 9112 §6.3).
+async fn end_by_closing(session: &mut Session, response: &mut ResponseHeader) -> Result<()> {
+    if response.headers.contains_key(CONTENT_LENGTH) || !may_have_body(session.req_header(), response) {
+        return Ok(());
+    }
+    session.set_keepalive(None);
+    if response.headers.contains_key(TRANSFER_ENCODING) {
         response.remove_header(&TRANSFER_ENCODING);
-        session.set_keepalive(None);
+        return Ok(());
     }
-    if is_draining {
-        session.set_keepalive(None);
-    }
+    // The endpoint speaks HTTP/2, and after this Pingora would put the body in chunks, whoever the client is. What it
+    // does to a head that has been written no longer matters.
+    response.set_version(Version::HTTP_11);
+    session.as_downstream_mut().write_response_header(Box::new(response.clone())).await
+}
+
+fn may_have_body(request: &RequestHeader, response: &ResponseHeader) -> bool {
+    let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    request.method != Method::HEAD && !has_none && !response.status.is_informational()
 }
 
 /// Shows a piece of the body to filters and clocks.

@@ -2,6 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, EXPECT, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, Session};
@@ -14,7 +15,7 @@ use super::admit::{SERVED, content_length};
 use super::chain;
 use super::cx::{RequestCx, filter_parts};
 use super::failure::cause_of;
-use super::upstream;
+use super::{grpc, upstream};
 
 /// Goes where the filters sent the request: true when it is answered, false when an endpoint is to serve it.
 pub(super) async fn follow(session: &mut Session, cx: &mut RequestCx, flow: Flow) -> Result<bool> {
@@ -66,17 +67,29 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
 
 fn refusal(session: &Session, cx: &mut RequestCx, rejection: Rejection) -> Answer {
     let cause = Cause::Rejected(rejection.status, rejection.cause);
-    let form = ErrorBody::accepted_by(&session.req_header().headers);
-    let mut answer = error_answer(&cause, form, cx.request_id());
+    let mut answer = explain(session, cx, &cause);
     answer.headers.extend(rejection.headers);
     cx.cause = Some(cause);
     answer
 }
 
+/// The answer for an error, in the form that the client understands.
+fn explain(session: &Session, cx: &mut RequestCx, cause: &Cause) -> Answer {
+    let form = ErrorBody::accepted_by(&session.req_header().headers);
+    cx.grpc_status = (form == ErrorBody::Grpc).then(|| cause.grpc_status());
+    error_answer(cause, form, cx.request_id())
+}
+
 /// Answers a request that failed, if its client is still there and has not got an answer already.
 pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestCx) -> FailToProxy {
-    let cause = cx.cause.get_or_insert_with(|| cause_of(error)).clone();
     let is_answered = session.response_written().is_some_and(|written| is_final(written.status));
+    if is_answered && cx.cause.is_none() && grpc::is_over(cx) {
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
+    let cause = cx.cause.get_or_insert_with(|| cause_of(error)).clone();
+    if is_answered && cause != Cause::ClientGone {
+        grpc::end(session, &cause, cx).await;
+    }
     if is_answered || cause == Cause::ClientGone {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
@@ -86,8 +99,7 @@ pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestC
     if closes {
         session.set_keepalive(None);
     }
-    let form = ErrorBody::accepted_by(&session.req_header().headers);
-    let mut answer = error_answer(&cause, form, cx.request_id());
+    let mut answer = explain(session, cx, &cause);
     if cause == Cause::MethodRefused {
         answer.headers.push((http::header::ALLOW, SERVED));
     }
@@ -109,7 +121,7 @@ async fn write(session: &mut Session, cx: &mut RequestCx, answer: Answer) -> Res
     let mut head = head_of(answer)?;
     if let Err(cause) = chain::on_response(session.req_header(), &mut head, cx) {
         // The filters are left out of the answer that tells of their failure.
-        let failed = error_answer(&cause, ErrorBody::Text, cx.request_id());
+        let failed = explain(session, cx, &cause);
         cx.cause.get_or_insert(cause);
         let body = failed.body.clone();
         return send(session, head_of(failed)?, body).await;
@@ -145,6 +157,10 @@ async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -
     session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
     let has_body =
         may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
+    if !has_body && let ServerSession::H2(stream) = session.as_downstream_mut() {
+        // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
+        return stream.write_response_header(Box::new(head), true);
+    }
     session.write_response_header(Box::new(head), !has_body).await?;
     if has_body {
         session.write_response_body(Some(body), true).await?;

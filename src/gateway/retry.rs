@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
+use pingora_core::protocols::http::v2::client::PING_TIMEDOUT;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::config::spec::RetryOn;
-use crate::runtime::Cause;
+use crate::config::spec::{RetryOn, UpstreamProtocol};
+use crate::runtime::{Cause, GrpcStatus};
 use crate::types::Random;
 
 use super::cx::{Noted, RequestCx};
 use super::deadline::Watchdog;
 use super::failure;
+use super::grpc;
 use super::reply::is_final;
 use super::upstream::{is_overdue, left_of_total};
 
@@ -32,11 +34,19 @@ const LONGEST_BACK_OFF: Duration = Duration::from_millis(250);
 
 /// After a connection that could not be made: nothing was sent, so that any request may be repeated.
 pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -> Box<Error> {
+    if is_gone(&error) && cx.stale_retries < STALE_RETRIES {
+        cx.stale_retries += 1;
+        error.set_retry(true);
+        return error;
+    }
     let cause = match failure::cause_of(&error) {
         // The limit was what was left of the total.
         Cause::ConnectTimeout if is_overdue(cx) => Cause::TotalTimeout,
         cause => cause,
     };
+    if matches!(cause, Cause::TlsFailed(_)) {
+        tell(cx, &error);
+    }
     if !is_our_own_fault(&error) && is_the_endpoints_fault(cx, &cause) {
         note_failure(cx, None, Instant::now());
     }
@@ -46,6 +56,17 @@ pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -
     }
     error.set_retry(repeats);
     error
+}
+
+/// Tells operators why no handshake could be done: certificates are theirs to put right.
+fn tell(cx: &RequestCx, error: &Error) {
+    let Some((pool, lease)) = cx.pool().zip(cx.lease.as_ref()) else { return };
+    let endpoint = lease.endpoint();
+    if endpoint.may_tell(Instant::now()) {
+        let (pool, address) = (pool.name(), endpoint.address());
+        let reason = error.to_string();
+        log::warn!("no TLS with endpoint pool={pool} endpoint={address} error={reason:?}");
+    }
 }
 
 /// After a failure on a connection.
@@ -63,10 +84,20 @@ pub(super) fn after_failure(
     if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
         return after_silence(session, cx, cause);
     }
+    // Ours, before anything was sent.
+    if *error.etype() == ErrorType::TLSHandshakeFailure {
+        return after_connect_failure(cx, error);
+    }
+    if grpc::is_over(cx) && failure::cause_of(&error) == Cause::ClientGone {
+        // It has what it asked for, and breaks off what nobody wants any more.
+        error.set_retry(false);
+        return error;
+    }
     let is_upstream = *error.esource() == ErrorSource::Upstream;
     let is_repeatable = is_repeatable(session, cx) && is_upstream && cx.cause.is_none();
     let is_stale = is_upstream && reused && is_break(&error) && cx.noted == Noted::Nothing;
-    if is_stale && is_repeatable && cx.stale_retries < STALE_RETRIES {
+    let is_unserved = is_upstream && is_unserved(&error, cx) && is_whole(session, cx) && cx.cause.is_none();
+    if ((is_stale && is_repeatable) || is_unserved) && cx.stale_retries < STALE_RETRIES {
         cx.stale_retries += 1;
         error.set_retry(true);
         return error;
@@ -77,7 +108,11 @@ pub(super) fn after_failure(
         ErrorType::WriteTimedout if is_upstream && !is_overdue(cx) => Cause::ResponseTimeout,
         _ => blame(cx, failure::cause_of(&error)),
     };
-    if is_upstream && !is_stale && is_the_endpoints_fault(cx, &cause) {
+    if matches!(cause, Cause::TlsFailed(_)) {
+        tell(cx, &error);
+    }
+    let is_over = cause == Cause::TotalTimeout;
+    if (is_upstream || is_over) && !is_stale && is_the_endpoints_fault(cx, &cause) {
         note_failure(cx, None, Instant::now());
     }
     // Of such a request nothing was done, whatever its method (RFC 9113 §8.7).
@@ -86,7 +121,7 @@ pub(super) fn after_failure(
         RetryOn::RefusedStream => is_refused,
         RetryOn::Reset => matches!(cause, Cause::UpstreamClosed),
         RetryOn::Timeout => cause == Cause::ResponseTimeout,
-        RetryOn::Connect | RetryOn::Status(_) => false,
+        RetryOn::Connect | RetryOn::GrpcUnavailable | RetryOn::Status(_) => false,
     });
     if (is_repeatable || is_refused) && is_wanted && begin_counted_retry(cx, &cause) {
         error.set_retry(true);
@@ -120,13 +155,14 @@ pub(super) fn judge_answer(
     now: Instant,
 ) -> Option<Box<Error>> {
     let status = response.status;
-    if status.is_server_error() {
+    if status.is_server_error() || grpc::is_failure(cx) {
         note_failure(cx, retry_after(response), now);
     } else {
         note_answer(cx, now);
     }
     // Nearly all answers end here.
-    if status.as_u16() >= 400 && is_wanted_for(cx, status) && is_repeatable(session, cx) {
+    let is_failure = status.as_u16() >= 400 || cx.grpc_status == Some(GrpcStatus::UNAVAILABLE);
+    if is_failure && is_to_be_repeated(session, cx, status) {
         let another = cx.pool().zip(cx.lease.as_ref());
         let is_there = another.is_some_and(|(pool, lease)| pool.has_another(&cx.tried, lease));
         if is_there && begin_counted_retry(cx, &Cause::UpstreamStatus) {
@@ -183,8 +219,13 @@ fn blame(cx: &RequestCx, cause: Cause) -> Cause {
     match cause {
         Cause::ResponseTimeout if is_overdue(cx) => Cause::TotalTimeout,
         Cause::ResponseTimeout if !cx.body_ended && !cx.is_upgrade_req => Cause::BodyTimeout,
+        Cause::ClientGone if has_run_out(cx) => Cause::TotalTimeout,
         cause => cause,
     }
+}
+
+fn has_run_out(cx: &RequestCx) -> bool {
+    cx.call.as_ref().is_some_and(|call| call.has_run_out(cx.received.elapsed()))
 }
 
 /// Whether a limit or a broken connection tells of the endpoint: not when the client's body was waited for, nor when
@@ -195,10 +236,18 @@ fn is_the_endpoints_fault(cx: &RequestCx, cause: &Cause) -> bool {
         Cause::TotalTimeout => {
             let began = cx.attempt_began.max(cx.body_ended_at);
             let waits_for_client = cx.timings.connected.is_some() && !cx.body_ended;
-            !waits_for_client && began.is_some_and(|began| began.elapsed() * 2 >= cx.total())
+            !waits_for_client
+                && !is_the_clients_limit(cx)
+                && began.is_some_and(|began| began.elapsed() * 2 >= cx.total())
         }
         _ => true,
     }
+}
+
+/// Whether the total that is over is a call's deadline of which nothing follows for the endpoint: a very short one, or
+/// that of a stream, which may be meant to go on until then.
+pub(super) fn is_the_clients_limit(cx: &RequestCx) -> bool {
+    cx.call.as_ref().is_some_and(|call| call.is_hasty() || cx.noted == Noted::Answered)
 }
 
 /// Whether the connection failed for want of something on this machine: descriptors, ports, memory.
@@ -226,16 +275,40 @@ fn is_whole(session: &Session, cx: &RequestCx) -> bool {
 
 /// Whether the connection broke, which on a kept one means that the endpoint had closed it before the request came.
 fn is_break(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
+    let kind = error.etype();
+    matches!(kind, ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
+        || *kind == PING_TIMEDOUT
+}
+
+/// Whether a kept connection of HTTP/2 had ended before the request got a stream of it.
+fn is_gone(error: &Error) -> bool {
+    *error.etype() == ErrorType::H2Error && h2_error(error).is_some_and(|h2| h2.is_io() || h2.is_go_away())
+}
+
+/// Whether the endpoint ended a connection of HTTP/2 politely before it began with the request (RFC 9113 §6.8), or asks
+/// for it over HTTP/1, which Pingora speaks to it from now on.
+fn is_unserved(error: &Error, cx: &RequestCx) -> bool {
+    let is_ended = h2_error(error)
+        .is_some_and(|h2| h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR));
+    let is_auto = || cx.pool().is_some_and(|pool| pool.config().protocol == UpstreamProtocol::Auto);
+    (is_ended && cx.noted == Noted::Nothing) || (*error.etype() == ErrorType::H2Downgrade && is_auto())
 }
 
 fn is_refused_stream(error: &Error) -> bool {
-    let h2 = error.root_cause().downcast_ref::<h2::Error>();
-    h2.is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+    h2_error(error).is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
-fn is_wanted_for(cx: &RequestCx, status: StatusCode) -> bool {
-    is_wanted_on(cx, |on| matches!(on, RetryOn::Status(range) if range.contains(status.as_u16())))
+fn h2_error(error: &Error) -> Option<&h2::Error> {
+    error.root_cause().downcast_ref()
+}
+
+/// Whether an answer is one to repeat the request after. A call of gRPC is repeated by its status whatever its method,
+/// which is always the same.
+fn is_to_be_repeated(session: &Session, cx: &RequestCx, status: StatusCode) -> bool {
+    let is_unavailable = cx.grpc_status == Some(GrpcStatus::UNAVAILABLE);
+    let is_in = |on| matches!(on, RetryOn::Status(range) if range.contains(status.as_u16()));
+    (is_wanted_on(cx, is_in) && is_repeatable(session, cx))
+        || (is_unavailable && is_wanted_on(cx, |on| on == RetryOn::GrpcUnavailable) && is_whole(session, cx))
 }
 
 /// Whether there is a retry left for the request, with time for it.

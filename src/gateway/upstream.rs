@@ -3,24 +3,32 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use pingora_core::Result;
+use http::header::{ACCEPT, UPGRADE};
+use http::{HeaderValue, Version};
+use pingora_core::listeners::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::spec::Timeouts;
+use crate::config::spec::{Timeouts, UpstreamProtocol};
 use crate::pools::{Lease, Pick, Pool, QueueError};
 use crate::runtime::Cause;
 use crate::types::{Span, with_random};
 
+use super::admit::content_length;
 use super::cx::{Noted, RequestCx, connection};
 use super::deadline::Watchdog;
+use super::grpc::Call;
 use super::retry;
 
 /// Takes an endpoint for the first attempt, while a failure to find one can still be answered on the connection.
 pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(), Cause> {
     let request = session.req_header();
+    if cx.is_upgrade_req && asks_websocket(request) && speaks_http2_only(cx) {
+        return Err(Cause::UpgradeUnsupported);
+    }
     cx.pinned = cx.pool().and_then(|pool| pool.sticky()).and_then(|sticky| sticky.find(&request.headers));
     let mut has_waited = false;
     cx.lease = Some(pick(request, cx, &mut has_waited).await?);
@@ -30,8 +38,9 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
 
 /// Says how to reach the endpoint of the next attempt: the reserved one, the same again after a connection that had
 /// been closed, or another after a failure.
-pub(super) async fn choose(cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
+pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
     cx.watchdog = None;
+    cx.socket = None;
     cx.noted = Noted::Nothing;
     cx.attempts += 1;
     if cx.attempts > 1 {
@@ -53,10 +62,34 @@ pub(super) async fn choose(cx: &mut RequestCx) -> Result<Box<HttpPeer>> {
     if let Some(pool) = cx.pool() {
         let per_try = pool.config().retry.per_try.0.filter(|_| retry::may_follow_connect(cx, now));
         let limits = left.into_iter().chain(per_try.map(Span::get));
-        let connect = limits.fold(pool.timeouts().connect.get(), Duration::min);
-        set_timeouts(&mut peer, connect, (!cx.is_upgrade_req).then(|| longest_read(pool.timeouts())));
+        let shorten = |limit: &mut Option<Duration>| *limit = limits.clone().chain(*limit).min();
+        // What the pool gives them is there.
+        let options = &mut peer.options;
+        shorten(&mut options.connection_timeout);
+        shorten(&mut options.total_connection_timeout);
+        options.read_timeout = read_limit(session, cx, left);
+        if cx.call.is_some() {
+            // Streams may be held up by whoever reads them.
+            options.write_timeout = Some(pool.timeouts().tunnel.get());
+        }
+        if cx.is_upgrade_req && pool.config().protocol == UpstreamProtocol::Auto {
+            // What can be upgraded is HTTP/1.
+            options.alpn = ALPN::H1;
+        }
     }
     Ok(peer)
+}
+
+fn speaks_http2_only(cx: &RequestCx) -> bool {
+    let protocol = cx.pool().map(|pool| pool.config().protocol);
+    matches!(protocol, Some(UpstreamProtocol::H2 | UpstreamProtocol::H2c))
+}
+
+/// Whether an upgrade cannot be left out without loss: clients offer others, to HTTP/2 above all, and go on without.
+fn asks_websocket(request: &RequestHeader) -> bool {
+    let fields = request.headers.get_all(UPGRADE).iter();
+    let mut offered = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
+    offered.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// What is left of all that the request may take; `None` without a limit.
@@ -120,7 +153,7 @@ async fn wait_for_room(request: &RequestHeader, cx: &RequestCx, pool: &Pool) -> 
 
 /// Takes an endpoint for an attempt that repeats a failed one, whose `cause` stands where there is none.
 async fn pick_another(cx: &mut RequestCx, cause: Cause) -> Result<(), Cause> {
-    let was_sent = !matches!(cause, Cause::ConnectFailed | Cause::ConnectTimeout);
+    let was_sent = !matches!(cause, Cause::ConnectFailed | Cause::ConnectTimeout | Cause::TlsFailed(_));
     let mut lease = another(cx);
     let is_tried = lease.as_ref().is_some_and(|lease| cx.has_tried(lease.endpoint()));
     if was_sent || is_tried {
@@ -149,12 +182,49 @@ pub(super) fn head_limit(session: &Session, cx: &RequestCx) -> Duration {
     per_try.map_or(first_byte, |per_try| per_try.get().min(first_byte))
 }
 
-/// Sets what one attempt may take.
-fn set_timeouts(peer: &mut HttpPeer, connect: Duration, read: Option<Duration>) {
-    let options = &mut peer.options;
-    options.connection_timeout = Some(connect);
-    options.total_connection_timeout = Some(connect);
-    options.read_timeout = read;
+/// How long a read of the answer may take, when `left` is left of the request's total; `None` where that is watched
+/// in another way.
+fn read_limit(session: &mut Session, cx: &RequestCx, left: Option<Duration>) -> Option<Duration> {
+    let timeouts = cx.pool()?.timeouts();
+    if cx.call.is_some() {
+        return Some(Call::read_limit(timeouts, left));
+    }
+    if cx.lease.as_ref()?.endpoint().speaks_h2() {
+        let is_sent = session.is_body_done() || is_short(session.req_header());
+        return Some(stream_limit(session, cx, timeouts, left.unwrap_or(Duration::MAX), is_sent));
+    }
+    (!cx.is_upgrade_req).then(|| longest_read(timeouts))
+}
+
+/// The same for a stream of HTTP/2, which Pingora gives one limit, from the head of the request on, and then for each
+/// piece of the answer; and nobody else can end it without its connection. The head of the answer decides what the
+/// limit is, unless it comes after a long body, or the answer is one that is known to pause.
+fn stream_limit(
+    session: &Session,
+    cx: &RequestCx,
+    timeouts: &Timeouts,
+    left: Duration,
+    is_sent: bool,
+) -> Duration {
+    if asks_event_stream(session.req_header()) {
+        longest_read(timeouts)
+    } else if is_sent {
+        head_limit(session, cx).min(left)
+    } else {
+        left.min(timeouts.tunnel.get()).max(longest_read(timeouts))
+    }
+}
+
+/// Whether the body takes no time that counts.
+fn is_short(request: &RequestHeader) -> bool {
+    const SHORT: u64 = 64 * 1024;
+    content_length(&request.headers).is_some_and(|length| length <= SHORT)
+}
+
+/// Event streams may pause for as long as they like between two events; clients say that they want one.
+fn asks_event_stream(request: &RequestHeader) -> bool {
+    let accepted = request.headers.get(ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+    accepted.starts_with(b"text/event-stream")
 }
 
 /// Pingora has one limit for each read. Where the first byte and those after it have different ones, the longer is set
@@ -164,13 +234,37 @@ fn longest_read(timeouts: &Timeouts) -> Duration {
 }
 
 /// A connection stands: from here on the clock of the answer runs.
-pub(super) fn connected(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
-    let now = Instant::now();
-    cx.timings.connected = Some(now);
+pub(super) fn connected(cx: &mut RequestCx, fd: RawFd) {
+    cx.timings.connected = Some(Instant::now());
+    cx.socket = Some(fd);
+}
+
+/// The version is known that the connection speaks: another than the pool is meant for is refused, and HTTP/1 is watched
+/// over.
+pub(super) fn begin_exchange(session: &mut Session, cx: &mut RequestCx, version: Version) -> Result<()> {
+    let is_h2 = version == Version::HTTP_2;
+    let Some((pool, lease)) = cx.pool().zip(cx.lease.as_ref()) else { return Ok(()) };
+    if !is_h2 && speaks_http2_only(cx) {
+        // A server that knows nothing of ALPN, to which Pingora would speak HTTP/1.
+        return Err(Error::explain(ErrorType::TLSHandshakeFailure, "HTTP/2 was not chosen").into_up());
+    }
+    if pool.config().protocol == UpstreamProtocol::Auto && !cx.is_upgrade_req {
+        lease.endpoint().note_version(is_h2);
+    }
+    if let Some(fd) = cx.socket.take()
+        && !is_h2
+    {
+        watch(session, cx, fd);
+    }
+    Ok(())
+}
+
+/// Starts a watchdog where Pingora's own limits do not do. Never for HTTP/2: other requests share its connection.
+fn watch(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
     let body_idle = unwatched_body(session);
     let Some(pool) = cx.pool() else { return };
     let timeouts = pool.timeouts();
-    let left = left_of_total(cx, now);
+    let left = left_of_total(cx, Instant::now());
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
     let has_two_limits = timeouts.first_byte != timeouts.idle || pool.config().retry.per_try.0.is_some();
     if cx.is_upgrade_req || has_two_limits || is_short || body_idle.is_some() {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::types::{EndpointAddr, ListenerName, PoolName, RouteName};
 
-use super::PoolRef;
+use super::{PoolRef, TlsSession};
 
 /// How the client speaks to the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +37,8 @@ pub struct Facts {
     pub listener: ListenerName,
     /// Whether the client speaks TLS to the edge.
     pub scheme: Scheme,
+    /// What its handshake came to, if it does.
+    pub tls: Option<Arc<TlsSession>>,
     /// The id that goes to the endpoint and into the log: a UUIDv7, or what a trusted proxy sent.
     pub request_id: HeaderValue,
     /// When the request's header had been read.

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::{FilterCx, Flow, HookError, RequestView, ResponseView};
 
@@ -13,6 +14,7 @@ use super::{FilterCx, Flow, HookError, RequestView, ResponseView};
 ///   on_request_body       per piece of the body, same order
 /// on_response           once, filters in reverse order
 ///   on_response_body      per piece of the body, reverse order
+///   on_response_trailers  once, if trailers follow the body, reverse order
 /// ```
 ///
 /// When a filter answers or refuses in `on_request`, the filters after it see nothing of the request; those
@@ -84,8 +86,22 @@ pub trait Filter: Send + Sync {
         Ok(())
     }
 
-    /// Whether [`on_response_body`](Self::on_response_body) or [`on_request_body`](Self::on_request_body) do
-    /// anything. Asked once when the route is built; bodies of routes without such filters pass untouched.
+    /// Once for the trailers that follow a response's body, as those of gRPC do; the body has no last piece then. May
+    /// change them. Bytes that are returned end the body in the place of the trailers; the filters that come after see
+    /// them as its last piece. Also called when the edge itself has to end a call of gRPC whose response has begun.
+    ///
+    /// # Errors
+    /// The trailers do not go out; a call of gRPC ends with a status that tells of the failure.
+    fn on_response_trailers(
+        &self,
+        _trailers: &mut HeaderMap,
+        _cx: &mut FilterCx<'_>,
+    ) -> Result<Option<Bytes>, HookError> {
+        Ok(None)
+    }
+
+    /// Whether [`on_response_body`](Self::on_response_body), [`on_response_trailers`](Self::on_response_trailers) or
+    /// [`on_request_body`](Self::on_request_body) do anything. Asked once when the route is built; bodies of routes without such filters pass untouched.
     fn filters_bodies(&self) -> bool {
         false
     }

@@ -28,6 +28,7 @@ mod key;
 mod load;
 mod policy;
 pub mod testing;
+mod tls;
 mod vars;
 mod view;
 
@@ -38,5 +39,6 @@ pub use flow::{Answer, Flow, HookError, Rejection};
 pub use key::{InvalidKey, KeyParts, KeySpec};
 pub(crate) use load::{Begun, Load, PoolLoad};
 pub use policy::{Member, PickCx, Policy};
+pub use tls::{ClientCert, TlsSession};
 pub use vars::RequestVars;
 pub use view::{RequestView, ResponseView};

@@ -5,7 +5,7 @@ use pingora_http::RequestHeader;
 
 use crate::types::{Template, Variable, Vars};
 
-use super::{FilterCx, HookError, RequestView, ResponseView};
+use super::{ClientCert, FilterCx, HookError, RequestView, ResponseView};
 
 /// The values of a [`Template`]'s variables for one request.
 #[derive(Debug)]
@@ -24,6 +24,15 @@ impl<'a> RequestVars<'a> {
     /// The values while the response passes.
     pub fn of_response(response: &'a ResponseView<'_>, cx: &'a FilterCx<'a>) -> Self {
         Self { request: response.request(), host: response.request_host(), cx }
+    }
+
+    /// Whether the client has shown a certificate.
+    pub fn has_client_cert(&self) -> bool {
+        self.client_cert().is_some()
+    }
+
+    fn client_cert(&self) -> Option<&ClientCert> {
+        self.cx.facts().tls.as_ref()?.client_cert.as_ref()
     }
 
     /// The template's text as a header's value. One allocation.
@@ -57,6 +66,15 @@ impl Vars for RequestVars<'_> {
                 }
                 None => "",
             },
+            Variable::Sni => facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).unwrap_or(""),
+            Variable::TlsVersion => facts.tls.as_ref().map_or("", |tls| tls.version.as_str()),
+            Variable::ClientCertSubject => self.client_cert().map_or("", |cert| &cert.subject),
+            Variable::ClientCertFingerprint => self.client_cert().map_or("", |cert| &cert.fingerprint),
+            Variable::ClientCertSerial => self.client_cert().map_or("", |cert| &cert.serial),
+            Variable::ClientCertSans => {
+                let sans = self.client_cert().map_or(&[][..], |cert| &cert.sans);
+                return out.extend_from_slice(sans.join(", ").as_bytes());
+            }
             // Writing into a Vec cannot fail.
             Variable::ClientIp => return drop(write!(out, "{}", facts.client_ip)),
             Variable::Endpoint => {

@@ -73,28 +73,49 @@ fn example(route: &config::Route, config: &Config, addresses: &[(ListenerName, B
         Some(PathSpec::Prefix(path) | PathSpec::Exact(path)) => path,
         Some(PathSpec::Regex(_)) => return None,
     };
-    let host = match spec.host.as_ref().map(|hosts| &hosts.as_slice()[0]) {
-        None => String::new(),
-        Some(HostPattern::Exact(host)) => format!(" -H 'Host: {host}'"),
-        Some(HostPattern::Wildcard(suffix)) => format!(" -H 'Host: www{suffix}'"),
-    };
-    let name = match route.listeners.first() {
-        Some(&index) => &config.listeners[index].name,
-        None => &addresses.first()?.0,
-    };
-    let (_, address) = addresses.iter().find(|(listener, _)| listener == name)?;
-    is_plain.then(|| format!("curl -i{host} {}", target(address, path)))
+    let host = spec.host.as_ref().map(|hosts| match &hosts.as_slice()[0] {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(suffix) => format!("www{suffix}"),
+    });
+    let serves = |index: &usize| config.listeners[*index].redirect_https.is_none();
+    let all: Vec<usize> = (0..config.listeners.len()).collect();
+    let listeners = if route.listeners.is_empty() { &all } else { &route.listeners };
+    let listener = &config.listeners[*listeners.iter().find(|index| serves(index))?];
+    let (_, address) = addresses.iter().find(|(name, _)| *name == listener.name)?;
+    is_plain.then(|| format!("curl {}", target(address, host.as_deref(), path, listener.tls.is_some())))
 }
 
-fn target(address: &BindAddr, path: &str) -> String {
-    match address {
-        BindAddr::Inet(inet) => quoted(&format!("http://{}{path}", reachable(*inet))).into_owned(),
-        BindAddr::Unix(socket) => {
+/// The arguments of curl: over TLS the name has to stand in the URL, and the certificate may be one that it does not know.
+fn target(address: &BindAddr, host: Option<&str>, path: &str, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    let flags = if is_tls { "-ik" } else { "-i" };
+    match (address, host) {
+        (BindAddr::Inet(inet), Some(host)) if is_tls => {
+            let (ip, port) = (reachable(*inet).ip(), inet.port());
+            let ip = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+            let resolve = format!("{host}:{port}:{ip}");
+            let url = format!("https://{host}:{port}{path}");
+            format!("{flags} --resolve {} {}", quoted(&resolve), quoted(&url))
+        }
+        (BindAddr::Inet(inet), host) => {
+            let url = format!("{scheme}://{}{path}", reachable(*inet));
+            format!("{flags}{} {}", host_field(host), quoted(&url))
+        }
+        (BindAddr::Unix(socket), host) => {
             let socket = socket.display().to_string();
-            let url = format!("http://localhost{path}");
-            format!("--unix-socket {} {}", quoted(&socket), quoted(&url))
+            let (name, field) = if is_tls {
+                (host.unwrap_or("localhost"), String::new())
+            } else {
+                ("localhost", host_field(host))
+            };
+            let url = format!("{scheme}://{name}{path}");
+            format!("{flags}{field} --unix-socket {} {}", quoted(&socket), quoted(&url))
         }
     }
+}
+
+fn host_field(host: Option<&str>) -> String {
+    host.map_or(String::new(), |host| format!(" -H 'Host: {host}'"))
 }
 
 /// The word as a shell reads it back: in single quotes, unless no shell could take it for anything else.
@@ -125,19 +146,37 @@ mod tests {
     #[test]
     fn plain_targets_stay_as_they_are() {
         let any = BindAddr::Inet("0.0.0.0:8080".parse().unwrap());
-        assert_eq!(target(&any, "/a-b_c.d~e"), "http://127.0.0.1:8080/a-b_c.d~e");
+        assert_eq!(target(&any, None, "/a-b_c.d~e", false), "-i http://127.0.0.1:8080/a-b_c.d~e");
+        assert_eq!(
+            target(&any, Some("a.example"), "/", false),
+            "-i -H 'Host: a.example' http://127.0.0.1:8080/"
+        );
         let socket = BindAddr::Unix("/run/evener.sock".into());
-        assert_eq!(target(&socket, "/"), "--unix-socket /run/evener.sock http://localhost/");
+        assert_eq!(target(&socket, None, "/", false), "-i --unix-socket /run/evener.sock http://localhost/");
+    }
+
+    #[test]
+    fn over_tls_the_name_stands_in_the_url() {
+        let any = BindAddr::Inet("[::]:443".parse().unwrap());
+        assert_eq!(target(&any, None, "/", true), "-ik 'https://[::1]:443/'");
+        let resolved = "-ik --resolve 'a.example:443:[::1]' https://a.example:443/x";
+        assert_eq!(target(&any, Some("a.example"), "/x", true), resolved);
+        let socket = BindAddr::Unix("/run/tls.sock".into());
+        assert_eq!(
+            target(&socket, Some("a.example"), "/", true),
+            "-ik --unix-socket /run/tls.sock https://a.example/"
+        );
     }
 
     #[test]
     fn targets_that_a_shell_would_read_otherwise_are_quoted() {
         let v4 = BindAddr::Inet("127.0.0.1:80".parse().unwrap());
-        assert_eq!(target(&v4, "/a'b;id"), r"'http://127.0.0.1:80/a'\''b;id'");
+        assert_eq!(target(&v4, None, "/a'b;id", false), r"-i 'http://127.0.0.1:80/a'\''b;id'");
         let v6 = BindAddr::Inet("[::]:80".parse().unwrap());
-        assert_eq!(target(&v6, "/"), "'http://[::1]:80/'");
+        assert_eq!(target(&v6, None, "/", false), "-i 'http://[::1]:80/'");
         let socket = BindAddr::Unix("/run/my edge's.sock".into());
-        assert_eq!(target(&socket, "/$x"), r"--unix-socket '/run/my edge'\''s.sock' 'http://localhost/$x'");
+        let quoted = r"-i --unix-socket '/run/my edge'\''s.sock' 'http://localhost/$x'";
+        assert_eq!(target(&socket, None, "/$x", false), quoted);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use pingora_proxy::HttpProxy;
 use crate::edge::{BoundListener, Edge};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
-use crate::runtime::Live;
+use crate::runtime::{Live, TlsFiles};
 
 use super::control::ControlSocket;
 use super::parts::{Parts, server_conf};
@@ -27,8 +27,9 @@ pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
     if let Some(service) = control.service(live.clone()) {
         server.add_service(service);
     }
+    let tls_files = TlsFiles::new(live.clone());
+    server.add_service(UpkeepService { prober, tls_files: Some(tls_files), live: live.clone() });
     server.add_service(EdgeService { live, edge, bound, threads });
-    server.add_service(ProberService { prober });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
     log.settle(LOG_PATIENCE);
@@ -65,19 +66,26 @@ impl Service for EdgeService {
     }
 }
 
-/// The health checks, on a thread of their own, so that a busy data plane does not fail its own probes.
-struct ProberService {
+/// The health checks and the look at certificates, on a thread of their own, so that a busy data plane does not fail its
+/// own probes.
+struct UpkeepService {
     prober: Prober,
+    /// Until the start.
+    tls_files: Option<TlsFiles>,
+    live: Arc<Live>,
 }
 
 #[async_trait]
-impl Service for ProberService {
+impl Service for UpkeepService {
     async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
+        if let Some(tls_files) = self.tls_files.take() {
+            tokio::spawn(tls_files.run(self.live.drain()));
+        }
         self.prober.run(shutdown).await;
     }
 
     fn name(&self) -> &'static str {
-        "health"
+        "upkeep"
     }
 
     fn threads(&self) -> Option<usize> {

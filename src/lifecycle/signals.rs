@@ -15,7 +15,7 @@ use crate::runtime::Live;
 use crate::telemetry::AccessLog;
 
 /// What signals do: SIGINT ends the process at once; SIGTERM and SIGQUIT after the running requests, and at once
-/// when they come again. SIGUSR1 has the access log opened again; SIGHUP only leaves a message.
+/// when they come again. SIGUSR1 has the access log opened again; SIGHUP has certificates read again.
 pub(super) struct Signals {
     live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
@@ -71,7 +71,8 @@ impl Signals {
             tokio::select! {
                 Some(()) = upkeep.usr1.recv() => self.log.reopen(),
                 Some(()) = upkeep.hangup.recv() => {
-                    log::warn!("SIGHUP changes nothing; restart to serve a changed configuration");
+                    log::warn!("SIGHUP reads certificates again, and no more; restart to serve a changed configuration");
+                    self.live.reread_tls();
                 }
                 else => std::future::pending().await,
             }

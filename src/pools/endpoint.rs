@@ -8,11 +8,13 @@ use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::config::spec::UpstreamProtocol;
 use crate::hooks::{Load, Member};
-use crate::types::{EndpointAddr, Weight, ZoneName};
+use crate::types::{EndpointAddr, Rarely, Weight, ZoneName};
 
 use super::health::{History, ProbeResult};
 use super::lease::Lease;
+use super::peer::{PeerTls, peer_template};
 use super::queue::Queue;
 use super::window::Window;
 
@@ -70,11 +72,14 @@ pub(crate) struct Endpoint {
     pub(super) history: History,
     queue: Arc<Queue>,
     peer: HttpPeer,
+    speaks_h2: AtomicBool,
+    told: Rarely,
 }
 
 /// What all endpoints of a pool share when they are made.
 pub(super) struct Common<'a> {
     pub(super) config: &'a config::Pool,
+    pub(super) tls: Option<&'a PeerTls>,
     pub(super) queue: &'a Arc<Queue>,
     pub(super) load: &'a Arc<crate::hooks::PoolLoad>,
     pub(super) state: State,
@@ -106,7 +111,9 @@ impl Endpoint {
             window: Window::new(window),
             history: History::default(),
             queue: common.queue.clone(),
-            peer: peer_template(&config.address, pool),
+            peer: peer_template(&config.address, pool, common.tls),
+            speaks_h2: AtomicBool::new(matches!(pool.protocol, UpstreamProtocol::H2 | UpstreamProtocol::H2c)),
+            told: Rarely::default(),
         }
     }
 
@@ -204,6 +211,22 @@ impl Endpoint {
         &self.peer
     }
 
+    /// Whether the endpoint speaks HTTP/2. Where it chooses for itself, this is what it chose last.
+    pub(crate) fn speaks_h2(&self) -> bool {
+        self.speaks_h2.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_version(&self, is_h2: bool) {
+        if self.speaks_h2() != is_h2 {
+            self.speaks_h2.store(is_h2, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a failure that requests repeat may be told again: once in a while is enough for the log.
+    pub(crate) fn may_tell(&self, now: Instant) -> bool {
+        self.told.may_tell(now)
+    }
+
     /// A hold on the endpoint, if it has room for another request.
     pub(super) fn try_lease(self: &Arc<Self>, now: Instant) -> Option<Lease> {
         let lease = self.try_place()?;
@@ -247,15 +270,4 @@ pub(super) fn pingora_addr(address: &EndpointAddr) -> PingoraAddr {
             std::os::unix::net::SocketAddr::from_pathname(path).expect("a checked Unix socket path"),
         ),
     }
-}
-
-fn peer_template(address: &EndpointAddr, pool: &config::Pool) -> HttpPeer {
-    // The address given here is replaced: the constructor would resolve names, which ours never are.
-    let mut peer = HttpPeer::new(std::net::SocketAddr::from(([127, 0, 0, 1], 1)), false, String::new());
-    peer._address = pingora_addr(address);
-    peer.options.connection_timeout = Some(pool.timeouts.connect.get());
-    peer.options.total_connection_timeout = Some(pool.timeouts.connect.get());
-    peer.options.write_timeout = Some(pool.timeouts.idle.get());
-    peer.options.idle_timeout = Some(pool.keepalive.idle.get());
-    peer
 }

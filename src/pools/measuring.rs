@@ -32,7 +32,7 @@ impl Recorder {
         #[expect(clippy::expect_used, reason = "the text above is a configuration")]
         let config = loaded.expect("a configuration").config;
         let policy = |_: &[Member], _: &mut Random| Box::new(LeastRequests) as Box<dyn Policy>;
-        let pool = Pool::new(&config.pools[0], None, &[], Box::new(policy), Random::with_seed(1), now);
+        let pool = Pool::new(&config.pools[0], None, None, &[], Box::new(policy), Random::with_seed(1), now);
         #[expect(clippy::expect_used, reason = "nothing else has asked for room")]
         let lease = pool.endpoints()[0].try_lease(now).expect("an idle endpoint");
         Self { pool: Arc::new(pool), lease }

@@ -15,6 +15,7 @@ use crate::types::{PoolName, Random, Weight, ZoneName};
 
 use super::endpoint::{Common, Endpoint, State};
 use super::lease::Lease;
+use super::peer::PeerTls;
 use super::picker::{Pick, Picker, Rules};
 use super::queue::{Queue, QueueError};
 use super::standing::{Health, Standing};
@@ -29,6 +30,8 @@ pub(crate) type PolicyFactory = Box<dyn Fn(&[Member], &mut Random) -> Box<dyn Po
 /// same code on a time of its own.
 pub(crate) struct Pool {
     config: config::Pool,
+    /// There is one if the configuration has TLS.
+    tls: Option<PeerTls>,
     own_zone: Option<ZoneName>,
     endpoints: Vec<Arc<Endpoint>>,
     new_policy: PolicyFactory,
@@ -71,6 +74,7 @@ impl Pool {
     /// cookie, if it has one and no secret of its own.
     pub(crate) fn new(
         config: &config::Pool,
+        tls: Option<PeerTls>,
         own_zone: Option<&ZoneName>,
         secret: &[u8],
         new_policy: PolicyFactory,
@@ -92,7 +96,7 @@ impl Pool {
             .enumerate()
             .map(|(index, endpoint)| {
                 let state = standings[index].state();
-                let common = Common { config, queue: &queue, load: &load, state, now };
+                let common = Common { config, tls: tls.as_ref(), queue: &queue, load: &load, state, now };
                 Arc::new(Endpoint::new(endpoint, index, &common))
             })
             .collect();
@@ -105,6 +109,7 @@ impl Pool {
             settled: watch::Sender::new(config.health.is_none()),
             ejected: Notify::new(),
             config: config.clone(),
+            tls,
             endpoints,
             new_policy,
             picker: ArcSwap::from_pointee(picker),
@@ -121,6 +126,11 @@ impl Pool {
 
     pub(crate) fn config(&self) -> &config::Pool {
         &self.config
+    }
+
+    /// TLS towards the endpoints, as it is configured and with what its files held.
+    pub(super) fn tls(&self) -> Option<(&config::UpstreamTls, &PeerTls)> {
+        self.config.tls.as_ref().zip(self.tls.as_ref())
     }
 
     pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use http::{HeaderMap, HeaderValue};
 use aws_lc_rs::hmac;
+use http::{HeaderMap, HeaderValue};
 
 use crate::config;
 use crate::config::spec::SameSite;

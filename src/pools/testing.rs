@@ -46,5 +46,5 @@ pub(super) fn pool_in_zone(
 ) -> Arc<Pool> {
     let config = pool_config_with(endpoints, keys);
     let factory = |_: &[Member], _: &mut Random| Box::new(policy::LeastRequests) as Box<dyn Policy>;
-    Arc::new(Pool::new(&config, zone, b"secret", Box::new(factory), Random::with_seed(1), now))
+    Arc::new(Pool::new(&config, None, zone, b"secret", Box::new(factory), Random::with_seed(1), now))
 }

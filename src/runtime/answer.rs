@@ -1,21 +1,30 @@
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use crate::hooks::Answer;
 
 use super::Cause;
+use super::grpc::{GRPC, grpc_trailers, is_grpc};
 
-/// The form of an error's body.
+/// The form of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorBody {
+    /// A body of text.
     Text,
+    /// A body of JSON.
     Json,
+    /// A status of gRPC in a 200 without a body, since clients of gRPC look at nothing else.
+    Grpc,
 }
 
 impl ErrorBody {
-    /// The form that the client accepts: JSON when it names JSON, text otherwise.
+    /// The form that a client understands: that of gRPC for a call, JSON for one that names JSON, text otherwise.
     pub(crate) fn accepted_by(headers: &HeaderMap) -> Self {
+        if is_grpc(headers) {
+            return Self::Grpc;
+        }
         let names_json = |value: &HeaderValue| {
             let media_types = value.to_str().unwrap_or("").split(',');
             let mut names = media_types.map(|media| media.split(';').next().unwrap_or("").trim());
@@ -39,17 +48,15 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// The answer for an error that the edge found. It tells the cause and the request's id, and nothing of what is
 /// behind the edge.
 pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&str>) -> Answer {
-    let status = cause.status();
-    let (media_type, body) = match form {
-        ErrorBody::Text => ("text/plain; charset=utf-8", text_body(cause, request_id)),
-        ErrorBody::Json => ("application/json", json_body(cause, request_id)),
+    let mut answer = match form {
+        ErrorBody::Text => page(cause, "text/plain; charset=utf-8", text_body(cause, request_id)),
+        ErrorBody::Json => page(cause, "application/json", json_body(cause, request_id)),
+        ErrorBody::Grpc => {
+            let mut answer = Answer::new(StatusCode::OK, "").with_header(CONTENT_TYPE, GRPC);
+            answer.headers.extend(grpc_trailers(cause, request_id));
+            answer
+        }
     };
-    let mut answer = Answer::new(status, body)
-        .with_header(CONTENT_TYPE, HeaderValue::from_static(media_type))
-        .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if cause.passes_soon() {
-        answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
-    }
     if let Some(error) = cause.proxy_error() {
         // The words of the table are tokens, which every header may hold.
         if let Ok(value) =
@@ -57,6 +64,16 @@ pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&s
         {
             answer.headers.push((PROXY_STATUS, value));
         }
+    }
+    answer
+}
+
+fn page(cause: &Cause, media_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Answer::new(cause.status(), body)
+        .with_header(CONTENT_TYPE, HeaderValue::from_static(media_type))
+        .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if cause.passes_soon() {
+        answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
     }
     answer
 }
@@ -110,5 +127,8 @@ mod tests {
         let json = error_answer(&Cause::NoRoute, ErrorBody::Json, None).body;
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(json["error"], "no_route");
+        let call = error_answer(&Cause::NoRoute, ErrorBody::Grpc, None);
+        assert_eq!((call.status, call.body.len()), (StatusCode::OK, 0));
+        assert!(call.headers.contains(&("grpc-status".parse().unwrap(), "12".parse().unwrap())));
     }
 }

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, KeyPath, Loaded, Source};
 use crate::hooks::{BuildCx, PoolRef};
-use crate::pools::Pool;
+use crate::pools::{PeerTls, Pool, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
+use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
 
 use super::route::{Redirect, Respond, Step};
@@ -33,6 +34,8 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
     let secret_file = secret_file(&config, &source, &mut diagnostics);
+    install_provider();
+    let clock = system_clock();
     let mut builder = Builder {
         registry,
         source: &source,
@@ -40,18 +43,22 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
         now: Instant::now(),
+        ticket_keys: Arc::new(TicketKeys::new(clock.clone())),
+        clock,
         diagnostics,
     };
     let pools: Vec<_> = config.pools.iter().filter_map(|pool| builder.pool(pool)).collect();
     let routes: Vec<_> = config.routes.iter().map(|route| builder.route(route)).collect();
+    let listeners: Vec<_> = config.listeners.iter().map(|listener| builder.termination(listener)).collect();
     let mut warnings = builder.diagnostics;
     if warnings.has_errors() {
         return Err(warnings);
     }
     let router = Router::build(config.routes.iter().map(rule));
     warn_of_unreachable(&router, &config, &source, &mut warnings);
-    let listeners = config.listeners.iter().enumerate();
-    let listeners = listeners.map(|(index, listener)| Arc::new(Listener::new(index, listener))).collect();
+    let listeners = config.listeners.iter().zip(listeners).enumerate();
+    let new_listener = |(index, (listener, tls))| Arc::new(Listener::new(index, listener, tls));
+    let listeners = listeners.map(new_listener).collect();
     let trusted_proxies = config.trusted_proxies.clone();
     let trusts_unix = config.trusts_unix;
     let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
@@ -94,6 +101,8 @@ struct Builder<'a> {
     zone: Option<&'a ZoneName>,
     secret: &'a [u8],
     now: Instant,
+    clock: Clock,
+    ticket_keys: Arc<TicketKeys>,
     diagnostics: Diagnostics,
 }
 
@@ -102,13 +111,59 @@ impl Builder<'_> {
         let balance = &config.balance;
         // A bare name has no settings; they would stand under it.
         let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
+        let tls = config.tls.as_ref().map(|tls| self.peer_tls(tls));
         match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
             Ok(policy) => {
-                Some(Arc::new(Pool::new(config, self.zone, self.secret, policy, Random::new(), self.now)))
+                // An error is reported already, and ends this once everything was looked at.
+                let tls = tls.flatten();
+                let random = Random::new();
+                Some(Arc::new(Pool::new(config, tls, self.zone, self.secret, policy, random, self.now)))
             }
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None
+            }
+        }
+    }
+
+    /// TLS towards the endpoints of a pool, if its files are sound.
+    fn peer_tls(&mut self, config: &config::UpstreamTls) -> Option<PeerTls> {
+        let UpstreamFiles { authorities, identity, warnings } =
+            UpstreamFiles::load(config, &self.clock).map_err(|problems| self.report(problems)).ok()?;
+        self.report(warnings);
+        let refuse = |error| {
+            let told = self.diagnostics.error(self.source, &config.at, format!("it cannot be used: {error}"));
+            if matches!(error, UnusableTls::NoAuthority) {
+                told.help("name a file of authorities as `ca`, or install the system's (`ca-certificates`)");
+            }
+        };
+        PeerTls::new(authorities.as_deref(), identity.as_ref(), config.verify).map_err(refuse).ok()
+    }
+
+    /// The TLS of a listener, if it speaks any and its files are sound.
+    fn termination(&mut self, config: &config::Listener) -> Option<Arc<Termination>> {
+        let tls = config.tls.as_ref()?;
+        match Termination::load(tls, &config.http.versions, &self.ticket_keys, &self.clock) {
+            Ok((termination, warnings)) => {
+                self.report(warnings);
+                Some(Arc::new(termination))
+            }
+            Err(problems) => {
+                self.report(problems);
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, problems: Vec<Problem>) {
+        for Problem { at, message, help, is_error } in problems {
+            let told = if is_error {
+                self.diagnostics.error(self.source, &at, message)
+            } else {
+                self.diagnostics.warning(self.source, &at, message)
+            };
+            if let Some(help) = help {
+                told.help(help);
             }
         }
     }

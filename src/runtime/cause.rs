@@ -24,8 +24,12 @@ pub(crate) enum Cause {
     BodyTooLarge,
     /// The body paused for too long or came too slowly.
     BodyTimeout,
+    /// An HTTP/2 client sent more frames that ask for nothing than are borne, so that its connection was closed.
+    Http2Abuse,
     /// The client was gone before its answer was.
     ClientGone,
+    /// The host asks for other clients' certificates than the connection's handshake did (RFC 9110 §15.5.20).
+    Misdirected,
     /// No route matches.
     NoRoute,
     /// No endpoint of the pool is fit.
@@ -38,6 +42,10 @@ pub(crate) enum Cause {
     ConnectFailed,
     /// No connection could be made in time.
     ConnectTimeout,
+    /// No TLS handshake could be done with the endpoint.
+    TlsFailed(TlsFault),
+    /// The client asks for a WebSocket, and the endpoints speak HTTP/2 alone.
+    UpgradeUnsupported,
     /// The endpoint did not answer in time.
     ResponseTimeout,
     /// All that the request was given is used up.
@@ -58,6 +66,15 @@ pub(crate) enum Cause {
     HookPanicked,
     /// Something that should not happen.
     Internal,
+}
+
+/// What a handshake failed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsFault {
+    /// The endpoint's certificate is not one that it may show.
+    Certificate,
+    /// Anything else: versions, protocols, our own certificate.
+    Protocol,
 }
 
 /// A row of the table.
@@ -86,13 +103,18 @@ impl Cause {
             Self::VersionRefused => row(505, "version_refused", "the version of HTTP is not spoken here", Some("http_request_error")),
             Self::BodyTooLarge => row(413, "body_too_large", "the request body is too large", Some("http_request_error")),
             Self::BodyTimeout => row(408, "body_timeout", "the request body did not arrive in time", Some("http_request_error")),
+            Self::Http2Abuse => row(429, "http2_abuse", "the connection asked too much for nothing", Some("http_request_error")),
             Self::ClientGone => row(499, "client_gone", "the client closed the connection", None),
+            Self::Misdirected => row(421, "misdirected", "this host is not served on this connection", Some("http_request_denied")),
             Self::NoRoute => row(404, "no_route", "nothing is served at this address", Some("destination_not_found")),
             Self::NoEndpointFit => row(503, "no_endpoint_fit", "no endpoint is fit to serve the request", Some("destination_unavailable")),
             Self::QueueFull => row(503, "queue_full", "too many requests wait for an endpoint", Some("connection_limit_reached")),
             Self::QueueTimeout => row(503, "queue_timeout", "no endpoint had room in time", Some("connection_limit_reached")),
             Self::ConnectFailed => row(502, "connect_failed", "the endpoint could not be reached", Some("connection_refused")),
             Self::ConnectTimeout => row(504, "connect_timeout", "the endpoint could not be reached in time", Some("connection_timeout")),
+            Self::TlsFailed(TlsFault::Certificate) => row(502, "tls_failed", "the endpoint could not be reached safely", Some("tls_certificate_error")),
+            Self::TlsFailed(TlsFault::Protocol) => row(502, "tls_failed", "the endpoint could not be reached safely", Some("tls_protocol_error")),
+            Self::UpgradeUnsupported => row(501, "upgrade_unsupported", "no upgrade is possible here", Some("http_upgrade_failed")),
             Self::ResponseTimeout => row(504, "response_timeout", "the endpoint did not answer in time", Some("http_response_timeout")),
             Self::TotalTimeout => row(504, "total_timeout", "the request took longer than it may", Some("http_response_timeout")),
             Self::UpstreamClosed => row(502, "upstream_closed", "the endpoint closed the connection", Some("connection_terminated")),

@@ -1,13 +1,16 @@
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use futures::task::AtomicWaker;
 use http::HeaderValue;
+use parking_lot::Mutex;
 
-use crate::hooks::Scheme;
+use crate::hooks::{Scheme, TlsSession};
+use crate::tls::PolicyId;
 
-use super::{Listener, Snapshot};
+use super::{Ends, Listener, Peer, Snapshot};
 
 /// A client's connection: what the listener knows of it and the gateway needs, for the connection's life.
 ///
@@ -16,27 +19,37 @@ use super::{Listener, Snapshot};
 #[derive(Debug)]
 pub(crate) struct Connection {
     listener: Arc<Listener>,
+    ends: Ends,
     peer_ip: IpAddr,
     peer_ip_value: HeaderValue,
-    is_unix: bool,
-    scheme: Scheme,
+    tls: Option<ConnectionTls>,
     upgraded: AtomicBool,
     reader: AtomicWaker,
+    trailers: Mutex<Option<Bytes>>,
+}
+
+/// What the TLS handshake of a connection came to.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionTls {
+    pub(crate) session: Arc<TlsSession>,
+    pub(crate) policy: PolicyId,
 }
 
 impl Connection {
-    pub(crate) fn new(listener: Arc<Listener>, peer: Option<SocketAddr>, scheme: Scheme) -> Self {
+    pub(crate) fn new(listener: Arc<Listener>, ends: Ends, tls: Option<ConnectionTls>) -> Self {
+        let peer = ends.peer.address();
         let peer_ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         // RFC 7239 §6.2 has this word for a peer without an address; lists of proxies know it.
         let peer_ip_value = peer.map_or(HeaderValue::from_static("unknown"), |_| ip_value(peer_ip));
         Self {
             listener,
+            ends,
             peer_ip,
             peer_ip_value,
-            is_unix: peer.is_none(),
-            scheme,
+            tls,
             upgraded: false.into(),
             reader: AtomicWaker::new(),
+            trailers: Mutex::new(None),
         }
     }
 
@@ -44,7 +57,12 @@ impl Connection {
         &self.listener
     }
 
-    /// The address at the other end of the socket; `0.0.0.0` for a Unix socket.
+    /// Who speaks, and what was connected to.
+    pub(crate) fn ends(&self) -> Ends {
+        self.ends
+    }
+
+    /// The client's address, of the socket or by its PROXY header; `0.0.0.0` where there is none.
     pub(crate) fn peer_ip(&self) -> IpAddr {
         self.peer_ip
     }
@@ -56,11 +74,28 @@ impl Connection {
 
     /// Whether the peer is one whose forwarding headers are believed.
     pub(crate) fn is_trusted_by(&self, snapshot: &Snapshot) -> bool {
-        if self.is_unix { snapshot.trusts_unix } else { snapshot.trusts(self.peer_ip) }
+        match self.ends.peer {
+            Peer::Inet(_) => snapshot.trusts(self.peer_ip),
+            Peer::Unix => snapshot.trusts_unix,
+            Peer::Hidden(_) => false,
+        }
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
-        self.scheme
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// What its handshake came to, if it speaks TLS.
+    pub(crate) fn tls(&self) -> Option<&Arc<TlsSession>> {
+        self.tls.as_ref().map(|tls| &tls.session)
+    }
+
+    /// Whether a request for `host` may be served on it: not when other clients' certificates are asked for there.
+    pub(crate) fn serves(&self, host: &str) -> bool {
+        match (&self.listener.tls, &self.tls) {
+            (Some(termination), Some(tls)) => termination.serves(host, tls.policy),
+            _ => true,
+        }
     }
 
     /// Lets through what the client sends from now on: it speaks the protocol that both sides agreed on.
@@ -71,6 +106,16 @@ impl Connection {
 
     pub(crate) fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// Leaves the trailers of the response, in the lines of HTTP/1, for the end of its chunks.
+    pub(crate) fn leave_trailers(&self, lines: Bytes) {
+        *self.trailers.lock() = Some(lines);
+    }
+
+    /// The trailers that were left, which are then gone.
+    pub(crate) fn take_trailers(&self) -> Option<Bytes> {
+        self.trailers.lock().take()
     }
 
     /// Who is woken when the connection is upgraded.

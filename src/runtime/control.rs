@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,8 @@ use tokio::time::Instant;
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
-use super::status::PoolStatus;
-use super::{Live, Status};
+use super::status::{CertificateStatus, PoolStatus};
+use super::{Live, Snapshot, Status};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -64,6 +65,12 @@ pub(crate) struct WeightChange {
     pub(crate) to: u16,
 }
 
+/// Those of all listeners; none where a single pool is asked for.
+fn certificates(snapshot: &Snapshot, pool: Option<&str>) -> Vec<CertificateStatus> {
+    let listeners = snapshot.listeners.iter().filter(|_| pool.is_none());
+    listeners.flat_map(|listener| CertificateStatus::all(listener, SystemTime::now())).collect()
+}
+
 // === Control ===
 
 impl Control {
@@ -86,6 +93,7 @@ impl Control {
             process: std::process::id(),
             draining: self.live.is_draining(),
             pools,
+            certificates: certificates(&snapshot, pool),
         })
     }
 

@@ -3,14 +3,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::HOST;
+use http::uri::Scheme as HttpScheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use crate::hooks::Scheme;
 use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost, normalise_path};
 
 use super::trust::{Refusal, forwarded_client, is_refused_method, refusal};
-use super::{Action, Cause, Connection, Listener, Route, Snapshot, find_route};
+use super::{Action, Cause, Connection, Ends, Listener, Peer, Route, Snapshot, find_route};
 
 /// A request that somebody wants to understand.
 #[derive(Debug)]
@@ -72,8 +72,10 @@ fn believe(snapshot: &Snapshot, request: &Request<'_>) -> Believed {
     let Request { question, listener, .. } = request;
     let mut headers = with_host(question);
     let has_address = listener.binds.iter().any(|bind| matches!(bind, BindAddr::Inet(_)));
-    let peer = has_address.then(|| SocketAddr::new(question.client_ip, 0));
-    let connection = Connection::new(Arc::clone(listener), peer, Scheme::Http);
+    let is_told = has_address || listener.expects_proxy_header();
+    let peer = is_told.then(|| SocketAddr::new(question.client_ip, 0));
+    let ends = Ends { peer: Peer::of_socket(peer), reached: None };
+    let connection = Connection::new(Arc::clone(listener), ends, None);
     let peer_is_trusted = connection.is_trusted_by(snapshot);
     let forwarded = peer_is_trusted.then(|| forwarded_client(&headers, snapshot)).flatten();
     let names = headers.keys();
@@ -100,7 +102,8 @@ fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Arc<L
         let named = snapshot.listeners.iter().find(|listener| listener.name.as_str() == name);
         return named.ok_or_else(|| Unanswerable::UnknownListener(name.clone()));
     }
-    let port = question.url.port_u16().unwrap_or(80);
+    let default_port = if question.url.scheme() == Some(&HttpScheme::HTTPS) { 443 } else { 80 };
+    let port = question.url.port_u16().unwrap_or(default_port);
     let has_port = |bind: &BindAddr| matches!(bind, BindAddr::Inet(inet) if inet.port() == port);
     let with_port = snapshot.listeners.iter().find(|listener| listener.binds.iter().any(has_port));
     // A configuration has at least one listener.
@@ -125,6 +128,10 @@ fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) ->
     let path = canonical.as_deref().unwrap_or(raw);
     let note = if canonical.is_some() { format!("  (normalised from {raw})") } else { String::new() };
     writeln!(out, "path       {path}{note}")?;
+    let query = question.url.query().map_or(String::new(), |query| format!("?{query}"));
+    if let Some(url) = listener.https_url(host.as_str(), &format!("{path}{query}")) {
+        return writeln!(out, "answer     308 to {url}: the listener redirects to https");
+    }
     let parts = Parts {
         listener: listener.index,
         host: host.as_str(),

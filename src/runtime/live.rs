@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Snapshot;
 
@@ -13,6 +13,7 @@ pub(crate) struct Live {
     drain: watch::Sender<bool>,
     /// The same as the channel's value, for requests: reading it takes no lock.
     is_draining: AtomicBool,
+    reread_tls: Notify,
 }
 
 impl Live {
@@ -21,6 +22,7 @@ impl Live {
             snapshot: ArcSwap::new(snapshot),
             drain: watch::Sender::new(false),
             is_draining: AtomicBool::new(false),
+            reread_tls: Notify::new(),
         }
     }
 
@@ -33,6 +35,16 @@ impl Live {
     pub(crate) fn begin_drain(&self) {
         self.is_draining.store(true, Ordering::Release);
         self.drain.send_replace(true);
+    }
+
+    /// Has the files of the listeners' TLS read again.
+    pub(crate) fn reread_tls(&self) {
+        self.reread_tls.notify_one();
+    }
+
+    /// Resolves when somebody wants that.
+    pub(crate) async fn asked_to_reread_tls(&self) {
+        self.reread_tls.notified().await;
     }
 
     pub(crate) fn is_draining(&self) -> bool {

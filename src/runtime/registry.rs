@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
-use crate::filters::{RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
+use crate::filters::{GrpcWeb, Hsts, RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
 use crate::pools::policy::{
@@ -41,6 +41,8 @@ impl Registry {
     /// The built-in filters and policies.
     pub(crate) fn with_built_ins() -> Self {
         let mut registry = Self { filters: BTreeMap::new(), policies: BTreeMap::new(), schemas: Vec::new() };
+        registry.built_in_filter("grpc_web", GrpcWeb::build);
+        registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("rate_limit", RateLimit::build);
         registry.built_in_filter("request_headers", RequestHeaders::build);
         registry.built_in_filter("response_headers", ResponseHeaders::build);

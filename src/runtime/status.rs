@@ -1,8 +1,13 @@
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config;
 use crate::pools::{Endpoint, Pool, ProbeResult, State};
+use crate::tls::CertificateInfo;
+
+use super::Listener;
 
 /// What the process does at one moment, for operators. It is what `evener status --json` prints, so a field that is
 /// there stays there.
@@ -16,6 +21,44 @@ pub(crate) struct Status {
     pub(crate) draining: bool,
     /// In the order of the configuration.
     pub(crate) pools: Vec<PoolStatus>,
+    /// Those of all listeners, in the order of the configuration.
+    #[serde(default)]
+    pub(crate) certificates: Vec<CertificateStatus>,
+}
+
+/// A certificate that a listener serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CertificateStatus {
+    pub(crate) listener: String,
+    /// The names that it is for.
+    pub(crate) names: Vec<String>,
+    /// The kind of its key.
+    pub(crate) key: String,
+    /// When it expires (RFC 3339).
+    pub(crate) not_after: String,
+    /// How long that is from now; negative once it has.
+    pub(crate) expires_in_s: i64,
+    /// Where it was read from.
+    pub(crate) file: String,
+}
+
+impl CertificateStatus {
+    pub(super) fn all(listener: &Listener, now: SystemTime) -> Vec<Self> {
+        let Some(termination) = &listener.tls else { return Vec::new() };
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let of = |found: CertificateInfo| Self {
+            listener: listener.name.to_string(),
+            names: found.names,
+            key: found.key.to_owned(),
+            not_after: humantime::format_rfc3339_seconds(found.not_after).to_string(),
+            expires_in_s: match found.not_after.duration_since(now) {
+                Ok(left) => seconds(left),
+                Err(over) => -seconds(over.duration()),
+            },
+            file: found.file.display().to_string(),
+        };
+        termination.certificates().into_iter().map(of).collect()
+    }
 }
 
 /// A pool at one moment.

@@ -18,7 +18,8 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
     writeln!(out, "listeners")?;
     for listener in &config.listeners {
         let binds: Vec<_> = listener.binds.iter().map(ToString::to_string).collect();
-        writeln!(out, "  {:<20} {}", listener.name.as_str(), binds.join(", "))?;
+        let binds = binds.join(", ");
+        writeln!(out, "  {:<20} {binds}{}", listener.name.as_str(), manner(listener))?;
     }
     writeln!(out, "routes, in the order in which they are tried")?;
     for id in assembled.snapshot.router.effective_order() {
@@ -46,6 +47,15 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// How a listener serves clients, where that is out of the ordinary.
+fn manner(listener: &config::Listener) -> String {
+    let tls = listener.tls.as_ref().map(|tls| format!("TLS, certificates: {}", tls.certificates.len()));
+    let redirect = listener.redirect_https.map(|https| format!("redirects to https on port {}", https.port));
+    let proxied = listener.proxy_protocol_from.as_ref().map(|_| "after a PROXY header".to_owned());
+    let manner: Vec<String> = proxied.into_iter().chain(tls).chain(redirect).collect();
+    if manner.is_empty() { String::new() } else { format!("  ({})", manner.join(", ")) }
 }
 
 /// The conditions of a route in short.

@@ -21,17 +21,22 @@ pub(crate) enum Refusal {
     /// CGI programs would take it for a forwarding header, since to them `_` and `-` are one.
     #[error("CGI programs would take it for a forwarding header")]
     Imitation,
+    /// Endpoints would take it for what the edge found in the TLS handshake.
+    #[error("only an edge that has seen a client's certificate may tell of it")]
+    CertificateClaim,
 }
 
 /// Why a header of this name is dropped; `None` for one that stays.
 pub(crate) fn refusal(name: &HeaderName, peer_is_trusted: bool) -> Option<Refusal> {
     let name = name.as_str();
     // All of them begin with one of these, and most headers do not.
-    if !matches!(name.as_bytes().first(), Some(b'f' | b'p' | b'v' | b'x')) {
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'p' | b's' | b'v' | b'x')) {
         return None;
     }
     if name == "proxy" {
         Some(Refusal::ProxySetting)
+    } else if is_certificate_header(name) {
+        (!peer_is_trusted).then_some(Refusal::CertificateClaim)
     } else if is_forwarding_header(name) {
         (!peer_is_trusted).then_some(Refusal::Untrusted)
     } else {
@@ -44,8 +49,18 @@ fn is_forwarding_header(name: &str) -> bool {
     name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "via" | "x-real-ip" | "x-request-id")
 }
 
+/// Headers by which proxies tell of a client's certificate: those of RFC 9440 and the names that nginx, HAProxy and Apache
+/// are commonly configured with. `X-Forwarded-Client-Cert` is among the forwarding ones.
+fn is_certificate_header(name: &str) -> bool {
+    name.starts_with("client-cert")
+        || name.starts_with("x-client-cert")
+        || name.starts_with("ssl-client-")
+        || name.starts_with("x-ssl-client-")
+}
+
 fn imitates_forwarding_header(name: &str) -> bool {
-    name.contains('_') && is_forwarding_header(&name.replace('_', "-"))
+    let plain = || name.replace('_', "-");
+    name.contains('_') && (is_forwarding_header(&plain()) || is_certificate_header(&plain()))
 }
 
 /// Whether requests of this method get a 405, whatever they ask for: each of them lets a client reach through
@@ -99,6 +114,11 @@ mod tests {
             ("x-request-id", Some(Refusal::Untrusted), None),
             ("x_forwarded-for", Some(Refusal::Imitation), Some(Refusal::Imitation)),
             ("x-real_ip", Some(Refusal::Imitation), Some(Refusal::Imitation)),
+            ("client-cert", Some(Refusal::CertificateClaim), None),
+            ("client-cert-chain", Some(Refusal::CertificateClaim), None),
+            ("x-ssl-client-s-dn", Some(Refusal::CertificateClaim), None),
+            ("ssl_client_verify", Some(Refusal::Imitation), Some(Refusal::Imitation)),
+            ("x-client", None, None),
             ("x-forwarded", None, None),
             ("x_custom", None, None),
             ("proxy-authorization", None, None),

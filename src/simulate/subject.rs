@@ -55,7 +55,7 @@ impl Subject {
     pub(super) fn run(self, plan: &Plan, seed: u64) -> Outcomes {
         let mut seeds = Random::with_seed(!seed);
         let start = Instant::now();
-        let pool = Pool::new(&self.config, None, b"", self.factory, seeds.fork(), start);
+        let pool = Pool::new(&self.config, None, None, b"", self.factory, seeds.fork(), start);
         simulate(plan, &pool, start, seeds)
     }
 }

@@ -69,6 +69,9 @@ pub(crate) struct AccessLine<'a> {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
+    /// How a call of gRPC ended, by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_status: Option<u16>,
     /// What a rate limit did to the request, if it came too fast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<&'a str>,
@@ -312,6 +315,7 @@ mod tests {
             target,
             status: 200,
             cause: None,
+            grpc_status: None,
             rate_limit: None,
             route: Some("api"),
             pool: None,

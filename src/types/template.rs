@@ -49,10 +49,22 @@ pub enum Variable {
     Pool,
     /// `{endpoint}`: the address of the endpoint, or nothing before one is chosen.
     Endpoint,
+    /// `{sni}`: the server name that the client asked for in its TLS handshake, or nothing.
+    Sni,
+    /// `{tls_version}`: `1.2` or `1.3`, or nothing without TLS.
+    TlsVersion,
+    /// `{client_cert_subject}`: the subject of the client's certificate (RFC 4514), or nothing without one.
+    ClientCertSubject,
+    /// `{client_cert_sans}`: the names in the client's certificate, as `DNS:a.example, URI:spiffe://…`.
+    ClientCertSans,
+    /// `{client_cert_fingerprint}`: the SHA-256 of the client's certificate in hexadecimal.
+    ClientCertFingerprint,
+    /// `{client_cert_serial}`: the serial number of the client's certificate in hexadecimal.
+    ClientCertSerial,
 }
 
 impl Variable {
-    const NAMES: [(&'static str, Self); 11] = [
+    const NAMES: [(&'static str, Self); 17] = [
         ("client_ip", Self::ClientIp),
         ("host", Self::Host),
         ("path", Self::Path),
@@ -64,7 +76,24 @@ impl Variable {
         ("route", Self::Route),
         ("pool", Self::Pool),
         ("endpoint", Self::Endpoint),
+        ("sni", Self::Sni),
+        ("tls_version", Self::TlsVersion),
+        ("client_cert_subject", Self::ClientCertSubject),
+        ("client_cert_sans", Self::ClientCertSans),
+        ("client_cert_fingerprint", Self::ClientCertFingerprint),
+        ("client_cert_serial", Self::ClientCertSerial),
     ];
+
+    /// Whether it tells of the client's certificate, which only the edge has seen.
+    pub fn is_of_client_cert(self) -> bool {
+        matches!(
+            self,
+            Self::ClientCertSubject
+                | Self::ClientCertSans
+                | Self::ClientCertFingerprint
+                | Self::ClientCertSerial
+        )
+    }
 }
 
 /// Where a template's variables get their values.
@@ -86,6 +115,12 @@ impl Template {
     /// Whether the text depends on the endpoint, which is known only once an attempt begins.
     pub fn needs_endpoint(&self) -> bool {
         self.parts.contains(&Part::Variable(Variable::Endpoint))
+    }
+
+    /// Whether the text tells of the client's certificate.
+    pub fn tells_of_client_cert(&self) -> bool {
+        let tells = |part: &Part| matches!(part, Part::Variable(variable) if variable.is_of_client_cert());
+        self.parts.iter().any(tells)
     }
 
     /// Writes the text with its variables' values to the end of `out`.

@@ -15,4 +15,5 @@ mod hooks;
 mod layers;
 mod process;
 mod support;
+mod tls;
 mod wire;

@@ -12,7 +12,7 @@ impl Resolver<'_> {
     pub(super) fn listener_tls(&mut self, spec: ListenerTlsSpec, at: &KeyPath) -> ListenerTls {
         let mut hosts = Vec::with_capacity(spec.hosts.len());
         for (host, tls) in spec.hosts {
-            let path = at.child("hosts").child(&host.to_string()).child("client_auth");
+            let path = at.child("hosts").child(host.to_string()).child("client_auth");
             hosts.push((host, self.client_auth(tls.client_auth, path)));
         }
         ListenerTls {

@@ -107,7 +107,8 @@ pub struct HeaderLimits {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BodyLimits {
-    /// The longest body; more is answered with 413.
+    /// The longest body; more is answered with 413. For a call of gRPC the longest message; the other two limits are not
+    /// for calls.
     pub size: ByteSize,
     /// How long the client may pause within a body before it is answered with 408.
     #[serde(deserialize_with = "some_time")]

@@ -1,14 +1,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::types::Cidr;
-
-use super::OneOrMany;
+use super::{OneOrMany, TrustedProxy};
 
 /// Who sends PROXY headers (version 1 or 2, recognised by their first bytes).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocolSpec {
-    /// The balancers in front, as networks. They have to send the header; whoever else connects is closed at once.
-    pub from: OneOrMany<Cidr>,
+    /// The balancers in front: networks, single addresses, or `unix` for all that connect to a Unix socket. They have to
+    /// send the header; whoever else connects is closed at once.
+    pub from: OneOrMany<TrustedProxy>,
 }

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -121,6 +122,15 @@ impl TrustedProxy {
         match self {
             Self::Network(network) => Some(network),
             Self::Unix => None,
+        }
+    }
+
+    /// Whether a peer is meant; `None` for one on a Unix socket.
+    pub fn is(self, peer: Option<IpAddr>) -> bool {
+        match (self, peer) {
+            (Self::Network(network), Some(ip)) => network.contains(ip),
+            (Self::Unix, None) => true,
+            _ => false,
         }
     }
 }

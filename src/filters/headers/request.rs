@@ -30,11 +30,14 @@ impl RequestHeaders {
     pub fn build(settings: HeaderSettings, _: &BuildCx<'_>) -> Result<Self, BuildError> {
         let rules = Rules::build(settings, Side::Request)?;
         let description = rules.describe();
+        let claims = rules.claims();
         let split = |texts: Vec<(HeaderName, Text)>| -> (Vec<_>, Vec<_>) {
             texts.into_iter().partition(|(_, text)| text.needs_endpoint())
         };
         let ((late_set, set), (late_add, add)) = (split(rules.set), split(rules.add));
-        let early = Rules { remove: rules.remove, set, add };
+        let mut remove = rules.remove;
+        remove.extend(claims);
+        let early = Rules { remove, set, add };
         let late = Rules { remove: Vec::new(), set: late_set, add: late_add };
         Ok(Self { early, late, description })
     }
@@ -45,12 +48,14 @@ fn apply(rules: &Rules, request: &mut RequestView<'_>, cx: &FilterCx<'_>) -> Res
         request.remove_header(name);
     }
     for (name, text) in &rules.set {
-        let value = text.value(&RequestVars::of_request(request, cx))?;
-        request.set_header(name.clone(), value)?;
+        if let Some(value) = text.value(&RequestVars::of_request(request, cx))? {
+            request.set_header(name.clone(), value)?;
+        }
     }
     for (name, text) in &rules.add {
-        let value = text.value(&RequestVars::of_request(request, cx))?;
-        request.add_header(name.clone(), value)?;
+        if let Some(value) = text.value(&RequestVars::of_request(request, cx))? {
+            request.add_header(name.clone(), value)?;
+        }
     }
     Ok(())
 }

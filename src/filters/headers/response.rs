@@ -31,12 +31,14 @@ impl Filter for ResponseHeaders {
             response.remove_header(name);
         }
         for (name, text) in set {
-            let value = text.value(&RequestVars::of_response(response, cx))?;
-            response.set_header(name.clone(), value)?;
+            if let Some(value) = text.value(&RequestVars::of_response(response, cx))? {
+                response.set_header(name.clone(), value)?;
+            }
         }
         for (name, text) in add {
-            let value = text.value(&RequestVars::of_response(response, cx))?;
-            response.add_header(name.clone(), value)?;
+            if let Some(value) = text.value(&RequestVars::of_response(response, cx))? {
+                response.add_header(name.clone(), value)?;
+            }
         }
         Ok(())
     }

@@ -39,6 +39,12 @@ impl Rules {
         })
     }
 
+    /// The headers that tell of the client's certificate: what a client itself says under their names is made up.
+    pub(super) fn claims(&self) -> Vec<HeaderName> {
+        let fields = self.set.iter().chain(&self.add);
+        fields.filter(|(_, text)| text.tells_of_client_cert()).map(|(name, _)| name.clone()).collect()
+    }
+
     /// `remove X-Debug, set X-Env`
     pub(super) fn describe(&self) -> String {
         let removed = self.remove.iter().map(|name| format!("remove {name}"));
@@ -81,11 +87,17 @@ impl Text {
         matches!(self, Self::Template(template) if template.needs_endpoint())
     }
 
-    /// A constant is shared, not copied; anything else costs one allocation.
-    pub(super) fn value(&self, vars: &RequestVars<'_>) -> Result<HeaderValue, HookError> {
+    fn tells_of_client_cert(&self) -> bool {
+        matches!(self, Self::Template(template) if template.tells_of_client_cert())
+    }
+
+    /// A constant is shared, not copied; anything else costs one allocation. `None` where it would tell of a client's
+    /// certificate and there is none: endpoints take the mere presence of such a header for one.
+    pub(super) fn value(&self, vars: &RequestVars<'_>) -> Result<Option<HeaderValue>, HookError> {
         match self {
-            Self::Constant(value) => Ok(value.clone()),
-            Self::Template(template) => vars.header_value(template),
+            Self::Constant(value) => Ok(Some(value.clone())),
+            Self::Template(_) if self.tells_of_client_cert() && !vars.has_client_cert() => Ok(None),
+            Self::Template(template) => vars.header_value(template).map(Some),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use crate::hooks::{
-    BuildCx, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView, Scheme,
+    BuildCx, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView, Scheme, TlsSession,
 };
 
 /// One request and its response, on which a test calls a filter as the edge would.
@@ -77,6 +77,7 @@ impl Exchange {
                 client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
                 listener: "web".parse().expect("a constant"),
                 scheme: Scheme::Http,
+                tls: None,
                 request_id: HeaderValue::from_static("0193-test"),
                 received: now,
             },
@@ -93,6 +94,14 @@ impl Exchange {
     #[must_use]
     pub fn from_client(mut self, client_ip: IpAddr) -> Self {
         self.facts.client_ip = client_ip;
+        self
+    }
+
+    /// The same exchange over TLS.
+    #[must_use]
+    pub fn over_tls(mut self, session: TlsSession) -> Self {
+        self.facts.scheme = Scheme::Https;
+        self.facts.tls = Some(Arc::new(session));
         self
     }
 
@@ -190,6 +199,18 @@ impl Exchange {
         end: bool,
     ) -> Result<(), HookError> {
         filter.on_response_body(body, end, &mut self.parts().1)
+    }
+
+    /// Calls [`Filter::on_response_trailers`].
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub fn on_response_trailers(
+        &mut self,
+        filter: &dyn Filter,
+        trailers: &mut HeaderMap,
+    ) -> Result<Option<Bytes>, HookError> {
+        filter.on_response_trailers(trailers, &mut self.parts().1)
     }
 
     /// Lends the request as filters see it.

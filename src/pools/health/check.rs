@@ -1,17 +1,21 @@
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use http::uri::Scheme;
 use parking_lot::Mutex;
 use pingora_core::connectors::TransportConnector;
+use pingora_core::listeners::ALPN;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
-use pingora_core::tls::TlsConnector;
-use pingora_core::upstreams::peer::BasicPeer;
+use pingora_core::tls::{RootCertStore, TlsConnector};
+use pingora_core::upstreams::peer::{HttpPeer, Scheme as PeerScheme};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
 
+use crate::config::spec::{SendProxyProtocol, TlsCheckSpec, UpstreamProtocol};
 use crate::config::{self, Check};
 use crate::pools::endpoint::pingora_addr;
-use crate::types::{EndpointAddr, HostPattern};
+use crate::pools::{Endpoint, Pool, begin_with_header, peer};
+use crate::types::{EndpointAddr, HostPattern, ProxyHeader, Tlvs};
 
 use super::grpc::GrpcCheck;
 use super::http::HttpCheck;
@@ -31,8 +35,8 @@ impl Connectors {
     pub(super) fn new() -> Self {
         Self {
             transport: LazyLock::new(|| TransportConnector::new(None)),
-            verified: LazyLock::new(|| tls::verified(tls::roots_of_the_system())),
-            unverified: LazyLock::new(tls::unverified),
+            verified: LazyLock::new(|| tls::anonymous(tls::roots_of_the_system(), true)),
+            unverified: LazyLock::new(|| tls::anonymous(RootCertStore::empty(), false)),
         }
     }
 }
@@ -40,6 +44,7 @@ impl Connectors {
 /// The check of one endpoint: makes a connection, and looks at what comes back on it.
 pub(super) struct EndpointCheck {
     connectors: Arc<Connectors>,
+    peer: HttpPeer,
     question: Question,
     rise: usize,
     fall: usize,
@@ -56,30 +61,73 @@ enum Question {
 }
 
 impl EndpointCheck {
-    pub(super) fn new(health: &config::Health, address: &EndpointAddr, connectors: Arc<Connectors>) -> Self {
+    /// The check of `endpoint` as `health` of its `pool` asks for it.
+    pub(super) fn new(
+        health: &config::Health,
+        pool: &Pool,
+        endpoint: &Endpoint,
+        connectors: Arc<Connectors>,
+    ) -> Self {
+        let address: &EndpointAddr = endpoint.address();
+        let scheme = if pool.tls().is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let mut peer = endpoint.peer().clone();
         let question = match &health.check {
             Check::Tcp => Question::Tcp,
-            Check::Tls(spec) => {
-                let connector = if spec.verify { &connectors.verified } else { &connectors.unverified };
-                Question::Tls(TlsCheck::new((*connector).clone(), server_name(spec.sni.as_ref(), address)))
-            }
+            Check::Tls(spec) => Question::Tls(tls_check(spec, pool, address, &connectors)),
             Check::Http(spec) => {
-                Question::Http(HttpCheck::new(spec.clone(), authority(spec.host.as_ref(), address)))
+                let host = authority(spec.host.as_ref(), address);
+                let is_http2 = matches!(pool.config().protocol, UpstreamProtocol::H2 | UpstreamProtocol::H2c);
+                peer.options.alpn = if is_http2 { ALPN::H2 } else { ALPN::H1 };
+                Question::Http(HttpCheck::new(spec.clone(), scheme, host, is_http2))
             }
             Check::Grpc(spec) => {
-                Question::Grpc(GrpcCheck::new(&spec.service, authority(spec.authority.as_ref(), address)))
+                peer.options.alpn = ALPN::H2;
+                let authority = authority(spec.authority.as_ref(), address);
+                Question::Grpc(GrpcCheck::new(&spec.service, scheme, authority))
             }
         };
+        if matches!(question, Question::Tcp | Question::Tls(_)) {
+            peer.scheme = PeerScheme::HTTP;
+        }
+        // A probe has one limit for everything.
+        peer.options.connection_timeout = None;
+        peer.options.total_connection_timeout = None;
+        if let Some(header) = proxy_header(health, pool) {
+            begin_with_header(&mut peer, header);
+        }
         let (rise, fall) = (usize::from(health.rise), usize::from(health.fall));
-        Self { connectors, question, rise, fall, answer: Mutex::default() }
+        Self { connectors, peer, question, rise, fall, answer: Mutex::default() }
     }
+}
+
+/// What a probe begins with where requests do. Another port may be for probes alone, and is asked without.
+fn proxy_header(health: &config::Health, pool: &Pool) -> Option<Vec<u8>> {
+    match pool.config().send_proxy_protocol {
+        _ if health.port.is_some() => None,
+        SendProxyProtocol::Off => None,
+        SendProxyProtocol::V1 => Some(ProxyHeader::Local.to_v1()),
+        SendProxyProtocol::V2 => Some(ProxyHeader::Local.to_v2(Tlvs::default())),
+    }
+}
+
+/// A handshake like those for requests, if the pool speaks TLS; what the check says itself comes first.
+fn tls_check(spec: &TlsCheckSpec, pool: &Pool, address: &EndpointAddr, connectors: &Connectors) -> TlsCheck {
+    let connector = match pool.tls() {
+        Some((_, tls)) if spec.verify => tls.client().clone().into(),
+        _ if spec.verify => (*connectors.verified).clone(),
+        _ => (*connectors.unverified).clone(),
+    };
+    let name = match (pool.tls(), &spec.sni) {
+        (Some((config, _)), None) => peer::server_name(config, address),
+        (_, sni) => server_name(sni.as_ref(), address),
+    };
+    TlsCheck::new(connector, name)
 }
 
 #[async_trait]
 impl HealthCheck for EndpointCheck {
     async fn check(&self, target: &Backend) -> pingora_core::Result<()> {
-        // The address given here is replaced; the constructor takes none of a Unix socket.
-        let mut peer = BasicPeer::new("127.0.0.1:1");
+        let mut peer = self.peer.clone();
         peer._address = target.addr.clone();
         let stream = self.connectors.transport.new_stream(&peer).await?;
         let answer = match &self.question {

@@ -1,16 +1,19 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::RecvStream;
-use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::client::{ResponseFuture, SendRequest};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
+use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use pingora_core::Result;
 use pingora_core::protocols::Stream;
 
 use super::check;
 use super::failure::unhealthy;
+use super::http2::{not_http2, speak};
 
-/// A call of `grpc.health.v1.Health/Check`, over HTTP/2 by prior knowledge.
+/// A call of `grpc.health.v1.Health/Check`.
 pub(super) struct GrpcCheck {
+    scheme: Scheme,
     authority: String,
     /// A `HealthCheckRequest` with its prefix.
     request: Bytes,
@@ -20,30 +23,17 @@ const METHOD: &str = "/grpc.health.v1.Health/Check";
 
 /// An answer is a few bytes long; this leaves room for fields that are not known yet.
 const LONGEST_ANSWER: usize = 1024;
-const LONGEST_HEADERS: u32 = 16 * 1024;
 
 impl GrpcCheck {
-    pub(super) fn new(service: &str, authority: String) -> Self {
-        Self { authority, request: request_for(service) }
+    pub(super) fn new(service: &str, scheme: Scheme, authority: String) -> Self {
+        Self { scheme, authority, request: request_for(service) }
     }
 
     pub(super) async fn ask(&self, stream: Stream) -> Result<String> {
-        let mut builder = Builder::new();
-        builder.enable_push(false).max_header_list_size(LONGEST_HEADERS);
-        let (sender, connection) = builder.handshake(stream).await.map_err(not_http2)?;
-        tokio::select! {
-            biased;
-            answer = self.call(sender) => answer,
-            // Drives the call; that it ends before the call says why there is no answer.
-            ended = connection => Err(match ended {
-                Ok(()) => unhealthy("the connection was closed before the answer was complete"),
-                Err(error) => not_http2(error),
-            }),
-        }
+        speak(stream, async |sender| self.call(sender).await).await
     }
 
-    async fn call(&self, sender: SendRequest<Bytes>) -> Result<String> {
-        let mut sender = sender.ready().await.map_err(not_http2)?;
+    async fn call(&self, mut sender: SendRequest<Bytes>) -> Result<String> {
         let (response, mut body) = sender.send_request(self.header()?, false).map_err(not_http2)?;
         body.send_data(self.request.clone(), true).map_err(not_http2)?;
         let Answer { status, message } = read_answer(response).await?;
@@ -51,8 +41,8 @@ impl GrpcCheck {
     }
 
     fn header(&self) -> Result<Request<()>> {
-        let uri =
-            Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(METHOD).build();
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.as_str());
+        let uri = uri.path_and_query(METHOD).build();
         let request = uri.and_then(|uri| {
             Request::builder()
                 .method(Method::POST)
@@ -115,11 +105,6 @@ fn judge(status: &HeaderMap, message: &[u8]) -> Result<String> {
         Some(other) => Err(unhealthy(format!("the status {other}"))),
         None => Err(unhealthy("an answer that is no HealthCheckResponse")),
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
-fn not_http2(error: h2::Error) -> Box<pingora_core::Error> {
-    unhealthy(format!("no answer over HTTP/2: {error}"))
 }
 
 // === Messages ===

@@ -58,7 +58,7 @@ impl Prober {
         for pool in &self.pools {
             let Some(health) = pool.health() else { continue };
             for endpoint in pool.endpoints() {
-                let check = EndpointCheck::new(health, endpoint.address(), connectors.clone());
+                let check = EndpointCheck::new(health, pool, endpoint, connectors.clone());
                 probes.push(Probe::new(health, pool, endpoint, Box::new(check), self.at_once.clone()));
             }
         }

@@ -8,6 +8,8 @@ use pingora_core::tls::{
     TlsConnector, UnixTime, install_default_crypto_provider, load_platform_certs_incl_env_into_store,
 };
 
+use crate::pools::Identity;
+
 use super::failure::unhealthy;
 
 /// A TLS handshake.
@@ -35,25 +37,35 @@ impl TlsCheck {
     }
 }
 
-/// Handshakes with those only whose certificate these authorities have signed.
-pub(super) fn verified(roots: RootCertStore) -> TlsConnector {
+/// Handshakes with those only whose certificate one of the authorities has signed, or unverified with anybody; and with
+/// this certificate to show.
+pub(in crate::pools) fn client_config(
+    roots: RootCertStore,
+    identity: Option<&Identity>,
+    verify: bool,
+) -> Result<ClientConfig, RusTlsError> {
     install_default_crypto_provider();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Arc::new(config).into()
+    let builder = ClientConfig::builder();
+    let builder = if verify {
+        builder.with_root_certificates(roots)
+    } else {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+    };
+    match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key()),
+        None => Ok(builder.with_no_client_auth()),
+    }
 }
 
-/// Handshakes with anybody.
-pub(super) fn unverified() -> TlsConnector {
-    install_default_crypto_provider();
-    let config = ClientConfig::builder()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
+/// Handshakes without a certificate to show.
+pub(super) fn anonymous(roots: RootCertStore, verify: bool) -> TlsConnector {
+    #[expect(clippy::expect_used, reason = "only a certificate to show can be refused")]
+    let config = client_config(roots, None, verify).expect("a configuration without one");
     Arc::new(config).into()
 }
 
 /// The authorities that this machine trusts. Without them no certificate passes.
-pub(super) fn roots_of_the_system() -> RootCertStore {
+pub(in crate::pools) fn roots_of_the_system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     if let Err(error) = load_platform_certs_incl_env_into_store(&mut roots) {
         log::error!("the authorities that this machine trusts cannot be read error={error}");
@@ -139,16 +151,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_certificate_has_to_be_for_the_name_and_by_somebody_trusted() {
-        assert!(shake(verified, "app.internal").await.is_ok());
-        assert!(shake(verified, "127.0.0.1").await.is_ok());
-        let other_name = shake(verified, "other.internal").await.unwrap_err();
+        assert!(shake(|roots| anonymous(roots, true), "app.internal").await.is_ok());
+        assert!(shake(|roots| anonymous(roots, true), "127.0.0.1").await.is_ok());
+        let other_name = shake(|roots| anonymous(roots, true), "other.internal").await.unwrap_err();
         assert!(other_name.contains("other.internal"), "{other_name}");
-        let nobody_trusted = shake(|_| verified(roots_of_the_system()), "app.internal").await.unwrap_err();
+        let nobody_trusted =
+            shake(|_| anonymous(roots_of_the_system(), true), "app.internal").await.unwrap_err();
         assert!(nobody_trusted.contains("UnknownIssuer"), "{nobody_trusted}");
     }
 
     #[tokio::test]
     async fn without_verification_any_certificate_does() {
-        assert_eq!(shake(|_| unverified(), "other.internal").await, Ok("handshake done".to_owned()));
+        assert_eq!(
+            shake(|_| anonymous(RootCertStore::empty(), false), "other.internal").await,
+            Ok("handshake done".to_owned())
+        );
     }
 }

@@ -190,7 +190,7 @@ fn an_open_stream_starves_no_endpoint_of_its_latency() {
     let factory = |members: &[crate::hooks::Member], _: &mut Random| {
         Box::new(crate::pools::policy::PeakEwma::new(members)) as Box<dyn crate::hooks::Policy>
     };
-    let pool = Pool::new(&config, None, b"", Box::new(factory), Random::with_seed(1), now);
+    let pool = Pool::new(&config, None, None, b"", Box::new(factory), Random::with_seed(1), now);
     let mut stage = Stage { pool: Arc::new(pool), now, random: Random::with_seed(7) };
     (0..3).for_each(|index| stage.answer(index));
     let _streams: Vec<_> = (0..3).map(|index| stage.endpoint(index).try_lease(now).unwrap()).collect();

@@ -3,6 +3,7 @@
 mod answers;
 mod balancing;
 mod blame;
+mod grpc;
 mod headers;
 mod health;
 mod health_grpc;
@@ -12,6 +13,7 @@ mod health_start;
 mod health_tls;
 mod in_flight;
 mod outliers;
+mod proxy_protocol;
 mod queueing;
 mod rate_limit;
 mod retries;
@@ -24,6 +26,8 @@ mod stream_timeouts;
 mod timeouts;
 mod tunnel_timeouts;
 mod under_load;
+mod upstream_h2;
+mod upstream_tls;
 
 use crate::support::{Client, Edge, Endpoint, dead};
 use std::fmt::Display;

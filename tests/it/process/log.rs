@@ -73,7 +73,7 @@ async fn sighup_and_sigusr1_leave_the_process_serving() {
     let mut client = Client::connect(running.address()).await;
     running.signal(Signal::USR1);
     running.signal(Signal::HUP);
-    running.tells("SIGHUP changes nothing").await;
+    running.tells("SIGHUP reads certificates again").await;
     get(&mut client, "/").await;
     assert!(running.is_running());
 }

@@ -1,9 +1,13 @@
 //! What the tests stand on: an edge in this process, endpoints that follow a script, and clients that send bytes.
 
+mod certs;
 mod client;
 mod edge;
 mod endpoint;
+mod h2_endpoint;
+pub mod raw_h2;
 mod spy;
+mod tls_front;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +15,13 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
+pub use certs::{Ca, Issued};
 pub use client::{Client, Response};
 pub use edge::Edge;
 pub use endpoint::{Endpoint, Exchange, Request};
+pub use h2_endpoint::{H2Endpoint, H2Exchange, H2Settings};
 pub use spy::Spy;
+pub use tls_front::TlsFront;
 
 /// No single step of a test takes longer than this; it only turns a hang into a failure.
 pub const PATIENCE: Duration = Duration::from_secs(20);

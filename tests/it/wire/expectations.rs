@@ -1,6 +1,6 @@
-use crate::support::{Edge, Endpoint, Exchange};
+use crate::support::{Edge, Endpoint, Exchange, H2Endpoint, H2Exchange};
 
-use super::{echo_site, refused, site};
+use super::{echo_site, refused, site, site_with};
 
 /// Asks for the body with a 100 before it answers.
 async fn asking() -> Endpoint {
@@ -39,8 +39,17 @@ async fn an_endpoint_may_refuse_without_the_body() {
 #[tokio::test]
 async fn other_expectations_cannot_be_met() {
     let (endpoint, edge) = echo_site("").await;
-    let response = edge.send("GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n").await;
-    assert_eq!(response.status, 417);
+    for expect in [
+        "miracles",
+        "",
+        "100-continue, miracles",
+        "100-continue\r\nExpect: miracles",
+        "100",
+        "\"100-continue\"",
+    ] {
+        let response = edge.send(&format!("GET / HTTP/1.1\r\nHost: a\r\nExpect: {expect}\r\n\r\n")).await;
+        assert_eq!(response.status, 417, "{expect}");
+    }
     assert!(endpoint.requests().is_empty());
 }
 
@@ -53,4 +62,35 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
     assert!(endpoint.requests().is_empty());
     let close = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
     assert_eq!(refused(&edge, close).await.status, 413);
+}
+
+#[tokio::test]
+async fn what_is_refused_early_asks_for_no_body() {
+    let edge = Edge::start(&site_with("127.0.0.1:1", "", "", "- respond: { status: 401 }")).await;
+    for _ in 0..2 {
+        let mut client = edge.connect().await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n").await;
+        let response = client.response().await;
+        // The client may send the body or not, so nothing can follow.
+        assert_eq!((response.status, response.header("connection")), (401, Some("close")));
+        assert!(client.is_closed().await);
+    }
+}
+
+#[tokio::test]
+async fn the_edge_asks_for_a_body_that_goes_to_http2() {
+    let endpoint = H2Endpoint::scripted(|mut exchange: H2Exchange| async move {
+        assert!(!exchange.head.headers().contains_key("expect"));
+        let (body, _) = exchange.read().await;
+        exchange.reply(200, body);
+    })
+    .await;
+    let edge = Edge::start(&site_with(endpoint.address(), "", "protocol: h2c", "- pool: app")).await;
+    let mut client = edge.connect().await;
+    for _ in 0..2 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 100);
+        client.send("body").await;
+        assert_eq!(client.response().await.body, b"body");
+    }
 }

@@ -1,4 +1,4 @@
-use crate::support::{Edge, Endpoint, Exchange};
+use crate::support::{Edge, Endpoint, Exchange, PATIENCE};
 
 use super::{GET, site};
 
@@ -55,4 +55,22 @@ async fn hints_come_before_the_answer_is_ready() {
     assert_eq!(client.response().await.status, 103);
     release.send(true).unwrap();
     assert_eq!(client.response().await.text(), "ok");
+}
+
+#[tokio::test]
+async fn hints_do_not_pass_to_http2_and_do_no_harm() {
+    let endpoint = hinting().await;
+    let edge = Edge::start(&site(endpoint.address(), "")).await;
+    let stream = tokio::net::TcpStream::connect(edge.address()).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..3 {
+        let request = http::Request::get("http://a/").body(()).unwrap();
+        let (answer, _) = requests.send_request(request, true).unwrap();
+        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("is answered in time").unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().get("link")), (200, None));
+        let mut body = answer.into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "ok");
+    }
+    connection.abort();
 }

@@ -1,5 +1,6 @@
 //! The HTTP edge byte by byte: what clients may send, what they get, and what endpoints get to see.
 
+mod answers;
 mod bodies;
 mod connections;
 mod errors;
@@ -10,16 +11,20 @@ mod informational;
 mod keepalive;
 mod log;
 mod misbehaviour;
+mod mutations;
 mod owned;
 mod paths;
 mod pipelining;
+mod proxy_protocol;
 mod refusals;
 mod smuggling;
 mod sockets;
 mod streaming;
 mod timeouts;
+mod trailers;
 mod tunnels;
 mod upgrades;
+mod websocket;
 
 use std::fmt::Display;
 

@@ -27,6 +27,37 @@ async fn no_trick_with_the_framing_reaches_an_endpoint() {
         "Transfer-Encoding: \"chunked\"",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
         "Transfer-Encoding: \x0bchunked",
+        "Transfer-Encoding: \x0cchunked",
+        "Transfer-Encoding: chunked\x0b",
+        "Transfer-Encoding: \u{a0}chunked",
+        "Transfer-Encoding: chunked,",
+        "Transfer-Encoding: ,chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding: chunked=1",
+        "Transfer-Encoding: chun ked",
+        "Transfer-Encoding: chunk",
+        "Transfer-Encoding: 'chunked'",
+        "Transfer-Encoding: x chunked",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        "Transfer-Encoding: chunked\r\n\tx",
+        "Transfer-Encoding\x0b: chunked",
+        "\tTransfer-Encoding: chunked",
+        "X: y\r\rTransfer-Encoding: chunked",
+        "X: y\r\r\nContent-Length: 5",
+        "X: \x1b[31m",
+        "X: \x7f",
+        "Content-Length: 5\0",
+        "Content-Length: 5;",
+        "Content-Length: 5,",
+        "Content-Length: 05, 5",
+        "Content-Length: 5\r\n 0",
+        "Content-Length: 5e0",
+        "Content-Length: \"5\"",
+        "Content-Length: 9223372036854775808",
+        "Content-Length: 18446744073709551621",
         "Transfer-Encoding:\r\n chunked",
         "Transfer-Encoding : chunked",
         "Transfer-Encoding\t: chunked",
@@ -66,6 +97,17 @@ async fn no_trick_with_the_lines_reaches_an_endpoint() {
         "GET / HTTP/1.10\r\nHost: a\r\n\r\n",
         "GET / HTTP/01.1\r\nHost: a\r\n\r\n",
         "GET / http/1.1\r\nHost: a\r\n\r\n",
+        "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\r HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\rHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\r\n",
+        "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\x0bHTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1 GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET /\r\nHost: a\r\n\r\n",
         "GET /\r\n\r\n",
         "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -100,6 +142,25 @@ async fn no_trick_with_chunks_reaches_an_endpoint() {
         "5\r\nhello\r\n0\r\n folded: x\r\n\r\n",
         "5\r\nhello\r\n0\r\nA: b\n\r\n",
         "0\r\n\n",
+        "5\rhello\r\n0\r\n\r\n",
+        "5\r\nhello\r0\r\n\r\n",
+        "5\r\nhello\r\r\n0\r\n\r\n",
+        "5\r\nhello\r\n\r\n0\r\n\r\n",
+        "5\r\nhello\r\n-0\r\n\r\n",
+        "5\t\r\nhello\r\n0\r\n\r\n",
+        "5_\r\nhello\r\n0\r\n\r\n",
+        "0000000000000005\r\nhello\r\n0\r\n\r\n",
+        "7fffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "8000000000000000\r\nhello\r\n0\r\n\r\n",
+        "ffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "10000000000000005\r\nhello\r\n0\r\n\r\n",
+        "0\r\n\r\r\n",
+        "0\r\nA: b\rX: y\r\n\r\n",
+        "0\r\nA: \0\r\n\r\n",
+        "0\r\nA : b\r\n\r\n",
+        "0\r\n: b\r\n\r\n",
+        "0\r\nno colon\r\n\r\n",
+        "0\r\nGET /hidden HTTP/1.1\r\n\r\n",
     ];
     for body in bodies {
         let head = "POST /first HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -119,4 +180,45 @@ async fn extensions_and_trailers_are_bounded() {
     let trailers = format!("{head}0\r\n{}\r\n", "X-Trailer: y\r\n".repeat(2000));
     assert_eq!(refused(&edge, trailers).await.status, 400);
     assert!(endpoint.requests().is_empty());
+}
+
+#[tokio::test]
+async fn plain_spellings_of_the_framing_are_understood() {
+    let (endpoint, edge) = echo_site("").await;
+    let fields = [
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding:chunked",
+        "Transfer-Encoding:\tchunked\t ",
+        "TRANSFER-encoding: ChUnKeD",
+        "Content-Length: 15",
+        "content-length:\t 015 ",
+    ];
+    for field in fields {
+        let mut client = edge.connect().await;
+        let second = "GET /second HTTP/1.1\r\nHost: a\r\n\r\n";
+        client
+            .send(format!("POST /1 HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n5\r\nhello\r\n0\r\n\r\n{second}"))
+            .await;
+        assert_eq!(client.response().await.text(), "/1", "{field:?}");
+        assert_eq!(client.response().await.text(), "/second", "{field:?}");
+    }
+    assert_eq!(endpoint.requests().len(), 2 * fields.len());
+}
+
+#[tokio::test]
+async fn trailers_of_clients_reach_nobody() {
+    let (endpoint, edge) = echo_site("").await;
+    let mut client = edge.connect().await;
+    let trailers =
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: evil\r\nAuthorization: x\r\nX-Sum: y\r\n";
+    for _ in 0..3 {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";
+        client.send(format!("{head}\r\n2\r\nhi\r\n0\r\n{trailers}\r\n")).await;
+        assert_eq!(client.response().await.status, 200);
+        let request = endpoint.last();
+        assert_eq!((request.body.as_slice(), request.headers("host")), (b"hi".as_slice(), vec!["a"]));
+        for name in ["trailer", "authorization", "x-sum", "content-length"] {
+            assert_eq!(request.header(name), None, "{name}");
+        }
+    }
 }

@@ -90,6 +90,11 @@ async fn a_switch_that_nobody_asked_for_is_refused() {
     expect_no_tunnel("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").await;
     // Without `Connection: upgrade` the field means nothing.
     expect_no_tunnel("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").await;
+    for protocol in ["h2c", "h2c, websocket", "HTTP/2.0", "TLS/1.0", "connect-udp", "anything"] {
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n");
+        expect_no_tunnel(&request).await;
+    }
     expect_no_tunnel("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n").await;
     expect_no_tunnel("GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
 }

@@ -79,7 +79,8 @@ pub struct PoolSpec {
     #[schemars(range(min = 1, max = 1000))]
     pub h2_streams: u16,
     /// Whether each connection to an endpoint begins with a PROXY header that tells the client's address: `off`, `v1`
-    /// or `v2`. Such connections serve one client's request and are not kept.
+    /// or `v2`. Such connections serve one client's request and are not kept. Probes begin with one as well, which tells of
+    /// nobody, unless `health.port` sends them elsewhere.
     #[serde(default)]
     pub send_proxy_protocol: SendProxyProtocol,
     /// How long each step towards an endpoint may take.

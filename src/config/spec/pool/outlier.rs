@@ -12,7 +12,8 @@ use crate::types::{Percent, Span};
 pub struct OutlierSpec(pub Option<OutlierLimits>);
 
 /// When an endpoint is ejected, and for how long. A failure is a connection that could not be made or broke, an
-/// answer that did not come in time, or a status of 500 or more.
+/// answer that did not come in time, a status of 500 or more, or one of gRPC that says as much: UNKNOWN, INTERNAL,
+/// UNAVAILABLE, DATA_LOSS, and DEADLINE_EXCEEDED where the deadline was a second or more.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutlierLimits {

@@ -23,8 +23,9 @@ pub struct RetrySpec {
     #[schemars(range(min = 0, max = 10))]
     pub attempts: u8,
     /// After which failures: `connect` (no connection could be made), `refused_stream` (an endpoint that speaks
-    /// HTTP/2 did not begin with it; those of today are spoken to in HTTP/1.1), `reset` (the connection broke before the answer), `timeout` (no answer in time), `5xx`, or
-    /// statuses like `503` or `502-504`.
+    /// HTTP/2 did not begin with it; those of today are spoken to in HTTP/1.1), `reset` (the connection broke before the answer), `timeout` (no answer in time), `5xx`,
+    /// statuses like `503` or `502-504`, or `grpc_unavailable` (a call of gRPC that ends with UNAVAILABLE before any
+    /// message; such calls are repeated although their method, POST, is not idempotent).
     pub on: OneOrMany<RetryOn>,
     /// How long one attempt may wait for its answer, when another could follow. `none` or a duration.
     pub per_try: PerTry,
@@ -61,6 +62,8 @@ pub enum RetryOn {
     Reset,
     /// The head of the answer did not come in time.
     Timeout,
+    /// A call of gRPC ended with UNAVAILABLE before any message.
+    GrpcUnavailable,
     /// An answer with such a status, 400 to 599.
     Status(StatusRange),
 }
@@ -68,7 +71,7 @@ pub enum RetryOn {
 /// A text that is no kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is nothing to retry on; write connect, refused_stream, reset, timeout, 5xx, or a status or range of 400 to 599"
+    "`{0}` is nothing to retry on; write connect, refused_stream, reset, timeout, grpc_unavailable, 5xx, or a status or range of 400 to 599"
 )]
 pub struct InvalidRetryOn(String);
 
@@ -81,6 +84,7 @@ impl FromStr for RetryOn {
             "refused_stream" => Ok(Self::RefusedStream),
             "reset" => Ok(Self::Reset),
             "timeout" => Ok(Self::Timeout),
+            "grpc_unavailable" => Ok(Self::GrpcUnavailable),
             "5xx" => Ok(Self::Status(StatusRange { first: 500, last: 599 })),
             _ => match text.parse() {
                 Ok(range @ StatusRange { first: 400.., .. }) => Ok(Self::Status(range)),
@@ -97,6 +101,7 @@ impl fmt::Display for RetryOn {
             Self::RefusedStream => f.write_str("refused_stream"),
             Self::Reset => f.write_str("reset"),
             Self::Timeout => f.write_str("timeout"),
+            Self::GrpcUnavailable => f.write_str("grpc_unavailable"),
             Self::Status(range) => range.fmt(f),
         }
     }

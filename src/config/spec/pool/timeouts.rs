@@ -9,9 +9,12 @@ use crate::types::Span;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// To connect.
+    /// To connect, and once more for a TLS handshake.
     #[serde(deserialize_with = "some_time")]
     pub connect: Span,
+    /// For both together.
+    #[serde(deserialize_with = "some_time")]
+    pub handshake: Span,
     /// From the request's last byte to the answer's first.
     #[serde(deserialize_with = "some_time")]
     pub first_byte: Span,
@@ -19,9 +22,11 @@ pub struct Timeouts {
     #[serde(deserialize_with = "some_time")]
     pub idle: Span,
     /// From the request's header to the answer's last byte, over all attempts; an answer that stalls shortly
-    /// before may take up to `idle` longer. Not for upgrades and event streams. `0` switches it off.
+    /// before may take up to `idle` longer. Not for upgrades, event streams and
+    /// calls of gRPC without a deadline. `0` switches it off.
     pub total: Span,
-    /// How long an upgraded connection (WebSocket) may be silent in both directions.
+    /// How long an upgraded connection (WebSocket) may be silent in both directions, and the endpoint in a call of gRPC,
+    /// for which neither `first_byte` nor `idle` is.
     #[serde(deserialize_with = "some_time")]
     pub tunnel: Span,
 }
@@ -30,6 +35,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Span::from_secs(2),
+            handshake: Span::from_secs(4),
             first_byte: Span::from_secs(30),
             idle: Span::from_secs(30),
             total: Span::from_secs(60),

@@ -1,7 +1,12 @@
 //! HTTP/2 by prior knowledge.
 
 mod ends;
+mod floods;
+mod headers;
+mod legitimate;
 mod requests;
+mod running;
+mod windows;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};

@@ -1,0 +1,212 @@
+//! HTTP/2 connections: a loop of our own on Pingora's sessions, and a guard on the bytes below the h2 crate.
+//!
+//! The h2 crate bounds what a connection keeps in memory. What it does not bound is how often a client may have it do
+//! something for nothing; that is counted frame by frame ([`meter`]) while the bytes pass ([`guard`]).
+
+mod frames;
+mod guard;
+mod meter;
+mod running;
+#[cfg(test)]
+mod samples;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use h2::Reason;
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{
+    H2Accept, H2Options, HttpSession, default_h2_options, handshake,
+};
+use pingora_core::protocols::{Digest, GetProxyDigest, Stream};
+use pingora_core::server::ShutdownWatch;
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+use crate::runtime::{Cause, Connection, Listener};
+use crate::telemetry::AccessLog;
+
+use self::guard::Verdict;
+use self::meter::{Abuse, Meter};
+use self::running::{Run, Running};
+use super::refusal::log_refusal;
+use super::serve::PREFACE;
+use super::stream::EdgeStream;
+
+pub(super) use self::guard::Guard;
+
+/// So many requests of a connection may be malformed before it is closed.
+const MALFORMED: usize = 32;
+/// How long the last words of a connection may take to leave, and its client to hear them.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+type H2Connection = h2::server::Connection<Stream, bytes::Bytes>;
+
+/// Serves the requests of an HTTP/2 connection side by side until either side has enough.
+pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, drain: ShutdownWatch, log: &AccessLog)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let client = stream.connection().clone();
+    let listener = client.listener();
+    let limits = &listener.limits;
+    let digest = Arc::new(Digest { proxy_digest: stream.get_proxy_digest(), ..Digest::default() });
+    let header = limits.header.size.as_usize();
+    let meter = Meter::new(PREFACE.len(), listener.h2_streams, header, Instant::now());
+    let (guard, verdict) = Guard::new(meter, limits.header.timeout.get());
+    stream.open(guard);
+    let greeting = handshake(stream, Some(options(listener)));
+    let Ok(Ok(mut connection)) = timeout(limits.header.timeout.get(), greeting).await else { return };
+
+    let running = Running::new(2 * listener.h2_streams as usize);
+    let requests = Requests { app, digest, running, drain };
+    let reason = match requests.serve(&mut connection, listener, &verdict).await {
+        End::Over => return,
+        End::Rest => Reason::NO_ERROR,
+        End::Abuse(abuse) => {
+            report(&client, abuse, log);
+            Reason::ENHANCE_YOUR_CALM
+        }
+    };
+    connection.abrupt_shutdown(reason);
+    // Whatever runs for the client ends now: its streams fail.
+    let goodbye = async { while let Some(Ok(_)) = connection.accept().await {} };
+    let _ = timeout(GOODBYE, goodbye).await;
+}
+
+/// Why no more requests are accepted on a connection.
+enum End {
+    /// It is closed.
+    Over,
+    /// Nothing has run for a while.
+    Rest,
+    /// The client went too far.
+    Abuse(Abuse),
+}
+
+/// What the requests of a connection have in common.
+struct Requests<'a, A> {
+    app: &'a Arc<A>,
+    digest: Arc<Digest>,
+    running: Arc<Running>,
+    drain: ShutdownWatch,
+}
+
+impl<A> Requests<'_, A>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    async fn serve(&self, connection: &mut H2Connection, listener: &Listener, verdict: &Verdict) -> End {
+        let keepalive = &listener.limits.keepalive;
+        let mut drain = self.drain.clone();
+        let old = async {
+            tokio::select! {
+                _ = drain.wait_for(|draining| *draining) => {}
+                () = sleep(keepalive.age.get()) => {}
+                () = verdict.worn() => {}
+            }
+        };
+        tokio::pin!(old);
+        let mut malformed = 0;
+        let mut is_ending = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                abuse = verdict.abused() => return End::Abuse(abuse),
+                () = &mut old, if !is_ending => {
+                    is_ending = true;
+                    connection.graceful_shutdown();
+                    continue;
+                }
+                accepted = self.next(connection) => accepted,
+                () = self.running.rests_for(keepalive.idle.get()) => return End::Rest,
+            };
+            match accepted {
+                Ok(Some(H2Accept::Session(session))) => self.spawn(session),
+                Ok(Some(H2Accept::Rejected)) => {
+                    malformed += 1;
+                    if malformed >= MALFORMED {
+                        return End::Abuse(Abuse::Malformed);
+                    }
+                }
+                Err(error) if was_too_much(&error) => return End::Abuse(Abuse::Library),
+                Ok(None) | Err(_) => return End::Over,
+            }
+        }
+    }
+
+    /// The next request. None is begun while twice as many run as the client may have streams; then it is only read
+    /// and written for those that run. The h2 crate keeps the others, and ends the connection when too many of them
+    /// are reset before they are looked at.
+    async fn next(&self, connection: &mut H2Connection) -> pingora_core::Result<Option<H2Accept>> {
+        if self.running.is_full() {
+            tokio::select! {
+                biased;
+                () = self.running.has_room() => {}
+                // The end shows again below.
+                _ = poll_fn(|cx| connection.poll_closed(cx)) => {}
+            }
+        }
+        HttpSession::from_h2_conn(connection, self.digest.clone()).await
+    }
+
+    fn spawn(&self, mut session: HttpSession) {
+        // A request that was reset while it waited costs nothing more.
+        if session.idle().now_or_never().is_some() {
+            return;
+        }
+        let (app, drain, run) = (self.app.clone(), self.drain.clone(), self.running.begin());
+        tokio::spawn(async move {
+            let _run: Run = run;
+            // HTTP/2 streams are never used again, so there is nothing to take back.
+            let _ = app.process_new_http(ServerSession::new_http2(session), &drain).await;
+        });
+    }
+}
+
+/// Whether the h2 crate itself has ended the connection because of what the client did.
+fn was_too_much(error: &pingora_core::Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM))
+}
+
+fn report(client: &Connection, abuse: Abuse, log: &AccessLog) {
+    log::debug!(
+        "http2 connection cut listener={} peer={} abuse={abuse:?}",
+        client.listener().name,
+        client.peer_ip()
+    );
+    let cause = match abuse {
+        Abuse::SlowHeader => Cause::HeaderTimeout,
+        _ => Cause::Http2Abuse,
+    };
+    log_refusal(client, "HTTP/2", &cause, 0, log);
+}
+
+fn options(listener: &Listener) -> H2Options {
+    /// The smallest that HTTP/2 allows, and its default.
+    const FRAME: u32 = 16 * 1024;
+    const STREAM_WINDOW: u32 = 64 * 1024;
+    const CONNECTION_WINDOW: u32 = 1024 * 1024;
+    /// What a stream may have waiting for a client that opens its windows and then takes nothing.
+    const SEND_BUFFER: usize = 64 * 1024;
+    /// Resets that a client may provoke in the life of a connection (CVE-2025-8671): Sōzu's figure.
+    const PROVOKED_RESETS: usize = 500;
+
+    let streams = listener.h2_streams as usize;
+    let header = u32::try_from(listener.limits.header.size.bytes()).unwrap_or(u32::MAX);
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_streams(listener.h2_streams)
+        .max_header_list_size(header)
+        .max_frame_size(FRAME)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        // All streams may end in one go, by either side, and late frames for them are no error.
+        .max_concurrent_reset_streams(streams)
+        .max_pending_accept_reset_streams(streams)
+        .max_local_error_reset_streams(Some(PROVOKED_RESETS));
+    options
+}

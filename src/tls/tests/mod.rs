@@ -1,0 +1,9 @@
+mod checks;
+mod client_auth;
+mod made;
+mod names;
+mod peer;
+mod protocol;
+mod reload;
+mod site;
+mod tickets;
