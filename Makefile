@@ -3,11 +3,13 @@
 CARGO ?= cargo
 # How many seconds the soak takes.
 SOAK ?= 120
+# How many seconds each fuzz target takes.
+FUZZ ?= 60
 # What the build needs besides Rust: zlib-ng and mimalloc are C.
 BUILD_NEEDS = build-essential cmake
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak lint fmt bench bench-peers bench-tail doc reference deny ci needs
+.PHONY: help run build test test-peers soak fuzz lint fmt bench bench-peers bench-tail doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -25,8 +27,15 @@ build: needs ## Build the release binary
 test: needs ## Run all tests, as CI does
 	$(CARGO) test --locked
 
+test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket and Chromium
+	$(CARGO) build --locked
+	scripts/peers
+
 soak: needs ## Let endpoints fail at random under load for two minutes (SOAK=120)
 	EVENER_SOAK=$(SOAK) $(CARGO) test --locked --test it -- --nocapture soak
+
+fuzz: needs ## Feed each parser of what strangers send with made-up input for a minute (FUZZ=60)
+	scripts/fuzz $(FUZZ)
 
 lint: needs ## Check the format, the lints and the documentation
 	$(CARGO) fmt --check
@@ -40,7 +49,7 @@ bench: needs ## Measure router, policies, recording, limiter and header filters
 	$(CARGO) bench --locked --bench router --bench policy --bench recording --bench limiter --bench headers
 
 bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLAGS='--rounds 3')
-	@scripts/need nginx haproxy wrk
+	@scripts/need nginx haproxy wrk nghttp2-client
 	$(CARGO) build --locked --profile bench --example bare_pingora
 	$(CARGO) bench --locked --bench peers -- $(FLAGS)
 

@@ -3,6 +3,7 @@ use serde::Serialize;
 use crate::{
     figures::{Figures, Metric},
     peer::Peer,
+    rows::Row,
     support::verdict::Verdict,
 };
 
@@ -24,13 +25,22 @@ impl Bar {
 
     /// All bars, held against what was measured.
     pub(crate) fn all(figures: &Figures) -> Vec<Self> {
-        let cpu = |reference| figures.ratio(Peer::Evener, reference, Metric::Cpu).map(|spread| spread.median);
-        let own = |metric| figures.spread(Peer::Evener, metric).map(|spread| spread.median);
+        let cpu = |row, reference| {
+            figures.ratio(row, Peer::Evener, reference, Metric::Cpu).map(|spread| spread.median)
+        };
+        let own = |row, metric| figures.spread(row, Peer::Evener, metric).map(|spread| spread.median);
+        let nginx = |row| cpu(row, Peer::Nginx);
         vec![
-            Self::new("CPU per request, times bare Pingora", 1.10, cpu(Peer::Bare)),
-            Self::new("CPU per request, times nginx", 1.25, cpu(Peer::Nginx)),
-            Self::new("added p50 latency on one connection, µs", 50.0, own(Metric::Added)),
-            Self::new("memory of an idle connection, KiB", 12.0, own(Metric::Idle)),
+            Self::new("CPU per request, times bare Pingora", 1.10, cpu(Row::Plain, Peer::Bare)),
+            Self::new("CPU per request, times nginx", 1.25, nginx(Row::Plain)),
+            Self::new("added p50 latency on one connection, µs", 50.0, own(Row::Plain, Metric::Added)),
+            Self::new("memory of an idle connection, KiB", 12.0, own(Row::Plain, Metric::Idle)),
+            Self::new("CPU per full TLS handshake, times nginx", 0.8, nginx(Row::Handshake)),
+            Self::new("CPU per resumed TLS handshake, times nginx", 1.0, nginx(Row::Resumed)),
+            Self::new("CPU per HTTP/1.1 request over TLS, times nginx", 1.2, nginx(Row::TlsHttp1)),
+            Self::new("CPU per HTTP/2 request, 1 connection, times nginx", 1.1, nginx(Row::TlsHttp2One)),
+            Self::new("CPU per HTTP/2 request, 20 connections, times nginx", 1.1, nginx(Row::TlsHttp2Many)),
+            Self::new("memory of an idle TLS connection, KiB", 32.0, own(Row::TlsIdle, Metric::Idle)),
         ]
     }
 

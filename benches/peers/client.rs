@@ -4,19 +4,28 @@ use std::{
     time::Duration,
 };
 
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Outcome, message};
+use crate::{
+    support::{Outcome, message},
+    tls::client::server_name,
+    wire::Wire,
+};
 
 /// How long to wait for any single step of a connection.
 const STEP: Duration = Duration::from_secs(5);
 
 /// A blocking HTTP/1.1 client on one kept-alive connection; knows only answers with a Content-Length.
-#[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
+
+/// What HTTP/1.1 goes through: TCP, or TLS over it.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
 
 /// One answer.
 #[derive(Debug)]
@@ -26,17 +35,15 @@ pub(crate) struct Answer {
 }
 
 impl Connection {
-    /// Connects from `source`, an address of the loopback network.
-    pub(crate) fn open(source: Ipv4Addr, target: SocketAddr) -> Outcome<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddrV4::new(source, 0).into())?;
-        socket
-            .connect_timeout(&target.into(), STEP)
-            .map_err(|error| format!("cannot connect to {target} from {source}: {error}"))?;
-        let stream = TcpStream::from(socket);
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(STEP))?;
-        stream.set_write_timeout(Some(STEP))?;
+    /// Connects from `source`, an address of the loopback network. Over TLS, hands are shaken with the first request.
+    pub(crate) fn open(source: Ipv4Addr, target: SocketAddr, wire: &Wire) -> Outcome<Self> {
+        let tcp = connect(source, target)?;
+        let stream: Box<dyn Stream> = match wire {
+            Wire::Plain => Box::new(tcp),
+            Wire::Tls(config) => {
+                Box::new(StreamOwned::new(ClientConnection::new(config.clone(), server_name()?)?, tcp))
+            }
+        };
         Ok(Self { stream, buffer: Vec::with_capacity(4096) })
     }
 
@@ -65,4 +72,18 @@ impl Connection {
             self.buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
     }
+}
+
+/// Connects from `source`, an address of the loopback network.
+pub(crate) fn connect(source: Ipv4Addr, target: SocketAddr) -> Outcome<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddrV4::new(source, 0).into())?;
+    socket
+        .connect_timeout(&target.into(), STEP)
+        .map_err(|error| format!("cannot connect to {target} from {source}: {error}"))?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(STEP))?;
+    stream.set_write_timeout(Some(STEP))?;
+    Ok(stream)
 }

@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// What the kernel holds for the sockets is not in it; it is the same for all.
 pub(crate) fn bytes_per_connection(proxy: &Proxy) -> Outcome<f64> {
     let request = request::get("/", "");
-    let mut warm = Connection::open(Ipv4Addr::LOCALHOST, proxy.address)?;
+    let mut warm = proxy.connect(Ipv4Addr::LOCALHOST)?;
     for _ in 0..WARM_UP {
         warm.exchange(&request)?;
     }
@@ -38,7 +38,7 @@ fn open_all(proxy: &Proxy, request: &[u8]) -> Outcome<Vec<Connection>> {
     let clients = (2..).map(|last| Ipv4Addr::new(127, 0, 0, last)).take(CLIENTS).cycle();
     let mut held = Vec::with_capacity(CONNECTIONS);
     for source in clients.take(CONNECTIONS) {
-        let mut connection = Connection::open(source, proxy.address)?;
+        let mut connection = proxy.connect(source)?;
         let status = connection.exchange(request)?.status;
         if status != 200 {
             return Err(

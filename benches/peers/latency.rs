@@ -6,6 +6,7 @@ use std::{
 use crate::{
     client::Connection,
     support::{Outcome, request, spread::median},
+    wire::Wire,
 };
 
 /// The time for one round of pairs.
@@ -19,8 +20,8 @@ const WARM_UP: usize = 100;
 ///
 /// Each request through the proxy is followed by one to the origin directly, so that both see the same machine.
 pub(crate) fn added(proxy: SocketAddr, origin: SocketAddr) -> Outcome<f64> {
-    let mut through = Connection::open(Ipv4Addr::LOCALHOST, proxy)?;
-    let mut directly = Connection::open(Ipv4Addr::LOCALHOST, origin)?;
+    let mut through = Connection::open(Ipv4Addr::LOCALHOST, proxy, &Wire::Plain)?;
+    let mut directly = Connection::open(Ipv4Addr::LOCALHOST, origin, &Wire::Plain)?;
     let request = request::get("/", "");
     let (mut with, mut without) = (Vec::with_capacity(PAIRS), Vec::with_capacity(PAIRS));
     for _ in 0..WARM_UP {

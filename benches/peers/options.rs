@@ -4,6 +4,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::{
     peer::Peer,
+    rows::Row,
     support::{built, placement::Placement},
 };
 
@@ -20,6 +21,9 @@ pub(crate) struct Options {
     /// Only these peers, separated by commas
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Peer>,
+    /// Only this work, separated by commas
+    #[arg(long, value_delimiter = ',', value_enum)]
+    rows: Vec<Row>,
     /// The evener binary; also the environment's EVENER_BIN [default: the one that cargo has just built]
     #[arg(long)]
     evener: Option<PathBuf>,
@@ -45,6 +49,12 @@ impl Options {
             .copied()
             .filter(|peer| self.only.is_empty() || self.only.contains(peer))
             .collect()
+    }
+
+    /// The work to compare them by, in the order of the report.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let is_wanted = |row: &Row| self.rows.is_empty() || self.rows.contains(row);
+        Row::value_variants().iter().copied().filter(is_wanted).collect()
     }
 
     pub(crate) fn evener(&self) -> PathBuf {

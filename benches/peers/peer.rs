@@ -1,12 +1,18 @@
-use std::{ffi::OsString, fs, net::SocketAddr};
+use std::{
+    ffi::OsString,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::{
+    client::Connection,
     options::Options,
     site::Site,
     support::{Outcome, built::absolute, ports, process::Running, program::Program},
+    wire::Wire,
 };
 
 /// One of the proxies that are compared.
@@ -24,6 +30,7 @@ pub(crate) enum Peer {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) peer: Peer,
+    pub(crate) wire: Wire,
     pub(crate) address: SocketAddr,
     pub(crate) process: Running,
 }
@@ -39,26 +46,30 @@ impl Peer {
     }
 
     /// Starts this peer on a free port in front of the site's endpoints.
-    pub(crate) fn start(self, options: &Options, site: &Site) -> Outcome<Proxy> {
+    pub(crate) fn start(self, options: &Options, site: &Site, wire: &Wire) -> Outcome<Proxy> {
         let [address] = ports::free()?;
         let mut words = site.cores.proxy.prefix();
-        words.extend(self.command(options, site, address)?);
+        words.extend(self.command(options, site, wire, address)?);
         let process = Running::start(self.name(), &words, site.dir(), address)?;
-        Ok(Proxy { peer: self, address, process })
+        Ok(Proxy { peer: self, wire: wire.clone(), address, process })
     }
 
-    fn command(self, options: &Options, site: &Site, listen: SocketAddr) -> Outcome<Vec<OsString>> {
+    fn command(
+        self,
+        options: &Options,
+        site: &Site,
+        wire: &Wire,
+        listen: SocketAddr,
+    ) -> Outcome<Vec<OsString>> {
+        let configure = |name, template| {
+            let clauses = [("@LISTEN@", self.listen(wire)), ("@SCHEME@", wire.scheme())];
+            site.configure(name, template, &clauses.map(|(place, text)| (place, text.to_owned())), listen)
+        };
         match self {
-            Self::Nginx => Program::Nginx.serve(&site.configure(
-                "nginx.conf",
-                include_str!("conf/nginx.conf"),
-                listen,
-            )?),
-            Self::Haproxy => Program::Haproxy.serve(&site.configure(
-                "haproxy.cfg",
-                include_str!("conf/haproxy.cfg"),
-                listen,
-            )?),
+            Self::Nginx => Program::Nginx.serve(&configure("nginx.conf", include_str!("conf/nginx.conf"))?),
+            Self::Haproxy => {
+                Program::Haproxy.serve(&configure("haproxy.cfg", include_str!("conf/haproxy.cfg"))?)
+            }
             Self::Bare => {
                 let mut words = vec![absolute(&options.bare())?.into()];
                 words.push(listen.to_string().into());
@@ -66,9 +77,26 @@ impl Peer {
                 Ok(words)
             }
             Self::Evener => {
-                let conf = site.configure("evener.yaml", include_str!("conf/evener.yaml"), listen)?;
+                let conf = configure("evener.yaml", include_str!("conf/evener.yaml"))?;
                 Program::Evener(&options.evener()).serve(&conf)
             }
+        }
+    }
+
+    /// How the peer's configuration says what it listens on.
+    fn listen(self, wire: &Wire) -> &'static str {
+        match (self, wire) {
+            (Self::Nginx, Wire::Plain) => "listen 127.0.0.1:@PORT@ backlog=4096;",
+            (Self::Nginx, Wire::Tls(_)) => include_str!("conf/nginx-tls.conf").trim_end(),
+            (Self::Haproxy, Wire::Plain) => "bind 127.0.0.1:@PORT@ backlog 4096",
+            (Self::Haproxy, Wire::Tls(_)) => {
+                "bind 127.0.0.1:@PORT@ backlog 4096 ssl crt site-and-key.pem alpn h2,http/1.1"
+            }
+            (Self::Evener, Wire::Plain) => "bind: 127.0.0.1:@PORT@",
+            (Self::Evener, Wire::Tls(_)) => {
+                "bind: 127.0.0.1:@PORT@, tls: { certificates: [{ cert: site.pem, key: site.key }] }"
+            }
+            (Self::Bare, _) => "",
         }
     }
 
@@ -80,6 +108,13 @@ impl Peer {
             Self::Bare => Ok(format!("pingora {}", locked_pingora())),
             Self::Evener => Program::Evener(&options.evener()).version(),
         }
+    }
+}
+
+impl Proxy {
+    /// A client's connection from `source`, an address of the loopback network.
+    pub(crate) fn connect(&self, source: Ipv4Addr) -> Outcome<Connection> {
+        Connection::open(source, self.address, &self.wire)
     }
 }
 

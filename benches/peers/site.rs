@@ -3,20 +3,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{
-    Outcome, conf,
-    placement::{Cores, Placement},
-    ports,
-    process::Running,
-    program::Program,
-    request::BODY,
+use crate::{
+    support::{
+        Outcome, conf,
+        placement::{Cores, Placement},
+        ports,
+        process::Running,
+        program::Program,
+        request::BODY,
+    },
+    tls::certificate::Certificate,
 };
 
-/// What all measurements share: a directory for files, the cores, and an origin with two endpoints.
+/// What all measurements share: a directory for files, the cores, a certificate, and an origin with two endpoints.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) endpoints: [SocketAddr; 2],
     pub(crate) cores: Cores,
+    pub(crate) certificate: Certificate,
     // Before the directory: the origin has to end first.
     _origin: Running,
     dir: tempfile::TempDir,
@@ -34,17 +38,26 @@ impl Site {
         let mut words = cores.surroundings.prefix();
         words.extend(Program::Nginx.serve(&conf)?);
         let origin = Running::start("origin", &words, dir.path(), endpoints[0])?;
-        Ok(Self { endpoints, cores, _origin: origin, dir })
+        let certificate = Certificate::make(dir.path())?;
+        Ok(Self { endpoints, cores, certificate, _origin: origin, dir })
     }
 
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Writes a configuration into the directory, with the places in `template` filled.
-    pub(crate) fn configure(&self, name: &str, template: &str, listen: SocketAddr) -> Outcome<PathBuf> {
+    /// Writes a configuration into the directory, with the places in `template` filled: `clauses` first, which may have
+    /// places of their own.
+    pub(crate) fn configure(
+        &self,
+        name: &str,
+        template: &str,
+        clauses: &[(&str, String)],
+        listen: SocketAddr,
+    ) -> Outcome<PathBuf> {
         let [port, a, b] =
             [listen, self.endpoints[0], self.endpoints[1]].map(|address| address.port().to_string());
-        conf::write(self.dir(), name, template, &[("@PORT@", port), ("@A@", a), ("@B@", b)])
+        let places = [clauses, &[("@PORT@", port), ("@A@", a), ("@B@", b)]].concat();
+        conf::write(self.dir(), name, template, &places)
     }
 }

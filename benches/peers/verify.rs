@@ -16,6 +16,8 @@ use crate::{
         message::field,
         request::{self, BODY, HOST},
     },
+    tls,
+    wire::Wire,
 };
 
 /// How long a peer may take from listening to its first good answer.
@@ -25,16 +27,32 @@ const SPREAD: usize = 64;
 /// Connections to the origin that so many requests, one after the other, may need when connections are kept.
 const KEPT: usize = 4;
 /// What the client claims about itself; none of it may reach the origin, for nobody was told to trust it.
-const CLAIMS: &str = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\
-     X-Forwarded-Host: forged.example\r\nX-Real-IP: 203.0.113.9\r\n";
+const CLAIMS: [(&str, &str); 4] = [
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("X-Forwarded-Proto", "gopher"),
+    ("X-Forwarded-Host", "forged.example"),
+    ("X-Real-IP", "203.0.113.9"),
+];
 
-/// Checks that `proxy` proxies: the right answer, the headers that it owns, both endpoints, kept-alive connections.
+/// Checks that `proxy` proxies: the right answer, the headers that it owns, both endpoints, kept-alive connections. Over
+/// TLS also that it shakes hands as the others do, and does the same on HTTP/2.
 pub(crate) fn verify(proxy: &Proxy, site: &Site) -> Outcome<()> {
     wait_until_fit(proxy)?;
-    let mut connection = Connection::open(Ipv4Addr::LOCALHOST, proxy.address)?;
-    check_headers(&mut connection)
-        .and_then(|()| check_spread(&mut connection, site))
-        .map_err(|error| format!("{} does not do the work: {error}", proxy.peer.name()).into())
+    check(proxy, site).map_err(|error| format!("{} does not do the work: {error}", proxy.peer.name()).into())
+}
+
+fn check(proxy: &Proxy, site: &Site) -> Outcome<()> {
+    let scheme = proxy.wire.scheme();
+    let mut connection = proxy.connect(Ipv4Addr::LOCALHOST)?;
+    let lines: String = CLAIMS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    check_headers(scheme, || Ok(connection.exchange(&request::get("/echo", &lines))?.body))?;
+    check_spread(&mut connection, site)?;
+    if matches!(proxy.wire, Wire::Tls(_)) {
+        tls::verify::check_handshakes(proxy, site)?;
+        check_headers(scheme, || tls::verify::get_over_http2(proxy, "/echo", &CLAIMS))
+            .map_err(|error| format!("over HTTP/2, {error}"))?;
+    }
+    Ok(())
 }
 
 fn wait_until_fit(proxy: &Proxy) -> Outcome<()> {
@@ -53,17 +71,16 @@ fn wait_until_fit(proxy: &Proxy) -> Outcome<()> {
 }
 
 fn plain(proxy: &Proxy) -> Outcome<Answer> {
-    Connection::open(Ipv4Addr::LOCALHOST, proxy.address)?.exchange(&request::get("/", ""))
+    proxy.connect(Ipv4Addr::LOCALHOST)?.exchange(&request::get("/", ""))
 }
 
 /// Asks the origin what it saw, twice, with forged fields.
-fn check_headers(connection: &mut Connection) -> Outcome<()> {
-    let first = connection.exchange(&request::get("/echo", CLAIMS))?.body;
-    let second = connection.exchange(&request::get("/echo", CLAIMS))?.body;
+fn check_headers(scheme: &str, mut echo: impl FnMut() -> Outcome<String>) -> Outcome<()> {
+    let (first, second) = (echo()?, echo()?);
     let expected = [
         ("host", HOST),
         ("x-forwarded-for", "127.0.0.1"),
-        ("x-forwarded-proto", "http"),
+        ("x-forwarded-proto", scheme),
         ("x-forwarded-host", HOST),
         ("x-real-ip", "127.0.0.1"),
     ];
@@ -76,7 +93,8 @@ fn check_headers(connection: &mut Connection) -> Outcome<()> {
     if ids.iter().any(|id| id.len() < 16) || ids[0] == ids[1] {
         return Err(format!("request ids are missing, short or equal: {ids:?}").into());
     }
-    if !echoed(&first, "via").starts_with("1.1 ") {
+    // The version is the one that the client speaks, where a peer knows it.
+    if !["1.1 ", "2 ", "2.0 "].iter().any(|version| echoed(&first, "via").starts_with(version)) {
         return Err(format!("the origin saw via as {:?}", echoed(&first, "via")).into());
     }
     Ok(())

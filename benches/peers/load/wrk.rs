@@ -1,6 +1,8 @@
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
+use super::{Latency, Load};
 use crate::{
+    peer::Proxy,
     site::Site,
     support::{
         Outcome,
@@ -12,29 +14,18 @@ use crate::{
 /// Connections that wrk keeps busy, from one thread.
 pub(crate) const CONNECTIONS: u32 = 50;
 
-/// What wrk says of one run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) requests: f64,
-    /// Requests per second.
-    pub(crate) rate: f64,
-    /// Latency in microseconds.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-}
-
-/// Loads `target` for `seconds`.
+/// Loads `proxy` over HTTP/1.1 for `seconds`.
 ///
 /// # Errors
 /// When wrk cannot run, takes far longer than it should, or met any failed request.
-pub(crate) fn run(site: &Site, target: SocketAddr, seconds: u32) -> Outcome<Load> {
+pub(super) fn run(site: &Site, proxy: &Proxy, seconds: u32) -> Outcome<Load> {
     let mut words = site.cores.surroundings.prefix();
     words.push(find("wrk").ok_or("no wrk: scripts/need wrk")?.into());
     words.extend(
         ["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"].map(Into::into),
     );
     words.push(script(site)?.into());
-    words.push(format!("http://{target}/").into());
+    words.push(format!("{}://{}/", proxy.wire.scheme(), proxy.address).into());
     let text = output_of(&words, Duration::from_secs(u64::from(seconds) + 15))?;
     parse(&text).ok_or_else(|| format!("wrk failed, or said something unexpected:\n{text}").into())
 }
@@ -45,7 +36,7 @@ fn script(site: &Site) -> Outcome<PathBuf> {
         let fields = [("Host", HOST)].into_iter().chain(HEADERS);
         let lines: Vec<String> =
             fields.map(|(name, value)| format!("wrk.headers[{name:?}] = {value:?}")).collect();
-        fs::write(&path, include_str!("conf/load.lua").replace("@HEADERS@", &lines.join("\n")))?;
+        fs::write(&path, include_str!("../conf/load.lua").replace("@HEADERS@", &lines.join("\n")))?;
     }
     Ok(path)
 }
@@ -56,5 +47,9 @@ fn parse(text: &str) -> Option<Load> {
     let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let &[requests, duration, p50, p99, errors] = numbers.as_slice() else { return None };
     let sound = errors == 0.0 && requests > 0.0 && duration > 0.0;
-    sound.then(|| Load { requests, rate: requests * 1e6 / duration, p50, p99 })
+    sound.then(|| Load {
+        done: requests,
+        rate: requests * 1e6 / duration,
+        latency: Some(Latency { p50, p99 }),
+    })
 }
