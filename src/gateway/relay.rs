@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -24,6 +26,10 @@ const INFORMATIONAL: u8 = 16;
 
 /// Takes the head of an endpoint's response in.
 pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+    if response.version != Version::HTTP_2 {
+        // Pingora drops the trailers of HTTP/1, so that none may be announced.
+        response.remove_header(&TRAILER);
+    }
     if response.version != Version::HTTP_11 {
         // The version is that of one connection; to clients the edge speaks its own (RFC 9110 §6.2).
         response.set_version(Version::HTTP_11);

@@ -96,9 +96,9 @@ pub struct HeaderLimits {
     #[schemars(range(min = 1, max = 200))]
     #[serde(deserialize_with = "whole::<1, 200, _, _>")]
     pub count: u16,
-    /// From the first byte of an HTTP/1 header to its last; a client that takes longer is answered with 408. A
-    /// connection that says nothing at all is closed after the same time. On HTTP/2 it is the time for the greeting;
-    /// what follows is bounded by `keepalive`.
+    /// From the first byte of a header to its last; a client that takes longer is answered with 408 on HTTP/1, and cut
+    /// off on HTTP/2. A connection that says nothing at all is closed after the same time, which is also that for the
+    /// greeting of HTTP/2.
     #[serde(deserialize_with = "some_time")]
     pub timeout: Span,
 }
@@ -127,7 +127,7 @@ pub struct KeepaliveLimits {
     /// Requests on one HTTP/1 connection.
     #[schemars(range(min = 1))]
     pub requests: NonZeroU32,
-    /// The age at which an HTTP/1 connection is closed after its running request.
+    /// The age at which a connection is closed after its running requests.
     #[serde(deserialize_with = "some_time")]
     pub age: Span,
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::support::{Client, Edge, H2Endpoint, H2Exchange};
+use crate::support::{Client, Edge, Endpoint, H2Endpoint, H2Exchange};
 
-use super::site_with;
+use super::{site, site_with};
 
 /// Answers with this body, in these pieces, and with these trailers; of known length where the path is `/length`.
 async fn trailing(pieces: &'static [&'static str], trailers: HeaderMap) -> (H2Endpoint, Edge) {
@@ -143,4 +143,13 @@ async fn a_client_of_http10_gets_neither_trailers_nor_chunks() {
     let response = client.response().await;
     assert_eq!((response.header("transfer-encoding"), response.text()), (None, "hello"));
     assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn trailers_that_do_not_come_are_not_announced() {
+    let answer = "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: abc\r\n\r\n";
+    let endpoint = Endpoint::with(|_| answer.to_owned()).await;
+    let edge = Edge::start(&site(endpoint.address(), "")).await;
+    let response = edge.send(&format!("GET / HTTP/1.1\r\nHost: a\r\n{TE}\r\n")).await;
+    assert_eq!((response.text(), response.header("trailer")), ("hi", None));
 }

@@ -23,8 +23,8 @@ pub struct RetrySpec {
     #[schemars(range(min = 0, max = 10))]
     pub attempts: u8,
     /// After which failures: `connect` (no connection could be made), `refused_stream` (an endpoint that speaks
-    /// HTTP/2 did not begin with it; those of today are spoken to in HTTP/1.1), `reset` (the connection broke before the answer), `timeout` (no answer in time), `5xx`,
-    /// statuses like `503` or `502-504`, or `grpc_unavailable` (a call of gRPC that ends with UNAVAILABLE before any
+    /// HTTP/2 did not begin with it), `reset` (the connection broke before the answer), `timeout` (no answer in time),
+    /// `5xx`, statuses like `503` or `502-504`, or `grpc_unavailable` (a call of gRPC that ends with UNAVAILABLE before any
     /// message; such calls are repeated although their method, POST, is not idempotent).
     pub on: OneOrMany<RetryOn>,
     /// How long one attempt may wait for its answer, when another could follow. `none` or a duration.
