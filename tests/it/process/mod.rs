@@ -1,5 +1,6 @@
 //! The `evener` command as a process: what it prints, how it exits, what signals do.
 
+mod certificates;
 mod check;
 mod control;
 mod explain;
@@ -23,6 +24,10 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("edge.yaml"), config).unwrap();
         Self { folder }
+    }
+
+    fn path(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
