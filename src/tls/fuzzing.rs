@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// A ClientHello: read to its end or refused, whatever it is, and the name in it is one that can be looked up.
-pub(crate) fn client_hello(data: &[u8]) {
+pub fn client_hello(data: &[u8]) {
     let mut stream = join(data, sink());
     let read = RUNTIME.with(|runtime| runtime.block_on(Hello::read(&mut stream)));
     let Ok(hello) = read else { return };
