@@ -250,7 +250,6 @@ def test_a_server_behind_tls(start: Start, ca: Path, tmp_path: Path, protocol: s
     server.stop()
 
 
-@pytest.mark.xfail(reason="resets of calls whose time is over are counted as a flood, and end the connection")
 def test_many_deadlines_end_no_connection(start: Start, ca: Path) -> None:
     # An endpoint that keeps everybody waiting.
     hole = start("""

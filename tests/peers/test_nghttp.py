@@ -72,7 +72,6 @@ def test_ways_to_send(edge: Edge, tmp_path: Path, options: list[str]) -> None:
     edge.logged(method="POST", bytes_in=5 * MEBIBYTE)
 
 
-@pytest.mark.xfail(reason="the upload goes on until the endpoint has taken nothing for `timeouts.idle`")
 def test_an_early_answer_ends_the_upload(
     start: Start, background: Background, ca: Path, tmp_path: Path
 ) -> None:
