@@ -27,7 +27,7 @@ pub(crate) fn table(status: &Status) -> String {
     out
 }
 
-/// `certificate of secure for a.example, *.a.example (ecdsa) expires in 61 days, 2026-03-01T00:00:00Z: tls/a.pem`
+/// `certificate of secure for a.example, *.a.example (ECDSA) expires in 61 days, 2026-03-01T00:00:00Z: tls/a.pem`
 fn write_certificate(certificate: &CertificateStatus, out: &mut String) -> std::fmt::Result {
     const DAY: i64 = 24 * 3600;
     let CertificateStatus { listener, names, key, not_after, expires_in_s, file } = certificate;
@@ -184,7 +184,7 @@ app  p2c, 1 of 2 fit, 12 in flight, 1 waiting, 2 retries, 1532 picks, 5 failures
         let certificate = |expires_in_s| CertificateStatus {
             listener: "secure".to_owned(),
             names: vec!["a.example".to_owned(), "*.a.example".to_owned()],
-            key: "ecdsa".to_owned(),
+            key: "ECDSA".to_owned(),
             not_after: "2026-03-01T00:00:00Z".to_owned(),
             expires_in_s,
             file: "tls/a.pem".to_owned(),
@@ -193,7 +193,7 @@ app  p2c, 1 of 2 fit, 12 in flight, 1 waiting, 2 retries, 1532 picks, 5 failures
             [(-1, "EXPIRED"), (3600, "EXPIRES TODAY"), (61 * 24 * 3600 + 5, "expires in 61 days")]
         {
             let told = table(&Status { certificates: vec![certificate(left)], ..status(Vec::new()) });
-            let line = "certificate of secure for a.example, *.a.example (ecdsa)";
+            let line = "certificate of secure for a.example, *.a.example (ECDSA)";
             let line = format!("\n{line} {expected}, 2026-03-01T00:00:00Z: tls/a.pem\n");
             assert!(told.ends_with(&line), "{told}");
         }

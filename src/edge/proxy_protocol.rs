@@ -2,8 +2,7 @@
 
 use std::io;
 
-use rustix::net::RecvFlags;
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::runtime::{Ends, Listener, Peer};
@@ -57,7 +56,7 @@ async fn take_header(transport: &mut Transport) -> Result<ProxyHeader, NoHeader>
         if taken == bytes.len() {
             bytes.resize(ProxyHeader::LONGEST, 0);
         }
-        let come = taken + peek(transport, &mut bytes[taken..]).await?;
+        let come = taken + transport.peek(&mut bytes[taken..]).await?;
         if come == taken {
             return Err(NoHeader::Ended);
         }
@@ -70,18 +69,5 @@ async fn take_header(transport: &mut Transport) -> Result<ProxyHeader, NoHeader>
             return Ok(header);
         }
         taken = end;
-    }
-}
-
-/// Waits for bytes and shows them, but leaves them where they are; their number, zero at the end of the connection.
-async fn peek(transport: &Transport, bytes: &mut [u8]) -> io::Result<usize> {
-    match transport {
-        Transport::Tcp(stream) => stream.peek(bytes).await,
-        Transport::Unix(stream) => {
-            let peek = || Ok(rustix::net::recv(stream, &mut *bytes, RecvFlags::PEEK)?.1);
-            stream.async_io(Interest::READABLE, peek).await
-        }
-        // Below TLS there is a socket, on which the header has come and gone.
-        Transport::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }

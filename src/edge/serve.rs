@@ -119,6 +119,9 @@ where
             _ = drain.wait_for(|draining| *draining) => None,
         };
         let Some(ends) = ends else { return };
+        if listener.tls.is_some() && !begins(&transport, due, &mut drain).await {
+            return;
+        }
         // Boxed, like all that few connections need or that is soon over: what stands here in full is memory of every
         // connection for its life.
         let secured = Box::pin(secure(transport, &listener, ends.peer.address(), due));
@@ -191,6 +194,16 @@ async fn meet(
 
 fn tell_full(listener: &Listener, peer: Option<IpAddr>, full: Full) {
     log::debug!("connection refused listener={} peer={peer:?} full={full:?}", listener.name);
+}
+
+/// Whether the client begins a handshake in time. One that says nothing does not hold a drain up either.
+async fn begins(transport: &Transport, due: Instant, drain: &mut ShutdownWatch) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        biased;
+        begun = timeout_at(due, transport.peek(&mut first)) => matches!(begun, Ok(Ok(1..))),
+        _ = drain.wait_for(|draining| *draining) => false,
+    }
 }
 
 /// Ends TLS where the listener speaks it. `None` when there is no connection to serve: the client has got its alert.

@@ -332,7 +332,9 @@ impl AsyncWrite for EdgeStream {
         let this = self.get_mut();
         if this.linger.is_none() {
             ready!(Pin::new(&mut *this).poll_flush(cx))?;
-            ready!(Pin::new(&mut this.transport).poll_shutdown(cx))?;
+            // TLS says goodbye first, and waits for room to say it.
+            let shut = Pin::new(&mut this.transport).poll_shutdown(cx);
+            ready!(this.watch_stall(cx, shut))?;
         }
         // On HTTP/1 the owner of the stream knows whether there is something to wait for.
         if this.guard.is_some() {

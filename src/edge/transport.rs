@@ -4,7 +4,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -40,6 +41,19 @@ pub(super) enum Transport {
 }
 
 impl Transport {
+    /// Waits for bytes and shows them, but leaves them where they are; their number, zero at the end of the connection.
+    pub(super) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(bytes).await,
+            Self::Unix(stream) => {
+                let peek = || Ok(rustix::net::recv(stream, &mut *bytes, RecvFlags::PEEK)?.1);
+                stream.async_io(Interest::READABLE, peek).await
+            }
+            // What there is to see before TLS has been seen.
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// The address that the client connected to; `None` for a Unix socket.
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {

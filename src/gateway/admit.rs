@@ -28,7 +28,6 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// The pace of a body is judged only after this, so that short stalls at its beginning are forgiven.
 const PACE_GRACE: Duration = Duration::from_secs(5);
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sets the limits of the listener on the session, before anything reads from it.
@@ -53,6 +52,7 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     cx.facts = Some(facts(head, &connection, cx));
     strip_untrusted(head, cx.peer_is_trusted);
     cx.is_upgrade_req = asks_upgrade(head);
+    strip_nominated(head)?;
     if let Some(flow) = check_method(head)? {
         return Ok(flow);
     }
@@ -206,13 +206,71 @@ fn asks_upgrade(head: &mut RequestHeader) -> bool {
     if !head.headers.contains_key(UPGRADE) {
         return false;
     }
-    let fields = head.headers.get_all(CONNECTION).iter();
-    let mut options = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
-    if !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes())) {
+    let mut options = connection_options(&head.headers);
+    if !options.any(|option| option.eq_ignore_ascii_case(UPGRADE.as_str().as_bytes())) {
+        drop(options);
         head.remove_header(&UPGRADE);
         return false;
     }
     head.version == Version::HTTP_11
+}
+
+/// What `Connection` says, piece by piece.
+fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let fields = headers.get_all(CONNECTION).iter();
+    fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// Nobody has a use for more, and Pingora takes no more either.
+const MOST_NOMINATED: usize = 9;
+
+/// Takes off the fields of the message that `Connection` names (RFC 9110 §7.6.1). Pingora would do so after the filters, and
+/// a client could take off what they have set. The rest of `Connection` is left for it to judge.
+fn strip_nominated(head: &mut RequestHeader) -> Result<(), Cause> {
+    let taken: SmallVec<[HeaderName; 2]> = connection_options(&head.headers).filter_map(nominated).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    if taken.len() > MOST_NOMINATED {
+        return Err(Cause::BadRequest);
+    }
+    let kept: Vec<_> =
+        connection_options(&head.headers).filter(|option| nominated(option).is_none()).collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b", "[..])).map_err(|_| Cause::BadRequest)?;
+    head.remove_header(&CONNECTION);
+    if !kept.is_empty() {
+        head.insert_header(CONNECTION, kept).map_err(|_| Cause::BadRequest)?;
+    }
+    for name in &taken {
+        head.remove_header(name);
+    }
+    Ok(())
+}
+
+/// The field that an option names, unless it is one of the connection itself, of the framing, or one that Evener sets after
+/// the filters.
+fn nominated(option: &[u8]) -> Option<HeaderName> {
+    const OTHERS: [&str; 14] = [
+        "close",
+        "connection",
+        "content-length",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+        "x-request-id",
+        "proxy-connection",
+    ];
+    if OTHERS.iter().any(|other| option.eq_ignore_ascii_case(other.as_bytes())) {
+        return None;
+    }
+    let name = HeaderName::from_bytes(option).ok()?;
+    (!name.as_str().starts_with("x-forwarded-")).then_some(name)
 }
 
 // === Checks ===
@@ -313,14 +371,11 @@ fn check_absolute_form(head: &RequestHeader) -> Result<(), Cause> {
 }
 
 /// Sends the request to the same URL with https, where the listener serves nothing itself: by a 308, so that methods and
-/// bodies come along. What a trusted proxy has taken over TLS is there already.
+/// bodies come along.
 fn to_https(head: &RequestHeader, connection: &Connection, cx: &RequestCx) -> Result<Option<Flow>, Cause> {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let Some(url) = connection.listener().https_url(cx.host.as_str(), target) else { return Ok(None) };
-    let came_over_tls = || head.headers.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
-    if cx.peer_is_trusted && came_over_tls() {
-        return Ok(None);
-    }
+    let url = connection.listener().https_url(cx.host.as_str(), target, &head.headers);
+    let Some(url) = url else { return Ok(None) };
     if cx.host.as_str().is_empty() {
         return Err(Cause::BadRequest);
     }

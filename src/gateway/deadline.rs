@@ -43,10 +43,15 @@ struct Shared {
     body_idle: Option<Duration>,
     is_tunnel: AtomicBool,
     has_head: AtomicBool,
+    request_ended: AtomicBool,
+    /// The whole answer is there, so that nothing can fail any more.
+    is_answered: AtomicBool,
 }
 
 /// The deadline of an attempt that is over.
 const NEVER: u64 = u64::MAX;
+/// How long a request may go on after its whole answer has come.
+const AFTER_ANSWER: Duration = Duration::from_secs(1);
 
 impl Watchdog {
     /// Watches the endpoint's socket `fd`, which must be open, for `left` of the request's total at most; `None` when no
@@ -75,6 +80,8 @@ impl Watchdog {
             body_idle,
             is_tunnel: AtomicBool::new(false),
             has_head: AtomicBool::new(false),
+            request_ended: AtomicBool::new(false),
+            is_answered: AtomicBool::new(false),
         });
         let task = tokio::spawn(watch(shared.clone()));
         Some(Self { shared, task })
@@ -99,6 +106,7 @@ impl Watchdog {
     /// The request has ended: the wait for the head of its answer begins, for `limit`.
     pub(super) fn on_request_end(&self, limit: Duration) {
         let shared = &self.shared;
+        shared.request_ended.store(true, Ordering::Relaxed);
         if !shared.is_tunnel.load(Ordering::Relaxed) && !shared.has_head.load(Ordering::Relaxed) {
             shared.extend(limit);
             shared.earlier.notify_one();
@@ -125,11 +133,24 @@ impl Watchdog {
         self.shared.earlier.notify_one();
     }
 
+    /// The whole answer is there. What is left of a request that nobody else watches goes to an endpoint that may never
+    /// read it, and nobody waits for that: unless the attempt is over soon, its connection ends, which is no failure.
+    pub(super) fn on_response_end(&self) {
+        let shared = &self.shared;
+        self.lift_total();
+        shared.is_answered.store(true, Ordering::Release);
+        if shared.body_idle.is_some() && !shared.request_ended.load(Ordering::Relaxed) {
+            shared.extend(AFTER_ANSWER);
+            shared.earlier.notify_one();
+        } else {
+            shared.deadline.store(NEVER, Ordering::Release);
+        }
+    }
+
     /// A piece of the answer came; `end` is its last.
     pub(super) fn on_response_data(&self, end: bool) {
         if end {
-            self.lift_total();
-            self.shared.deadline.store(NEVER, Ordering::Release);
+            self.on_response_end();
         } else if self.shared.is_tunnel.load(Ordering::Relaxed) {
             self.shared.extend(self.shared.tunnel);
         } else {
@@ -173,8 +194,10 @@ async fn watch(shared: Arc<Shared>) {
         let now = nanos(shared.started.elapsed());
         let is_overdue = shared.total.load(Ordering::Acquire) <= now;
         if is_overdue || shared.deadline.load(Ordering::Acquire) <= now {
-            let reason = if is_overdue { &shared.overdue } else { &shared.silent };
-            reason.store(true, Ordering::Release);
+            if !shared.is_answered.load(Ordering::Acquire) {
+                let reason = if is_overdue { &shared.overdue } else { &shared.silent };
+                reason.store(true, Ordering::Release);
+            }
             // A socket that is closed already needs no end.
             let _ = rustix::net::shutdown(&shared.socket, Shutdown::Both);
             return;
@@ -273,6 +296,28 @@ mod tests {
         watchdog.on_response_data(true);
         pass(100).await;
         assert_eq!(watchdog.expired(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_outlives_its_answer_ends_without_a_reason() {
+        let idle = Some(Duration::from_secs(30));
+        let (mut client, _server) = pair();
+        let unread = Watchdog::start(client.as_raw_fd(), &timeouts(), idle, None).unwrap();
+        let (other, _other_server) = pair();
+        let ended = Watchdog::start(other.as_raw_fd(), &timeouts(), idle, None).unwrap();
+        ended.on_request_end(Duration::from_secs(10));
+        for watchdog in [&unread, &ended] {
+            watchdog.on_head();
+            watchdog.on_response_data(true);
+        }
+        // That the last piece was taken does not mean that the endpoint reads it.
+        unread.on_request_data();
+        unread.on_request_end(Duration::from_secs(10));
+        pass(2).await;
+        assert_eq!((unread.expired(), ended.expired()), (None, None));
+        assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+        other.set_nonblocking(true).unwrap();
+        assert!((&other).read(&mut [0; 1]).is_err(), "it may serve another request");
     }
 
     #[tokio::test(start_paused = true)]

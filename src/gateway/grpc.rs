@@ -171,7 +171,9 @@ pub(super) fn hand_on_trailers(trailers: &mut HeaderMap, cx: &mut RequestCx) -> 
             retry::note_failure(cx, None, Instant::now());
         }
     }
-    match chain::on_response_trailers(trailers, cx) {
+    let last = chain::on_response_trailers(trailers, cx);
+    retry::let_go(cx);
+    match last {
         Ok(last) => last,
         Err(cause) => {
             // What a filter could not look at does not go out.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::runtime::Cause;
 
+use super::admit::content_length;
 use super::chain;
 use super::cx::{RequestCx, connection};
 use super::grpc::{self, Call};
@@ -53,6 +54,9 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
         watchdog.on_head();
         if cx.is_endless {
             watchdog.lift_total();
+        }
+        if is_whole(session.req_header(), response) {
+            watchdog.on_response_end();
         }
     }
     Ok(())
@@ -193,6 +197,9 @@ pub(super) async fn hand_on(
     if is_draining {
         session.set_keepalive(None);
     }
+    if is_whole(session.req_header(), response) || grpc::is_over(cx) {
+        retry::let_go(cx);
+    }
     let is_http10 = session.req_header().version == Version::HTTP_10;
     if is_http10 { end_by_closing(session, response).await } else { Ok(()) }
 }
@@ -230,6 +237,12 @@ async fn end_by_closing(session: &mut Session, response: &mut ResponseHeader) ->
     session.as_downstream_mut().write_response_header(Box::new(response.clone())).await
 }
 
+/// Whether nothing follows the head.
+fn is_whole(request: &RequestHeader, response: &ResponseHeader) -> bool {
+    let is_empty = content_length(&response.headers) == Some(0) || !may_have_body(request, response);
+    is_empty && response.status != StatusCode::SWITCHING_PROTOCOLS
+}
+
 fn may_have_body(request: &RequestHeader, response: &ResponseHeader) -> bool {
     let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     request.method != Method::HEAD && !has_none && !response.status.is_informational()
@@ -250,8 +263,11 @@ pub(super) fn hand_on_body(
     if !end && is_overdue(cx) {
         return Err(cx.fail(Cause::TotalTimeout));
     }
-    match chain::on_response_body(body, end, cx) {
-        Ok(()) => Ok(None),
-        Err(cause) => Err(cx.fail(cause)),
+    if let Err(cause) = chain::on_response_body(body, end, cx) {
+        return Err(cx.fail(cause));
     }
+    if end {
+        retry::let_go(cx);
+    }
+    Ok(None)
 }

@@ -95,7 +95,7 @@ pub(super) fn after_failure(
     }
     let is_upstream = *error.esource() == ErrorSource::Upstream;
     let is_repeatable = is_repeatable(session, cx) && is_upstream && cx.cause.is_none();
-    let is_stale = is_upstream && reused && is_break(&error) && cx.noted == Noted::Nothing;
+    let is_stale = is_upstream && reused && is_young(cx) && is_break(&error) && cx.noted == Noted::Nothing;
     let is_unserved = is_upstream && is_unserved(&error, cx) && is_whole(session, cx) && cx.cause.is_none();
     if ((is_stale && is_repeatable) || is_unserved) && cx.stale_retries < STALE_RETRIES {
         cx.stale_retries += 1;
@@ -185,6 +185,19 @@ pub(super) fn note_end(cx: &RequestCx) {
     }
 }
 
+/// After a whole answer. The endpoint has nothing in flight any more, however long the client takes to end its request,
+/// for which nobody has a limit over HTTP/2.
+pub(super) fn let_go(cx: &mut RequestCx) {
+    if cx.body_ended || cx.is_upgrade_req {
+        return;
+    }
+    note_end(cx);
+    cx.retry_permit = None;
+    if let Some(lease) = cx.lease.take() {
+        cx.tried.push(lease.endpoint().clone());
+    }
+}
+
 /// The seconds form of `Retry-After` (RFC 9110 §10.2.3); a date would need clocks that agree.
 fn retry_after(response: &ResponseHeader) -> Option<Duration> {
     let value = response.headers.get(RETRY_AFTER)?;
@@ -271,6 +284,13 @@ fn is_repeatable(session: &Session, cx: &RequestCx) -> bool {
 fn is_whole(session: &Session, cx: &RequestCx) -> bool {
     let is_answered = session.response_written().is_some_and(|head| is_final(head.status));
     !session.retry_buffer_truncated() && !is_answered && !cx.asks_upgrade
+}
+
+/// Whether the attempt began only now. A kept connection that its endpoint had closed breaks at once; one that breaks later
+/// breaks under the request, and on HTTP/2 nearly all are kept ones.
+fn is_young(cx: &RequestCx) -> bool {
+    const YOUNG: Duration = Duration::from_secs(1);
+    cx.timings.connected.is_some_and(|connected| connected.elapsed() < YOUNG)
 }
 
 /// Whether the connection broke, which on a kept one means that the endpoint had closed it before the request came.

@@ -129,7 +129,7 @@ fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) ->
     let note = if canonical.is_some() { format!("  (normalised from {raw})") } else { String::new() };
     writeln!(out, "path       {path}{note}")?;
     let query = question.url.query().map_or(String::new(), |query| format!("?{query}"));
-    if let Some(url) = listener.https_url(host.as_str(), &format!("{path}{query}")) {
+    if let Some(url) = listener.https_url(host.as_str(), &format!("{path}{query}"), &believed.headers) {
         return writeln!(out, "answer     308 to {url}: the listener redirects to https");
     }
     let parts = Parts {

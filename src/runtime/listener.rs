@@ -1,10 +1,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName};
+
 use crate::config;
 use crate::config::spec::{HttpVersion, HttpsPort, Limits, TrustedProxy};
 use crate::tls::Termination;
 use crate::types::{BindAddr, ListenerName, Rarely};
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A listener as connections see it.
 #[derive(Debug)]
@@ -55,9 +59,13 @@ impl Listener {
         self.versions.contains(&version)
     }
 
-    /// Where a request is sent that came without TLS; `None` where it is served.
-    pub(crate) fn https_url(&self, host: &str, target: &str) -> Option<String> {
+    /// Where a request is sent that came without TLS; `None` where it is served. Of the `headers` those that the client may
+    /// not say are gone, so that what a trusted proxy has taken over TLS is known.
+    pub(crate) fn https_url(&self, host: &str, target: &str, headers: &HeaderMap) -> Option<String> {
         let HttpsPort { port } = self.redirect_https?;
+        if headers.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme == "https") {
+            return None;
+        }
         let port = if port.get() == 443 { String::new() } else { format!(":{port}") };
         Some(format!("https://{host}{port}{target}"))
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -20,7 +20,7 @@ use super::Live;
 #[derive(Debug)]
 pub(crate) struct TlsFiles {
     live: Arc<Live>,
-    seen: HashMap<ListenerName, Vec<Stamp>>,
+    seen: HashMap<ListenerName, Seen>,
     /// When all were read last.
     read: Instant,
 }
@@ -30,8 +30,42 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// What has not changed is read again after this: certificates and OCSP responses expire where they lie.
 const REREAD: Duration = Duration::from_secs(12 * 3600);
 
-/// What changes when a file does; `None` for a file that is not there.
-type Stamp = Option<(SystemTime, u64, u64)>;
+/// What could not be used is tried again after this, although no file has changed: the process was out of descriptors, or
+/// a certificate was not valid yet.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// What was found of a listener's files when they were read last.
+#[derive(Debug, Default)]
+struct Seen {
+    /// `None` for a file that is not there.
+    stamps: Vec<Option<Stamp>>,
+    refused: Option<Refused>,
+}
+
+/// Why files were not taken over.
+#[derive(Debug)]
+struct Refused {
+    messages: Vec<String>,
+    /// When they are tried again.
+    due: Instant,
+}
+
+/// What changes when a file does, or who may read it. Copies may keep the date of their original, but never this one.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    changed: (i64, i64),
+    length: u64,
+    inode: u64,
+}
+
+/// Why a listener's files are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Change,
+    /// They are read now and then, or somebody asks for it, and then hears everything.
+    Review,
+    Retry,
+}
 
 impl TlsFiles {
     pub(crate) fn new(live: Arc<Live>) -> Self {
@@ -59,49 +93,70 @@ impl TlsFiles {
 
     /// The first look always reads: a file may have changed between the start and now.
     fn look(&mut self, is_asked: bool) {
-        let is_due = self.read.elapsed() >= REREAD;
+        let now = Instant::now();
+        let is_due = now.duration_since(self.read) >= REREAD;
         if is_due {
-            self.read = Instant::now();
+            self.read = now;
         }
         for listener in &self.live.snapshot().listeners {
             let Some(termination) = &listener.tls else { continue };
-            let stamps: Vec<Stamp> = termination.files().iter().map(|file| stamp(file)).collect();
-            let is_changed = self.seen.get(&listener.name) != Some(&stamps);
-            if is_changed || is_asked || is_due {
-                self.seen.insert(listener.name.clone(), stamps);
-                reread(&listener.name, termination, is_due);
-            }
+            let stamps: Vec<_> = termination.files().iter().map(|file| stamp(file)).collect();
+            let seen = self.seen.entry(listener.name.clone()).or_default();
+            let reason = if is_asked || is_due {
+                Reason::Review
+            } else if seen.stamps != stamps {
+                Reason::Change
+            } else if seen.refused.as_ref().is_some_and(|refused| refused.due <= now) {
+                Reason::Retry
+            } else {
+                continue;
+            };
+            seen.stamps = stamps;
+            seen.refused = reread(&listener.name, termination, reason, seen.refused.take(), now);
         }
     }
 }
 
-/// Reads a listener's files again, and says what came of it.
-fn reread(listener: &ListenerName, termination: &Termination, is_due: bool) {
-    let tell = |level: log::Level, Problem { message, help, .. }: Problem| {
-        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
-        log::log!(level, "tls listener={listener} {message}{help}");
-    };
+/// Reads a listener's files again, and says what came of it, but not the same at each retry.
+fn reread(
+    listener: &ListenerName,
+    termination: &Termination,
+    reason: Reason,
+    former: Option<Refused>,
+    now: Instant,
+) -> Option<Refused> {
     match termination.reload() {
         Ok(reloaded) => {
             for change in &reloaded.changes {
                 log::info!("tls listener={listener} {change}");
             }
-            if is_due || !reloaded.changes.is_empty() {
-                reloaded.warnings.into_iter().for_each(|warning| tell(log::Level::Warn, warning));
+            if reason == Reason::Review || !reloaded.changes.is_empty() {
+                tell(log::Level::Warn, listener, &reloaded.warnings);
             }
+            None
         }
         Err(problems) => {
-            log::error!(
-                "tls listener={listener} the files have changed and cannot be used; what was read before stays"
-            );
-            problems.into_iter().for_each(|problem| tell(log::Level::Error, problem));
+            let messages: Vec<_> = problems.iter().map(|problem| problem.message.clone()).collect();
+            let is_told = former.is_some_and(|former| former.messages == messages);
+            if reason != Reason::Retry || !is_told {
+                log::error!("tls listener={listener} the files cannot be used; what was read before stays");
+                tell(log::Level::Error, listener, &problems);
+            }
+            Some(Refused { messages, due: now + RETRY })
         }
     }
 }
 
-fn stamp(file: &Path) -> Stamp {
+fn tell(level: log::Level, listener: &ListenerName, problems: &[Problem]) {
+    for Problem { message, help, .. } in problems {
+        let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        log::log!(level, "tls listener={listener} {message}{help}");
+    }
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt;
 
     let found = file.metadata().ok()?;
-    Some((found.modified().ok()?, found.len(), found.ino()))
+    Some(Stamp { changed: (found.ctime(), found.ctime_nsec()), length: found.len(), inode: found.ino() })
 }

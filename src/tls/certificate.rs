@@ -40,10 +40,13 @@ pub(crate) struct CertificateInfo {
 }
 
 impl Certificate {
-    /// Reads and checks the files of a certificate. It is there when it could be read, with whatever problems.
+    /// Reads and checks the files of a certificate. It is there when it could be read, with whatever problems. When
+    /// they are read again, that the one that is `served` has expired, or an OCSP response is of no use, is a warning: it
+    /// holds up no renewal.
     pub(super) fn read(
         named: &CertificateFiles,
         is_default: bool,
+        served: Option<&Self>,
         now: SystemTime,
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
@@ -54,14 +57,19 @@ impl Certificate {
         let parsed = keep(parse(&chain, named, &at), problems)?;
         let leaf = &parsed[0];
         let names = checks::names(leaf);
+        let is_served = served.is_some_and(|served| served.shown.cert == chain);
+        let dates = checks::dates(leaf, &named.cert, &at, now);
         let found = [
-            checks::dates(leaf, &named.cert, &at, now),
+            if is_served { dates.map(Problem::into_warning) } else { dates },
             checks::holds_names(leaf, &names, is_default, &named.cert, &at),
             checks::chain(&parsed, &named.cert, &at),
         ];
         problems.extend(found.into_iter().flatten());
         let staple = named.ocsp.as_ref().and_then(|path| {
-            let staple = keep(ocsp::read(path, leaf, &named.at.child("ocsp"), now), problems)?;
+            let staple = ocsp::read(path, leaf, &named.at.child("ocsp"), now);
+            // A renewal goes without, until the response follows.
+            let staple = if served.is_some() { staple.map_err(Problem::into_warning) } else { staple };
+            let staple = keep(staple, problems)?;
             problems.extend(staple.warning);
             staple.response
         });

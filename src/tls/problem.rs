@@ -20,6 +20,11 @@ impl Problem {
         Self { is_error: false, ..Self::error(at, message) }
     }
 
+    /// The same, but it keeps nothing from being served.
+    pub(super) fn into_warning(self) -> Self {
+        Self { is_error: false, ..self }
+    }
+
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }

@@ -23,13 +23,15 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Reads and checks all files. The problems are all errors and warnings, or warnings only.
+    /// Reads and checks all files, to serve them after `former`. The problems are all errors and warnings, or warnings
+    /// only.
     pub(super) fn read(
         config: &ListenerTls,
         surroundings: &Surroundings,
+        former: Option<&Self>,
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let mut problems = Vec::new();
-        let read = Files::read(config, &surroundings.clock, &mut problems);
+        let read = Files::read(config, &surroundings.clock, former, &mut problems);
         let Some(files) = read.filter(|_| !problems.iter().any(|problem| problem.is_error)) else {
             return Err(problems);
         };
@@ -60,11 +62,19 @@ struct Files {
 
 impl Files {
     /// Everything is read, whatever fails, so that all problems come at once.
-    fn read(config: &ListenerTls, clock: &Clock, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn read(
+        config: &ListenerTls,
+        clock: &Clock,
+        former: Option<&State>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         let now = clock.now();
         let certificates = config.certificates.iter().enumerate();
-        let certificates: Vec<_> =
-            certificates.map(|(index, named)| Certificate::read(named, index == 0, now, problems)).collect();
+        let read = |(index, named)| {
+            let served = former.and_then(|former| former.certificates.get(index));
+            Certificate::read(named, index == 0, served, now, problems)
+        };
+        let certificates: Vec<_> = certificates.map(read).collect();
         let default = Proof::read(&config.client_auth, now, problems);
         let hosts: Vec<_> = config.hosts.iter().map(|(_, auth)| Proof::read(auth, now, problems)).collect();
         // Without all certificates nobody knows which names are missing.

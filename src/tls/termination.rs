@@ -47,7 +47,7 @@ impl Termination {
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let tickets = keys.ring(config.rotate_tickets.get());
         let surroundings = Surroundings { http: http.to_vec(), tickets, clock: clock.clone() };
-        let (state, warnings) = State::read(config, &surroundings)?;
+        let (state, warnings) = State::read(config, &surroundings, None)?;
         Ok((Self { config: config.clone(), surroundings, state: ArcSwap::from_pointee(state) }, warnings))
     }
 
@@ -56,9 +56,10 @@ impl Termination {
     /// # Errors
     /// As [`load`](Self::load); what was read before stays then.
     pub(crate) fn reload(&self) -> Result<Reloaded, Vec<Problem>> {
-        let (state, warnings) = State::read(&self.config, &self.surroundings)?;
+        let former = self.state.load_full();
+        let (state, warnings) = State::read(&self.config, &self.surroundings, Some(&former))?;
         let state = Arc::new(state);
-        let former = self.state.swap(state.clone());
+        self.state.store(state.clone());
         Ok(Reloaded::new(&former, &state, warnings))
     }
 

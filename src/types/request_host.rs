@@ -16,7 +16,9 @@ impl RequestHost {
         let name = name.strip_suffix(b".").unwrap_or(name);
         let is_sound =
             if name.first() == Some(&b'[') { is_ipv6(name) } else { name.iter().all(|&b| is_reg_name(b)) };
-        if name.is_empty() || name.len() > MAX_HOST || !is_sound {
+        // An empty label is no name, and servers differ over it.
+        let has_empty_label = name.split(|&byte| byte == b'.').any(<[u8]>::is_empty);
+        if has_empty_label || name.len() > MAX_HOST || !is_sound {
             return None;
         }
         Some(Self(name.iter().map(u8::to_ascii_lowercase).collect()))

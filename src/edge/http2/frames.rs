@@ -50,6 +50,11 @@ impl Frame {
         self.flags & ACK != 0
     }
 
+    /// Whether a DATA or HEADERS frame is the last of its stream in this direction.
+    pub(super) fn ends_stream(&self) -> bool {
+        self.flags & END_STREAM != 0
+    }
+
     /// Whether a header block ends with this HEADERS or CONTINUATION frame.
     pub(super) fn ends_headers(&self) -> bool {
         self.flags & END_HEADERS != 0

@@ -69,6 +69,8 @@ const BYTES_OF_AN_UPDATE: usize = 1024;
 const UPDATES_OF_A_FRAME: u32 = 2;
 /// What a gigabyte that is under way, read by a Go client, is answered with.
 const MOST_UPDATES_DUE: u32 = 512 * 1024;
+/// Each whole answer forgives one reset, whichever stream it is for; so many at most are kept.
+const MOST_RESETS_DUE: u32 = 100;
 /// gRPC clients measure the bandwidth with a PING for data that they get, one at a time.
 const MOST_PINGS_DUE: u32 = 100;
 
@@ -109,6 +111,9 @@ struct Due {
     pings: u32,
     ping_acks: u32,
     settings_acks: u32,
+    /// Clients break a request off that they have the whole answer to, as those of gRPC do with every stream that its
+    /// server ended first.
+    resets: u32,
 }
 
 /// The header block that the client is in the middle of.
@@ -243,12 +248,14 @@ impl Counted {
     fn sent(&mut self, frame: &Frame) {
         match frame.kind {
             kind::DATA => {
+                self.owe_reset(frame);
                 let updates = u32::try_from(frame.length / BYTES_OF_AN_UPDATE).unwrap_or(u32::MAX);
                 self.owe_updates(updates.saturating_add(UPDATES_OF_A_FRAME));
                 self.owe_ping();
             }
             kind::HEADERS => {
                 self.answered(frame.stream);
+                self.owe_reset(frame);
                 self.owe_ping();
             }
             kind::RST_STREAM => {
@@ -288,10 +295,16 @@ impl Counted {
     fn reset(&mut self, stream: u32, now: Instant) -> Result<(), Abuse> {
         self.resets_in_all += 1;
         match self.answered(stream) {
-            Some(opened) if now.saturating_duration_since(opened) >= PATIENCE => return Ok(()),
-            Some(_) => count(&mut self.counts.early_resets, self.limits.early_resets, Abuse::EarlyResets)?,
-            None => {}
+            Some(opened) if now.saturating_duration_since(opened) >= PATIENCE => Ok(()),
+            Some(_) => {
+                count(&mut self.counts.early_resets, self.limits.early_resets, Abuse::EarlyResets)?;
+                self.counted_reset()
+            }
+            None => self.unless_due(|due| &mut due.resets, Self::counted_reset),
         }
+    }
+
+    fn counted_reset(&mut self) -> Result<(), Abuse> {
         count(&mut self.counts.resets, self.limits.resets, Abuse::Resets)
     }
 
@@ -311,6 +324,12 @@ impl Counted {
 
     fn owe_updates(&mut self, updates: u32) {
         self.due.window_updates = self.due.window_updates.saturating_add(updates).min(MOST_UPDATES_DUE);
+    }
+
+    fn owe_reset(&mut self, frame: &Frame) {
+        if frame.ends_stream() {
+            self.due.resets = (self.due.resets + 1).min(MOST_RESETS_DUE);
+        }
     }
 
     fn owe_ping(&mut self) {
@@ -541,6 +560,18 @@ mod tests {
         });
         let borne = refused.take_while(Result::is_ok).count();
         assert_eq!(borne, 60);
+    }
+
+    #[test]
+    fn resets_after_whole_answers_are_no_flood() {
+        const END_STREAM: u8 = 0x1;
+        let mut client = Client::new();
+        for stream in (1..2000).step_by(2) {
+            client.sends(headers(stream)).unwrap();
+            client.gets(headers(stream));
+            client.gets(Sample::new(kind::DATA, END_STREAM, stream, []));
+            client.sends(reset(stream)).unwrap();
+        }
     }
 
     #[test]

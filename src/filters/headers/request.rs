@@ -17,6 +17,8 @@ pub struct RequestHeaders {
     early: Rules,
     /// What needs `{endpoint}`.
     late: Rules,
+    /// What clients may not say themselves.
+    claims: Vec<HeaderName>,
     description: String,
 }
 
@@ -35,11 +37,25 @@ impl RequestHeaders {
             texts.into_iter().partition(|(_, text)| text.needs_endpoint())
         };
         let ((late_set, set), (late_add, add)) = (split(rules.set), split(rules.add));
-        let mut remove = rules.remove;
-        remove.extend(claims);
-        let early = Rules { remove, set, add };
+        let early = Rules { remove: rules.remove, set, add };
         let late = Rules { remove: Vec::new(), set: late_set, add: late_add };
-        Ok(Self { early, late, description })
+        Ok(Self { early, late, claims, description })
+    }
+}
+
+/// Takes off what a client says of its certificate: to CGI programs `_` and `-` are one.
+fn strip_claims(claims: &[HeaderName], request: &mut RequestView<'_>) {
+    if claims.is_empty() {
+        return;
+    }
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let same = |one: &HeaderName, other: &HeaderName| {
+        one.as_str().bytes().map(plain).eq(other.as_str().bytes().map(plain))
+    };
+    let is_claim = |name: &&HeaderName| claims.iter().any(|claim| same(claim, name));
+    let found: Vec<_> = request.headers().keys().filter(is_claim).cloned().collect();
+    for name in &found {
+        request.remove_header(name);
     }
 }
 
@@ -67,6 +83,7 @@ impl Filter for RequestHeaders {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
+        strip_claims(&self.claims, request);
         apply(&self.early, request, cx)?;
         Ok(Flow::Continue)
     }

@@ -329,6 +329,25 @@ fn ocsp_responses() {
 }
 
 #[test]
+fn a_renewal_does_not_wait_for_its_ocsp_response() {
+    const SERIAL: [u8; 3] = [1, 2, 0xab];
+    let mut site = Site::with(&["a.example"]);
+    site.config.certificates[0].ocsp = Some(site.path("site.ocsp"));
+    site.write("site.ocsp", ocsp_response(&SERIAL, &GOOD, "20300107000000Z"));
+    let (termination, _) = site.load().unwrap();
+    let mut renewed = params(&["a.example"]);
+    renewed.serial_number = Some(vec![7].into());
+    site.put("site", &site.authority.sign(&renewed, KeyPair::generate().unwrap()));
+    let reloaded = termination.reload().unwrap();
+    assert_eq!(reloaded.changes.len(), 1);
+    assert!(reloaded.warnings[0].message.contains("is for another certificate"), "{reloaded:?}");
+    assert!(!termination.staples());
+    site.write("site.ocsp", ocsp_response(&[7], &GOOD, "20300107000000Z"));
+    assert!(termination.reload().unwrap().warnings.is_empty());
+    assert!(termination.staples());
+}
+
+#[test]
 fn a_certificate_without_subject_and_one_that_signed_itself_are_fine() {
     let site = Site::with(&["a.example"]);
     let mut subjectless = params(&["a.example"]);

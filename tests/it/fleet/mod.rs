@@ -3,6 +3,7 @@
 mod answers;
 mod balancing;
 mod blame;
+mod early_answers;
 mod grpc;
 mod headers;
 mod health;

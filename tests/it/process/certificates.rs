@@ -25,7 +25,10 @@ fn place(tls: &str) -> Place {
 #[test]
 fn certificates_that_cannot_be_served_are_refused_by_check_and_start_alike() {
     for (tls, expected) in [
-        ("certificates: [{ cert: good.pem, key: other.key }]", "the key in `other.key` is not that of the certificate in `good.pem`"),
+        (
+            "certificates: [{ cert: good.pem, key: other.key }]",
+            "the key in `other.key` is not that of the certificate in `good.pem`",
+        ),
         ("certificates: [{ cert: expired.pem, key: expired.key }]", "expired on 2020-01-02"),
         ("certificates: [{ cert: future.pem, key: future.key }]", "4000-01-02"),
         ("certificates: [{ cert: good.key, key: good.key }]", "certificates[0].cert: "),

@@ -2,6 +2,7 @@
 
 mod client_auth;
 mod handshakes;
+mod hardening;
 mod redirects;
 mod renewal;
 
