@@ -101,7 +101,8 @@ pub trait Filter: Send + Sync {
     }
 
     /// Whether [`on_response_body`](Self::on_response_body), [`on_response_trailers`](Self::on_response_trailers) or
-    /// [`on_request_body`](Self::on_request_body) do anything. Asked once when the route is built; bodies of routes without such filters pass untouched.
+    /// [`on_request_body`](Self::on_request_body) do anything. Asked once when the route is built; bodies of routes
+    /// without such filters pass untouched.
     fn filters_bodies(&self) -> bool {
         false
     }
