@@ -20,6 +20,7 @@ mod rate_limit;
 mod rewrite;
 
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
+pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hsts::{Hsts, HstsSettings};
 pub use rate_limit::{Decision, Limiter, RateLimit, RateLimitMode, RateLimitSettings, RateLimitVerdict};

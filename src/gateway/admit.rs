@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::filters::may_be_set;
 use crate::hooks::{Answer, Facts, Flow};
 use crate::router::Parts;
 use crate::runtime::{
@@ -221,25 +222,30 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// Nobody has a use for more, and Pingora takes no more either.
-const MOST_NOMINATED: usize = 9;
-
 /// Takes off the fields of the message that `Connection` names (RFC 9110 §7.6.1). Pingora would do so after the filters, and
 /// a client could take off what they have set. The rest of `Connection` is left for it to judge.
 fn strip_nominated(head: &mut RequestHeader) -> Result<(), Cause> {
-    let taken: SmallVec<[HeaderName; 2]> = connection_options(&head.headers).filter_map(nominated).collect();
+    /// Nobody has a use for more, and Pingora takes no more either.
+    const MOST: usize = 9;
+
+    let (mut taken, mut kept) = (SmallVec::<[HeaderName; 2]>::new(), SmallVec::<[&[u8]; 4]>::new());
+    for option in connection_options(&head.headers) {
+        match nominated(option) {
+            Some(name) => taken.push(name),
+            None => kept.push(option),
+        }
+    }
     if taken.is_empty() {
         return Ok(());
     }
-    if taken.len() > MOST_NOMINATED {
+    if taken.len() > MOST {
         return Err(Cause::BadRequest);
     }
-    let kept: Vec<_> =
-        connection_options(&head.headers).filter(|option| nominated(option).is_none()).collect();
-    let kept = HeaderValue::from_bytes(&kept.join(&b", "[..])).map_err(|_| Cause::BadRequest)?;
+    let rest = HeaderValue::from_bytes(&kept.join(&b", "[..])).map_err(|_| Cause::BadRequest)?;
+    drop(kept);
     head.remove_header(&CONNECTION);
-    if !kept.is_empty() {
-        head.insert_header(CONNECTION, kept).map_err(|_| Cause::BadRequest)?;
+    if !rest.is_empty() {
+        head.insert_header(CONNECTION, rest).map_err(|_| Cause::BadRequest)?;
     }
     for name in &taken {
         head.remove_header(name);
@@ -247,30 +253,15 @@ fn strip_nominated(head: &mut RequestHeader) -> Result<(), Cause> {
     Ok(())
 }
 
-/// The field that an option names, unless it is one of the connection itself, of the framing, or one that Evener sets after
-/// the filters.
+/// The field that an option names, if it is one that filters may have set.
 fn nominated(option: &[u8]) -> Option<HeaderName> {
-    const OTHERS: [&str; 14] = [
-        "close",
-        "connection",
-        "content-length",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-real-ip",
-        "x-request-id",
-        "proxy-connection",
-    ];
-    if OTHERS.iter().any(|other| option.eq_ignore_ascii_case(other.as_bytes())) {
+    // What nearly all say, and no field.
+    const COMMON: [&[u8]; 3] = [b"close", b"keep-alive", b"upgrade"];
+    if COMMON.iter().any(|common| option.eq_ignore_ascii_case(common)) {
         return None;
     }
     let name = HeaderName::from_bytes(option).ok()?;
-    (!name.as_str().starts_with("x-forwarded-")).then_some(name)
+    (may_be_set(&name) && !name.as_str().starts_with("x-forwarded-")).then_some(name)
 }
 
 // === Checks ===

@@ -107,20 +107,31 @@ pub(super) fn read_authorities(
     Ok(authorities)
 }
 
+/// What trusts these authorities alone.
+pub(super) fn roots(
+    authorities: &[CertificateDer<'static>],
+    file: &Path,
+    at: &KeyPath,
+) -> Result<RootCertStore, Problem> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone()).map_err(|error| unusable(file, at, &error))?;
+    }
+    Ok(roots)
+}
+
+fn unusable(file: &Path, at: &KeyPath, error: &dyn std::fmt::Display) -> Problem {
+    Problem::error(at.clone(), format!("the authorities in `{}` cannot be used: {error}", file.display()))
+}
+
 fn verifier(
     mode: ClientAuthMode,
     authorities: &[CertificateDer<'static>],
     file: &Path,
     at: &KeyPath,
 ) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        Problem::error(at.clone(), format!("the authorities in `{}` cannot be used: {error}", file.display()))
-    };
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        roots.add(authority.clone()).map_err(|error| unusable(&error))?;
-    }
+    let roots = roots(authorities, file, at)?;
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
     let builder = if mode == ClientAuthMode::Optional { builder.allow_unauthenticated() } else { builder };
-    builder.build().map_err(|error| unusable(&error))
+    builder.build().map_err(|error| unusable(file, at, &error))
 }

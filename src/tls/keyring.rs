@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::types::HostPattern;
 
 use super::certificate::Certificate;
+use super::hello::without_dot;
 use super::private_key::KeyKind;
 
 /// The certificates of a listener by server name. A look-up neither locks nor allocates.
@@ -64,7 +65,7 @@ impl Keyring {
 
     /// The certificate for a host, an exact name before a wildcard, that fits what the client can verify.
     fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let host = host.map(|host| host.strip_suffix('.').unwrap_or(host));
+        let host = host.map(without_dot);
         let exact = host.and_then(|host| self.exact.get(host));
         let wildcard = host.and_then(|host| self.by_wildcard(host));
         let default = (exact.is_none() && wildcard.is_none()).then_some(&self.default);

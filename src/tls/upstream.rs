@@ -1,13 +1,12 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{CertificateFiles, KeyPath, UpstreamTls};
 
 use super::certificate::{check_key, parse};
-use super::client_auth::read_authorities;
+use super::client_auth::{read_authorities, roots};
 use super::problem::keep;
 use super::{Clock, Problem, checks, files, private_key};
 
@@ -55,15 +54,7 @@ fn authorities(
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let authorities = read_authorities(file, at, now, problems)?;
-    let mut roots = RootCertStore::empty();
-    for authority in &authorities {
-        roots.add(authority.clone()).map_err(|error| {
-            Problem::error(
-                at.clone(),
-                format!("the authorities in `{}` cannot be used: {error}", file.display()),
-            )
-        })?;
-    }
+    roots(&authorities, file, at)?;
     Ok(authorities)
 }
 

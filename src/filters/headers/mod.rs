@@ -13,3 +13,8 @@ pub use field_name::{FieldName, InvalidFieldName};
 pub use request::RequestHeaders;
 pub use response::ResponseHeaders;
 pub use settings::HeaderSettings;
+
+/// Whether filters may set this header of requests: it frames nothing, is not of the connection, and is not Evener's.
+pub(crate) fn may_be_set(name: &http::HeaderName) -> bool {
+    owned::reason(owned::Side::Request, name).is_none()
+}
