@@ -9,7 +9,7 @@ FUZZ ?= 60
 BUILD_NEEDS = build-essential cmake
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-peers soak fuzz lint fmt bench bench-peers bench-tail doc reference deny ci needs
+.PHONY: help run build test test-peers soak fuzz lint fmt bench bench-peers bench-tail bench-l4 doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -56,6 +56,10 @@ bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLA
 bench-tail: needs ## Measure tail latency beside nginx and HAProxy (FLAGS='--rounds 1 --seconds 10')
 	@scripts/need nginx haproxy
 	$(CARGO) bench --locked --bench tail -- $(FLAGS)
+
+bench-l4: needs ## Measure TCP and UDP beside nginx and HAProxy (FLAGS='--rows udp --rounds 3')
+	@scripts/need nginx libnginx-mod-stream haproxy redis-server redis-tools
+	$(CARGO) bench --locked --bench l4 -- $(FLAGS)
 
 doc: needs ## Build the documentation of the crate and its hooks
 	$(CARGO) doc --locked --no-deps

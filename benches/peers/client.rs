@@ -1,20 +1,11 @@
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
-    time::Duration,
+    net::{Ipv4Addr, SocketAddr},
 };
 
 use rustls::{ClientConnection, StreamOwned};
-use socket2::{Domain, Socket, Type};
 
-use crate::{
-    support::{Outcome, message},
-    tls::client::server_name,
-    wire::Wire,
-};
-
-/// How long to wait for any single step of a connection.
-const STEP: Duration = Duration::from_secs(5);
+use crate::{compare::connect::connect, message, support::Outcome, tls::client::server_name, wire::Wire};
 
 /// A blocking HTTP/1.1 client on one kept-alive connection; knows only answers with a Content-Length.
 pub(crate) struct Connection {
@@ -72,18 +63,4 @@ impl Connection {
             self.buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
     }
-}
-
-/// Connects from `source`, an address of the loopback network.
-pub(crate) fn connect(source: Ipv4Addr, target: SocketAddr) -> Outcome<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddrV4::new(source, 0).into())?;
-    socket
-        .connect_timeout(&target.into(), STEP)
-        .map_err(|error| format!("cannot connect to {target} from {source}: {error}"))?;
-    let stream = TcpStream::from(socket);
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(STEP))?;
-    stream.set_write_timeout(Some(STEP))?;
-    Ok(stream)
 }

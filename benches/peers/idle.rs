@@ -2,9 +2,10 @@ use std::{net::Ipv4Addr, thread, time::Duration};
 
 use crate::{
     client::Connection,
+    compare::{usage::resident, words::Compared},
     peer::Proxy,
-    support::{Outcome, request},
-    usage::resident,
+    request,
+    support::Outcome,
 };
 
 /// Idle connections that are held open.

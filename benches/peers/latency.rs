@@ -5,7 +5,8 @@ use std::{
 
 use crate::{
     client::Connection,
-    support::{Outcome, request, spread::median},
+    request,
+    support::{Outcome, spread::median},
     wire::Wire,
 };
 

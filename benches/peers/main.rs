@@ -20,20 +20,25 @@
 
 mod bars;
 mod client;
-mod figures;
+#[path = "../support/compare/mod.rs"]
+mod compare;
 mod idle;
 mod latency;
 mod load;
+#[path = "../support/message.rs"]
+mod message;
+mod metric;
 mod options;
 mod peer;
 mod report;
+#[path = "../support/request.rs"]
+mod request;
 mod rounds;
 mod rows;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
-mod usage;
 mod verify;
 mod wire;
 
@@ -41,7 +46,6 @@ use std::process::ExitCode;
 
 use crate::{
     options::Options,
-    report::Report,
     site::Site,
     support::{
         Outcome, allow_open_files,
@@ -64,7 +68,7 @@ fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
     }
     let site = Site::open(options.placement)?;
     let figures = rounds::measure(options, &peers, &site)?;
-    let report = Report::new(options, &versions, &figures);
+    let report = report::of(options, &versions, &figures);
     print!("{}", report.text());
     report.write(&options.out())?;
     println!("written to {}", options.out().display());

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     client::Connection,
+    compare::words::Compared,
     options::Options,
     site::Site,
     support::{Outcome, built::absolute, ports, process::Running, program::Program},
@@ -36,15 +37,6 @@ pub(crate) struct Proxy {
 }
 
 impl Peer {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Haproxy => "haproxy",
-            Self::Bare => "bare",
-            Self::Evener => "evener",
-        }
-    }
-
     /// Starts this peer on a free port in front of the site's endpoints.
     pub(crate) fn start(self, options: &Options, site: &Site, wire: &Wire) -> Outcome<Proxy> {
         let [address] = ports::free()?;
@@ -107,6 +99,17 @@ impl Peer {
             Self::Haproxy => Program::Haproxy.version(),
             Self::Bare => Ok(format!("pingora {}", locked_pingora())),
             Self::Evener => Program::Evener(&options.evener()).version(),
+        }
+    }
+}
+
+impl Compared for Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Bare => "bare",
+            Self::Evener => "evener",
         }
     }
 }

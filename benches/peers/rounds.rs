@@ -1,15 +1,19 @@
 use std::sync::Arc;
 
 use crate::{
-    figures::{Figures, Metric},
+    compare::{
+        figures::Figures,
+        usage::{CpuWatch, resident},
+        words::{Compared, Work},
+    },
     idle, latency, load,
+    metric::Metric,
     options::Options,
     peer::{Peer, Proxy},
     rows::Row,
     site::Site,
     support::{Outcome, turns::rotated},
     tls::{client, tickets::Tickets},
-    usage::{CpuWatch, resident},
     verify::verify,
     wire::Wire,
 };
@@ -17,7 +21,7 @@ use crate::{
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Measures all `peers` and returns what was found: first in the clear, then over TLS.
-pub(crate) fn measure(options: &Options, peers: &[Peer], site: &Site) -> Outcome<Figures> {
+pub(crate) fn measure(options: &Options, peers: &[Peer], site: &Site) -> Outcome<Figures<Row>> {
     let mut figures = Figures::default();
     let (secure, plain): (Vec<Row>, Vec<Row>) = options.rows().into_iter().partition(|row| row.is_tls());
     for (wire, rows) in [(Wire::Plain, plain), (tls(site)?, secure)] {
@@ -45,7 +49,7 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// Idle connections, on a process of its own for each peer: one that has been under load has memory to spare.
-    fn measure_idle(&self, rows: &[Row], figures: &mut Figures) -> Outcome<()> {
+    fn measure_idle(&self, rows: &[Row], figures: &mut Figures<Row>) -> Outcome<()> {
         for &row in rows.iter().filter(|row| row.holds_idle()) {
             for &peer in self.peers.iter().filter(|&&peer| row.is_for(peer)) {
                 let proxy = self.start(peer)?;
@@ -57,7 +61,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn measure_load(&self, rows: &[Row], figures: &mut Figures) -> Outcome<()> {
+    fn measure_load(&self, rows: &[Row], figures: &mut Figures<Row>) -> Outcome<()> {
         let rows: Vec<Row> = rows.iter().copied().filter(|row| row.is_loaded()).collect();
         let is_needed = |peer: &Peer| rows.iter().any(|row| row.is_for(*peer));
         let peers = self.peers.iter().copied().filter(is_needed);
@@ -90,7 +94,7 @@ impl Stage<'_> {
         Ok(proxy)
     }
 
-    fn measure_round(&self, row: Row, proxy: &Proxy, figures: &mut Figures) -> Outcome<()> {
+    fn measure_round(&self, row: Row, proxy: &Proxy, figures: &mut Figures<Row>) -> Outcome<()> {
         let pids = proxy.process.tree();
         let watch = CpuWatch::start(&pids)?;
         let load = load::run(self.site, proxy, row, self.options.seconds)?;

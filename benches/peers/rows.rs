@@ -1,7 +1,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{figures::Metric, peer::Peer};
+use crate::{compare::words::Work, metric::Metric, peer::Peer};
 
 /// One kind of work that the peers are compared by. The order is that of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
@@ -32,37 +32,6 @@ const LOADED_WITH_LATENCY: [Metric; 6] =
     [Metric::Cpu, Metric::CpuUser, Metric::CpuSystem, Metric::Rate, Metric::P50, Metric::P99];
 
 impl Row {
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Plain => "HTTP/1.1 in the clear",
-            Self::Handshake => "full TLS 1.3 handshakes, X25519",
-            Self::HybridHandshake => "full TLS 1.3 handshakes, X25519MLKEM768",
-            Self::Resumed => "resumed TLS 1.3 handshakes, X25519",
-            Self::TlsHttp1 => "HTTP/1.1 over TLS",
-            Self::TlsHttp2One => "HTTP/2 over TLS, 1 connection with 100 streams",
-            Self::TlsHttp2Many => "HTTP/2 over TLS, 20 connections with 5 streams",
-            Self::TlsIdle => "idle connections over TLS",
-        }
-    }
-
-    /// What is counted.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::Handshake | Self::HybridHandshake | Self::Resumed => "handshake",
-            _ => "request",
-        }
-    }
-
-    /// What is measured, in the order of the table.
-    pub(crate) fn metrics(self) -> &'static [Metric] {
-        match self {
-            Self::Plain => &Metric::ALL,
-            Self::TlsHttp1 => &LOADED_WITH_LATENCY,
-            Self::TlsIdle => &[Metric::Idle],
-            _ => &LOADED,
-        }
-    }
-
     pub(crate) fn is_tls(self) -> bool {
         self != Self::Plain
     }
@@ -76,9 +45,42 @@ impl Row {
     pub(crate) fn is_loaded(self) -> bool {
         self.metrics().contains(&Metric::Cpu)
     }
+}
 
-    /// Whether `peer` can do this work.
-    pub(crate) fn is_for(self, peer: Peer) -> bool {
+impl Work for Row {
+    type Peer = Peer;
+    type Metric = Metric;
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Plain => "HTTP/1.1 in the clear",
+            Self::Handshake => "full TLS 1.3 handshakes, X25519",
+            Self::HybridHandshake => "full TLS 1.3 handshakes, X25519MLKEM768",
+            Self::Resumed => "resumed TLS 1.3 handshakes, X25519",
+            Self::TlsHttp1 => "HTTP/1.1 over TLS",
+            Self::TlsHttp2One => "HTTP/2 over TLS, 1 connection with 100 streams",
+            Self::TlsHttp2Many => "HTTP/2 over TLS, 20 connections with 5 streams",
+            Self::TlsIdle => "idle connections over TLS",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Handshake | Self::HybridHandshake | Self::Resumed => "handshake",
+            _ => "request",
+        }
+    }
+
+    fn metrics(self) -> &'static [Metric] {
+        match self {
+            Self::Plain => &Metric::ALL,
+            Self::TlsHttp1 => &LOADED_WITH_LATENCY,
+            Self::TlsIdle => &[Metric::Idle],
+            _ => &LOADED,
+        }
+    }
+
+    fn is_for(self, peer: Peer) -> bool {
         match self {
             Self::Plain => true,
             Self::HybridHandshake => peer == Peer::Evener,

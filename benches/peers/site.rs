@@ -4,13 +4,13 @@ use std::{
 };
 
 use crate::{
+    request::BODY,
     support::{
         Outcome, conf,
         placement::{Cores, Placement},
         ports,
         process::Running,
         program::Program,
-        request::BODY,
     },
     tls::certificate::Certificate,
 };

@@ -9,13 +9,12 @@ use std::{
 
 use crate::{
     client::{Answer, Connection},
+    compare::words::Compared,
+    message::field,
     peer::Proxy,
+    request::{self, BODY, HOST},
     site::Site,
-    support::{
-        Outcome,
-        message::field,
-        request::{self, BODY, HOST},
-    },
+    support::Outcome,
     tls,
     wire::Wire,
 };

@@ -1,6 +1,6 @@
 //! As much of HTTP/1.1 as the benches have to read.
 
-use super::Outcome;
+use crate::support::Outcome;
 
 /// Where a message's body begins, once its header is complete.
 pub(crate) fn body_start(message: &[u8]) -> Option<usize> {

@@ -1,15 +1,13 @@
-//! What the benches that compare running proxies have in common: starting and placing processes, the request that they
-//! are sent, and what is said of the machine and of the bars.
+//! What the benches that compare running proxies have in common: starting and placing processes, and what is
+//! said of the machine and of the bars. The requests and messages of HTTP and `compare` are taken by those that need them.
 
 pub(crate) mod built;
 pub(crate) mod conf;
 pub(crate) mod machine;
-pub(crate) mod message;
 pub(crate) mod placement;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod program;
-pub(crate) mod request;
 pub(crate) mod spread;
 pub(crate) mod turns;
 pub(crate) mod verdict;

@@ -7,11 +7,9 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
 use crate::{
-    support::{
-        Outcome,
-        message::{body_start, field, length, status},
-        request,
-    },
+    message::{body_start, field, length, status},
+    request,
+    support::Outcome,
     wire::Wire,
 };
 

@@ -26,10 +26,14 @@ mod client;
 mod figures;
 mod fleet;
 mod load;
+#[path = "../support/message.rs"]
+mod message;
 mod options;
 mod origin;
 mod priority;
 mod report;
+#[path = "../support/request.rs"]
+mod request;
 mod rounds;
 mod scenario;
 mod schedule;

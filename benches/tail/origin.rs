@@ -5,12 +5,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{
-    stage::Stage,
-    support::{message::body_start, request::BODY},
-    timer::Timer,
-    wire::Wire,
-};
+use crate::{message::body_start, request::BODY, stage::Stage, timer::Timer, wire::Wire};
 
 /// Requests that an origin works on at once; further ones wait, the oldest first.
 const AT_ONCE: usize = 16;

@@ -26,7 +26,8 @@ pub(super) struct Explain {
     /// The listener that it comes in on. Default: the one with the URL's port, or the first.
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
-    /// The whole URL: scheme, host, perhaps a port, path and query.
+    /// The whole URL: scheme, host, perhaps a port, path and query. For what does not speak HTTP `tcp://HOST:PORT`, with
+    /// `?sni=NAME&alpn=PROTOCOL` for a client that begins TLS, or `udp://HOST:PORT`.
     url: Uri,
 }
 

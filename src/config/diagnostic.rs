@@ -62,7 +62,7 @@ impl Diagnostic {
 /// ```text
 /// conf/evener.yaml:41:14: routes[2].pool: no pool named `apii`
 ///   help: did you mean `api`?
-/// conf/evener.yaml:52:3: warning: pools.old: no route uses it
+/// conf/evener.yaml:52:3: warning: pools.old: nothing uses it
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
@@ -172,14 +172,14 @@ mod tests {
         let mut diagnostics = Diagnostics::new("conf/x.yaml");
         let source = Source::parse("conf/x.yaml", "a: 1\nb:\n  c: 2\n", &mut diagnostics).unwrap();
         let root = KeyPath::default();
-        diagnostics.warning(&source, &root.child("b").child("c"), "no route uses it");
+        diagnostics.warning(&source, &root.child("b").child("c"), "nothing uses it");
         assert!(!diagnostics.has_errors());
         diagnostics.error(&source, &root.child("a"), "no pool named `1`").help("did you mean `2`?");
         assert!(diagnostics.has_errors());
         assert_eq!(
             diagnostics.to_string(),
             "conf/x.yaml:1:4: a: no pool named `1`\n  help: did you mean `2`?\n\
-             conf/x.yaml:3:3: warning: b.c: no route uses it\n"
+             conf/x.yaml:3:3: warning: b.c: nothing uses it\n"
         );
     }
 

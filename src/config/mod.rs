@@ -27,7 +27,8 @@ pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{
     Action, BalanceUse, CertificateFiles, Check, ClientAuth, Config, ControlPlace, Endpoint, FilterUse,
-    Health, Listener, ListenerTls, Pool, Route, Secret, Sticky, UpstreamTls,
+    Health, Http, Listener, ListenerTls, Pool, Route, Secret, Service, SniPools, Sticky, Tcp, Udp,
+    UpstreamTls,
 };
 pub use reference::{ReferenceSection, reference};
 pub(crate) use resolve::read_secret;

@@ -1,17 +1,17 @@
+mod listener;
+
 use std::path::PathBuf;
 
-use crate::types::{
-    Cidr, EndpointAddr, HostPattern, ListenerName, Percent, PoolName, RouteName, Span, TlsVersion, Weight,
-    ZoneName,
-};
+use crate::types::{Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName, Span, Weight, ZoneName};
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, ClientAuthMode, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, HttpSpec,
-    HttpsPort, Limits, LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec,
-    SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, TrustedProxy, UnknownSni,
-    UpstreamKeepalive, UpstreamProtocol,
+    AccessFormat, AccessSink, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec,
+    OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
+    ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
+
+pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
 /// building it (filters and policies by name) is still to be assembled.
@@ -54,66 +54,6 @@ pub struct ControlPlace {
     pub path: PathBuf,
     /// Whether somebody asked for it there; else it is no reason not to start.
     pub is_chosen: bool,
-}
-
-/// A resolved listener.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    /// Its name.
-    pub name: ListenerName,
-    /// Where it accepts; Unix paths are relative to the working directory.
-    pub binds: Vec<crate::types::BindAddr>,
-    /// How it ends TLS, if it does.
-    pub tls: Option<ListenerTls>,
-    /// The port of the https URLs that every request is sent to; `None` to serve requests.
-    pub redirect_https: Option<HttpsPort>,
-    /// Who begins connections with a PROXY header; `None` for nobody.
-    pub proxy_protocol_from: Option<Vec<TrustedProxy>>,
-    /// How it speaks HTTP.
-    pub http: HttpSpec,
-    /// What clients may take.
-    pub limits: Limits,
-}
-
-/// TLS that ends at a listener. Paths are absolute or relative to the working directory.
-#[derive(Clone, Debug)]
-pub struct ListenerTls {
-    /// One or more; the first is the default.
-    pub certificates: Vec<CertificateFiles>,
-    /// What clients get whose server name no certificate holds.
-    pub unknown_sni: UnknownSni,
-    /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
-    /// For hosts that are not among `hosts`.
-    pub client_auth: ClientAuth,
-    /// What differs for single hosts.
-    pub hosts: Vec<(HostPattern, ClientAuth)>,
-    /// How long one key encrypts tickets; zero for no tickets.
-    pub rotate_tickets: Span,
-}
-
-/// The files of a certificate, and where they are named.
-#[derive(Clone, Debug)]
-pub struct CertificateFiles {
-    /// The certificate and its chain, as PEM.
-    pub cert: PathBuf,
-    /// Its private key, as PEM.
-    pub key: PathBuf,
-    /// An OCSP response to staple, as DER.
-    pub ocsp: Option<PathBuf>,
-    /// Where the item stands in the file.
-    pub at: KeyPath,
-}
-
-/// Whether clients show certificates of their own.
-#[derive(Clone, Debug)]
-pub struct ClientAuth {
-    /// Whether.
-    pub mode: ClientAuthMode,
-    /// Whose, as PEM; there is one unless `mode` is off.
-    pub ca: Option<PathBuf>,
-    /// Where the map stands in the file, or would.
-    pub at: KeyPath,
 }
 
 /// A resolved pool.
@@ -249,6 +189,8 @@ pub enum Check {
     Tls(TlsCheckSpec),
     /// A call of the gRPC health service.
     Grpc(GrpcCheckSpec),
+    /// A datagram that has to be answered.
+    Udp(UdpCheckSpec),
 }
 
 /// A resolved route.

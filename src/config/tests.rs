@@ -152,8 +152,8 @@ fn compare(written: &Written, loaded: &Loaded) {
     for (listener, read) in written.listeners.iter().zip(&config.listeners) {
         let ports: Vec<_> = read.binds.iter().map(|bind| bind.to_string()).collect();
         assert!(listener.ports.iter().zip(&ports).all(|(port, bind)| bind.ends_with(&format!(":{port}"))));
-        assert_eq!(read.http.h2_streams, listener.streams.unwrap_or(100));
-        assert_eq!(read.http.versions == [HttpVersion::H2], listener.only_h2);
+        assert_eq!(read.service.http().unwrap().spec.h2_streams, listener.streams.unwrap_or(100));
+        assert_eq!(read.service.http().unwrap().spec.versions == [HttpVersion::H2], listener.only_h2);
     }
     for (pool, read) in written.pools.iter().zip(&config.pools) {
         let weights: Vec<_> = read.endpoints.iter().map(|endpoint| endpoint.weight.get()).collect();
@@ -255,7 +255,7 @@ fn a_pool_that_only_a_filter_names_is_in_use() {
         )
     };
     assert!(load(&text("b")).unwrap().diagnostics.is_empty());
-    assert!(load(&text("c")).unwrap().diagnostics.to_string().contains("pools.b: no route uses it"));
+    assert!(load(&text("c")).unwrap().diagnostics.to_string().contains("pools.b: nothing uses it"));
 }
 
 #[test]

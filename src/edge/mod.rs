@@ -17,7 +17,6 @@ mod proxy_protocol;
 mod refusal;
 mod serve;
 mod stream;
-mod transport;
 
 pub(crate) use bind::{BindError, BoundListener, bind_all};
 pub(crate) use serve::Edge;

@@ -5,10 +5,10 @@ use std::io;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
+use crate::net::Transport;
 use crate::runtime::{Ends, Listener, Peer};
 use crate::types::{InvalidProxyHeader, ProxyHeader, Scan};
 
-use super::transport::Transport;
 
 /// Why a connection is closed before it has begun.
 #[derive(Debug, thiserror::Error)]

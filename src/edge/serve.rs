@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::spec::HttpVersion;
+use crate::l4::{Arrival, TcpProxy};
+use crate::net::{Acceptor, Transport};
 use crate::runtime::{Cause, Connection, ConnectionTls, Ends, Listener, Peer};
 use crate::telemetry::AccessLog;
 use crate::tls::{Accepted, HandshakeError};
@@ -18,15 +20,15 @@ use super::bind::{BoundListener, StdSocket};
 use super::limits::{ConnectionLimits, Full, ListenerLimits, Place};
 use super::refusal::refuse;
 use super::stream::EdgeStream;
-use super::transport::{Acceptor, Transport};
 use super::{http1, http2, proxy_protocol};
 
 /// RFC 9113 §3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Accepts clients on every listener and hands their requests to `app`.
+/// Accepts clients on every listener, and hands their requests to `app` or passes their connections on.
 pub(crate) struct Edge<A> {
     app: Arc<A>,
+    tcp: Arc<TcpProxy>,
     log: Arc<AccessLog>,
     limits: Arc<ConnectionLimits>,
 }
@@ -36,8 +38,14 @@ where
     A: HttpServerApp + Send + Sync + 'static,
 {
     /// At most `connections` clients at once over all listeners.
-    pub(crate) fn new(app: Arc<A>, log: Arc<AccessLog>, connections: usize, ipv6_prefix: u8) -> Arc<Self> {
-        Arc::new(Self { app, log, limits: ConnectionLimits::new(connections, ipv6_prefix) })
+    pub(crate) fn new(
+        app: Arc<A>,
+        tcp: Arc<TcpProxy>,
+        log: Arc<AccessLog>,
+        connections: usize,
+        ipv6_prefix: u8,
+    ) -> Arc<Self> {
+        Arc::new(Self { app, tcp, log, limits: ConnectionLimits::new(connections, ipv6_prefix) })
     }
 
     /// Accepts until `drain` turns true, then waits until every connection has ended.
@@ -100,32 +108,30 @@ where
             };
             let Some(place) = admit(&listener, &limits, peer.map(|peer| peer.ip())) else { continue };
             drain.mark_unchanged();
-            tokio::spawn(self.clone().serve(transport, listener.clone(), peer, place, drain.clone()));
+            let arrived = Arrived { transport, peer, place, listener: listener.clone() };
+            if listener.tcp().is_some() {
+                tokio::spawn(self.clone().pass(arrived, drain.clone()));
+            } else {
+                tokio::spawn(self.clone().serve(arrived, drain.clone()));
+            }
         }
     }
 
-    async fn serve(
-        self: Arc<Self>,
-        mut transport: Transport,
-        listener: Arc<Listener>,
-        peer: Option<SocketAddr>,
-        mut place: Place,
-        mut drain: ShutdownWatch,
-    ) {
-        let due = Instant::now() + listener.limits.handshake.get();
-        let ends = tokio::select! {
-            biased;
-            ends = meet(&mut transport, &listener, peer, &mut place, due) => ends,
-            _ = drain.wait_for(|draining| *draining) => None,
-        };
-        let Some(ends) = ends else { return };
-        if listener.tls.is_some() && !begins(&transport, due, &mut drain).await {
-            return;
-        }
-        // Boxed, like all that few connections need or that is soon over: what stands here in full is memory of every
-        // connection for its life.
-        let secured = Box::pin(secure(transport, &listener, ends.peer.address(), due));
-        let Some((transport, tls)) = secured.await else { return };
+    /// Passes a connection on that is not understood here.
+    async fn pass(self: Arc<Self>, arrived: Arrived, drain: ShutdownWatch) {
+        let listener = arrived.listener.clone();
+        // Boxed, like all that is soon over: what stands here in full is memory of every connection for its life.
+        let Some(opened) = Box::pin(open(arrived, drain)).await else { return };
+        let Opened { transport, ends, tls, place } = opened;
+        let tls = tls.map(|tls| tls.session);
+        self.tcp.pass(Arrival { client: transport, ends, tls, listener }).await;
+        drop(place);
+    }
+
+    async fn serve(self: Arc<Self>, arrived: Arrived, mut drain: ShutdownWatch) {
+        let listener = arrived.listener.clone();
+        let Some(opened) = Box::pin(open(arrived, drain.clone())).await else { return };
+        let Opened { transport, ends, tls, place: _place } = opened;
         let agreed = tls.as_ref().map(|tls| tls.session.alpn.unwrap_or(HttpVersion::H1));
         let connection = Connection::new(listener.clone(), ends, tls);
         let Ok(mut stream) = EdgeStream::new(transport, Arc::new(connection)) else { return };
@@ -156,6 +162,39 @@ where
             HttpVersion::H2 => Box::pin(http2::serve(&self.app, stream, drain, &self.log)).await,
         }
     }
+}
+
+/// A connection that was accepted.
+struct Arrived {
+    transport: Transport,
+    /// Where it comes from; `None` for a Unix socket.
+    peer: Option<SocketAddr>,
+    place: Place,
+    listener: Arc<Listener>,
+}
+
+/// A connection whose PROXY header and TLS handshake are done, if there were any.
+struct Opened {
+    transport: Transport,
+    ends: Ends,
+    tls: Option<ConnectionTls>,
+    place: Place,
+}
+
+/// Does what comes before a client's own first byte. `None` when there is no connection to serve.
+async fn open(arrived: Arrived, mut drain: ShutdownWatch) -> Option<Opened> {
+    let Arrived { mut transport, peer, mut place, listener } = arrived;
+    let due = Instant::now() + listener.limits.handshake.get();
+    let ends = tokio::select! {
+        biased;
+        ends = meet(&mut transport, &listener, peer, &mut place, due) => ends,
+        _ = drain.wait_for(|draining| *draining) => None,
+    }?;
+    if listener.tls.is_some() && !begins(&transport, due, &mut drain).await {
+        return None;
+    }
+    let (transport, tls) = secure(transport, &listener, ends.peer.address(), due).await?;
+    Some(Opened { transport, ends, tls, place })
 }
 
 /// A place for a connection that was accepted. Where balancers stand in front, whoever else comes gets none, and the
@@ -218,7 +257,7 @@ async fn secure(
         Ok(Ok(accepted)) => {
             let Accepted { stream, session, policy } = accepted;
             let tls = ConnectionTls { session: Arc::new(session), policy };
-            Some((Transport::Tls(Box::new(stream)), Some(tls)))
+            Some((Transport::Tls(Box::new(stream.into())), Some(tls)))
         }
         Ok(Err(error)) => {
             tell_handshake(listener, peer, &error);

@@ -20,12 +20,12 @@ use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::net::Transport;
 use crate::runtime::Connection;
 
 use super::body::{Body, Framing};
 use super::http2::Guard;
 use super::last_chunk::{LastChunk, with_trailers};
-use super::transport::Transport;
 
 /// A client's connection as Pingora reads and writes it.
 ///

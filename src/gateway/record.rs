@@ -1,4 +1,4 @@
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderValue, Version};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::filters::RateLimitVerdict;
 use crate::pools::Lease;
 use crate::runtime::GrpcStatus;
-use crate::telemetry::{AccessLine, AccessLog, Millis, Timings};
+use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, started};
 
 use super::cx::{RequestCx, connection};
 use super::reply::is_final;
@@ -35,7 +35,7 @@ fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
     let status = status.map(|status| status.as_u16());
     let client = cx.facts.as_ref().map(|facts| facts.client_ip.to_string());
     log.write(&AccessLine {
-        time: humantime::format_rfc3339_millis(SystemTime::now() - cx.received.elapsed()).to_string(),
+        time: started(cx.received.elapsed()),
         request_id: cx.request_id(),
         client: client.unwrap_or_default(),
         listener: connection(session).map_or("", |connection| connection.listener().name.as_str()),

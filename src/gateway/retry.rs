@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::config::spec::{RetryOn, UpstreamProtocol};
 use crate::runtime::{Cause, GrpcStatus};
-use crate::types::Random;
 
 use super::cx::{Noted, RequestCx};
 use super::deadline::Watchdog;
@@ -28,9 +27,6 @@ const STALE_RETRIES: usize = 2;
 const MOST_RETRIES: usize = 10;
 /// How many attempts Pingora has to allow for that.
 pub(crate) const MAX_ATTEMPTS: usize = 1 + MOST_RETRIES + STALE_RETRIES;
-/// The first retry waits for up to this, each further one for up to twice as long.
-const SHORTEST_BACK_OFF: Duration = Duration::from_millis(25);
-const LONGEST_BACK_OFF: Duration = Duration::from_millis(250);
 
 /// After a connection that could not be made: nothing was sent, so that any request may be repeated.
 pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -> Box<Error> {
@@ -385,26 +381,4 @@ fn repeat(cx: &mut RequestCx, cause: &Cause) {
     }
     cx.retries += 1;
     cx.repeats = Some(cause.clone());
-}
-
-/// How long the next attempt waits, so that many that failed together do not come back together: anything up to a
-/// bound that doubles ("full jitter"). An attempt that goes elsewhere after nothing was sent need not wait.
-pub(super) fn back_off(retries: u8, random: &mut Random) -> Duration {
-    let doubled = SHORTEST_BACK_OFF.saturating_mul(1 << u32::from(retries.clamp(1, 5) - 1));
-    doubled.min(LONGEST_BACK_OFF).mul_f64(random.f64())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn back_off_doubles_up_to_its_bound() {
-        let mut random = Random::with_seed(1);
-        for (retries, bound) in [(1, 25), (2, 50), (4, 200), (5, 250), (10, 250)] {
-            let waits: Vec<_> = (0..1000).map(|_| back_off(retries, &mut random).as_millis()).collect();
-            let longest = *waits.iter().max().unwrap();
-            assert!(longest < bound && longest > bound * 9 / 10, "{retries}: {longest}");
-        }
-    }
 }

@@ -10,11 +10,11 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::config::spec::{Timeouts, UpstreamProtocol};
-use crate::pools::{Lease, Pick, Pool, QueueError};
-use crate::runtime::Cause;
+use crate::pools::{Lease, back_off};
+use crate::runtime::{self, Cause, Reserved, Terms};
 use crate::types::{Span, with_random};
 
 use super::admit::content_length;
@@ -30,8 +30,8 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
         return Err(Cause::UpgradeUnsupported);
     }
     cx.pinned = cx.pool().and_then(|pool| pool.sticky()).and_then(|sticky| sticky.find(&request.headers));
-    let mut has_waited = false;
-    cx.lease = Some(pick(request, cx, &mut has_waited).await?);
+    let Reserved { lease, has_waited } = pick(request, cx).await?;
+    cx.lease = Some(lease);
     cx.reserved = has_waited.then(Instant::now);
     Ok(())
 }
@@ -107,48 +107,15 @@ fn attempt_began(cx: &RequestCx) -> Instant {
     }
 }
 
-async fn pick(request: &RequestHeader, cx: &RequestCx, has_waited: &mut bool) -> Result<Lease, Cause> {
+async fn pick(request: &RequestHeader, cx: &RequestCx) -> Result<Reserved, Cause> {
     let pool = cx.pool().ok_or(Cause::Internal)?;
-    let mut picked = pick_once(request, cx, pool);
-    if matches!(picked, Pick::NobodyFit) && !pool.is_settled() {
-        let patience = pool.health().map_or(Duration::ZERO, |health| health.timeout.get());
-        *has_waited = true;
-        pool.wait_until_settled(patience).await;
-        picked = pick_once(request, cx, pool);
-    }
-    match picked {
-        Pick::Endpoint(lease) => Ok(lease),
-        Pick::NoRoom => {
-            *has_waited = true;
-            wait_for_room(request, cx, pool).await
-        }
-        Pick::NobodyFit => Err(Cause::NoEndpointFit),
-        Pick::PolicyFailed => {
-            let policy = &pool.config().balance.policy;
-            log::error!("policy failed pool={} policy={policy}", pool.name());
-            Err(Cause::HookPanicked)
-        }
-    }
-}
-
-fn pick_once(request: &RequestHeader, cx: &RequestCx, pool: &Pool) -> Pick {
-    let pick_cx = cx.pick_cx(request, attempt_began(cx));
-    with_random(|random| pool.pick(&pick_cx, cx.pinned, random))
-}
-
-async fn wait_for_room(request: &RequestHeader, cx: &RequestCx, pool: &Pool) -> Result<Lease, Cause> {
-    let pick = || {
-        let pick_cx = cx.pick_cx(request, Instant::now());
-        with_random(|random| pool.pick_with_room(&pick_cx, random))
+    let total = cx.total();
+    let terms = Terms {
+        pinned: cx.pinned,
+        now: attempt_began(cx),
+        until: (!total.is_zero()).then(|| cx.received + total),
     };
-    let waited = match left_of_total(cx, Instant::now()) {
-        None => pool.wait_for_room(pick).await,
-        Some(left) => timeout(left, pool.wait_for_room(pick)).await.map_err(|_| Cause::TotalTimeout)?,
-    };
-    waited.map_err(|error| match error {
-        QueueError::Full => Cause::QueueFull,
-        QueueError::TimedOut => Cause::QueueTimeout,
-    })
+    runtime::reserve(pool, |now| cx.pick_cx(request, now), terms).await
 }
 
 /// Takes an endpoint for an attempt that repeats a failed one, whose `cause` stands where there is none.
@@ -159,7 +126,7 @@ async fn pick_another(cx: &mut RequestCx, cause: Cause) -> Result<(), Cause> {
     if was_sent || is_tried {
         // Whoever waits holds no place.
         drop(lease.take());
-        sleep(with_random(|random| retry::back_off(cx.retries, random))).await;
+        sleep(with_random(|random| back_off(cx.retries, random))).await;
         lease = another(cx);
     }
     cx.between_attempts = None;

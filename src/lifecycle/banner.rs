@@ -77,7 +77,9 @@ fn example(route: &config::Route, config: &Config, addresses: &[(ListenerName, B
         HostPattern::Exact(host) => host.clone(),
         HostPattern::Wildcard(suffix) => format!("www{suffix}"),
     });
-    let serves = |index: &usize| config.listeners[*index].redirect_https.is_none();
+    let serves = |index: &usize| {
+        config.listeners[*index].service.http().is_some_and(|http| http.redirect_https.is_none())
+    };
     let all: Vec<usize> = (0..config.listeners.len()).collect();
     let listeners = if route.listeners.is_empty() { &all } else { &route.listeners };
     let listener = &config.listeners[*listeners.iter().find(|index| serves(index))?];

@@ -8,6 +8,7 @@ use pingora_proxy::HttpProxy;
 use crate::control::CannotOpen;
 use crate::edge::{BindError, BoundListener, Edge, bind_all};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
+use crate::l4::TcpProxy;
 use crate::pools::Prober;
 use crate::runtime::{Assembled, Live};
 use crate::telemetry::AccessLog;
@@ -59,9 +60,10 @@ impl Parts {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.threads.unwrap_or_else(cores);
         let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
+        let tcp = TcpProxy::new(live.clone(), log.clone());
         let connections = config.connections.unwrap_or_else(default_connections);
         Ok(Self {
-            edge: Edge::new(app, log.clone(), connections, config.ipv6_prefix),
+            edge: Edge::new(app, tcp, log.clone(), connections, config.ipv6_prefix),
             prober: Prober::new(&assembled.snapshot.pools),
             live,
             bound,

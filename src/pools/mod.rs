@@ -4,6 +4,7 @@
 //! and a few atomics; it never waits and never locks. What changes who gets work, a probe, an ejection or an
 //! operator, builds a new picker and publishes it.
 
+mod back_off;
 mod endpoint;
 mod health;
 mod lease;
@@ -24,6 +25,7 @@ mod testing;
 mod tests;
 mod window;
 
+pub(crate) use back_off::back_off;
 pub(crate) use endpoint::{Endpoint, State};
 pub(crate) use health::{ProbeResult, Prober};
 pub(crate) use lease::Lease;

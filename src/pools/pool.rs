@@ -15,7 +15,7 @@ use crate::types::{PoolName, Random, Weight, ZoneName};
 
 use super::endpoint::{Common, Endpoint, State};
 use super::lease::Lease;
-use super::peer::PeerTls;
+use super::peer::{PeerTls, server_name};
 use super::picker::{Pick, Picker, Rules};
 use super::queue::{Queue, QueueError};
 use super::standing::{Health, Standing};
@@ -131,6 +131,12 @@ impl Pool {
     /// TLS towards the endpoints, as it is configured and with what its files held.
     pub(super) fn tls(&self) -> Option<(&config::UpstreamTls, &PeerTls)> {
         self.config.tls.as_ref().zip(self.tls.as_ref())
+    }
+
+    /// How TLS is begun with an endpoint, and the name that its certificate has to hold; `None` where none is spoken.
+    pub(crate) fn tls_client(&self, endpoint: &Endpoint) -> Option<(&Arc<rustls::ClientConfig>, String)> {
+        let (config, tls) = self.tls()?;
+        Some((tls.client(), server_name(config, endpoint.address())))
     }
 
     pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {

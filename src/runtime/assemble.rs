@@ -143,7 +143,8 @@ impl Builder<'_> {
     /// The TLS of a listener, if it speaks any and its files are sound.
     fn termination(&mut self, config: &config::Listener) -> Option<Arc<Termination>> {
         let tls = config.tls.as_ref()?;
-        match Termination::load(tls, &config.http.versions, &self.ticket_keys, &self.clock) {
+        let versions = config.service.http().map_or(&[][..], |http| &http.spec.versions);
+        match Termination::load(tls, versions, &self.ticket_keys, &self.clock) {
             Ok((termination, warnings)) => {
                 self.report(warnings);
                 Some(Arc::new(termination))

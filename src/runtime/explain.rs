@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost, normalise_path};
 
+use super::explain_l4::{self, Transport};
 use super::trust::{Refusal, forwarded_client, is_refused_method, refusal};
 use super::{Action, Cause, Connection, Ends, Listener, Peer, Route, Snapshot, find_route};
 
@@ -33,6 +34,14 @@ pub(crate) enum Unanswerable {
     InvalidHost(String),
     #[error("there is no listener `{0}`")]
     UnknownListener(String),
+    #[error("no listener speaks HTTP; ask by tcp: or udp:, like tcp://example.com:5432")]
+    NoHttp,
+    #[error("listener `{0}` is none for {1}")]
+    OtherListener(String, &'static str),
+    #[error("no listener for {1} has port {0}; name one with --listener")]
+    NobodyOnPort(u16, &'static str),
+    #[error("the URL has no port; write it whole, like tcp://example.com:5432, or name a listener with --listener")]
+    NoPort,
 }
 
 /// Answers what would become of a request, by the same code that would serve it.
@@ -41,6 +50,9 @@ pub(crate) enum Unanswerable {
 /// When the question names no host or a listener that is not there.
 pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<String, Unanswerable> {
     let authority = question.url.authority().ok_or(Unanswerable::NoHost)?;
+    if let Some(transport) = Transport::of(&question.url) {
+        return explain_l4::explain(snapshot, question, transport);
+    }
     let asked = question.headers.get(HOST).map_or(authority.as_str().as_bytes(), HeaderValue::as_bytes);
     let host = RequestHost::parse(asked)
         .ok_or_else(|| Unanswerable::InvalidHost(String::from_utf8_lossy(asked).into_owned()))?;
@@ -100,14 +112,16 @@ fn with_host(question: &Question) -> HeaderMap {
 fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Arc<Listener>, Unanswerable> {
     if let Some(name) = &question.listener {
         let named = snapshot.listeners.iter().find(|listener| listener.name.as_str() == name);
-        return named.ok_or_else(|| Unanswerable::UnknownListener(name.clone()));
+        let named = named.ok_or_else(|| Unanswerable::UnknownListener(name.clone()))?;
+        let is_fitting = named.speaks_http();
+        return is_fitting.then_some(named).ok_or_else(|| Unanswerable::OtherListener(name.clone(), "HTTP"));
     }
     let default_port = if question.url.scheme() == Some(&HttpScheme::HTTPS) { 443 } else { 80 };
     let port = question.url.port_u16().unwrap_or(default_port);
     let has_port = |bind: &BindAddr| matches!(bind, BindAddr::Inet(inet) if inet.port() == port);
-    let with_port = snapshot.listeners.iter().find(|listener| listener.binds.iter().any(has_port));
-    // A configuration has at least one listener.
-    with_port.or(snapshot.listeners.first()).ok_or(Unanswerable::NoHost)
+    let mut serving = snapshot.listeners.iter().filter(|listener| listener.speaks_http());
+    let first = serving.clone().next();
+    serving.find(|listener| listener.binds.iter().any(has_port)).or(first).ok_or(Unanswerable::NoHttp)
 }
 
 fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) -> std::fmt::Result {
@@ -214,7 +228,7 @@ fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt
     }
 }
 
-fn write_pool(snapshot: &Snapshot, index: usize, out: &mut String) -> std::fmt::Result {
+pub(super) fn write_pool(snapshot: &Snapshot, index: usize, out: &mut String) -> std::fmt::Result {
     let pool = &snapshot.pools[index];
     let total: u32 = pool.endpoints().iter().map(|endpoint| u32::from(endpoint.weight())).sum();
     writeln!(out, "pool       {}: {} picks one of", pool.name(), pool.config().balance.policy)?;

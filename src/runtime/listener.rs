@@ -1,12 +1,15 @@
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
 use crate::config;
-use crate::config::spec::{HttpVersion, HttpsPort, Limits, TrustedProxy};
+use crate::config::spec::{AlpnName, HttpVersion, HttpsPort, Limits, TrustedProxy};
+use crate::hooks::PoolRef;
 use crate::tls::Termination;
-use crate::types::{BindAddr, ListenerName, Rarely};
+use crate::types::{BindAddr, HostMap, ListenerName, Rarely, Span};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -26,22 +29,80 @@ pub(crate) struct Listener {
     /// Who alone may connect, and has to begin with a PROXY header; `None` where nobody does.
     proxies: Option<Vec<TrustedProxy>>,
     redirect_https: Option<HttpsPort>,
+    /// None where it does not speak HTTP.
     versions: Vec<HttpVersion>,
+    passthrough: Option<Passthrough>,
+}
+
+/// Where a listener passes on what it does not understand.
+#[derive(Debug)]
+pub(crate) enum Passthrough {
+    Tcp(TcpService),
+    Udp(UdpService),
+}
+
+/// How connections are passed on.
+#[derive(Debug)]
+pub(crate) struct TcpService {
+    pools: SniPools,
+    by_name: HostMap<SniPools>,
+    pub(crate) idle: Duration,
+    pub(crate) connect: Duration,
+    pub(crate) lifetime: Option<Duration>,
+}
+
+/// Where the clients of a server name go.
+#[derive(Debug)]
+struct SniPools {
+    pool: Option<PoolRef>,
+    alpn: Vec<(AlpnName, PoolRef)>,
+}
+
+/// How datagrams are passed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UdpService {
+    pub(crate) pool: PoolRef,
+    pub(crate) idle: Duration,
+    pub(crate) flows: u32,
+    pub(crate) responses: Option<NonZeroU32>,
 }
 
 impl Listener {
     pub(crate) fn new(index: usize, config: &config::Listener, tls: Option<Arc<Termination>>) -> Self {
+        let http = config.service.http();
         Self {
             index,
             name: config.name.clone(),
             binds: config.binds.clone(),
             limits: config.limits.clone(),
-            h2_streams: config.http.h2_streams,
+            h2_streams: http.map_or(0, |http| http.spec.h2_streams),
             tls,
             handshakes_told: Rarely::default(),
             proxies: config.proxy_protocol_from.clone(),
-            redirect_https: config.redirect_https,
-            versions: config.http.versions.clone(),
+            redirect_https: http.and_then(|http| http.redirect_https),
+            versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),
+            passthrough: Passthrough::of(&config.service),
+        }
+    }
+
+    /// Whether it serves requests.
+    pub(crate) fn speaks_http(&self) -> bool {
+        self.passthrough.is_none()
+    }
+
+    /// What becomes of connections, where they are passed on.
+    pub(crate) fn tcp(&self) -> Option<&TcpService> {
+        match &self.passthrough {
+            Some(Passthrough::Tcp(tcp)) => Some(tcp),
+            _ => None,
+        }
+    }
+
+    /// What becomes of datagrams, where they are passed on.
+    pub(crate) fn udp(&self) -> Option<UdpService> {
+        match &self.passthrough {
+            Some(Passthrough::Udp(udp)) => Some(*udp),
+            _ => None,
         }
     }
 
@@ -73,5 +134,55 @@ impl Listener {
     /// The longest request line: a quarter of the header, 8 KiB with the defaults.
     pub(crate) fn max_request_line(&self) -> usize {
         self.limits.header.size.as_usize() / 4
+    }
+}
+
+impl Passthrough {
+    fn of(service: &config::Service) -> Option<Self> {
+        match service {
+            config::Service::Http(_) => None,
+            config::Service::Tcp(tcp) => Some(Self::Tcp(TcpService::new(tcp))),
+            config::Service::Udp(udp) => Some(Self::Udp(UdpService {
+                pool: PoolRef(udp.pool),
+                idle: udp.idle.get(),
+                flows: udp.flows,
+                responses: udp.responses,
+            })),
+        }
+    }
+}
+
+impl TcpService {
+    fn new(config: &config::Tcp) -> Self {
+        let pools = |target: &config::SniPools| SniPools {
+            pool: target.pool.map(PoolRef),
+            alpn: target.alpn.iter().map(|(protocol, pool)| (protocol.clone(), PoolRef(*pool))).collect(),
+        };
+        Self {
+            pools: SniPools { pool: config.pool.map(PoolRef), alpn: Vec::new() },
+            by_name: config.sni.iter().map(|(name, target)| (name.clone(), pools(target))).collect(),
+            idle: config.idle.get(),
+            connect: config.connect.get(),
+            lifetime: config.lifetime.map(Span::get),
+        }
+    }
+
+    /// Whether what a client says first decides where it goes.
+    pub(crate) fn routes_by_name(&self) -> bool {
+        !self.by_name.is_empty()
+    }
+
+    /// The pool for a client that asks for the server `name`, in lower case and without a closing dot, and offers these
+    /// protocols; `None` where it gets no connection.
+    pub(crate) fn pool_for<'o>(
+        &self,
+        name: Option<&str>,
+        offered: impl IntoIterator<Item = &'o [u8], IntoIter: Clone>,
+    ) -> Option<PoolRef> {
+        let pools = name.and_then(|name| self.by_name.get(name)).unwrap_or(&self.pools);
+        let offered = offered.into_iter();
+        let is_offered = |protocol: &AlpnName| offered.clone().any(|one| one == protocol.as_bytes());
+        let chosen = pools.alpn.iter().find(|(protocol, _)| is_offered(protocol)).map(|(_, pool)| *pool);
+        chosen.or(pools.pool)
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Service};
 
 use super::Assembled;
 
@@ -20,8 +20,11 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
         let binds: Vec<_> = listener.binds.iter().map(ToString::to_string).collect();
         let binds = binds.join(", ");
         writeln!(out, "  {:<20} {binds}{}", listener.name.as_str(), manner(listener))?;
+        write_passthrough(listener, config, out)?;
     }
-    writeln!(out, "routes, in the order in which they are tried")?;
+    if !config.routes.is_empty() {
+        writeln!(out, "routes, in the order in which they are tried")?;
+    }
     for id in assembled.snapshot.router.effective_order() {
         let route = &config.routes[id.0];
         let filters: Vec<_> = route.filters.iter().map(|filter| filter.name.as_str()).collect();
@@ -52,10 +55,31 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
 /// How a listener serves clients, where that is out of the ordinary.
 fn manner(listener: &config::Listener) -> String {
     let tls = listener.tls.as_ref().map(|tls| format!("TLS, certificates: {}", tls.certificates.len()));
-    let redirect = listener.redirect_https.map(|https| format!("redirects to https on port {}", https.port));
+    let redirect = listener.service.http().and_then(|http| http.redirect_https);
+    let redirect = redirect.map(|https| format!("redirects to https on port {}", https.port));
     let proxied = listener.proxy_protocol_from.as_ref().map(|_| "after a PROXY header".to_owned());
     let manner: Vec<String> = proxied.into_iter().chain(tls).chain(redirect).collect();
     if manner.is_empty() { String::new() } else { format!("  ({})", manner.join(", ")) }
+}
+
+/// Where a listener passes on what it does not understand.
+fn write_passthrough(listener: &config::Listener, config: &Config, out: &mut String) -> std::fmt::Result {
+    let name = |pool: usize| config.pools[pool].name.as_str();
+    let or_closed =
+        |pool: Option<usize>| pool.map_or("closed".to_owned(), |pool| format!("pool {}", name(pool)));
+    match &listener.service {
+        Service::Http(_) => Ok(()),
+        Service::Udp(udp) => writeln!(out, "    udp -> pool {}", name(udp.pool)),
+        Service::Tcp(tcp) => {
+            for (host, pools) in &tcp.sni {
+                for (protocol, pool) in &pools.alpn {
+                    writeln!(out, "    tcp for {host} with {protocol} -> pool {}", name(*pool))?;
+                }
+                writeln!(out, "    tcp for {host} -> {}", or_closed(pools.pool))?;
+            }
+            writeln!(out, "    tcp -> {}", or_closed(tcp.pool))
+        }
+    }
 }
 
 /// The conditions of a route in short.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::config::spec::{AccessFormat, AccessSink};
 
@@ -49,72 +49,6 @@ struct Shared {
 /// Lines that wait for the sink at most: about 4 MiB of them.
 const QUEUE: usize = 8192;
 
-/// What the log tells of one request. Keys without a value are left out.
-#[derive(Debug, Serialize)]
-pub(crate) struct AccessLine<'a> {
-    pub time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub client: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub listener: &'a str,
-    pub protocol: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub method: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub host: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub target: &'a str,
-    pub status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<&'a str>,
-    /// How a call of gRPC ended, by its number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grpc_status: Option<u16>,
-    /// What a rate limit did to the request, if it came too fast.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pool: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    pub attempts: usize,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub ms: Timings,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<&'a str>,
-}
-
-/// How long the phases of a request took, in milliseconds. A phase that was not reached is left out.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Timings {
-    /// From the header's end to the filters' end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filters: Option<Millis>,
-    /// From there to a connection to an endpoint, over all attempts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connect: Option<Millis>,
-    /// From there to the head of the endpoint's response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte: Option<Millis>,
-    /// From the header's end to the response's last byte.
-    pub total: Millis,
-}
-
-/// A duration that is written as milliseconds with three decimals.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Millis(pub Duration);
-
-impl Serialize for Millis {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_micros() as f64 / 1000.0)
-    }
-}
-
 // === AccessLog ===
 
 impl AccessLog {
@@ -151,7 +85,7 @@ impl AccessLog {
     }
 
     /// Hands a line over without waiting.
-    pub(crate) fn write(&self, line: &AccessLine<'_>) {
+    pub(crate) fn write(&self, line: &impl Serialize) {
         let Some(orders) = &self.orders else { return };
         let mut text = Vec::with_capacity(512);
         // Writing plain data into a Vec cannot fail.
@@ -299,6 +233,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use crate::telemetry::{AccessLine, Millis, Timings};
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);

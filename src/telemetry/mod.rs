@@ -1,8 +1,10 @@
-//! What Evener tells of itself: messages for operators, and a line for every request.
+//! What Evener tells of itself: messages for operators, and a line for every request, connection and flow.
 
 mod access_log;
+mod lines;
 mod messages;
 mod settle;
 
-pub(crate) use access_log::{AccessLine, AccessLog, Millis, Timings};
+pub(crate) use access_log::AccessLog;
+pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, started};
 pub(crate) use messages::Messages;

@@ -18,6 +18,7 @@ mod der;
 mod distinguished_name;
 mod error;
 mod files;
+mod first_words;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod handshake;
@@ -47,6 +48,7 @@ pub(crate) use certificate::CertificateInfo;
 pub(crate) use client_auth::PolicyId;
 pub(crate) use clock::{Clock, system_clock};
 pub(crate) use error::HandshakeError;
+pub(crate) use first_words::{FirstWords, Wishes};
 pub(crate) use handshake::Accepted;
 pub(crate) use problem::Problem;
 pub(crate) use provider::install_provider;

@@ -1,8 +1,6 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
@@ -10,7 +8,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 
 use crate::config::spec::{ClientAuthMode, HttpVersion};
-use crate::types::{HostPattern, TlsVersion};
+use crate::types::{HostMap, HostPattern, TlsVersion};
 
 use super::Clock;
 use super::client_auth::{PolicyId, Proof};
@@ -50,9 +48,7 @@ const TICKETS: usize = 2;
 #[derive(Debug)]
 pub(super) struct Policies {
     pub(super) default: Arc<Policy>,
-    exact: HashMap<Box<str>, Arc<Policy>, RandomState>,
-    /// By what follows the star, with its leading dot.
-    wildcard: HashMap<Box<str>, Arc<Policy>, RandomState>,
+    by_host: HostMap<Arc<Policy>>,
 }
 
 impl Policy {
@@ -117,26 +113,12 @@ impl Common {
 
 impl Policies {
     pub(super) fn new(default: Policy, hosts: Vec<(HostPattern, Policy)>) -> Self {
-        let (mut exact, mut wildcard) = (HashMap::default(), HashMap::default());
-        for (host, policy) in hosts {
-            match host {
-                HostPattern::Exact(name) => exact.insert(name.into(), Arc::new(policy)),
-                HostPattern::Wildcard(suffix) => wildcard.insert(suffix.into(), Arc::new(policy)),
-            };
-        }
-        Self { default: Arc::new(default), exact, wildcard }
+        let by_host = hosts.into_iter().map(|(host, policy)| (host, Arc::new(policy))).collect();
+        Self { default: Arc::new(default), by_host }
     }
 
     /// The policy of a host in lower case: its own, that of the longest wildcard, or the listener's.
     pub(super) fn of(&self, host: Option<&str>) -> &Arc<Policy> {
-        host.and_then(|host| self.exact.get(host).or_else(|| self.by_wildcard(host))).unwrap_or(&self.default)
-    }
-
-    fn by_wildcard(&self, host: &str) -> Option<&Arc<Policy>> {
-        if self.wildcard.is_empty() {
-            return None;
-        }
-        let dots = host.match_indices('.').map(|(dot, _)| dot).filter(|&dot| dot > 0);
-        dots.map(|dot| &host[dot..]).find_map(|suffix| self.wildcard.get(suffix))
+        host.and_then(|host| self.by_host.get(host)).unwrap_or(&self.default)
     }
 }

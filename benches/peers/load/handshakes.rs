@@ -1,7 +1,5 @@
 use std::{
-    net::Ipv4Addr,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -9,6 +7,7 @@ use rustls::{ClientConfig, HandshakeKind};
 
 use super::Load;
 use crate::{
+    compare::{connect::source, crowd},
     peer::Proxy,
     site::Site,
     support::Outcome,
@@ -21,8 +20,6 @@ use crate::{
 
 /// Clients that shake hands at the same time, each from a thread of its own.
 pub(crate) const CLIENTS: u8 = 8;
-/// Each client takes turns with so many addresses, lest it run out of ports.
-const ADDRESSES: u8 = 16;
 
 /// One client: it connects, shakes hands, takes tickets, says goodbye, and begins again. It makes no requests.
 struct Client<'a> {
@@ -51,23 +48,17 @@ pub(crate) fn run(
     let clients = clients.collect::<Outcome<Vec<_>>>()?;
     let begin = Instant::now();
     let end = begin + Duration::from_secs(seconds.into());
-    let counts = thread::scope(|scope| -> Result<Vec<u32>, String> {
-        let threads: Vec<_> =
-            clients.iter().map(|client| scope.spawn(move || client.shake_until(end, kind))).collect();
-        let joined = threads.into_iter().map(|thread| thread.join().map_err(|_| "a client panicked")?);
-        joined.collect()
-    })?;
-    let done = f64::from(counts.iter().sum::<u32>());
+    let done = crowd::sum(&clients, |client| client.shake_until(end, kind))? as f64;
     Ok(Load { done, rate: done / begin.elapsed().as_secs_f64(), latency: None })
 }
 
 impl Client<'_> {
     /// Returns how many handshakes there were. Where sessions are resumed the first one has none to go on with: it counts
     /// as well, one among thousands.
-    fn shake_until(&self, end: Instant, kind: HandshakeKind) -> Result<u32, String> {
+    fn shake_until(&self, end: Instant, kind: HandshakeKind) -> Result<u64, String> {
         let mut count = 0;
         while Instant::now() < end {
-            let source = self.source(count);
+            let source = source(self.number, count);
             let shaken = shake(source, self.proxy.address, &self.config, &self.tickets)
                 .map_err(|error| format!("handshake {count}: {error}"))?;
             if shaken.kind != kind && count > 0 {
@@ -76,10 +67,5 @@ impl Client<'_> {
             count += 1;
         }
         Ok(count)
-    }
-
-    fn source(&self, count: u32) -> Ipv4Addr {
-        let turn = u8::try_from(count % u32::from(ADDRESSES)).unwrap_or_default();
-        Ipv4Addr::new(127, 0, 1 + self.number, 1 + turn)
     }
 }

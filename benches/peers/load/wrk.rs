@@ -3,11 +3,11 @@ use std::{fs, path::PathBuf, time::Duration};
 use super::{Latency, Load};
 use crate::{
     peer::Proxy,
+    request::{HEADERS, HOST},
     site::Site,
     support::{
         Outcome,
         process::{find, output_of},
-        request::{HEADERS, HOST},
     },
 };
 

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use rcgen::CertifiedKey;
 use rustls::{RootCertStore, pki_types::CertificateDer};
 
-use crate::support::{Outcome, request::HOST};
+use crate::{request::HOST, support::Outcome};
 
 /// A certificate of the host with an ECDSA key on P-256, made for this run and signed by itself.
 #[derive(Debug)]

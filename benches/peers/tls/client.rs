@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use super::{certificate::Certificate, tickets::Tickets};
-use crate::support::{Outcome, request::HOST};
+use crate::{request::HOST, support::Outcome};
 
 /// HTTP/1.1, as ALPN calls it.
 pub(crate) const HTTP1: &str = "http/1.1";

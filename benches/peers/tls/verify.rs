@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     peer::Proxy,
+    request::{HEADERS, HOST},
     site::Site,
     support::{
         Outcome,
         process::{find, output_of},
-        request::{HEADERS, HOST},
     },
 };
 

@@ -1,14 +1,19 @@
 use http::header::HOST;
 
 use crate::config::spec::{HealthSpec, HttpCheckSpec};
-use crate::config::{Check, Health, KeyPath};
-use crate::types::HostPattern;
+use crate::config::{Check, Endpoint, Health, KeyPath};
+use crate::types::{EndpointAddr, HostPattern};
 
 use super::Resolver;
 use super::respond::OWNED;
 
 impl Resolver<'_> {
-    pub(super) fn health(&mut self, spec: HealthSpec, at: &KeyPath) -> Option<Health> {
+    pub(super) fn health(
+        &mut self,
+        spec: HealthSpec,
+        endpoints: &[Endpoint],
+        at: &KeyPath,
+    ) -> Option<Health> {
         if spec.timeout > spec.interval {
             let message = format!(
                 "a probe may take {}, which is longer than the interval of {}",
@@ -16,15 +21,19 @@ impl Resolver<'_> {
             );
             self.warning(&at.child("timeout"), message).help("make the timeout shorter than the interval");
         }
-        let HealthSpec { http, tcp, tls, grpc, interval, timeout, fall, rise, port } = spec;
+        let HealthSpec { http, tcp, tls, grpc, udp, interval, timeout, fall, rise, port } = spec;
         let checks = [
             http.map(|http| ("http", Check::Http(http))),
             tcp.map(|_| ("tcp", Check::Tcp)),
             tls.map(|tls| ("tls", Check::Tls(tls))),
             grpc.map(|grpc| ("grpc", Check::Grpc(grpc))),
+            udp.map(|udp| ("udp", Check::Udp(udp))),
         ];
         let check = self.only_check(checks.into_iter().flatten().collect(), at)?;
         self.check_names(&check, at);
+        if let Check::Udp(_) = check {
+            self.check_is_reached_by_udp(endpoints, &at.child("udp"));
+        }
         Some(Health { check, interval, timeout, fall, rise, port: port.map(Into::into) })
     }
 
@@ -32,14 +41,18 @@ impl Resolver<'_> {
         match checks.as_slice() {
             [] if self.is_partial(at) => {}
             [] => {
-                self.error(at, "none of `http`, `tcp`, `tls` and `grpc` says what a probe is")
-                    .help("add `http: { path: /healthz }`, `tcp: {}`, `tls: {}` or `grpc: {}`");
+                self.error(at, "none of `http`, `tcp`, `tls`, `grpc` and `udp` says what a probe is")
+                    .help("add `http: { path: /healthz }`, `tcp: {}`, `tls: {}`, `grpc: {}` or `udp: { send: PING }`");
             }
             [_] => return checks.pop().map(|(_, check)| check),
             [(first, _), (second, _), ..] => {
                 let message =
                     format!("`{first}` and `{second}` stand here together; exactly one check is allowed");
-                self.error(at, message).help("keep one; each of them makes a connection first");
+                let help = match *second {
+                    "udp" => "keep one; another check needs a pool of its own",
+                    _ => "keep one; each of them makes a connection first",
+                };
+                self.error(at, message).help(help);
             }
         }
         None
@@ -56,7 +69,16 @@ impl Resolver<'_> {
             Check::Grpc(grpc) => {
                 self.check_one_host(grpc.authority.as_ref(), &at.child("grpc").child("authority"));
             }
-            Check::Tcp => {}
+            Check::Tcp | Check::Udp(_) => {}
+        }
+    }
+
+    fn check_is_reached_by_udp(&mut self, endpoints: &[Endpoint], path: &KeyPath) {
+        let is_unix = |endpoint: &&Endpoint| matches!(endpoint.address, EndpointAddr::Unix(_));
+        if let Some(endpoint) = endpoints.iter().find(is_unix) {
+            let message = format!("`{}` is a Unix socket, which UDP does not reach", endpoint.address);
+            self.error(path, message)
+                .help("probe with `tcp: {}`, or give each endpoint an IP address and port");
         }
     }
 

@@ -2,6 +2,7 @@
 //! value can know is checked.
 
 mod health;
+mod l4;
 mod listeners;
 mod names;
 mod pools;
@@ -32,12 +33,14 @@ pub(super) fn resolve(
 ) -> Config {
     let mut resolver = Resolver { base, source, removed, diagnostics };
     let root = KeyPath::default();
-    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
+    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pools);
     let routes =
         resolver.routes(spec.routes, &root.child("routes"), &Names { listeners: &listeners, pools: &pools });
-    if !resolver.diagnostics.has_errors() && !routes.is_empty() {
-        resolver.warn_of_unused_pools(&pools, &routes);
+    resolver.check_pools_of_l4(&listeners, &routes, &pools);
+    let is_serving = !routes.is_empty() || listeners.iter().any(|listener| listener.service.http().is_none());
+    if !resolver.diagnostics.has_errors() && is_serving {
+        resolver.warn_of_unused_pools(&pools, &routes, &listeners);
     }
     Config {
         threads: spec.server.threads.map(to_usize),

@@ -11,8 +11,8 @@ pub(super) struct Names<'a> {
 
 impl Resolver<'_> {
     /// The index of the pool that stands under `name` at `path`.
-    pub(super) fn pool(&mut self, name: &PoolName, path: &KeyPath, names: &Names<'_>) -> Option<usize> {
-        let known = || names.pools.iter().map(|pool| pool.name.as_str());
+    pub(super) fn pool(&mut self, name: &PoolName, path: &KeyPath, pools: &[Pool]) -> Option<usize> {
+        let known = || pools.iter().map(|pool| pool.name.as_str());
         let found = known().position(|known| known == name.as_str());
         if found.is_none() {
             self.unknown("pool", name.as_str(), path, &known().collect::<Vec<_>>());

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::config::node::Node;
 use crate::config::spec::{BalanceSpec, EndpointSpec, NamedMap, PoolSpec};
-use crate::config::{Action, BalanceUse, Endpoint, KeyPath, Pool, Route};
+use crate::config::{Action, BalanceUse, Endpoint, KeyPath, Listener, Pool, Route};
 use crate::types::{EndpointAddr, MAX_UNIX_PATH, PoolName};
 
 use super::Resolver;
@@ -23,8 +23,8 @@ impl Resolver<'_> {
             protocol: spec.protocol,
             h2_streams: spec.h2_streams,
             send_proxy_protocol: spec.send_proxy_protocol,
+            health: spec.health.and_then(|health| self.health(health, &endpoints, &path.child("health"))),
             endpoints,
-            health: spec.health.and_then(|health| self.health(health, &path.child("health"))),
             outlier: spec.outlier.0.map(|limits| self.outlier(limits, &path.child("outlier"))),
             slow_start: spec.slow_start,
             panic: spec.panic,
@@ -96,18 +96,20 @@ impl Resolver<'_> {
     }
 
     /// Filters can send requests to any pool, so a pool counts as used when a filter's settings name it.
-    pub(super) fn warn_of_unused_pools(&mut self, pools: &[Pool], routes: &[Route]) {
+    pub(super) fn warn_of_unused_pools(&mut self, pools: &[Pool], routes: &[Route], listeners: &[Listener]) {
         for (index, pool) in pools.iter().enumerate() {
             let is_used =
                 routes.iter().any(|route| matches!(route.action, Action::Pool(used) if used == index));
+            let is_used =
+                is_used || listeners.iter().any(|listener| listener.service.pools().contains(&index));
             if !is_used && !self.is_named_by_a_filter(pool.name.as_str(), routes) {
                 let path = KeyPath::default().child("pools").child(pool.name.as_str());
-                self.warning(&path, "no route uses it");
+                self.warning(&path, "nothing uses it");
             }
         }
     }
 
-    fn is_named_by_a_filter(&self, name: &str, routes: &[Route]) -> bool {
+    pub(super) fn is_named_by_a_filter(&self, name: &str, routes: &[Route]) -> bool {
         let mut settings = routes.iter().flat_map(|route| &route.filters).map(|filter| &filter.settings);
         settings.any(|path| self.source.root().at(path).is_some_and(|node| node.mentions(name)))
     }

@@ -12,8 +12,12 @@ type Named = HashMap<RouteName, KeyPath>;
 
 impl Resolver<'_> {
     pub(super) fn routes(&mut self, specs: Vec<RouteSpec>, at: &KeyPath, names: &Names<'_>) -> Vec<Route> {
-        if specs.is_empty() && !self.is_partial(at) {
+        let serves_http = names.listeners.iter().any(|listener| listener.service.http().is_some());
+        if specs.is_empty() && serves_http && !self.is_partial(at) {
             self.warning(at, "there is no route, so every request is answered with 404");
+        }
+        if !specs.is_empty() && !serves_http && !names.listeners.is_empty() {
+            self.warning(at, "no listener speaks HTTP, so no request ever takes a route");
         }
         let places: Vec<KeyPath> = self.items(at).take(specs.len()).collect();
         let mut named = self.given_names(&specs, &places);
@@ -98,7 +102,15 @@ impl Resolver<'_> {
         let paths = self.items(at);
         let mut found = Vec::new();
         for (name, path) in wanted.iter().zip(paths) {
-            match self.listener(name, &path, names) {
+            let found_here = self.listener(name, &path, names);
+            if let Some(index) = found_here
+                && names.listeners[index].service.http().is_none()
+            {
+                let message = format!("listener `{name}` does not speak HTTP, so no request comes from it");
+                self.error(&path, message)
+                    .help("remove it here; `tcp` and `udp` name their pools themselves");
+            }
+            match found_here {
                 Some(index) if !found.contains(&index) => found.push(index),
                 _ => {}
             }
@@ -117,7 +129,7 @@ impl Resolver<'_> {
 
     fn action(&mut self, spec: RouteSpec, path: &KeyPath, names: &Names<'_>) -> Option<Action> {
         match (spec.pool, spec.redirect, spec.respond) {
-            (Some(pool), None, None) => self.pool(&pool, &path.child("pool"), names).map(Action::Pool),
+            (Some(pool), None, None) => self.pool(&pool, &path.child("pool"), names.pools).map(Action::Pool),
             (None, Some(redirect), None) => {
                 self.check_redirect(&redirect, &path.child("redirect"));
                 Some(Action::Redirect(redirect))

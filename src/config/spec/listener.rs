@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{BindAddr, ByteRate, ByteSize, Span};
 
 use super::ranges::{size, some_time, whole};
-use super::{ListenerTlsSpec, OneOrMany, ProxyProtocolSpec, RedirectHttpsSpec};
+use super::{ListenerTlsSpec, OneOrMany, ProxyProtocolSpec, RedirectHttpsSpec, TcpSpec, UdpSpec};
 
 /// A set of addresses on which clients are served in one way.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -24,9 +24,15 @@ pub struct ListenerSpec {
     /// Whether connections begin with a PROXY header, version 1 or 2, that tells the client's address. Default: off.
     #[serde(default)]
     pub proxy_protocol: Option<ProxyProtocolSpec>,
-    /// How HTTP is spoken.
+    /// How HTTP is spoken, which is what a listener does that has neither `tcp` nor `udp`.
     #[serde(default)]
     pub http: HttpSpec,
+    /// Passes TCP connections on, whatever is spoken on them.
+    #[serde(default)]
+    pub tcp: Option<TcpSpec>,
+    /// Passes UDP datagrams on.
+    #[serde(default)]
+    pub udp: Option<UdpSpec>,
     /// What one client, and all of them together, may take.
     #[serde(default)]
     pub limits: Limits,
@@ -76,7 +82,8 @@ pub struct Limits {
     pub body: BodyLimits,
     /// How long and how often a connection may be used again.
     pub keepalive: KeepaliveLimits,
-    /// How long a TLS handshake, and a PROXY header before it, may take; a connection that takes longer is closed.
+    /// How long a TLS handshake, and a PROXY header before it, may take; a connection that takes longer is closed. On a
+    /// listener with `tcp` that has places by `sni` also how long a client's first message may take.
     #[serde(deserialize_with = "some_time")]
     pub handshake: Span,
     /// How long sending to a client may make no progress at all before its connection is closed.

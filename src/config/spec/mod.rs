@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
+mod l4;
 mod listener;
 mod listener_tls;
 mod log;
@@ -13,24 +14,26 @@ mod route;
 mod secret;
 mod server;
 mod shapes;
+mod time_limit;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::types::{ListenerName, PoolName};
 
+pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
 pub use listener_tls::{
     CertificateSpec, ClientAuthMode, ClientAuthSpec, HostTlsSpec, ListenerTlsSpec, TicketsSpec, UnknownSni,
 };
 pub use log::{AccessFormat, AccessSink, AccessSpec, LogLevel, LogSpec};
-pub(crate) use pool::PROBE_BODY;
 pub use pool::{
     BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,
-    HttpCheckSpec, OutlierLimits, OutlierSpec, PerTry, PoolSpec, PoolTls, PoolTlsSpec, QueueSpec, RetryOn,
+    HttpCheckSpec, OutlierLimits, OutlierSpec, Payload, PoolSpec, PoolTls, PoolTlsSpec, QueueSpec, RetryOn,
     RetrySpec, SameSite, SendProxyProtocol, ServerNameSpec, StatusRange, StickySpec, TcpCheckSpec, Timeouts,
-    TlsCheckSpec, UpstreamKeepalive, UpstreamProtocol,
+    TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
+pub(crate) use pool::{PROBE_BODY, show_payload};
 pub use proxy_protocol::ProxyProtocolSpec;
 pub use redirect_https::{HttpsPort, RedirectHttpsSpec};
 pub use route::{
@@ -41,6 +44,7 @@ pub use secret::SecretSpec;
 pub use server::{ClientIdSpec, ControlSocket, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
+pub use time_limit::{InvalidTimeLimit, TimeLimit};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

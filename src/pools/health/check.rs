@@ -5,6 +5,7 @@ use http::uri::Scheme;
 use parking_lot::Mutex;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::listeners::ALPN;
+use pingora_core::protocols::Stream;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora_core::tls::{RootCertStore, TlsConnector};
 use pingora_core::upstreams::peer::{HttpPeer, Scheme as PeerScheme};
@@ -20,6 +21,7 @@ use crate::types::{EndpointAddr, HostPattern, ProxyHeader, Tlvs};
 use super::grpc::GrpcCheck;
 use super::http::HttpCheck;
 use super::tls::{self, TlsCheck};
+use super::udp::UdpCheck;
 
 /// What names the prober to endpoints.
 pub(super) const USER_AGENT: &str = "evener-health-check";
@@ -41,7 +43,7 @@ impl Connectors {
     }
 }
 
-/// The check of one endpoint: makes a connection, and looks at what comes back on it.
+/// The check of one endpoint: makes a connection, or none for UDP, and looks at what comes back.
 pub(super) struct EndpointCheck {
     connectors: Arc<Connectors>,
     peer: HttpPeer,
@@ -58,6 +60,7 @@ enum Question {
     Tls(TlsCheck),
     Http(HttpCheck),
     Grpc(GrpcCheck),
+    Udp(UdpCheck),
 }
 
 impl EndpointCheck {
@@ -85,6 +88,7 @@ impl EndpointCheck {
                 let authority = authority(spec.authority.as_ref(), address);
                 Question::Grpc(GrpcCheck::new(&spec.service, scheme, authority))
             }
+            Check::Udp(spec) => Question::Udp(UdpCheck::new(spec.clone(), health.timeout.get())),
         };
         if matches!(question, Question::Tcp | Question::Tls(_)) {
             peer.scheme = PeerScheme::HTTP;
@@ -97,6 +101,12 @@ impl EndpointCheck {
         }
         let (rise, fall) = (usize::from(health.rise), usize::from(health.fall));
         Self { connectors, peer, question, rise, fall, answer: Mutex::default() }
+    }
+
+    async fn connect(&self, target: &Backend) -> pingora_core::Result<Stream> {
+        let mut peer = self.peer.clone();
+        peer._address = target.addr.clone();
+        self.connectors.transport.new_stream(&peer).await
     }
 }
 
@@ -127,14 +137,12 @@ fn tls_check(spec: &TlsCheckSpec, pool: &Pool, address: &EndpointAddr, connector
 #[async_trait]
 impl HealthCheck for EndpointCheck {
     async fn check(&self, target: &Backend) -> pingora_core::Result<()> {
-        let mut peer = self.peer.clone();
-        peer._address = target.addr.clone();
-        let stream = self.connectors.transport.new_stream(&peer).await?;
         let answer = match &self.question {
-            Question::Tcp => "connected".to_owned(),
-            Question::Tls(check) => check.ask(stream).await?,
-            Question::Http(check) => check.ask(stream).await?,
-            Question::Grpc(check) => check.ask(stream).await?,
+            Question::Tcp => self.connect(target).await.map(|_| "connected".to_owned())?,
+            Question::Tls(check) => check.ask(self.connect(target).await?).await?,
+            Question::Http(check) => check.ask(self.connect(target).await?).await?,
+            Question::Grpc(check) => check.ask(self.connect(target).await?).await?,
+            Question::Udp(check) => check.ask(&target.addr).await?,
         };
         *self.answer.lock() = answer;
         Ok(())

@@ -3,6 +3,9 @@ use pingora_core::{Error, ErrorType};
 /// The connection was made, and what came back on it is not what it should be.
 const UNHEALTHY: ErrorType = ErrorType::new("Unhealthy");
 
+/// ICMP reported that nobody has the port that a datagram was sent to.
+pub(super) const PORT_UNREACHABLE: ErrorType = ErrorType::new("PortUnreachable");
+
 /// Longer reasons are cut; an endpoint decides what stands in some of them.
 const LONGEST_REASON: usize = 200;
 
@@ -15,6 +18,7 @@ pub(super) fn unhealthy(reason: impl Into<String>) -> Box<Error> {
 pub(super) fn reason(error: &Error) -> String {
     let reason = match error.root_etype() {
         ErrorType::ConnectRefused => "connection refused".to_owned(),
+        &PORT_UNREACHABLE => "the port is closed (ICMP: port unreachable)".to_owned(),
         ErrorType::ConnectNoRoute => "no route to the host".to_owned(),
         ErrorType::ConnectionClosed => "the connection was closed before the answer was complete".to_owned(),
         _ => match (&error.cause, &error.context) {

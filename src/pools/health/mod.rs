@@ -12,6 +12,7 @@ mod http2;
 mod prober;
 mod streak;
 mod tls;
+mod udp;
 
 pub(in crate::pools) use history::History;
 pub(crate) use history::ProbeResult;

@@ -136,8 +136,10 @@ impl Probe {
     fn is_reachable(&self, error: &Error) -> bool {
         match error.root_etype() {
             ErrorType::ConnectNoRoute => false,
-            // The latter is what Pingora has for a Unix socket whose file is missing.
-            ErrorType::ConnectRefused | ErrorType::ConnectError => self.is_elsewhere,
+            // `ConnectError` is what Pingora has for a Unix socket whose file is missing.
+            ErrorType::ConnectRefused | ErrorType::ConnectError | &failure::PORT_UNREACHABLE => {
+                self.is_elsewhere
+            }
             _ => true,
         }
     }
@@ -277,6 +279,7 @@ mod tests {
         for (kind, expected) in [
             (ErrorType::ConnectRefused, (false, true)),
             (ErrorType::ConnectError, (false, true)),
+            (failure::PORT_UNREACHABLE, (false, true)),
             (ErrorType::ConnectNoRoute, (false, false)),
             (ErrorType::ConnectTimedout, (true, true)),
             (ErrorType::ReadError, (true, true)),

@@ -12,6 +12,7 @@ mod health_http;
 mod health_panic;
 mod health_start;
 mod health_tls;
+mod health_udp;
 mod in_flight;
 mod outliers;
 mod proxy_protocol;

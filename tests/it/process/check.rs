@@ -84,7 +84,7 @@ routes:
     assert_eq!(
         err,
         "edge.yaml:4:10: warning: pools.app.endpoints: there is only one endpoint, and the pool fails with it
-edge.yaml:5:3: warning: pools.unused: no route uses it
+edge.yaml:5:3: warning: pools.unused: nothing uses it
 edge.yaml:8:5: warning: routes[1]: route `never` can never match: `all` takes every request that it could
 "
     );

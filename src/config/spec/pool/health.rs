@@ -7,14 +7,14 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::spec::ranges::{span, whole};
-use crate::config::spec::{HeaderNameSpec, NamedMap};
+use crate::config::spec::{HeaderNameSpec, NamedMap, Payload};
 use crate::types::{HostPattern, Span, text_leaf};
 
 /// So much of a body is searched for the text that a probe expects.
 pub(crate) const PROBE_BODY: usize = 64 * 1024;
 
-/// How endpoints are probed: exactly one of `http`, `tcp`, `tls` and `grpc`, and when a result counts. A new endpoint
-/// is probed at once, and gets no traffic before that.
+/// How endpoints are probed: exactly one of `http`, `tcp`, `tls`, `grpc` and `udp`, and when a result counts. A new
+/// endpoint is probed at once, and gets no traffic before that.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
@@ -30,6 +30,9 @@ pub struct HealthSpec {
     /// A call of the gRPC health service.
     #[serde(default)]
     pub grpc: Option<GrpcCheckSpec>,
+    /// A datagram that has to be answered.
+    #[serde(default)]
+    pub udp: Option<UdpCheckSpec>,
     /// From one probe to the next, spread by ±10 %: 100ms to 1h. While results that contradict an endpoint's state are
     /// being counted, 1s at most.
     #[serde(default = "HealthSpec::default_interval", deserialize_with = "span::<100, 3_600_000, _>")]
@@ -164,6 +167,20 @@ pub struct GrpcCheckSpec {
     pub service: String,
     /// The `:authority` that is asked for. Default: the endpoint's address.
     pub authority: Option<HostPattern>,
+}
+
+/// A probe by a datagram. Datagrams get lost, so it is sent again after one third and two thirds of `timeout` while
+/// nothing was answered. The first answer decides, and a port that is reported closed (by ICMP) fails the probe at once.
+/// Unix sockets cannot be probed so.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UdpCheckSpec {
+    /// What is sent, 1 to 1200 bytes: a text in ASCII, or the bytes in hexadecimal digits as `{ hex: "1234 0100" }`.
+    /// Escapes like `\n` count in a text between double quotes.
+    pub send: Payload,
+    /// What has to stand somewhere in the answer, written like `send`. Default: nothing; any answer is good.
+    #[serde(default)]
+    pub expect: Option<Payload>,
 }
 
 /// A text that a probe expects in a body, not empty.

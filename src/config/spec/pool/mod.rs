@@ -3,6 +3,7 @@
 mod endpoint;
 mod health;
 mod outlier;
+mod payload;
 mod retry;
 mod sticky;
 mod timeouts;
@@ -20,9 +21,12 @@ pub use endpoint::EndpointSpec;
 pub(crate) use health::PROBE_BODY;
 pub use health::{
     BodyText, GrpcCheckSpec, HeaderText, HealthSpec, HttpCheckSpec, StatusRange, TcpCheckSpec, TlsCheckSpec,
+    UdpCheckSpec,
 };
 pub use outlier::{OutlierLimits, OutlierSpec};
-pub use retry::{PerTry, QueueSpec, RetryOn, RetrySpec};
+pub use payload::Payload;
+pub(crate) use payload::show_payload;
+pub use retry::{QueueSpec, RetryOn, RetrySpec};
 pub use sticky::{CookieName, CookiePath, SameSite, StickySpec};
 pub use timeouts::{Timeouts, UpstreamKeepalive};
 pub use tls::{PoolTls, PoolTlsSpec, SendProxyProtocol, ServerNameSpec, UpstreamProtocol};

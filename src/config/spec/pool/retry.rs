@@ -4,6 +4,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::config::spec::TimeLimit;
 use crate::config::spec::ranges::{percent, some_time, whole};
 use crate::config::spec::shapes::OneOrMany;
 use crate::types::{Percent, Span, text_leaf};
@@ -28,7 +29,7 @@ pub struct RetrySpec {
     /// message; such calls are repeated although their method, POST, is not idempotent).
     pub on: OneOrMany<RetryOn>,
     /// How long one attempt may wait for its answer, when another could follow. `none` or a duration.
-    pub per_try: PerTry,
+    pub per_try: TimeLimit,
     /// So large a share of the pool's requests in flight may be retries, 0% to 100%. Connections that could not be
     /// made are not counted: they cost the endpoints nothing.
     #[serde(deserialize_with = "percent::<0, 100, _>")]
@@ -44,7 +45,7 @@ impl Default for RetrySpec {
         Self {
             attempts: 1,
             on: OneOrMany::from_list([RetryOn::Connect, RetryOn::RefusedStream]),
-            per_try: PerTry(None),
+            per_try: TimeLimit(None),
             budget: Percent::new(20),
             budget_min: 3,
         }
@@ -108,44 +109,6 @@ impl fmt::Display for RetryOn {
 }
 
 text_leaf!(RetryOn, "a kind of failure", "connect");
-
-/// The limit of one attempt, if there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PerTry(pub Option<Span>);
-
-/// A text that is neither `none` nor some time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidPerTry {
-    /// No duration at all.
-    #[error(transparent)]
-    Unit(#[from] crate::types::InvalidUnit),
-    /// No time.
-    #[error("`0s` leaves no time at all; write 1ms or more, or none for no limit")]
-    Zero,
-}
-
-impl FromStr for PerTry {
-    type Err = InvalidPerTry;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPerTry> {
-        if text == "none" {
-            return Ok(Self(None));
-        }
-        let span: Span = text.parse()?;
-        if span.is_zero() { Err(InvalidPerTry::Zero) } else { Ok(Self(Some(span))) }
-    }
-}
-
-impl fmt::Display for PerTry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("none"),
-            Some(span) => span.fmt(f),
-        }
-    }
-}
-
-text_leaf!(PerTry, "`none` or a duration", "250ms");
 
 /// Where requests wait while every fit endpoint has as many as it may; the oldest goes first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -7,17 +7,19 @@ use std::task::{Context, Poll};
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
+
+use crate::types::EndpointAddr;
 
 /// A listening socket of either family.
 #[derive(Debug)]
-pub(super) enum Acceptor {
+pub(crate) enum Acceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
 impl Acceptor {
-    pub(super) async fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -31,18 +33,30 @@ impl Acceptor {
     }
 }
 
-/// What a client's bytes come through.
+/// What the bytes of a client or an endpoint come through.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// TLS that ends here, over one of the others.
+    /// TLS that ends or begins here, over one of the others.
     Tls(Box<TlsStream<Self>>),
 }
 
 impl Transport {
+    /// Connects to an endpoint. Small writes leave at once.
+    pub(crate) async fn connect(address: &EndpointAddr) -> io::Result<Self> {
+        match address {
+            EndpointAddr::Inet(inet) => {
+                let stream = TcpStream::connect(inet).await?;
+                stream.set_nodelay(true)?;
+                Ok(Self::Tcp(stream))
+            }
+            EndpointAddr::Unix(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),
+        }
+    }
+
     /// Waits for bytes and shows them, but leaves them where they are; their number, zero at the end of the connection.
-    pub(super) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.peek(bytes).await,
             Self::Unix(stream) => {
@@ -54,12 +68,31 @@ impl Transport {
         }
     }
 
-    /// The address that the client connected to; `None` for a Unix socket.
-    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+    /// The own address, which is what a client connected to; `None` for a Unix socket.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.get_ref().0.local_addr(),
+        }
+    }
+}
+
+impl Transport {
+    /// Closes the connection so that its peer learns that it was broken off. Unix sockets know no such end; theirs looks
+    /// like any other.
+    pub(crate) fn reset(self) {
+        if let Self::Tcp(stream) = self.socket() {
+            // Fails only where the connection is gone already.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
+    /// The plain one below.
+    fn socket(&self) -> &Self {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => self,
+            Self::Tls(stream) => stream.get_ref().0.socket(),
         }
     }
 }

@@ -1,8 +1,6 @@
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use crate::{peer::Peer, rows::Row, support::spread::Spread};
+use crate::compare::words::Measured;
 
 /// One thing that is measured. The order is the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -39,9 +37,10 @@ impl Metric {
         Self::Resident,
         Self::Idle,
     ];
+}
 
-    /// What the table calls it, where `unit` is what is counted.
-    pub(crate) fn label(self, unit: &str) -> String {
+impl Measured for Metric {
+    fn label(self, unit: &str) -> String {
         match self {
             Self::Cpu => format!("CPU, µs a {unit}"),
             Self::CpuUser => "  of it user".to_owned(),
@@ -54,32 +53,10 @@ impl Metric {
             Self::Idle => "idle connection, KiB".to_owned(),
         }
     }
-}
-
-/// All values of all peers in all rows: one per round, or one alone for what is measured once.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    series: BTreeMap<(Row, Peer, Metric), Vec<f64>>,
-}
-
-impl Figures {
-    pub(crate) fn add(&mut self, row: Row, peer: Peer, metric: Metric, value: f64) {
-        self.series.entry((row, peer, metric)).or_default().push(value);
-    }
-
-    pub(crate) fn values(&self, row: Row, peer: Peer, metric: Metric) -> &[f64] {
-        self.series.get(&(row, peer, metric)).map_or(&[], Vec::as_slice)
-    }
-
-    pub(crate) fn spread(&self, row: Row, peer: Peer, metric: Metric) -> Option<Spread> {
-        Spread::of(self.values(row, peer, metric))
-    }
-
-    /// The spread of `peer` divided by `reference`, round by round: what slows a whole round down falls out.
-    pub(crate) fn ratio(&self, row: Row, peer: Peer, reference: Peer, metric: Metric) -> Option<Spread> {
-        let pairs = self.values(row, peer, metric).iter().zip(self.values(row, reference, metric));
-        let ratios: Vec<f64> =
-            pairs.map(|(value, base)| value / base).filter(|ratio| ratio.is_finite()).collect();
-        Spread::of(&ratios)
+    fn digits(self) -> usize {
+        match self {
+            Self::Rate | Self::P50 | Self::P99 => 0,
+            _ => 1,
+        }
     }
 }

@@ -1,0 +1,71 @@
+//! Evener's layer 4 beside nginx's `stream` and HAProxy's `mode tcp`: they carry the same bytes on loopback, in alternating
+//! rounds, and are compared by CPU per unit of work and by memory.
+//!
+//! - *bulk*: eight streams of blocks of 256 KiB, four towards the endpoint and four back; a unit is a MiB.
+//! - *short*: connect, send 64 bytes, get them back, close; four endpoints.
+//! - *redis*: `redis-benchmark -t get -c 50` through each to one redis-server; requests a second as well as CPU.
+//! - *udp*: 50 flows, each with a few datagrams of 200 bytes under way; a unit is a datagram there and back. HAProxy has no UDP.
+//! - *dns*: flows of one datagram and one response, each from a socket of its own.
+//! - *idle*: connections that have carried one exchange, each with its connection to the endpoint.
+//!
+//! Endpoints and load, other than those of redis, are threads of this process. They are made cheap (batched datagrams, bytes that
+//! are thrown away by the kernel) since whatever they take, the proxy does not get. One worker each, no access log, no
+//! health checks; HAProxy splices (`option splice-auto`). Unless `--placement` says otherwise, proxy, endpoints and load share
+//! one core, as in the bench `peers`: units a second are so to be read as a ratio. Before anything is measured every
+//! way through every proxy has to carry bytes whole, and to pass on an end of one direction alone.
+//!
+//! `make bench-l4` installs what is missing, builds, and runs this; `--help` tells the flags. The exit status is 0
+//! when all bars are met, 1 when one is not, 2 when something could not be measured.
+
+#![expect(clippy::disallowed_types, reason = "what is measured here is real time, outside of any runtime")]
+
+mod bars;
+#[path = "../support/compare/mod.rs"]
+mod compare;
+mod endpoints;
+mod exchange;
+mod idle;
+mod load;
+mod metric;
+mod options;
+mod peer;
+mod report;
+mod rounds;
+mod rows;
+mod site;
+#[path = "../support/mod.rs"]
+mod support;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    options::Options,
+    site::Site,
+    support::{
+        Outcome, allow_open_files,
+        verdict::{Verdict, run},
+    },
+};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run("l4", options.bench, || compare(&options))
+}
+
+fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
+    allow_open_files()?;
+    let mut versions = Vec::new();
+    for peer in options.peers() {
+        versions.push((peer, peer.version(options)?));
+    }
+    let site = Site::open(options.placement)?;
+    let figures = rounds::measure(options, &site)?;
+    let report = report::of(options, &versions, &figures);
+    print!("{}", report.text());
+    report.write(&options.out())?;
+    println!("written to {}", options.out().display());
+    Ok(report.bars().iter().map(|bar| bar.verdict).collect())
+}

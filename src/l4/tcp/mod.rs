@@ -1,0 +1,182 @@
+//! Connections that are passed on: which pool, which endpoint, and what is told of it afterwards.
+
+mod reach;
+mod record;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::{Instant, timeout_at};
+
+use crate::hooks::{PickCx, TlsSession};
+use crate::net::Transport;
+use crate::pools::{Lease, Pool};
+use crate::runtime::{Cause, Ends, Listener, Live, TcpService};
+use crate::telemetry::AccessLog;
+use crate::tls::{FirstWords, Wishes};
+
+use super::relay::{ClosedBy, End, Pipes, Relay, RelayLimits, Relayed};
+
+use reach::Reached;
+use record::Record;
+
+/// Pipes at once, each of which is two descriptors. Bulk that finds none left is copied.
+const PIPES: usize = 256;
+
+/// Passes connections on to the endpoints of pools.
+#[derive(Debug)]
+pub(crate) struct TcpProxy {
+    live: Arc<Live>,
+    log: Arc<AccessLog>,
+    pipes: Arc<Pipes>,
+}
+
+/// A client's connection, with what is known of it.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) client: Transport,
+    pub(crate) ends: Ends,
+    /// What the handshake came to, where TLS ended here.
+    pub(crate) tls: Option<Arc<TlsSession>>,
+    pub(crate) listener: Arc<Listener>,
+}
+
+/// A client's connection and one to an endpoint.
+struct Joined {
+    client: Transport,
+    endpoint: Transport,
+    /// What was read of the client before.
+    replay: Vec<u8>,
+    limits: RelayLimits,
+    hold: Hold,
+    record: Record,
+}
+
+/// What a connection holds for as long as it lasts.
+struct Hold {
+    pool: Arc<Pool>,
+    lease: Lease,
+    /// How long it took to reach the endpoint.
+    took: Duration,
+}
+
+impl TcpProxy {
+    pub(crate) fn new(live: Arc<Live>, log: Arc<AccessLog>) -> Arc<Self> {
+        Arc::new(Self { live, log, pipes: Pipes::new(PIPES) })
+    }
+
+    /// Passes a connection on, to its end.
+    pub(crate) async fn pass(&self, arrival: Arrival) {
+        // Boxed: what is over once an endpoint is reached is no memory of the connection for its life.
+        let Some(joined) = Box::pin(self.join(arrival)).await else { return };
+        let Joined { client, endpoint, replay, limits, hold, record } = joined;
+        let first_byte = |now| hold.pool.answered(&hold.lease, hold.took, now);
+        let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), first_byte);
+        let relayed = relay.with_replay(replay).await;
+        hold.judge(&relayed);
+        drop(hold);
+        record.write(&relayed, &self.log);
+    }
+
+    /// Finds an endpoint for a connection. `None` when there is none: the client is gone by then.
+    async fn join(&self, arrival: Arrival) -> Option<Joined> {
+        let Arrival { mut client, ends, tls, listener } = arrival;
+        let service = listener.tcp()?;
+        let mut record = Record::new(listener.clone(), ends);
+        let snapshot = self.live.snapshot();
+        let words = first_words(&mut client, tls.as_deref(), &listener, service).await;
+        let found = match words {
+            Ok(FirstWords { bytes, hello }) => {
+                record.asked = hello;
+                let (name, protocols) = asked(record.asked.as_ref());
+                match service.pool_for(name, protocols) {
+                    Some(pool) => Ok((snapshot.pools[pool.0].clone(), bytes)),
+                    None => Err(Cause::NoRoute),
+                }
+            }
+            Err(cause) => Err(cause),
+        };
+        drop(snapshot);
+        let reached = match found {
+            Ok((pool, bytes)) => {
+                let due = record.began + service.connect;
+                reach::reach(pool, &mut record, due).await.map(|reached| (reached, bytes))
+            }
+            Err(cause) => Err(cause),
+        };
+        match reached {
+            Ok((Reached { endpoint, pool, lease, took }, replay)) => {
+                let limits = RelayLimits { idle: service.idle, lifetime: service.lifetime };
+                let hold = Hold { pool, lease, took };
+                Some(Joined { client, endpoint, replay, limits, hold, record })
+            }
+            Err(cause) => {
+                // A clean end would look as if an endpoint had nothing to say.
+                client.reset();
+                record.write_failure(&cause, &self.log);
+                None
+            }
+        }
+    }
+}
+
+/// What the client asks for, where that decides. Nothing is read where it does not, since the server may be the one that
+/// speaks first.
+async fn first_words(
+    client: &mut Transport,
+    tls: Option<&TlsSession>,
+    listener: &Listener,
+    service: &TcpService,
+) -> Result<FirstWords, Cause> {
+    if let Some(tls) = tls {
+        let hello = Wishes { server_name: tls.server_name.clone(), protocols: Vec::new() };
+        return Ok(FirstWords { bytes: Vec::new(), hello: Some(hello) });
+    }
+    if !service.routes_by_name() {
+        return Ok(FirstWords { bytes: Vec::new(), hello: None });
+    }
+    let due = Instant::now() + listener.limits.handshake.get();
+    match timeout_at(due, FirstWords::read(client)).await {
+        Ok(Ok(words)) if words.bytes.is_empty() => Err(Cause::ClientGone),
+        Ok(words) => words.map_err(|_| Cause::ClientGone),
+        Err(_) => Err(Cause::HeaderTimeout),
+    }
+}
+
+fn asked(hello: Option<&Wishes>) -> (Option<&str>, impl Iterator<Item = &[u8]> + Clone) {
+    let protocols = hello.map_or(&[][..], |hello| &hello.protocols);
+    (hello.and_then(|hello| hello.server_name.as_deref()), protocols.iter().map(Vec::as_slice))
+}
+
+impl Hold {
+    /// Tells the pool what became of the connection: one that the endpoint broke before it had said anything failed.
+    fn judge(&self, relayed: &Relayed) {
+        let now = Instant::now();
+        let is_broken = relayed.end == End::Reset && relayed.closed_by == ClosedBy::Endpoint;
+        match (relayed.first_byte, is_broken, relayed.end) {
+            (Some(_), _, _) => self.pool.succeeded(&self.lease, now),
+            (None, true, _) => self.pool.failed(&self.lease, None, now),
+            // Not all protocols have answers.
+            (None, false, End::Finished) => {
+                self.pool.answered(&self.lease, self.took, now);
+                self.pool.succeeded(&self.lease, now);
+            }
+            (None, false, _) => {}
+        }
+    }
+}
+
+/// What policies see of a connection.
+fn pick_cx<'a>(record: &'a Record, now: Instant) -> PickCx<'a> {
+    static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    PickCx {
+        client_ip: record.client_ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        now,
+        host: record.server_name().unwrap_or_default(),
+        path: "",
+        query: None,
+        headers: &NO_HEADERS,
+    }
+}

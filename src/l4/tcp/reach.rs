@@ -1,0 +1,143 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustix::io::Errno;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::config::spec::{RetryOn, SendProxyProtocol};
+use crate::net::Transport;
+use crate::pools::{Endpoint, Lease, Pool, Tried, back_off, is_among};
+use crate::runtime::{Cause, Peer, Reserved, Terms, TlsFault, reserve};
+use crate::types::{ProxyHeader, Tlvs, with_random};
+
+use super::pick_cx;
+use super::record::Record;
+
+/// An endpoint with a connection to it.
+pub(super) struct Reached {
+    pub(super) endpoint: Transport,
+    pub(super) pool: Arc<Pool>,
+    pub(super) lease: Lease,
+    /// How long the attempt took that succeeded.
+    pub(super) took: Duration,
+}
+
+/// Why there is no connection.
+struct Unreached {
+    cause: Cause,
+    error: Option<io::Error>,
+}
+
+/// Connects to an endpoint of `pool` until `due`, and to another where one fails. Nothing of the client's was sent by
+/// then, so that this is always safe.
+pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) -> Result<Reached, Cause> {
+    record.pool = Some(pool.clone());
+    let terms = Terms { pinned: None, now: record.began, until: Some(due) };
+    let Reserved { mut lease, .. } = reserve(&pool, |now| pick_cx(record, now), terms).await?;
+    let mut tried = Tried::new();
+    loop {
+        record.attempts += 1;
+        record.endpoint = Some(lease.endpoint().address().clone());
+        let began = Instant::now();
+        let limit = due.min(began + pool.timeouts().connect.get());
+        let unreached = match timeout_at(limit, dial(&pool, lease.endpoint(), record)).await {
+            Ok(Ok(endpoint)) => {
+                let took = began.elapsed();
+                record.connected = Some(Instant::now());
+                return Ok(Reached { endpoint, pool, lease, took });
+            }
+            Ok(Err(unreached)) => unreached,
+            Err(_) => Unreached { cause: Cause::ConnectTimeout, error: None },
+        };
+        tell(&pool, &lease, &unreached);
+        let Unreached { cause, error } = unreached;
+        if !error.is_some_and(|error| is_our_own_fault(&error)) {
+            pool.failed(&lease, None, Instant::now());
+        }
+        tried.push(lease.endpoint().clone());
+        drop(lease);
+        lease = another(&pool, &tried, due).await.ok_or(cause)?;
+    }
+}
+
+/// An endpoint for the next attempt, where there is to be one.
+async fn another(pool: &Pool, tried: &Tried, due: Instant) -> Option<Lease> {
+    let retry = &pool.config().retry;
+    let retries = u8::try_from(tried.len()).unwrap_or(u8::MAX);
+    let is_wanted = retry.on.as_slice().contains(&RetryOn::Connect) && retries <= retry.attempts;
+    if !is_wanted || Instant::now() >= due {
+        return None;
+    }
+    let pick = || with_random(|random| pool.pick_another(tried, Instant::now(), random));
+    let lease = pick()?;
+    if !is_among(tried, lease.endpoint()) {
+        return Some(lease);
+    }
+    // Whoever waits holds no place.
+    drop(lease);
+    sleep(with_random(|random| back_off(retries, random))).await;
+    pick()
+}
+
+async fn dial(pool: &Pool, endpoint: &Endpoint, record: &Record) -> Result<Transport, Unreached> {
+    let failed = |error| Unreached { cause: Cause::ConnectFailed, error: Some(error) };
+    let mut transport = Transport::connect(endpoint.address()).await.map_err(failed)?;
+    if let Some(header) = proxy_header(pool, record) {
+        transport.write_all(&header).await.map_err(failed)?;
+    }
+    let Some((client, name)) = pool.tls_client(endpoint) else { return Ok(transport) };
+    let refused = |error| Unreached { cause: Cause::TlsFailed(tls_fault(&error)), error: Some(error) };
+    let name = ServerName::try_from(name).map_err(|error| refused(io::Error::other(error)))?;
+    let connector = TlsConnector::from(client.clone());
+    let stream = connector.connect(name, transport).await.map_err(refused)?;
+    Ok(Transport::Tls(Box::new(stream.into())))
+}
+
+/// The PROXY header that the endpoint is told by whose connection it is.
+fn proxy_header(pool: &Pool, record: &Record) -> Option<Vec<u8>> {
+    let client = match record.ends.peer {
+        Peer::Inet(address) => Some(address),
+        Peer::Unix | Peer::Hidden(_) => None,
+    };
+    let header = ProxyHeader::of_client(client, record.ends.reached);
+    match pool.config().send_proxy_protocol {
+        SendProxyProtocol::Off => None,
+        SendProxyProtocol::V1 => Some(header.to_v1()),
+        SendProxyProtocol::V2 => {
+            // What both sides will agree on is known only where there is no choice.
+            let alpn = match record.asked.as_ref().map_or(&[][..], |asked| &asked.protocols) {
+                [only] => Some(only.as_slice()),
+                _ => None,
+            };
+            Some(header.to_v2(Tlvs { alpn, authority: record.server_name() }))
+        }
+    }
+}
+
+fn tls_fault(error: &io::Error) -> TlsFault {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(_)) => TlsFault::Certificate,
+        _ => TlsFault::Protocol,
+    }
+}
+
+/// Whether the connection failed for want of something on this machine: descriptors, ports, memory.
+fn is_our_own_fault(error: &io::Error) -> bool {
+    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| OURS.iter().any(|ours| ours.raw_os_error() == code))
+}
+
+/// Tells operators why an endpoint is not reached; once in a while is enough.
+fn tell(pool: &Pool, lease: &Lease, unreached: &Unreached) {
+    let endpoint = lease.endpoint();
+    if endpoint.may_tell(Instant::now()) {
+        let (pool, address, cause) = (pool.name(), endpoint.address(), unreached.cause.word());
+        let reason = unreached.error.as_ref().map_or("too slow".to_owned(), ToString::to_string);
+        log::warn!("endpoint is not reached pool={pool} endpoint={address} cause={cause} error={reason:?}");
+    }
+}

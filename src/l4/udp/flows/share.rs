@@ -1,0 +1,38 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many flows there may be over all sockets of a listener, and how many there are.
+#[derive(Debug)]
+pub(in crate::l4::udp) struct Seats {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+/// A flow's place in the count, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+}
+
+impl Seats {
+    pub(in crate::l4::udp) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, taken: AtomicUsize::new(0) })
+    }
+
+    pub(in crate::l4::udp) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// A seat, if one is free.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
+        let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Seat { seats: self.clone() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}

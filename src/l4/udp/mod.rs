@@ -1,0 +1,139 @@
+//! Datagrams to pools.
+//!
+//! All datagrams of one client address and port to one address of this machine are a flow, which one endpoint serves
+//! until nothing was sent for a while. `flows` decides about them and knows no socket; `uplinks` is their way to the pool;
+//! `io` moves datagrams, many in a system call; `driver` is the task that brings these together for one bound socket.
+
+mod discards;
+mod driver;
+mod flows;
+mod io;
+#[cfg(test)]
+mod tests;
+mod uplinks;
+
+use std::fmt;
+use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::server::ShutdownWatch;
+use tokio::time::Instant;
+
+use crate::pools::Pool;
+use crate::types::{EndpointAddr, ListenerName};
+
+pub(crate) use discards::{Discard, Discards};
+pub(crate) use flows::EndReason;
+
+use driver::Driver;
+use flows::{FlowLimits, Seats};
+
+/// When flows of a listener end, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UdpSettings {
+    /// A flow in which nothing was sent for so long ends.
+    pub(crate) idle: Duration,
+    /// So many flows at once, over all sockets of the listener.
+    pub(crate) flows: u32,
+    /// A flow ends once so many responses came for each of its datagrams, as with `proxy_responses` of nginx: `Some(1)`
+    /// ends a flow of two requests with the second response. `None` leaves it to `idle`. Where responses are expected, a
+    /// flow that was idle for too long and got none counts as a failure of its endpoint.
+    pub(crate) responses: Option<NonZeroU32>,
+}
+
+/// What became of a flow.
+#[derive(Clone, Debug)]
+pub(crate) struct FlowEnd {
+    pub(crate) client: SocketAddr,
+    /// The address that the client sent to.
+    pub(crate) reached: SocketAddr,
+    pub(crate) endpoint: Arc<EndpointAddr>,
+    /// From the client.
+    pub(crate) datagrams_in: u64,
+    /// From the endpoint.
+    pub(crate) datagrams_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) began: Instant,
+    pub(crate) lasted: Duration,
+    /// From the first datagram to the first response.
+    pub(crate) first_reply: Option<Duration>,
+    pub(crate) reason: EndReason,
+}
+
+/// Is told of every flow that ends; it must not wait.
+pub(crate) type OnEnd = Box<dyn Fn(&FlowEnd) + Send + Sync>;
+
+/// Passes the datagrams of a listener on. All its sockets share it.
+pub(crate) struct UdpProxy {
+    listener: ListenerName,
+    pool: Arc<Pool>,
+    settings: UdpSettings,
+    on_end: OnEnd,
+    seats: Arc<Seats>,
+    discards: Discards,
+}
+
+impl UdpProxy {
+    /// The endpoints of `pool` must be IP addresses; flows cannot begin at others.
+    pub(crate) fn new(
+        listener: ListenerName,
+        pool: Arc<Pool>,
+        settings: UdpSettings,
+        on_end: OnEnd,
+    ) -> Arc<Self> {
+        let seats = Seats::new(settings.flows as usize);
+        Arc::new(Self { listener, pool, settings, on_end, seats, discards: Discards::default() })
+    }
+
+    /// Passes datagrams on that come to one socket, bound and not connected. Several may be bound to one address with
+    /// SO_REUSEPORT, and a run for each of them spreads clients over threads.
+    ///
+    /// Once `drain` turns true no flow begins; it returns when none is left. Dropping it ends all flows of the socket.
+    ///
+    /// # Errors
+    /// When the socket cannot be set up. After that nothing that happens to it ends the run.
+    pub(crate) async fn run(self: Arc<Self>, socket: UdpSocket, drain: ShutdownWatch) -> std::io::Result<()> {
+        Driver::new(self, socket)?.run(drain).await;
+        Ok(())
+    }
+
+    /// Clients that are known at this moment.
+    pub(crate) fn open_flows(&self) -> usize {
+        self.seats.taken()
+    }
+
+    /// Datagrams that went nowhere.
+    pub(crate) fn discards(&self) -> &Discards {
+        &self.discards
+    }
+
+    fn flow_limits(&self) -> FlowLimits {
+        FlowLimits { idle: self.settings.idle, responses: self.settings.responses }
+    }
+
+    /// Counts datagrams that go nowhere, and tells of them once in a while.
+    fn discard(&self, reason: Discard, datagrams: u64, now: Instant) {
+        let Some(total) = self.discards.count(reason, datagrams, now) else { return };
+        let (listener, pool, why) = (&self.listener, self.pool.name(), reason.as_str());
+        match reason {
+            Discard::Draining => {
+                log::debug!("datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}");
+            }
+            _ => log::warn!("datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}"),
+        }
+    }
+}
+
+impl fmt::Debug for UdpProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpProxy")
+            .field("listener", &self.listener)
+            .field("pool", self.pool.name())
+            .field("settings", &self.settings)
+            .field("open_flows", &self.open_flows())
+            .finish_non_exhaustive()
+    }
+}

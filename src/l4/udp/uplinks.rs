@@ -1,0 +1,165 @@
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use nix::errno::Errno;
+use tokio::time::Instant;
+
+use crate::hooks::PickCx;
+use crate::pools::{Endpoint, Lease, Pick, Tried, is_among};
+use crate::types::{EndpointAddr, Random};
+
+use super::UdpProxy;
+use super::discards::Discard;
+use super::flows::{Destinations, EndReason, Ended, FlowId};
+use super::FlowEnd;
+
+/// Makes the sockets of flows.
+pub(super) trait Dial {
+    type Socket;
+
+    /// A socket of its own for a flow, connected to the endpoint's address.
+    fn dial(&mut self, id: FlowId, to: SocketAddr) -> nix::Result<Self::Socket>;
+}
+
+/// The way to the endpoints of the pool: picks them, connects to them, and tells the pool what they are worth.
+pub(super) struct Uplinks<D> {
+    proxy: Arc<UdpProxy>,
+    /// The port that clients send to.
+    port: u16,
+    dial: D,
+    random: Random,
+    no_headers: HeaderMap,
+}
+
+/// A flow's place at an endpoint.
+#[derive(Debug)]
+pub(super) struct Hold<S> {
+    pub(super) lease: Lease,
+    pub(super) socket: S,
+}
+
+/// So many endpoints are tried for one datagram.
+const ATTEMPTS: usize = 3;
+
+impl<D: Dial> Uplinks<D> {
+    pub(super) fn new(proxy: Arc<UdpProxy>, port: u16, dial: D, random: Random) -> Self {
+        Self { proxy, port, dial, random, no_headers: HeaderMap::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn dial_mut(&mut self) -> &mut D {
+        &mut self.dial
+    }
+
+    /// Picks by the policy; where that names an endpoint that was tried, another one.
+    fn pick(&mut self, client: IpAddr, tried: &[Arc<Endpoint>], now: Instant) -> Result<Lease, Discard> {
+        let client_ip = client.to_canonical();
+        let cx = PickCx { client_ip, now, host: "", path: "", query: None, headers: &self.no_headers };
+        let pool = &self.proxy.pool;
+        match pool.pick(&cx, None, &mut self.random) {
+            Pick::Endpoint(lease) if !is_among(tried, lease.endpoint()) => Ok(lease),
+            Pick::Endpoint(lease) => Ok(pool.pick_another(tried, now, &mut self.random).unwrap_or(lease)),
+            Pick::NoRoom => Err(Discard::NoRoom),
+            Pick::NobodyFit => Err(Discard::NobodyFit),
+            Pick::PolicyFailed => Err(Discard::PolicyFailed),
+        }
+    }
+
+    /// Tells of an endpoint that failed, once in a while.
+    pub(super) fn tell_failed(&self, lease: &Lease, error: impl Display, now: Instant) {
+        let (listener, pool, endpoint) = (&self.proxy.listener, self.proxy.pool.name(), lease.endpoint());
+        if endpoint.may_tell(now) {
+            let address = endpoint.address();
+            log::warn!("endpoint takes no datagrams listener={listener} pool={pool} endpoint={address} error=\"{error}\"");
+        }
+    }
+}
+
+impl<D: Dial> Destinations for Uplinks<D> {
+    type Place = Hold<D::Socket>;
+    type Tried = Tried;
+
+    fn reach(
+        &mut self,
+        id: FlowId,
+        client: IpAddr,
+        tried: &mut Tried,
+        now: Instant,
+    ) -> Result<Self::Place, Discard> {
+        for _ in 0..ATTEMPTS {
+            let lease = self.pick(client, tried, now)?;
+            // The configuration refuses Unix sockets here.
+            let EndpointAddr::Inet(address) = **lease.endpoint().address() else { return Err(Discard::Unreachable) };
+            match self.dial.dial(id, address) {
+                Ok(socket) => return Ok(Hold { lease, socket }),
+                Err(error) if is_shortage(error) => return Err(Discard::NoSocket),
+                Err(error) => {
+                    self.tell_failed(&lease, error, now);
+                    self.proxy.pool.failed(&lease, None, now);
+                    remember(tried, lease.endpoint());
+                }
+            }
+        }
+        Err(Discard::Unreachable)
+    }
+
+    fn is_unfit(&self, place: &Self::Place) -> bool {
+        use crate::pools::State::{Ejected, Unfit};
+        let pool = &self.proxy.pool;
+        // In a panic those that are not fit serve as well.
+        matches!(place.lease.endpoint().state(), Unfit | Ejected)
+            && !pool.is_in_panic()
+            && pool.has_another(&[], &place.lease)
+    }
+
+    fn avoid(&self, place: &Self::Place, tried: &mut Tried) {
+        remember(tried, place.lease.endpoint());
+    }
+
+    fn answered(&mut self, place: &Self::Place, latency: Duration, now: Instant) {
+        self.proxy.pool.answered(&place.lease, latency, now);
+    }
+
+    fn ended(&mut self, ended: Ended<Self::Place>, now: Instant) {
+        let Ended { key, tally, place: Hold { lease, .. }, reason } = ended;
+        let pool = &self.proxy.pool;
+        let is_answered = tally.first_reply.is_some();
+        match reason {
+            EndReason::EndpointFailed => pool.failed(&lease, None, now),
+            // As nginx counts it: an endpoint that owes responses and gave none does not answer in time.
+            EndReason::Idle if !is_answered && self.proxy.settings.responses.is_some() => {
+                pool.failed(&lease, None, now);
+            }
+            _ if is_answered => pool.succeeded(&lease, now),
+            _ => {}
+        }
+        (self.proxy.on_end)(&FlowEnd {
+            client: key.client,
+            reached: SocketAddr::new(key.reached, self.port),
+            endpoint: lease.endpoint().address().clone(),
+            datagrams_in: tally.datagrams_in,
+            datagrams_out: tally.datagrams_out,
+            bytes_in: tally.bytes_in,
+            bytes_out: tally.bytes_out,
+            began: tally.began,
+            lasted: now.saturating_duration_since(tally.began),
+            first_reply: tally.first_reply,
+            reason,
+        });
+    }
+}
+
+fn remember(tried: &mut Tried, endpoint: &Arc<Endpoint>) {
+    if !is_among(tried, endpoint) {
+        tried.push(endpoint.clone());
+    }
+}
+
+/// Whether a socket could not be had for lack of descriptors, ports or memory, which says nothing of the endpoint.
+fn is_shortage(error: Errno) -> bool {
+    use Errno::{EADDRINUSE, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC};
+    matches!(error, EMFILE | ENFILE | ENOBUFS | ENOMEM | EAGAIN | EADDRINUSE | ENOSPC)
+}

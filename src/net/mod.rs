@@ -1,0 +1,5 @@
+//! Sockets as the rest of the crate uses them: what the standard library and tokio have, of either family, as one.
+
+mod transport;
+
+pub(crate) use transport::{Acceptor, Transport};
