@@ -1,6 +1,6 @@
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct BoundSocket {
 pub(super) enum StdSocket {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+    /// Several at one address, over which the kernel spreads clients.
+    Udp(Vec<UdpSocket>),
 }
 
 /// An address that cannot be listened on.
@@ -45,13 +47,14 @@ pub(crate) struct BindError {
 /// The kernel cuts this down to net.core.somaxconn.
 const BACKLOG: i32 = 65_535;
 
-/// Binds every address of every listener, or none: on the first that fails the others are closed again.
-pub(crate) fn bind_all(listeners: &[Arc<Listener>]) -> Result<Vec<BoundListener>, BindError> {
+/// Binds every address of every listener, or none: on the first that fails the others are closed again. Datagrams get a
+/// socket for each of so many threads.
+pub(crate) fn bind_all(listeners: &[Arc<Listener>], threads: usize) -> Result<Vec<BoundListener>, BindError> {
     listeners
         .iter()
         .map(|listener| {
             let sockets = listener.binds.iter().map(|address| {
-                bind(address).map_err(|source| BindError {
+                bind(address, listener.udp().map(|_| threads)).map_err(|source| BindError {
                     listener: listener.name.clone(),
                     address: address.clone(),
                     reason: explain(&source),
@@ -76,11 +79,45 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-fn bind(address: &BindAddr) -> io::Result<BoundSocket> {
-    match address {
-        BindAddr::Inet(inet) => bind_inet(*inet),
-        BindAddr::Unix(path) => bind_unix(path),
+/// Binds an address: for so many sockets of datagrams, or for connections.
+fn bind(address: &BindAddr, datagrams: Option<usize>) -> io::Result<BoundSocket> {
+    match (address, datagrams) {
+        (BindAddr::Inet(inet), Some(sockets)) => bind_udp(*inet, sockets),
+        (BindAddr::Inet(inet), None) => bind_inet(*inet),
+        (BindAddr::Unix(path), None) => bind_unix(path),
+        (BindAddr::Unix(_), Some(_)) => Err(io::ErrorKind::Unsupported.into()),
     }
+}
+
+fn bind_udp(address: SocketAddr, sockets: usize) -> io::Result<BoundSocket> {
+    // Alone first: among sockets that share their address, those of another process would go unnoticed.
+    let only = udp_socket(address, Sharing::Refused)?;
+    let address = only.local_addr()?;
+    let sockets = if sockets == 1 {
+        vec![only]
+    } else {
+        drop(only);
+        (0..sockets).map(|_| udp_socket(address, Sharing::Allowed)).collect::<io::Result<_>>()?
+    };
+    Ok(BoundSocket { address: BindAddr::Inet(address), socket: StdSocket::Udp(sockets) })
+}
+
+/// Whether other sockets of this user may be bound to the same address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Allowed,
+    Refused,
+}
+
+fn udp_socket(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_port(sharing == Sharing::Allowed)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 fn bind_inet(address: SocketAddr) -> io::Result<BoundSocket> {
@@ -131,6 +168,19 @@ mod tests {
         assert_eq!(bind_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
         bind_unix(&path).unwrap();
+    }
+
+    #[test]
+    fn datagrams_get_a_socket_for_each_thread_and_an_address_of_their_own() {
+        for sockets in [1, 3] {
+            let first = bind_udp("127.0.0.1:0".parse().unwrap(), sockets).unwrap();
+            let StdSocket::Udp(bound) = &first.socket else { unreachable!() };
+            let addresses: Vec<_> =
+                bound.iter().map(|socket| BindAddr::Inet(socket.local_addr().unwrap())).collect();
+            assert_eq!(addresses, vec![first.address.clone(); sockets]);
+            let BindAddr::Inet(address) = first.address else { unreachable!() };
+            assert_eq!(bind_udp(address, 3).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::server::ShutdownWatch;
 use tokio::net::{TcpListener, UnixListener};
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::spec::HttpVersion;
-use crate::l4::{Arrival, TcpProxy};
+use crate::l4::{Arrival, Layer4, UdpProxy};
 use crate::net::{Acceptor, Transport};
 use crate::runtime::{Cause, Connection, ConnectionTls, Ends, Listener, Peer};
 use crate::telemetry::AccessLog;
@@ -28,9 +29,11 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Accepts clients on every listener, and hands their requests to `app` or passes their connections on.
 pub(crate) struct Edge<A> {
     app: Arc<A>,
-    tcp: Arc<TcpProxy>,
+    layer4: Layer4,
     log: Arc<AccessLog>,
     limits: Arc<ConnectionLimits>,
+    /// One for each listener for datagrams.
+    datagrams: Mutex<Vec<Arc<UdpProxy>>>,
 }
 
 impl<A> Edge<A>
@@ -40,12 +43,13 @@ where
     /// At most `connections` clients at once over all listeners.
     pub(crate) fn new(
         app: Arc<A>,
-        tcp: Arc<TcpProxy>,
+        layer4: Layer4,
         log: Arc<AccessLog>,
         connections: usize,
         ipv6_prefix: u8,
     ) -> Arc<Self> {
-        Arc::new(Self { app, tcp, log, limits: ConnectionLimits::new(connections, ipv6_prefix) })
+        let limits = ConnectionLimits::new(connections, ipv6_prefix);
+        Arc::new(Self { app, layer4, log, limits, datagrams: Mutex::default() })
     }
 
     /// Accepts until `drain` turns true, then waits until every connection has ended.
@@ -56,12 +60,20 @@ where
     ) -> io::Result<()> {
         let mut loops = JoinSet::new();
         for BoundListener { listener, sockets } in bound {
+            let datagrams = self.layer4.datagrams(&listener);
+            self.datagrams.lock().extend(datagrams.clone());
             let most = listener.limits.connections.map_or(usize::MAX, |most| most.get() as usize);
             let limits = ListenerLimits::new(self.limits.clone(), most, listener.limits.per_client.get());
             for socket in sockets {
                 let acceptor = match socket.socket {
                     StdSocket::Tcp(socket) => Acceptor::Tcp(TcpListener::from_std(socket)?),
                     StdSocket::Unix(socket) => Acceptor::Unix(UnixListener::from_std(socket)?),
+                    StdSocket::Udp(sockets) => {
+                        for (socket, proxy) in sockets.into_iter().zip(std::iter::repeat(datagrams.clone())) {
+                            loops.spawn(pass_datagrams(proxy, socket, drain.clone()));
+                        }
+                        continue;
+                    }
                 };
                 loops.spawn(self.clone().accept(acceptor, listener.clone(), limits.clone(), drain.clone()));
             }
@@ -76,9 +88,14 @@ where
         self.limits.open()
     }
 
-    /// Waits until no client is connected.
+    /// Flows of datagrams at this moment.
+    fn open_flows(&self) -> usize {
+        self.datagrams.lock().iter().map(|proxy| proxy.open_flows()).sum()
+    }
+
+    /// Waits until no client is connected, and no flow of datagrams goes on.
     pub(crate) async fn drained(&self) {
-        while self.open_connections() > 0 {
+        while self.open_connections() > 0 || self.open_flows() > 0 {
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -124,7 +141,7 @@ where
         let Some(opened) = Box::pin(open(arrived, drain)).await else { return };
         let Opened { transport, ends, tls, place } = opened;
         let tls = tls.map(|tls| tls.session);
-        self.tcp.pass(Arrival { client: transport, ends, tls, listener }).await;
+        self.layer4.pass(Arrival { client: transport, ends, tls, listener }).await;
         drop(place);
     }
 
@@ -161,6 +178,13 @@ where
             HttpVersion::H1 => http1::serve(&self.app, stream, deadline, drain, &self.log).await,
             HttpVersion::H2 => Box::pin(http2::serve(&self.app, stream, drain, &self.log)).await,
         }
+    }
+}
+
+async fn pass_datagrams(proxy: Option<Arc<UdpProxy>>, socket: UdpSocket, drain: ShutdownWatch) {
+    let Some(proxy) = proxy else { return };
+    if let Err(error) = proxy.run(socket, drain).await {
+        log::error!("datagrams cannot be served error={error}");
     }
 }
 

@@ -8,7 +8,7 @@ use pingora_proxy::HttpProxy;
 use crate::control::CannotOpen;
 use crate::edge::{BindError, BoundListener, Edge, bind_all};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
-use crate::l4::TcpProxy;
+use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{Assembled, Live};
 use crate::telemetry::AccessLog;
@@ -51,19 +51,19 @@ impl Parts {
             let fail = |source| StartError::SecretFile { path: secret.path().to_owned(), source };
             secret.save().map_err(fail)?;
         }
-        let bound = bind_all(&assembled.snapshot.listeners)?;
+        // The number of cores that the process may use, by its affinity and its cgroup.
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = config.threads.unwrap_or_else(cores);
+        let bound = bind_all(&assembled.snapshot.listeners, threads)?;
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
-        // The number of cores that the process may use, by its affinity and its cgroup.
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = config.threads.unwrap_or_else(cores);
         let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
-        let tcp = TcpProxy::new(live.clone(), log.clone());
+        let layer4 = Layer4::new(live.clone(), log.clone());
         let connections = config.connections.unwrap_or_else(default_connections);
         Ok(Self {
-            edge: Edge::new(app, tcp, log.clone(), connections, config.ipv6_prefix),
+            edge: Edge::new(app, layer4, log.clone(), connections, config.ipv6_prefix),
             prober: Prober::new(&assembled.snapshot.pools),
             live,
             bound,

@@ -27,7 +27,7 @@ const PIPES: usize = 256;
 
 /// Passes connections on to the endpoints of pools.
 #[derive(Debug)]
-pub(crate) struct TcpProxy {
+pub(super) struct TcpProxy {
     live: Arc<Live>,
     log: Arc<AccessLog>,
     pipes: Arc<Pipes>,
@@ -63,12 +63,12 @@ struct Hold {
 }
 
 impl TcpProxy {
-    pub(crate) fn new(live: Arc<Live>, log: Arc<AccessLog>) -> Arc<Self> {
-        Arc::new(Self { live, log, pipes: Pipes::new(PIPES) })
+    pub(super) fn new(live: Arc<Live>, log: Arc<AccessLog>) -> Self {
+        Self { live, log, pipes: Pipes::new(PIPES) }
     }
 
     /// Passes a connection on, to its end.
-    pub(crate) async fn pass(&self, arrival: Arrival) {
+    pub(super) async fn pass(&self, arrival: Arrival) {
         // Boxed: what is over once an endpoint is reached is no memory of the connection for its life.
         let Some(joined) = Box::pin(self.join(arrival)).await else { return };
         let Joined { client, endpoint, replay, limits, hold, record } = joined;

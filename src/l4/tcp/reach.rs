@@ -37,7 +37,10 @@ struct Unreached {
 pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) -> Result<Reached, Cause> {
     record.pool = Some(pool.clone());
     let terms = Terms { pinned: None, now: record.began, until: Some(due) };
-    let Reserved { mut lease, .. } = reserve(&pool, |now| pick_cx(record, now), terms).await?;
+    let reserved = reserve(&pool, |now| pick_cx(record, now), terms).await;
+    // All the time there was went by in line.
+    let in_line = |cause| if cause == Cause::TotalTimeout { Cause::QueueTimeout } else { cause };
+    let Reserved { mut lease, .. } = reserved.map_err(in_line)?;
     let mut tried = Tried::new();
     loop {
         record.attempts += 1;

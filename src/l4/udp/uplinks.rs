@@ -49,11 +49,6 @@ impl<D: Dial> Uplinks<D> {
         Self { proxy, port, dial, random, no_headers: HeaderMap::new() }
     }
 
-    #[cfg(test)]
-    pub(super) fn dial_mut(&mut self) -> &mut D {
-        &mut self.dial
-    }
-
     /// Picks by the policy; where that names an endpoint that was tried, another one.
     fn pick(&mut self, client: IpAddr, tried: &[Arc<Endpoint>], now: Instant) -> Result<Lease, Discard> {
         let client_ip = client.to_canonical();

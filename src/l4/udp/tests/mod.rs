@@ -1,0 +1,6 @@
+mod drain;
+mod replies;
+mod simulation;
+mod sockets;
+mod support;
+mod trains;

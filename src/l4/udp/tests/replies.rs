@@ -1,0 +1,44 @@
+use tokio::net::UdpSocket;
+
+use super::support::{Running, SETTINGS, echo, receive};
+
+/// Sends to `to` at the port of a proxy that is bound to `bind`, from a socket that takes only what comes from there.
+async fn exchange_over(bind: &str, from: &str, to: &str) {
+    let running = Running::new(bind, &[echo().await], SETTINGS);
+    let client = UdpSocket::bind(from).await.unwrap();
+    client.connect((to, running.address.port())).await.unwrap();
+    client.send(b"x").await.unwrap();
+    assert_eq!(&receive(&client).await[2..], b"x");
+    running.task.abort();
+    while !running.task.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(running.ends.lock()[0].reached, client.peer_addr().unwrap());
+}
+
+#[tokio::test]
+async fn responses_come_from_the_address_that_was_sent_to() {
+    for to in ["127.0.0.1", "127.0.0.2", "127.9.9.9"] {
+        exchange_over("0.0.0.0:0", "127.0.0.1:0", to).await;
+    }
+}
+
+#[tokio::test]
+async fn responses_over_ipv6_come_from_the_address_that_was_sent_to() {
+    exchange_over("[::]:0", "[::1]:0", "::1").await;
+    exchange_over("[::1]:0", "[::1]:0", "::1").await;
+}
+
+#[tokio::test]
+async fn one_client_at_two_addresses_has_two_flows() {
+    let running = Running::new("0.0.0.0:0", &[echo().await, echo().await], SETTINGS);
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut answers = Vec::new();
+    for to in ["127.0.0.1", "127.0.0.2"] {
+        client.connect((to, running.address.port())).await.unwrap();
+        client.send(b"x").await.unwrap();
+        answers.push(receive(&client).await);
+    }
+    assert_ne!(answers[0], answers[1], "each has an endpoint of its own");
+    assert_eq!(running.proxy.open_flows(), 2);
+}

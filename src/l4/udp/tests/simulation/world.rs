@@ -1,0 +1,285 @@
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::l4::udp::flows::{FlowId, FlowKey, Flows, Volume};
+use crate::l4::udp::tests::support::{Ends, pool, proxy};
+use crate::l4::udp::uplinks::Uplinks;
+use crate::l4::udp::{Discard, EndReason, UdpProxy, UdpSettings};
+use crate::pools::{Health, Pool};
+use crate::types::Random;
+
+use super::network::{Dialer, Machine, Network, Packet, Wire};
+
+/// Everything there is, and what the tests know of it on their own.
+pub(super) struct World {
+    pub(super) now: Instant,
+    random: Random,
+    pub(super) settings: UdpSettings,
+    pub(super) proxy: Arc<UdpProxy>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) ends: Ends,
+    /// One for each socket of the listener.
+    pub(super) tables: Vec<Table>,
+    pub(super) machine: Rc<Machine>,
+    network: Network,
+    clients: Vec<FlowKey>,
+    /// Where nobody listens at the moment.
+    down: Vec<SocketAddr>,
+    is_draining: bool,
+    /// The flows that there should be, by their table and key.
+    pub(super) known: HashMap<(usize, FlowKey), Known>,
+    /// The endpoints that failed a client since one answered it.
+    pub(super) failed: HashMap<(usize, FlowKey), Vec<SocketAddr>>,
+    /// What the step at hand did.
+    pub(super) lost: Option<u64>,
+    pub(super) may_evict: bool,
+    pub(super) reasons: Vec<EndReason>,
+    pub(super) discards: Vec<Discard>,
+    pub(super) answered: usize,
+}
+
+pub(super) struct Table {
+    pub(super) flows: Flows<Uplinks<Dialer>>,
+    pub(super) uplinks: Uplinks<Dialer>,
+}
+
+/// A flow as it should be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) id: FlowId,
+    pub(super) wire: Wire,
+    pub(super) last: Instant,
+    pub(super) datagrams_in: u64,
+    pub(super) datagrams_out: u64,
+}
+
+/// What happened in a step.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is read where a failure prints it")]
+pub(super) enum Event {
+    Sent(FlowKey),
+    Passed(Duration),
+    Up(SocketAddr),
+    Down(SocketAddr),
+    Judged(SocketAddr, Health),
+    CutOff(Option<SocketAddr>),
+    Sockets(usize),
+    Drain,
+}
+
+const ENDPOINTS: u16 = 4;
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::with_seed(seed);
+        let now = Instant::now();
+        let endpoints: Vec<_> =
+            (1..=ENDPOINTS).map(|port| SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))).collect();
+        let settings = UdpSettings {
+            idle: Duration::from_millis(random.u64(50..2000)),
+            flows: random.u32(1..30),
+            responses: NonZeroU32::new(random.u32(0..3)),
+        };
+        let most = random.u32(1..20);
+        let keys = format!(", outlier: {{ consecutive: {}, eject: 1s }}, panic: 0%, max_requests: {most}", random.u32(1..6));
+        let pool = pool(&endpoints, &keys, now);
+        let (proxy, ends) = proxy(pool.clone(), settings);
+        let machine = Rc::new(Machine::default());
+        machine.most.set(random.usize(1..40));
+        let tables = (0..random.usize(1..=2)).map(|table| Table {
+            flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
+            uplinks: Uplinks::new(proxy.clone(), 53, Dialer { table, machine: machine.clone() }, random.fork()),
+        });
+        let tables = tables.collect();
+        let client = |number: u16| FlowKey {
+            client: SocketAddr::from((Ipv4Addr::new(192, 0, 2, (number / 8) as u8), 1000 + number % 8)),
+            reached: IpAddr::V4(Ipv4Addr::new(10, 1, 1, (number % 3) as u8)),
+        };
+        let clients = (0..random.u16(1..60)).map(client).collect();
+        Self {
+            now,
+            random,
+            settings,
+            proxy,
+            pool,
+            ends,
+            tables,
+            machine,
+            network: Network::new(),
+            clients,
+            down: Vec::new(),
+            is_draining: false,
+            known: HashMap::new(),
+            failed: HashMap::new(),
+            lost: None,
+            may_evict: false,
+            reasons: Vec::new(),
+            discards: Vec::new(),
+            answered: 0,
+        }
+    }
+
+    /// Has one thing happen.
+    pub(super) fn step(&mut self) -> Event {
+        let endpoint = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), self.random.u16(1..=ENDPOINTS)));
+        match self.random.u16(0..1000) {
+            0..600 => {
+                let key = self.clients[self.random.usize(..self.clients.len())];
+                self.network.send(Packet::ToEdge(key), self.now, &mut self.random);
+                Event::Sent(key)
+            }
+            600..900 => self.pass(Duration::from_millis(self.random.u64(1..60))),
+            900..910 => self.pass(self.settings.idle + Duration::from_millis(self.random.u64(0..100))),
+            910..940 => {
+                self.down.push(endpoint);
+                Event::Down(endpoint)
+            }
+            940..970 => {
+                self.down.retain(|down| *down != endpoint);
+                Event::Up(endpoint)
+            }
+            970..985 => self.judge(endpoint),
+            985..994 => {
+                let cut_off = self.random.bool().then_some(endpoint);
+                self.machine.cut_off.set(cut_off);
+                Event::CutOff(cut_off)
+            }
+            994..999 => {
+                let most = self.random.usize(1..40);
+                self.machine.most.set(most);
+                Event::Sockets(most)
+            }
+            _ => {
+                self.is_draining = true;
+                self.tables.iter_mut().for_each(|table| table.flows.drain());
+                Event::Drain
+            }
+        }
+    }
+
+    fn judge(&mut self, endpoint: SocketAddr) -> Event {
+        let judged = &self.pool.endpoints()[usize::from(endpoint.port() - 1)];
+        let health = match self.random.bool() {
+            true => Health::Fit,
+            false => Health::Unfit { is_reachable: self.random.bool() },
+        };
+        self.pool.set_health(judged, health, self.now);
+        Event::Judged(endpoint, health)
+    }
+
+    /// Lets time pass, from one arrival to the next.
+    fn pass(&mut self, time: Duration) -> Event {
+        let until = self.now + time;
+        while self.now < until {
+            self.now = (self.now + Duration::from_millis(5)).min(until);
+            self.expire();
+            while let Some(packet) = self.network.arrival(self.now) {
+                self.arrive(packet);
+                self.check();
+            }
+        }
+        Event::Passed(time)
+    }
+
+    fn expire(&mut self) {
+        self.pool.end_ejections(self.now);
+        for Table { flows, uplinks } in &mut self.tables {
+            while flows.expire(3, self.now, uplinks) {}
+        }
+        self.check();
+    }
+
+    fn arrive(&mut self, packet: Packet) {
+        match packet {
+            Packet::ToEdge(key) => self.carry(key),
+            Packet::ToEndpoint { wire, about } => {
+                let answer = match self.down.contains(&wire.endpoint) {
+                    true => Packet::Refusal { wire },
+                    false => Packet::FromEndpoint { wire, about },
+                };
+                self.network.send(answer, self.now, &mut self.random);
+            }
+            Packet::FromEndpoint { wire, about } => self.reply(wire, about),
+            Packet::Refusal { wire } => {
+                let Table { flows, uplinks } = &mut self.tables[wire.table];
+                if flows.place(wire.id).is_some_and(|place| place.socket.wire == wire) {
+                    self.lost = Some(wire.number);
+                    flows.lose(wire.id, self.now, uplinks);
+                    let failed = self.known_key(wire).map(|key| self.failed.entry(key).or_default());
+                    failed.expect("the flow is known").push(wire.endpoint);
+                }
+            }
+        }
+    }
+
+    fn known_key(&self, wire: Wire) -> Option<(usize, FlowKey)> {
+        self.known.iter().find(|(_, known)| known.wire == wire).map(|(key, _)| *key)
+    }
+
+    fn table_of(&self, key: FlowKey) -> usize {
+        usize::from(key.client.port()) % self.tables.len()
+    }
+
+    fn carry(&mut self, key: FlowKey) {
+        let table = self.table_of(key);
+        let has_no_seat = self.proxy.open_flows() >= self.settings.flows as usize;
+        self.may_evict = has_no_seat || self.machine.open.get() >= self.machine.most.get();
+        let Table { flows, uplinks } = &mut self.tables[table];
+        let carried = flows.carry(key, Volume::one(10), self.now, uplinks);
+        let id = match carried {
+            Ok(id) => id,
+            Err(discard) => return self.discards.push(discard),
+        };
+        assert!(!self.is_draining || self.known.contains_key(&(table, key)), "no flow begins in a drain");
+        let place = self.tables[table].flows.place(id).expect("a carried flow has a place");
+        let wire = place.socket.wire;
+        self.settle();
+        match self.known.get_mut(&(table, key)) {
+            Some(known) => {
+                assert_eq!((known.id, known.wire), (id, wire), "a live flow stays at its endpoint");
+                known.last = self.now;
+                known.datagrams_in += 1;
+            }
+            None => self.begin((table, key), id, wire),
+        }
+        self.network.send(Packet::ToEndpoint { wire, about: key }, self.now, &mut self.random);
+    }
+
+    fn begin(&mut self, key: (usize, FlowKey), id: FlowId, wire: Wire) {
+        self.check_choice(key, id, wire.endpoint);
+        let known = Known { id, wire, last: self.now, datagrams_in: 1, datagrams_out: 0 };
+        self.known.insert(key, known);
+    }
+
+    fn reply(&mut self, wire: Wire, about: FlowKey) {
+        let Table { flows, uplinks } = &mut self.tables[wire.table];
+        if !flows.place(wire.id).is_some_and(|place| place.socket.wire == wire) {
+            let known = self.known_key(wire);
+            assert_eq!(known, None, "a socket that is closed belongs to no flow");
+            return;
+        }
+        let to = flows.reply(wire.id, Volume::one(20), self.now, uplinks);
+        assert_eq!(to, Some(about), "the response goes where the request came from");
+        self.answered += 1;
+        let known = self.known.get_mut(&(wire.table, about)).expect("the flow is known");
+        known.last = self.now;
+        known.datagrams_out += 1;
+        self.failed.remove(&(wire.table, about));
+        self.machine.in_vain.borrow_mut().retain(|(table, id, _)| (*table, *id) != (wire.table, wire.id));
+    }
+
+    /// Ends everything.
+    pub(super) fn end(&mut self) {
+        for Table { flows, uplinks } in &mut self.tables {
+            flows.end_all(self.now, uplinks);
+        }
+        self.check();
+        assert_eq!((self.known.len(), self.proxy.open_flows(), self.machine.open.get()), (0, 0, 0));
+    }
+}
