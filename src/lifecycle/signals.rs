@@ -38,6 +38,9 @@ struct Upkeep {
 /// How long running requests may take after the first SIGTERM.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long connections that are cut off may take to say so in the log.
+const CUT_LIMIT: Duration = Duration::from_millis(500);
+
 impl Signals {
     pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>, log: Arc<AccessLog>) -> Self {
         Self { live, edge, log }
@@ -58,12 +61,20 @@ impl Signals {
         tokio::select! {
             drained = timeout(DRAIN_LIMIT, self.edge.drained()) => match drained {
                 Ok(()) => log::info!("drained"),
-                Err(_) => log::warn!("drain cut short connections={}", self.edge.open_connections()),
+                Err(_) => self.cut().await,
             },
             () = ends.any() => log::warn!("drain cut short by a second signal"),
         }
         // Nothing is left that a graceful end of Pingora's would wait for.
         ShutdownSignal::FastShutdown
+    }
+
+    /// Ends what a drain could not wait for.
+    async fn cut(&self) {
+        log::warn!("drain cut short connections={}", self.edge.open_connections());
+        self.live.cut();
+        // However it ends: what still goes on is not worth waiting for.
+        let _ = timeout(CUT_LIMIT, self.edge.drained()).await;
     }
 
     async fn kept_up(&self, upkeep: &mut Upkeep) -> Infallible {

@@ -14,6 +14,8 @@ pub(crate) struct Live {
     /// The same as the channel's value, for requests: reading it takes no lock.
     is_draining: AtomicBool,
     reread_tls: Notify,
+    /// Turns true when whatever still goes on is to end.
+    is_over: watch::Sender<bool>,
 }
 
 impl Live {
@@ -23,6 +25,7 @@ impl Live {
             drain: watch::Sender::new(false),
             is_draining: AtomicBool::new(false),
             reread_tls: Notify::new(),
+            is_over: watch::Sender::new(false),
         }
     }
 
@@ -35,6 +38,17 @@ impl Live {
     pub(crate) fn begin_drain(&self) {
         self.is_draining.store(true, Ordering::Release);
         self.drain.send_replace(true);
+    }
+
+    /// Ends what a drain has left alone: connections that are passed on.
+    pub(crate) fn cut(&self) {
+        self.is_over.send_replace(true);
+    }
+
+    /// Resolves when what goes on is to end.
+    pub(crate) async fn is_cut(&self) {
+        // The sender lives as long as this does.
+        let _ = self.is_over.subscribe().wait_for(|is_over| *is_over).await;
     }
 
     /// Has the files of the listeners' TLS read again.

@@ -12,6 +12,7 @@ mod conf_examples;
 mod config_errors;
 mod fleet;
 mod hooks;
+mod l4;
 mod layers;
 mod process;
 mod support;

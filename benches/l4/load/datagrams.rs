@@ -9,8 +9,8 @@ use crate::{endpoints::batch::Batch, support::Outcome};
 
 /// Client sockets, each with a port of its own.
 pub(crate) const FLOWS: u8 = 50;
-/// Datagrams of a flow that are under way at once. All together have to fit into a socket's buffer as the kernel makes it.
-pub(crate) const WINDOW: usize = 3;
+/// Datagrams of a flow that are under way at once.
+pub(crate) const WINDOW: usize = 4;
 /// The bytes of a datagram.
 const SIZE: usize = 200;
 /// When nothing comes back for so long, all that was under way is lost.

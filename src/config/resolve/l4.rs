@@ -51,14 +51,14 @@ impl Resolver<'_> {
     }
 
     /// Without the pool there is nothing to serve; the error that was noted keeps what stands for it from ever serving.
-    pub(super) fn udp(&mut self, spec: UdpSpec, listener: &KeyPath, pools: &[Pool]) -> Udp {
+    pub(super) fn udp(&mut self, spec: &UdpSpec, listener: &KeyPath, pools: &[Pool]) -> Udp {
         self.refuse_keys(listener, "udp", &["http", "redirect_https", "tls", "proxy_protocol"]);
         if self.source.root().at(&listener.child("limits")).is_some() {
             self.error(&listener.child("limits"), "`limits` are for connections, and datagrams have none")
                 .help("write how many flows there may be: `udp: { flows: 65536 }`");
         }
         let pool = self.pool(&spec.pool, &listener.child("udp").child("pool"), pools);
-        let UdpSpec { idle, flows, responses, .. } = spec;
+        let UdpSpec { idle, flows, responses, .. } = *spec;
         Udp { pool: pool.unwrap_or_default(), idle, flows, responses }
     }
 

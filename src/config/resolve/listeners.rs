@@ -43,7 +43,7 @@ impl Resolver<'_> {
         let tls = tls.map(|tls| self.listener_tls(tls, &path.child("tls")));
         let service = match (tcp, udp) {
             (Some(tcp), None) => Service::Tcp(self.tcp(tcp, tls.is_some(), path, pools)),
-            (None, Some(udp)) => Service::Udp(self.udp(udp, path, pools)),
+            (None, Some(udp)) => Service::Udp(self.udp(&udp, path, pools)),
             (None, None) => Service::Http(self.http(http, redirect_https, tls.is_some(), path)),
             (Some(tcp), Some(_)) => {
                 let message = "`tcp` and `udp` stand here together; one of them is allowed";

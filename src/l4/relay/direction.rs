@@ -24,7 +24,7 @@ pub(super) struct Direction {
     pace: Pace,
     /// The source has said all.
     ended: bool,
-    /// The destination may hold back what it was given.
+    /// The destination may hold back what it was given, as TLS does.
     unflushed: bool,
     /// The destination was told that this was all.
     told: bool,
@@ -66,7 +66,7 @@ impl Fault {
 impl Direction {
     /// Delivers `bytes` first.
     pub(super) fn with_replay(bytes: Vec<u8>) -> Self {
-        Self { taken: bytes.len() as u64, kept: bytes.into(), ..Self::default() }
+        Self { taken: bytes.len() as u64, kept: bytes.into(), unflushed: true, ..Self::default() }
     }
 
     /// Bytes that the destination was given.
@@ -74,13 +74,14 @@ impl Direction {
         self.taken - self.held() as u64
     }
 
+    /// Bytes taken that the destination was not given.
     pub(super) fn held(&self) -> usize {
         self.kept.len() + self.pipe.as_ref().map_or(0, Lent::filled)
     }
 
     /// Whether bytes are under way.
     pub(super) fn holds(&self) -> bool {
-        self.held() > 0
+        self.held() > 0 || self.unflushed
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -94,7 +95,7 @@ impl Direction {
 
     /// Whether the destination was given all of it, too.
     pub(super) fn is_over(&self) -> bool {
-        self.ended && !self.holds() && !self.unflushed
+        self.ended && !self.holds()
     }
 
     /// Moves what can be moved now, but no more than one turn's share.
@@ -191,7 +192,7 @@ impl Direction {
         if written < bytes.len() {
             self.kept = Bytes::copy_from_slice(&bytes[written..]);
         }
-        self.unflushed = Socket::plain(to).is_none();
+        self.unflushed = true;
         Poll::Ready(Ok(()))
     }
 
@@ -250,7 +251,9 @@ impl Pace {
                 Self::Bulk { .. } => Self::Messages { full: 0 },
                 other => other,
             }),
-            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(Self::Copied),
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => {
+                Ok(Self::Copied)
+            }
             _ => Err(error),
         }
     }

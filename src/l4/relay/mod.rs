@@ -159,7 +159,7 @@ impl<F> Relay<F> {
             End::Reset => true,
             End::IdleTimeout | End::LifetimeOver | End::Cut => self.is_in_midst(),
         };
-        let close = if is_broken { socket::reset } else { socket::close };
+        let close = if is_broken { Transport::reset } else { socket::close };
         close(client);
         close(endpoint);
     }

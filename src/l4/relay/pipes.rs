@@ -3,6 +3,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::io::retry_on_intr;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 /// The pipes that bulk goes through: lent while bytes are under way, so that few pipes serve many connections.
@@ -93,14 +94,14 @@ impl Lent {
 
     /// Moves what a socket has received into the pipe, which must be empty; how much, zero at the end of the stream.
     pub(super) fn fill(&mut self, socket: impl AsFd) -> io::Result<usize> {
-        let moved = splice(socket, None, &self.pipe.write, None, AT_ONCE, FLAGS)?;
+        let moved = retry_on_intr(|| splice(&socket, None, &self.pipe.write, None, AT_ONCE, FLAGS))?;
         self.filled += moved;
         Ok(moved)
     }
 
     /// Moves what the pipe holds into a socket.
     pub(super) fn drain(&mut self, socket: impl AsFd) -> io::Result<usize> {
-        let moved = splice(&self.pipe.read, None, socket, None, self.filled, FLAGS)?;
+        let moved = retry_on_intr(|| splice(&self.pipe.read, None, &socket, None, self.filled, FLAGS))?;
         self.filled -= moved;
         Ok(moved)
     }

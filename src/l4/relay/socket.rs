@@ -25,14 +25,6 @@ impl<'a> Socket<'a> {
         }
     }
 
-    fn below(transport: &'a Transport) -> Self {
-        match transport {
-            Transport::Tcp(stream) => Self::Tcp(stream),
-            Transport::Unix(stream) => Self::Unix(stream),
-            Transport::Tls(stream) => Self::below(stream.get_ref().0),
-        }
-    }
-
     pub(super) fn poll_read_ready(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
@@ -65,18 +57,10 @@ impl AsFd for Socket<'_> {
     }
 }
 
-/// Closes a connection so that its peer learns that the stream was broken off. Unix sockets know no such end; theirs
-/// looks like any other.
-pub(super) fn reset(transport: Transport) {
-    if let Socket::Tcp(stream) = Socket::below(&transport) {
-        // Fails only where the connection is gone already.
-        let _ = stream.set_zero_linger();
-    }
-}
-
 /// Closes a connection with a clean end; TLS says so as far as that is possible without waiting.
 pub(super) fn close(mut transport: Transport) {
     if Socket::plain(&transport).is_none() {
         let _ = Pin::new(&mut transport).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
+    drop(transport);
 }

@@ -73,8 +73,15 @@ impl TcpProxy {
         let Some(joined) = Box::pin(self.join(arrival)).await else { return };
         let Joined { client, endpoint, replay, limits, hold, record } = joined;
         let first_byte = |now| hold.pool.answered(&hold.lease, hold.took, now);
-        let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), first_byte);
-        let relayed = relay.with_replay(replay).await;
+        let relayed = {
+            let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), first_byte);
+            let mut relay = relay.with_replay(replay);
+            tokio::select! {
+                biased;
+                relayed = &mut relay => relayed,
+                () = self.live.is_cut() => relay.cut(),
+            }
+        };
         hold.judge(&relayed);
         drop(hold);
         record.write(&relayed, &self.log);

@@ -165,7 +165,8 @@ impl Driver {
 
     /// Sends a train to its flow's endpoint. Where that turns out to be gone, another one gets it.
     fn pass_on(&mut self, arrival: &Arrival, now: Instant) -> Result<(), (Discard, u64)> {
-        let (key, volume) = (FlowKey { client: arrival.client, reached: arrival.reached }, arrival.train.volume());
+        let (key, volume) =
+            (FlowKey { client: arrival.client, reached: arrival.reached }, arrival.train.volume());
         let all = |reason| (reason, volume.datagrams);
         for _ in 0..2 {
             let id = self.flows.carry(key, volume, now, &mut self.uplinks).map_err(all)?;

@@ -120,9 +120,13 @@ impl UdpProxy {
         let (listener, pool, why) = (&self.listener, self.pool.name(), reason.as_str());
         match reason {
             Discard::Draining => {
-                log::debug!("datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}");
+                log::debug!(
+                    "datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}"
+                );
             }
-            _ => log::warn!("datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}"),
+            _ => log::warn!(
+                "datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}"
+            ),
         }
     }
 }

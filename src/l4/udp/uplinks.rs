@@ -11,10 +11,10 @@ use crate::hooks::PickCx;
 use crate::pools::{Endpoint, Lease, Pick, Tried, is_among};
 use crate::types::{EndpointAddr, Random};
 
+use super::FlowEnd;
 use super::UdpProxy;
 use super::discards::Discard;
 use super::flows::{Destinations, EndReason, Ended, FlowId};
-use super::FlowEnd;
 
 /// Makes the sockets of flows.
 pub(super) trait Dial {
@@ -68,7 +68,9 @@ impl<D: Dial> Uplinks<D> {
         let (listener, pool, endpoint) = (&self.proxy.listener, self.proxy.pool.name(), lease.endpoint());
         if endpoint.may_tell(now) {
             let address = endpoint.address();
-            log::warn!("endpoint takes no datagrams listener={listener} pool={pool} endpoint={address} error=\"{error}\"");
+            log::warn!(
+                "endpoint takes no datagrams listener={listener} pool={pool} endpoint={address} error=\"{error}\""
+            );
         }
     }
 }
@@ -87,7 +89,9 @@ impl<D: Dial> Destinations for Uplinks<D> {
         for _ in 0..ATTEMPTS {
             let lease = self.pick(client, tried, now)?;
             // The configuration refuses Unix sockets here.
-            let EndpointAddr::Inet(address) = **lease.endpoint().address() else { return Err(Discard::Unreachable) };
+            let EndpointAddr::Inet(address) = **lease.endpoint().address() else {
+                return Err(Discard::Unreachable);
+            };
             match self.dial.dial(id, address) {
                 Ok(socket) => return Ok(Hold { lease, socket }),
                 Err(error) if is_shortage(error) => return Err(Discard::NoSocket),

@@ -13,14 +13,16 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+pub(crate) use run::Running;
+
 /// A file in a folder of its own, and the command that is run there.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
     /// A folder with this text as `edge.yaml`.
-    fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("edge.yaml"), config).unwrap();
         Self { folder }
@@ -37,13 +39,13 @@ impl Place {
     }
 
     /// Runs the command to its end.
-    fn evener(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn evener(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 }
 
 /// Exit code, standard output and standard error.
-fn told(output: &Output) -> (i32, String, String) {
+pub(crate) fn told(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }

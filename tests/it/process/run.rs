@@ -14,7 +14,7 @@ use crate::support::{Client, PATIENCE, eventually};
 use super::{Place, told};
 
 /// A running `evener run`; it is killed when it is dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     pub(super) banner: Vec<String>,
     messages: Arc<Mutex<Vec<String>>>,
@@ -23,12 +23,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts the command and reads its banner, up to the last of `examples` requests to try.
-    pub(super) async fn start(config: &str, examples: usize) -> Self {
+    pub(crate) async fn start(config: &str, examples: usize) -> Self {
         Self::start_with(config, examples, Stdio::null()).await
     }
 
     /// The same with a standard output that is not thrown away.
-    pub(super) async fn start_with(config: &str, examples: usize, stdout: Stdio) -> Self {
+    pub(crate) async fn start_with(config: &str, examples: usize, stdout: Stdio) -> Self {
         let place = Place::with(config);
         let mut command = place.command(&["run", "-c", "edge.yaml"]);
         let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
@@ -57,32 +57,32 @@ impl Running {
     }
 
     /// The address of the first listener.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let listener = self.banner.iter().find(|line| line.starts_with("  listener ")).unwrap();
         listener.split_whitespace().last().unwrap().parse().unwrap()
     }
 
     /// Waits for a message on standard error that contains this.
-    pub(super) async fn tells(&self, text: &str) {
+    pub(crate) async fn tells(&self, text: &str) {
         let told = async || self.messages.lock().iter().any(|message| message.contains(text));
         eventually(text, told).await;
     }
 
     /// The path of a file in the folder in which the process runs.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.place.folder.path().join(name)
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for the end and gives the exit code.
-    pub(super) async fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         eventually("the process ends", async || !self.is_running()).await;
         self.child.wait().unwrap().code()
     }

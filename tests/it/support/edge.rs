@@ -40,7 +40,8 @@ impl Edge {
         self.addresses()[0]
     }
 
-    fn addresses(&self) -> Vec<SocketAddr> {
+    /// The addresses of all listeners, in their order.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
         let inet = |(_, address): &(_, BindAddr)| match address {
             BindAddr::Inet(inet) => Some(*inet),
             BindAddr::Unix(_) => None,

@@ -1,4 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
 
 use super::super::{ClosedBy, End, Pipes};
 use super::{LIMITS, Running, Scene, assert_reset, flood, last_read, pass};
@@ -91,7 +92,7 @@ async fn a_connection_at_rest_is_cut_cleanly() {
         _ = &mut relay => unreachable!("nobody ended it"),
         () = async {
             pass(&mut client, &mut endpoint, b"ping").await;
-            tokio::time::sleep(LIMITS.idle / 2).await;
+            sleep(LIMITS.idle / 2).await;
         } => {}
     }
     let relayed = relay.cut();

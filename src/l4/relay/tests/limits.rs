@@ -1,5 +1,7 @@
+use std::io;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 
 use super::super::{ClosedBy, End, Pipes, RelayLimits};
@@ -38,7 +40,7 @@ async fn every_byte_postpones_the_end() {
 async fn a_half_closed_connection_may_not_rest_for_ever_either() {
     let Running { mut client, endpoint: _endpoint, relay } =
         with_limits(RelayLimits { idle: IDLE, ..LIMITS }).await;
-    tokio::io::AsyncWriteExt::shutdown(&mut client).await.unwrap();
+    client.shutdown().await.unwrap();
     let relayed = relay.await.unwrap();
     assert_eq!((relayed.end, relayed.closed_by), (End::IdleTimeout, ClosedBy::Edge));
 }
@@ -48,7 +50,7 @@ async fn bytes_that_nobody_takes_end_in_a_reset() {
     let Running { client, mut endpoint, relay } = with_limits(RelayLimits { idle: IDLE, ..LIMITS }).await;
     let flood = tokio::spawn(flood(client));
     assert_eq!(relay.await.unwrap().end, End::IdleTimeout);
-    assert_eq!(flood.await.unwrap().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(flood.await.unwrap().kind(), io::ErrorKind::ConnectionReset);
     assert_reset(last_read(&mut endpoint).await);
 }
 
@@ -61,7 +63,7 @@ async fn a_lifetime_ends_what_is_busy() {
     let chatter = tokio::spawn(async move {
         loop {
             sleep(Duration::from_millis(300)).await;
-            if tokio::io::AsyncWriteExt::write_all(&mut client, b"tick").await.is_err() {
+            if client.write_all(b"tick").await.is_err() {
                 break;
             }
         }

@@ -1,6 +1,7 @@
 mod copying;
 mod ending;
 mod limits;
+mod pipes;
 mod tls;
 
 use std::io;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -21,9 +22,13 @@ async fn scene(pipes: &Arc<Pipes>) -> (TlsStream<TcpStream>, TcpStream, JoinHand
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let mut roots = RootCertStore::empty();
     roots.add(cert.der().clone()).unwrap();
-    let server = ServerConfig::builder().with_no_client_auth();
+    let provider = Arc::new(default_provider());
+    let server = ServerConfig::builder_with_provider(provider.clone());
+    let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let server = server.with_single_cert(vec![cert.der().clone()], key).unwrap();
-    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let client = ClientConfig::builder_with_provider(provider);
+    let client = client.with_safe_default_protocol_versions().unwrap();
+    let client = client.with_root_certificates(roots).with_no_client_auth();
 
     let ((client_side, near), (endpoint, far)) = (tcp_pair().await, tcp_pair().await);
     let name = ServerName::try_from("test").unwrap();

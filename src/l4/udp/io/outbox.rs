@@ -48,7 +48,11 @@ impl Outbox {
     }
 
     /// Reads a train from an endpoint into the next free slot, where it stays only if it is [pushed](Self::push).
-    pub(in crate::l4::udp) fn read(&mut self, from: &impl AsRawFd, arena: &mut Arena) -> nix::Result<Option<Train>> {
+    pub(in crate::l4::udp) fn read(
+        &mut self,
+        from: &impl AsRawFd,
+        arena: &mut Arena,
+    ) -> nix::Result<Option<Train>> {
         let mut slices = [IoSliceMut::new(arena.slot(self.letters.len()))];
         let controls = Some(&mut self.controls[..]);
         let message = recvmsg::<()>(from.as_raw_fd(), &mut slices, controls, MsgFlags::MSG_DONTWAIT)?;
@@ -112,7 +116,8 @@ fn send_alike(socket: &impl AsRawFd, arena: &Arena, letters: &[Letter], stamp: S
     let slices: SmallVec<[_; BATCH]> = letters.iter().map(|letter| [letter.slice(arena)]).collect();
     let addresses: SmallVec<[_; BATCH]> =
         letters.iter().map(|letter| Some(SockaddrStorage::from(letter.to.client))).collect();
-    let mut v4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: in_addr { s_addr: 0 }, ipi_addr: in_addr { s_addr: 0 } };
+    let mut v4 =
+        in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: in_addr { s_addr: 0 }, ipi_addr: in_addr { s_addr: 0 } };
     let mut v6 = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: [0; 16] }, ipi6_ifindex: 0 };
     let mut controls = SmallVec::<[ControlMessage<'_>; 2]>::new();
     match stamp.from {
@@ -129,7 +134,8 @@ fn send_alike(socket: &impl AsRawFd, arena: &Arena, letters: &[Letter], stamp: S
     controls.extend(stamp.segment.as_ref().map(ControlMessage::UdpGsoSegments));
     let mut headers = MultiHeaders::preallocate(letters.len(), stamp.room());
     let flags = MsgFlags::MSG_DONTWAIT;
-    sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), &addresses, &controls[..], flags).map(Iterator::count)
+    sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), &addresses, &controls[..], flags)
+        .map(Iterator::count)
 }
 
 impl Stamp {

@@ -36,7 +36,10 @@ impl AsRawFd for Descriptor {
 impl Readiness {
     pub(in crate::l4::udp) fn new() -> io::Result<(Self, Watcher)> {
         let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
-        #[expect(deprecated, reason = "its successor is unsafe; this descriptor is open for as long as its owner lives")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; this descriptor is open for as long as its owner lives"
+        )]
         let watched = AsyncFd::with_interest(Descriptor(epoll.clone()), Interest::READABLE)?;
         Ok((Self { epoll: watched, events: [EpollEvent::empty(); EVENTS] }, Watcher(epoll)))
     }

@@ -12,7 +12,7 @@ pub(in crate::l4::udp) struct Train {
 }
 
 impl Train {
-    pub(super) fn new(len: usize, stride: Option<u16>) -> Self {
+    pub(in crate::l4::udp) fn new(len: usize, stride: Option<u16>) -> Self {
         // Of a single datagram the length is all that matters, and a train of more than 65535 bytes cannot be.
         Self { len, stride: stride.filter(|stride| *stride > 0).unwrap_or(u16::MAX) }
     }
@@ -71,7 +71,10 @@ mod tests {
             for stride in [None, Some(len as u16)] {
                 let train = Train::new(len, stride);
                 assert_eq!((train.segment(), train.volume().datagrams), (None, 1), "{len} {stride:?}");
-                assert_eq!(train.datagrams().map(|(start, part)| (start, part.len)).collect::<Vec<_>>(), [(0, len)]);
+                assert_eq!(
+                    train.datagrams().map(|(start, part)| (start, part.len)).collect::<Vec<_>>(),
+                    [(0, len)]
+                );
             }
         }
     }

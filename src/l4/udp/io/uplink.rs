@@ -98,9 +98,12 @@ impl SendError {
     fn of(error: Errno, datagrams: u64) -> Self {
         match error {
             // Full buffers, a length that no packet has, and the rules of this machine say nothing of the endpoint.
-            Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR | Errno::EMSGSIZE | Errno::EPERM => {
-                Self::Dropped(datagrams)
-            }
+            Errno::EAGAIN
+            | Errno::ENOBUFS
+            | Errno::ENOMEM
+            | Errno::EINTR
+            | Errno::EMSGSIZE
+            | Errno::EPERM => Self::Dropped(datagrams),
             gone => Self::Lost(gone),
         }
     }

@@ -1,5 +1,6 @@
 mod drain;
 mod replies;
+mod serve_temp;
 mod simulation;
 mod sockets;
 mod support;

@@ -19,7 +19,8 @@ use crate::types::Random;
 /// How long anything may take before a test fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) const SETTINGS: UdpSettings = UdpSettings { idle: Duration::from_secs(60), flows: 1000, responses: None };
+pub(super) const SETTINGS: UdpSettings =
+    UdpSettings { idle: Duration::from_secs(60), flows: 1000, responses: None };
 
 /// The flows that ended so far.
 pub(super) type Ends = Arc<Mutex<Vec<FlowEnd>>>;
@@ -34,8 +35,9 @@ pub(super) fn pool(endpoints: &[SocketAddr], keys: &str, now: Instant) -> Arc<Po
         endpoints.join(", ")
     );
     let loaded = load_text("test.yaml", "".as_ref(), &text).unwrap().sound().unwrap();
-    let new_policy =
-        |members: &[Member], random: &mut Random| Box::new(policy::RoundRobin::new(members, random)) as Box<dyn Policy>;
+    let new_policy = |members: &[Member], random: &mut Random| {
+        Box::new(policy::RoundRobin::new(members, random)) as Box<dyn Policy>
+    };
     let config = &loaded.config.pools[0];
     Arc::new(Pool::new(config, None, None, b"secret", Box::new(new_policy), Random::with_seed(1), now))
 }

@@ -10,7 +10,7 @@ use crate::l4::udp::io::{Arena, Dialer, Outbox, Readiness, Train};
 use crate::l4::udp::uplinks::Dial;
 
 /// More than the kernel cuts one train into.
-const TOO_MANY: usize = 300;
+const TOO_MANY: usize = 200;
 
 #[tokio::test]
 async fn datagrams_that_the_kernel_joined_arrive_one_by_one() {

@@ -92,7 +92,9 @@ impl World {
     /// A client that is no longer in the table is a new one the next time.
     fn forget_failures(&mut self) {
         let mut kept = std::mem::take(&mut self.failed);
-        kept.retain(|(table, key), _| self.tables[*table].flows.checked().iter().any(|(other, ..)| other == key));
+        kept.retain(|(table, key), _| {
+            self.tables[*table].flows.checked().iter().any(|(other, ..)| other == key)
+        });
         self.failed = kept;
     }
 }

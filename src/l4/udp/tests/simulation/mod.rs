@@ -7,13 +7,14 @@ mod checks;
 mod network;
 mod world;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use world::World;
 
 /// How many seeds are tried, and how many things happen in each.
-const SEEDS: u64 = 200;
-const STEPS: usize = 400;
+const SEEDS: u64 = 100;
+const STEPS: usize = 300;
 
 /// The variable that names one seed to try alone.
 const VARIABLE: &str = "EVENER_SEED";
@@ -27,11 +28,11 @@ fn flows_keep_their_promises_whatever_happens() {
 }
 
 fn run(seed: u64) {
-    let mut seen = Vec::new();
+    let mut events = Vec::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed);
         for _ in 0..STEPS {
-            seen.push(world.step());
+            events.push(world.step());
             world.check();
         }
         world.end();
@@ -39,11 +40,11 @@ fn run(seed: u64) {
     if let Err(panic) = outcome {
         let why = panic.downcast_ref::<String>().map(String::as_str);
         let why = why.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        let last = &seen[seen.len().saturating_sub(5)..];
+        let last = &events[events.len().saturating_sub(5)..];
         panic!(
-            "seed {seed} fails after {} steps, the last of them {last:#?}: {why}\n\
+            "seed {seed} fails after {} steps, the last of them {last:?}: {why}\n\
              {VARIABLE}={seed} cargo test --lib flows_keep_their_promises replays it",
-            seen.len()
+            events.len()
         );
     }
 }
@@ -51,22 +52,17 @@ fn run(seed: u64) {
 /// Without these the promises would hold for want of occasion.
 #[test]
 fn everything_that_ends_flows_happens_in_the_simulation() {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut answered = 0;
-    for seed in 0..40 {
+    for seed in 0..SEEDS / 2 {
         let mut world = World::new(seed);
-        for _ in 0..STEPS {
-            world.step();
-            world.check();
-        }
+        (0..STEPS).for_each(|_| drop(world.step()));
         world.end();
         seen.extend(world.reasons.iter().map(|reason| reason.as_str()));
         seen.extend(world.discards.iter().map(|discard| discard.as_str()));
         answered += world.answered;
     }
-    let mut seen: Vec<_> = seen.into_iter().collect();
-    seen.sort_unstable();
-    assert_eq!(seen, EXPECTED);
+    assert_eq!(Vec::from_iter(seen), EXPECTED);
     assert!(answered > 1000, "{answered}");
 }
 

@@ -15,10 +15,18 @@ use crate::types::Random;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Packet {
     ToEdge(FlowKey),
-    ToEndpoint { wire: Wire, about: FlowKey },
-    FromEndpoint { wire: Wire, about: FlowKey },
+    ToEndpoint {
+        wire: Wire,
+        about: FlowKey,
+    },
+    FromEndpoint {
+        wire: Wire,
+        about: FlowKey,
+    },
     /// Nobody listens at the endpoint.
-    Refusal { wire: Wire },
+    Refusal {
+        wire: Wire,
+    },
 }
 
 /// A connection between a socket of the edge and an endpoint.
@@ -35,8 +43,10 @@ pub(super) struct Wire {
 pub(super) struct Network {
     under_way: BTreeMap<(Instant, u64), Packet>,
     count: u64,
-    pub(super) latest: Duration,
 }
+
+/// No packet takes longer.
+const SLOWEST: Duration = Duration::from_millis(80);
 
 /// What all sockets of the machine share.
 #[derive(Default)]
@@ -64,7 +74,7 @@ pub(super) struct Socket {
 
 impl Network {
     pub(super) fn new() -> Self {
-        Self { under_way: BTreeMap::new(), count: 0, latest: Duration::from_millis(80) }
+        Self { under_way: BTreeMap::new(), count: 0 }
     }
 
     pub(super) fn send(&mut self, packet: Packet, now: Instant, random: &mut Random) {
@@ -75,9 +85,14 @@ impl Network {
         };
         for _ in 0..copies {
             self.count += 1;
-            let due = now + self.latest.mul_f64(random.f64());
+            let due = now + SLOWEST.mul_f64(random.f64());
             self.under_way.insert((due, self.count), packet);
         }
+    }
+
+    /// When the next packet arrives.
+    pub(super) fn next_arrival(&self) -> Option<Instant> {
+        self.under_way.keys().next().map(|(due, _)| *due)
     }
 
     /// The next packet that has arrived by now.

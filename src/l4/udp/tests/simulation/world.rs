@@ -83,18 +83,26 @@ impl World {
             (1..=ENDPOINTS).map(|port| SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))).collect();
         let settings = UdpSettings {
             idle: Duration::from_millis(random.u64(50..2000)),
-            flows: random.u32(1..30),
+            flows: if random.bool() { random.u32(1..3) } else { random.u32(3..30) },
             responses: NonZeroU32::new(random.u32(0..3)),
         };
         let most = random.u32(1..20);
-        let keys = format!(", outlier: {{ consecutive: {}, eject: 1s }}, panic: 0%, max_requests: {most}", random.u32(1..6));
+        let keys = format!(
+            ", outlier: {{ consecutive: {}, eject: 1s }}, panic: 0%, max_requests: {most}",
+            random.u32(1..6)
+        );
         let pool = pool(&endpoints, &keys, now);
         let (proxy, ends) = proxy(pool.clone(), settings);
         let machine = Rc::new(Machine::default());
         machine.most.set(random.usize(1..40));
         let tables = (0..random.usize(1..=2)).map(|table| Table {
             flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
-            uplinks: Uplinks::new(proxy.clone(), 53, Dialer { table, machine: machine.clone() }, random.fork()),
+            uplinks: Uplinks::new(
+                proxy.clone(),
+                53,
+                Dialer { table, machine: machine.clone() },
+                random.fork(),
+            ),
         });
         let tables = tables.collect();
         let client = |number: u16| FlowKey {
@@ -134,8 +142,14 @@ impl World {
                 self.network.send(Packet::ToEdge(key), self.now, &mut self.random);
                 Event::Sent(key)
             }
-            600..900 => self.pass(Duration::from_millis(self.random.u64(1..60))),
-            900..910 => self.pass(self.settings.idle + Duration::from_millis(self.random.u64(0..100))),
+            600..900 => {
+                let time = Duration::from_millis(self.random.u64(1..60));
+                self.pass(time)
+            }
+            900..910 => {
+                let time = Duration::from_millis(self.random.u64(0..100));
+                self.pass(self.settings.idle + time)
+            }
             910..940 => {
                 self.down.push(endpoint);
                 Event::Down(endpoint)
@@ -173,11 +187,13 @@ impl World {
         Event::Judged(endpoint, health)
     }
 
-    /// Lets time pass, from one arrival to the next.
+    /// Lets time pass, from one thing that is due to the next.
     fn pass(&mut self, time: Duration) -> Event {
         let until = self.now + time;
         while self.now < until {
-            self.now = (self.now + Duration::from_millis(5)).min(until);
+            let ends = self.tables.iter().filter_map(|table| table.flows.next_expiry());
+            let due = self.network.next_arrival().into_iter().chain(ends).min();
+            self.now = due.unwrap_or(until).clamp(self.now, until);
             self.expire();
             while let Some(packet) = self.network.arrival(self.now) {
                 self.arrive(packet);
