@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use crate::runtime::{CertificateStatus, EndpointStatus, PoolStatus, Status};
+use crate::runtime::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status};
 
 const HEADINGS: [&str; COLUMNS] =
     ["ENDPOINT", "STATE", "WEIGHT", "IN FLIGHT", "PICKS", "FAILURES", "LATENCY", "NOTES"];
@@ -14,8 +14,11 @@ type Row = [String; COLUMNS];
 pub(crate) fn table(status: &Status) -> String {
     let mut out = format!("evener {}, process {}", status.version, status.process);
     out.push_str(if status.draining { ", draining\n" } else { "\n" });
-    for pool in &status.pools {
+    for listener in &status.listeners {
         // Writing into a String cannot fail.
+        let _ = write_listener(listener, &mut out);
+    }
+    for pool in &status.pools {
         let _ = write_pool(pool, &mut out);
     }
     if !status.certificates.is_empty() {
@@ -25,6 +28,17 @@ pub(crate) fn table(status: &Status) -> String {
         let _ = write_certificate(certificate, &mut out);
     }
     out
+}
+
+/// `listener web  http on 0.0.0.0:8080, 12 connections, 0 refused`
+fn write_listener(listener: &ListenerStatus, out: &mut String) -> std::fmt::Result {
+    let ListenerStatus { name, serves, bind, open, refused, dropped } = listener;
+    let bind = bind.join(", ");
+    write!(out, "listener {name}  {serves} on {bind}, ")?;
+    match serves.as_str() {
+        "udp" => writeln!(out, "{open} flows, {dropped} datagrams dropped"),
+        _ => writeln!(out, "{open} connections, {refused} refused"),
+    }
 }
 
 /// `certificate of secure for a.example, *.a.example (ECDSA) expires in 61 days, 2026-03-01T00:00:00Z: tls/a.pem`
@@ -164,7 +178,7 @@ mod tests {
     }
 
     fn status(pools: Vec<PoolStatus>) -> Status {
-        Status { version: "0.1.0".to_owned(), process: 42, draining: false, pools, certificates: Vec::new() }
+        Status { version: "0.1.0".to_owned(), process: 42, draining: false, listeners: Vec::new(), pools, certificates: Vec::new() }
     }
 
     #[test]
@@ -197,6 +211,23 @@ app  p2c, 1 of 2 fit, 12 in flight, 1 waiting, 2 retries, 1532 picks, 5 failures
             let line = format!("\n{line} {expected}, 2026-03-01T00:00:00Z: tls/a.pem\n");
             assert!(told.ends_with(&line), "{told}");
         }
+    }
+
+    #[test]
+    fn listeners_tell_what_they_have_to_do() {
+        let listener = |serves: &str| ListenerStatus {
+            name: "a".to_owned(),
+            serves: serves.to_owned(),
+            bind: vec!["0.0.0.0:1".to_owned(), "unix:a.sock".to_owned()],
+            open: 3,
+            refused: 2,
+            dropped: 7,
+        };
+        let listeners = vec![listener("tcp"), listener("udp")];
+        let told = table(&Status { listeners, ..status(Vec::new()) });
+        let lines = "listener a  tcp on 0.0.0.0:1, unix:a.sock, 3 connections, 2 refused\n\
+                     listener a  udp on 0.0.0.0:1, unix:a.sock, 3 flows, 7 datagrams dropped\n";
+        assert!(told.ends_with(lines), "{told}");
     }
 
     #[test]

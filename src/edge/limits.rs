@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::runtime::{Counted, ListenerCounts};
 use crate::types::{ClientKey, client_key};
 
 /// Counts client connections: all together, per listener, and per client on a listener.
@@ -22,6 +23,7 @@ pub(super) struct ListenerLimits {
     open: AtomicUsize,
     most: usize,
     per_client: u32,
+    refused: AtomicU64,
     /// Only clients that have connections are in here, so `most` bounds it.
     clients: [Mutex<HashMap<ClientKey, u32>>; SHARDS],
 }
@@ -55,17 +57,17 @@ impl ConnectionLimits {
 
 impl ListenerLimits {
     pub(super) fn new(all: Arc<ConnectionLimits>, most: usize, per_client: u32) -> Arc<Self> {
-        Arc::new(Self { all, open: AtomicUsize::new(0), most, per_client, clients: Default::default() })
+        Arc::new(Self { all, open: AtomicUsize::new(0), most, per_client, refused: AtomicU64::new(0), clients: Default::default() })
     }
 
     /// Takes a place for a connection from `client`; not all have a client to count.
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Place, Full> {
         if !take(&self.all.open, self.all.most) {
-            return Err(Full::Total);
+            return Err(self.refuse(Full::Total));
         }
         if !take(&self.open, self.most) {
             self.all.open.fetch_sub(1, Ordering::AcqRel);
-            return Err(Full::Listener);
+            return Err(self.refuse(Full::Listener));
         }
         // From here on dropping the place gives both counts back.
         let mut place = Place { listener: self.clone(), client: None };
@@ -75,11 +77,23 @@ impl ListenerLimits {
         }
     }
 
+    fn refuse(&self, full: Full) -> Full {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        full
+    }
+
     fn shard(&self, key: ClientKey) -> &Mutex<HashMap<ClientKey, u32>> {
         // IPv4 clients differ in the last bits, IPv6 ones in the first sixty-four.
         let key = key.as_u128();
         let mixed = (key ^ (key >> 64)) as usize;
         &self.clients[(mixed ^ (mixed >> 8)) % SHARDS]
+    }
+}
+
+impl Counted for ListenerLimits {
+    fn counts(&self) -> ListenerCounts {
+        let open = self.open.load(Ordering::Acquire);
+        ListenerCounts { open, refused: self.refused.load(Ordering::Relaxed), dropped: 0 }
     }
 }
 
@@ -98,7 +112,7 @@ impl Place {
         let mut clients = self.listener.shard(key).lock();
         let count = clients.entry(key).or_insert(0);
         if *count >= self.listener.per_client {
-            return Err(Full::Client);
+            return Err(self.listener.refuse(Full::Client));
         }
         *count += 1;
         drop(clients);
@@ -139,6 +153,7 @@ mod tests {
         assert_eq!(listener.enter(client("10.0.0.3")).unwrap_err(), Full::Total);
         drop(first);
         let fourth = listener.enter(client("10.0.0.1")).unwrap();
+        assert_eq!(listener.counts(), ListenerCounts { open: 3, refused: 2, dropped: 0 });
         drop((second, third, fourth));
         assert_eq!(all.open(), 0);
         assert!(listener.clients.iter().all(|shard| shard.lock().is_empty()));

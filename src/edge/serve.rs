@@ -61,9 +61,15 @@ where
         let mut loops = JoinSet::new();
         for BoundListener { listener, sockets } in bound {
             let datagrams = self.layer4.datagrams(&listener);
-            self.datagrams.lock().extend(datagrams.clone());
             let most = listener.limits.connections.map_or(usize::MAX, |most| most.get() as usize);
             let limits = ListenerLimits::new(self.limits.clone(), most, listener.limits.per_client.get());
+            match &datagrams {
+                Some(proxy) => {
+                    listener.count_by(proxy.clone());
+                    self.datagrams.lock().push(proxy.clone());
+                }
+                None => listener.count_by(limits.clone()),
+            }
             for socket in sockets {
                 let acceptor = match socket.socket {
                     StdSocket::Tcp(socket) => Acceptor::Tcp(TcpListener::from_std(socket)?),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
-use super::status::{CertificateStatus, PoolStatus};
+use super::status::{CertificateStatus, ListenerStatus, PoolStatus};
 use super::{Live, Snapshot, Status};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
@@ -92,6 +92,10 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
             draining: self.live.is_draining(),
+            listeners: match pool {
+                None => snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
+                Some(_) => Vec::new(),
+            },
             pools,
             certificates: certificates(&snapshot, pool),
         })

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
@@ -10,6 +10,8 @@ use crate::config::spec::{AlpnName, HttpVersion, HttpsPort, Limits, TrustedProxy
 use crate::hooks::PoolRef;
 use crate::tls::Termination;
 use crate::types::{BindAddr, HostMap, ListenerName, Rarely, Span};
+
+use super::{Counted, ListenerCounts};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -32,6 +34,8 @@ pub(crate) struct Listener {
     /// None where it does not speak HTTP.
     versions: Vec<HttpVersion>,
     passthrough: Option<Passthrough>,
+    /// Whoever accepts for it, once somebody does.
+    counted: OnceLock<Arc<dyn Counted>>,
 }
 
 /// Where a listener passes on what it does not understand.
@@ -82,6 +86,27 @@ impl Listener {
             redirect_https: http.and_then(|http| http.redirect_https),
             versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),
             passthrough: Passthrough::of(&config.service),
+            counted: OnceLock::new(),
+        }
+    }
+
+    /// Has the counts of the listener asked of whoever accepts for it from now on.
+    pub(crate) fn count_by(&self, counted: Arc<dyn Counted>) {
+        // Nobody else accepts for it.
+        let _ = self.counted.set(counted);
+    }
+
+    /// What it has to do at this moment.
+    pub(crate) fn counts(&self) -> ListenerCounts {
+        self.counted.get().map(|counted| counted.counts()).unwrap_or_default()
+    }
+
+    /// What it does with what it accepts, in the word of the configuration.
+    pub(crate) fn serves_as(&self) -> &'static str {
+        match &self.passthrough {
+            None => "http",
+            Some(Passthrough::Tcp(_)) => "tcp",
+            Some(Passthrough::Udp(_)) => "udp",
         }
     }
 

@@ -7,7 +7,7 @@ use crate::config;
 use crate::pools::{Endpoint, Pool, ProbeResult, State};
 use crate::tls::CertificateInfo;
 
-use super::Listener;
+use super::{Listener, ListenerCounts};
 
 /// What the process does at one moment, for operators. It is what `evener status --json` prints, so a field that is
 /// there stays there.
@@ -19,11 +19,44 @@ pub(crate) struct Status {
     pub(crate) process: u32,
     /// Whether the process takes no new connections any more and is about to end.
     pub(crate) draining: bool,
+    /// In the order of the configuration; none where one pool was asked for.
+    #[serde(default)]
+    pub(crate) listeners: Vec<ListenerStatus>,
     /// In the order of the configuration.
     pub(crate) pools: Vec<PoolStatus>,
     /// Those of all listeners, in the order of the configuration.
     #[serde(default)]
     pub(crate) certificates: Vec<CertificateStatus>,
+}
+
+/// A listener at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ListenerStatus {
+    pub(crate) name: String,
+    /// `http`, `tcp` or `udp`.
+    pub(crate) serves: String,
+    /// Where it accepts, as the configuration has it.
+    pub(crate) bind: Vec<String>,
+    /// Open connections, or flows of datagrams.
+    pub(crate) open: usize,
+    /// Connections that were closed at once since the start, because a limit was reached.
+    pub(crate) refused: u64,
+    /// Datagrams that went nowhere since the start.
+    pub(crate) dropped: u64,
+}
+
+impl ListenerStatus {
+    pub(super) fn of(listener: &Listener) -> Self {
+        let ListenerCounts { open, refused, dropped } = listener.counts();
+        Self {
+            name: listener.name.to_string(),
+            serves: listener.serves_as().to_owned(),
+            bind: listener.binds.iter().map(ToString::to_string).collect(),
+            open,
+            refused,
+            dropped,
+        }
+    }
 }
 
 /// A certificate that a listener serves.

@@ -13,8 +13,8 @@ use crate::types::{Random, Rarely};
 
 use super::UdpProxy;
 use super::discards::Discard;
-use super::flows::{FlowId, FlowKey, Flows};
-use super::io::{Arena, Arrival, BATCH, Dialer, Outbox, Readiness, SendError, prepare, receive};
+use super::flows::{FlowId, Flows, Volume};
+use super::io::{Arena, Arrival, BATCH, Dialer, Outbox, Readiness, prepare, receive};
 use super::uplinks::Uplinks;
 
 /// So often everything is looked at before other tasks of the thread have a turn.
@@ -154,28 +154,32 @@ impl Driver {
                 return Round::Failed;
             }
         }
-        for index in 0..self.arrivals.len() {
-            let arrival = self.arrivals[index];
-            if let Err((reason, datagrams)) = self.pass_on(&arrival, now) {
-                self.proxy.discard(reason, datagrams, now);
-            }
-        }
+        self.pass_on_all(now);
         if read.is_ok() { Round::Busy } else { Round::Done }
     }
 
-    /// Sends a train to its flow's endpoint. Where that turns out to be gone, another one gets it.
-    fn pass_on(&mut self, arrival: &Arrival, now: Instant) -> Result<(), (Discard, u64)> {
-        let (key, volume) =
-            (FlowKey { client: arrival.client, reached: arrival.reached }, arrival.train.volume());
+    fn pass_on_all(&mut self, now: Instant) {
+        let arrivals = std::mem::take(&mut self.arrivals);
+        for of_one in arrivals.chunk_by(|a, b| a.key() == b.key()) {
+            if let Err((reason, datagrams)) = self.pass_on(of_one, now) {
+                self.proxy.discard(reason, datagrams, now);
+            }
+        }
+        self.arrivals = arrivals;
+    }
+
+    /// Sends what came of one client to its flow's endpoint. Where that turns out to be gone, another one gets it.
+    fn pass_on(&mut self, arrivals: &[Arrival], now: Instant) -> Result<(), (Discard, u64)> {
+        let [first, ..] = arrivals else { return Ok(()) };
+        let volume: Volume = arrivals.iter().map(|arrival| arrival.train.volume()).sum();
         let all = |reason| (reason, volume.datagrams);
         for _ in 0..2 {
-            let id = self.flows.carry(key, volume, now, &mut self.uplinks).map_err(all)?;
+            let id = self.flows.carry(first.key(), volume, now, &mut self.uplinks).map_err(all)?;
             let Some(place) = self.flows.place(id) else { break };
-            let bytes = self.arena.bytes_of(arrival.slot, arrival.train);
-            match place.socket.send(arrival.train, bytes) {
-                Ok(()) => return Ok(()),
-                Err(SendError::Dropped(datagrams)) => return Err((Discard::NotSent, datagrams)),
-                Err(SendError::Lost(error)) => self.lose(id, error, now),
+            match place.socket.send(arrivals, &self.arena) {
+                Ok(0) => return Ok(()),
+                Ok(dropped) => return Err((Discard::NotSent, dropped)),
+                Err(error) => self.lose(id, error, now),
             }
         }
         Err(all(Discard::Unreachable))
@@ -194,7 +198,7 @@ impl Driver {
         let now = Instant::now();
         let ready: smallvec::SmallVec<[FlowId; 64]> = ready.collect();
         for id in ready {
-            self.take_response(id, now);
+            self.take_responses(id, now);
             if self.outbox.is_full() {
                 self.flush(now);
             }
@@ -203,16 +207,18 @@ impl Driver {
         Round::Busy
     }
 
-    fn take_response(&mut self, id: FlowId, now: Instant) {
+    fn take_responses(&mut self, id: FlowId, now: Instant) {
         // A flow that has ended has closed its socket.
         let Some(place) = self.flows.place(id) else { return };
         match self.outbox.read(&place.socket, &mut self.arena) {
-            Ok(Some(train)) => {
-                if let Some(key) = self.flows.reply(id, train.volume(), now, &mut self.uplinks) {
-                    self.outbox.push(train, key);
+            Ok(incoming) => {
+                for (slot, train) in incoming {
+                    if let Some(key) = self.flows.reply(id, train.volume(), now, &mut self.uplinks) {
+                        self.outbox.push(slot, train, key);
+                    }
                 }
             }
-            Ok(None) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => self.lose(id, error, now),
         }
     }

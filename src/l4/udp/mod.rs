@@ -22,6 +22,7 @@ use pingora_core::server::ShutdownWatch;
 use tokio::time::Instant;
 
 use crate::pools::Pool;
+use crate::runtime::{Counted, ListenerCounts};
 use crate::types::{EndpointAddr, ListenerName};
 
 pub(crate) use discards::{Discard, Discards};
@@ -105,11 +106,6 @@ impl UdpProxy {
         self.seats.taken()
     }
 
-    /// Datagrams that went nowhere.
-    pub(crate) fn discards(&self) -> &Discards {
-        &self.discards
-    }
-
     fn flow_limits(&self) -> FlowLimits {
         FlowLimits { idle: self.settings.idle, responses: self.settings.responses }
     }
@@ -128,6 +124,12 @@ impl UdpProxy {
                 "datagrams are dropped listener={listener} pool={pool} reason=\"{why}\" so_far={total}"
             ),
         }
+    }
+}
+
+impl Counted for UdpProxy {
+    fn counts(&self) -> ListenerCounts {
+        ListenerCounts { open: self.open_flows(), refused: 0, dropped: self.discards.total() }
     }
 }
 

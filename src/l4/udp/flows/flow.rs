@@ -1,3 +1,4 @@
+use std::iter::Sum;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -103,9 +104,12 @@ pub(super) struct Flow<D: Destinations> {
 
 // === Volume ===
 
-impl Volume {
-    pub(in crate::l4::udp) fn one(bytes: usize) -> Self {
-        Self { datagrams: 1, bytes: bytes as u64 }
+impl Sum for Volume {
+    fn sum<I: Iterator<Item = Self>>(volumes: I) -> Self {
+        volumes.fold(Self { datagrams: 0, bytes: 0 }, |sum, volume| Self {
+            datagrams: sum.datagrams + volume.datagrams,
+            bytes: sum.bytes + volume.bytes,
+        })
     }
 }
 

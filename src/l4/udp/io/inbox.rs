@@ -9,6 +9,8 @@ use nix::sys::socket::{
 };
 use socket2::SockRef;
 
+use crate::l4::udp::flows::FlowKey;
+
 use super::{Arena, BATCH, Train};
 
 /// A train from a client. It stands in the slot of its place in the batch.
@@ -19,6 +21,13 @@ pub(in crate::l4::udp) struct Arrival {
     /// The address of this machine that it was sent to.
     pub(in crate::l4::udp) reached: IpAddr,
     pub(in crate::l4::udp) train: Train,
+}
+
+impl Arrival {
+    /// The flow that it belongs to.
+    pub(in crate::l4::udp) fn key(&self) -> FlowKey {
+        FlowKey { client: self.client, reached: self.reached }
+    }
 }
 
 /// The kernel cuts this down to net.core.rmem_max and wmem_max.

@@ -1,8 +1,8 @@
 //! Sockets of the UDP proxy: many datagrams in few system calls.
 //!
 //! Datagrams travel as [`Train`]s: where the kernel joins several of one sender (UDP_GRO), they stay together until they
-//! are handed to the kernel again (UDP_SEGMENT), which saves the way through it for each of them. All buffers belong to
-//! the driver; a flow has none.
+//! are handed to the kernel again (UDP_SEGMENT), and those of one length that follow each other are joined there, too.
+//! That saves each of them the way through the kernel. All buffers belong to the driver; a flow has none.
 
 mod inbox;
 mod outbox;
@@ -14,7 +14,7 @@ pub(super) use inbox::{Arrival, prepare, receive};
 pub(super) use outbox::Outbox;
 pub(super) use readiness::{Readiness, Watcher};
 pub(super) use train::Train;
-pub(super) use uplink::{Dialer, SendError};
+pub(super) use uplink::Dialer;
 
 /// So many datagrams, or trains of them, are handled at once.
 pub(super) const BATCH: usize = 32;
@@ -35,10 +35,6 @@ impl Arena {
     /// What a train holds.
     pub(super) fn bytes_of(&self, slot: usize, train: Train) -> &[u8] {
         &self.bytes[slot * SLOT..][..train.len]
-    }
-
-    fn slot(&mut self, slot: usize) -> &mut [u8] {
-        &mut self.bytes[slot * SLOT..][..SLOT]
     }
 
     fn slots(&mut self) -> impl Iterator<Item = &mut [u8]> {

@@ -52,6 +52,28 @@ impl Train {
     }
 }
 
+/// The kernel takes at least so many datagrams, and bytes, at once.
+const MOST_JOINED: usize = 64;
+const MOST_BYTES: usize = 65_000;
+
+/// How many trains to one place, from the first on, can be handed to the kernel as one, and the length at which it is to
+/// cut that: datagrams of the same length, of which the last may be shorter.
+pub(super) fn joined(trains: impl IntoIterator<Item = Train>) -> (usize, Option<u16>) {
+    let mut trains = trains.into_iter();
+    let Some(first) = trains.next() else { return (0, None) };
+    let (mut count, mut bytes, mut last) = (1, first.len, first);
+    for train in trains {
+        let is_alike = first.segment().is_none() && train.segment().is_none() && last.len == first.len;
+        let has_bytes = train.len > 0 && train.len <= first.len;
+        if !is_alike || !has_bytes || count == MOST_JOINED || bytes + train.len > MOST_BYTES {
+            break;
+        }
+        (count, bytes, last) = (count + 1, bytes + train.len, train);
+    }
+    // What is joined has less than 65536 bytes.
+    (count, if count > 1 { Some(first.len as u16) } else { first.segment() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +99,26 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn datagrams_of_one_length_are_joined_up_to_a_shorter_one() {
+        let joined_of = |lengths: &[usize]| joined(lengths.iter().map(|&len| Train::new(len, None)));
+        for (lengths, expected) in [
+            (&[10, 10, 10][..], (3, Some(10))),
+            (&[10, 10, 4, 10], (3, Some(10))),
+            (&[10, 11], (1, None)),
+            (&[10, 4, 4], (2, Some(10))),
+            (&[10, 0, 10], (1, None)),
+            (&[0, 0], (1, None)),
+            (&[30_000; 3], (2, Some(30_000))),
+            (&[40_000; 2], (1, None)),
+            (&[1; 100], (64, Some(1))),
+        ] {
+            assert_eq!(joined_of(lengths), expected, "{lengths:?}");
+        }
+        let trains = [Train::new(20, Some(10)), Train::new(20, Some(10))];
+        assert_eq!(joined(trains), (1, Some(10)), "a train stays by itself");
+        assert_eq!(joined([Train::new(10, None), trains[0]]), (1, None));
     }
 }

@@ -4,12 +4,14 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, SetSockOpt, send, sendmsg, sockopt};
+use smallvec::SmallVec;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::l4::udp::flows::FlowId;
+use crate::l4::udp::flows::{FlowId, Volume};
 use crate::l4::udp::uplinks::Dial;
 
-use super::{Train, Watcher};
+use super::train::joined;
+use super::{Arena, Arrival, BATCH, Watcher};
 
 /// A flow's own socket, connected to its endpoint: the kernel hands it only what comes from there, and tells it when
 /// nobody listens there.
@@ -20,15 +22,6 @@ pub(in crate::l4::udp) struct Uplink(UdpSocket);
 #[derive(Debug)]
 pub(in crate::l4::udp) struct Dialer {
     watcher: Watcher,
-}
-
-/// What became of a train that was not sent as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::l4::udp) enum SendError {
-    /// So many of its datagrams were dropped.
-    Dropped(u64),
-    /// The endpoint is gone, and nothing of the train was sent.
-    Lost(Errno),
 }
 
 impl Dialer {
@@ -62,49 +55,61 @@ impl AsRawFd for Uplink {
 }
 
 impl Uplink {
-    /// Sends a train to the endpoint.
-    pub(in crate::l4::udp) fn send(&self, train: Train, bytes: &[u8]) -> Result<(), SendError> {
-        let Some(segment) = train.segment() else {
-            return self.send_one(bytes).map_err(|error| SendError::of(error, 1));
-        };
-        let slices = [IoSlice::new(bytes)];
+    /// Sends what a client sent to the endpoint. Returns how many datagrams were dropped, for lack of room or since no
+    /// packet is so long.
+    ///
+    /// # Errors
+    /// When the endpoint is gone. Whatever was sent before is lost, too.
+    pub(in crate::l4::udp) fn send(&self, mut arrivals: &[Arrival], arena: &Arena) -> nix::Result<u64> {
+        let mut dropped = 0;
+        while !arrivals.is_empty() {
+            let (count, segment) = joined(arrivals.iter().map(|arrival| arrival.train));
+            let (together, later) = arrivals.split_at(count);
+            dropped += match segment {
+                Some(segment) => self.send_joined(together, segment, arena)?,
+                None => self.send_singly(together, arena)?,
+            };
+            arrivals = later;
+        }
+        Ok(dropped)
+    }
+
+    fn send_joined(&self, arrivals: &[Arrival], segment: u16, arena: &Arena) -> nix::Result<u64> {
+        let slices: SmallVec<[_; BATCH]> = arrivals
+            .iter()
+            .map(|arrival| IoSlice::new(arena.bytes_of(arrival.slot, arrival.train)))
+            .collect();
         let cut = [ControlMessage::UdpGsoSegments(&segment)];
         match sendmsg::<()>(self.as_raw_fd(), &slices, &cut, MsgFlags::MSG_DONTWAIT, None) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(0),
             // A datagram of it may be longer than a packet, or the network card may be unable to cut it.
-            Err(Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO) => self.send_singly(train, bytes),
-            Err(error) => Err(SendError::of(error, train.volume().datagrams)),
-        }
-    }
-
-    fn send_one(&self, datagram: &[u8]) -> nix::Result<()> {
-        send(self.as_raw_fd(), datagram, MsgFlags::MSG_DONTWAIT).map(drop)
-    }
-
-    fn send_singly(&self, train: Train, bytes: &[u8]) -> Result<(), SendError> {
-        let mut dropped = 0;
-        for (start, one) in train.datagrams() {
-            match self.send_one(&bytes[start..][..one.len]).map_err(|error| SendError::of(error, 1)) {
-                Err(lost @ SendError::Lost(_)) if start == 0 => return Err(lost),
-                Err(_) => dropped += 1,
-                Ok(()) => {}
+            Err(Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO) => self.send_singly(arrivals, arena),
+            Err(error) => {
+                let volume: Volume = arrivals.iter().map(|arrival| arrival.train.volume()).sum();
+                dropped_or_gone(error, volume.datagrams)
             }
         }
-        if dropped == 0 { Ok(()) } else { Err(SendError::Dropped(dropped)) }
+    }
+
+    fn send_singly(&self, arrivals: &[Arrival], arena: &Arena) -> nix::Result<u64> {
+        let mut dropped = 0;
+        for arrival in arrivals {
+            let bytes = arena.bytes_of(arrival.slot, arrival.train);
+            for (start, one) in arrival.train.datagrams() {
+                let sent = send(self.as_raw_fd(), &bytes[start..][..one.len], MsgFlags::MSG_DONTWAIT);
+                dropped += sent.map(|_| 0).or_else(|error| dropped_or_gone(error, 1))?;
+            }
+        }
+        Ok(dropped)
     }
 }
 
-impl SendError {
-    fn of(error: Errno, datagrams: u64) -> Self {
-        match error {
-            // Full buffers, a length that no packet has, and the rules of this machine say nothing of the endpoint.
-            Errno::EAGAIN
-            | Errno::ENOBUFS
-            | Errno::ENOMEM
-            | Errno::EINTR
-            | Errno::EMSGSIZE
-            | Errno::EPERM => Self::Dropped(datagrams),
-            gone => Self::Lost(gone),
+fn dropped_or_gone(error: Errno, datagrams: u64) -> nix::Result<u64> {
+    match error {
+        // Full buffers, a length that no packet has, and the rules of this machine say nothing of the endpoint.
+        Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR | Errno::EMSGSIZE | Errno::EPERM => {
+            Ok(datagrams)
         }
+        gone => Err(gone),
     }
 }

@@ -12,7 +12,7 @@ async fn a_drain_lets_flows_go_on_and_begins_none() {
     running.drain.send_replace(true);
     let new = client(running.address).await;
     new.send(b"x").await.unwrap();
-    eventually("a new client gets nothing", || running.proxy.discards().of(Discard::Draining) == 1).await;
+    eventually("a new client gets nothing", || running.proxy.discards.of(Discard::Draining) == 1).await;
     exchange(&old, b"y").await;
     tokio::time::timeout(PATIENCE, running.task).await.expect("the run ends").unwrap().unwrap();
     assert_eq!(running.ends.lock()[0].reason, EndReason::Idle);

@@ -44,7 +44,7 @@ async fn fifty_clients_get_their_own_responses_from_one_endpoint_each() {
     let served_by: HashSet<u16> = futures::future::join_all(clients).await.into_iter().collect();
     assert_eq!(served_by.len(), 3, "flows are spread");
     assert_eq!((running.proxy.open_flows(), running.pool.in_flight()), (50, 50));
-    assert_eq!(running.proxy.discards().total(), 0);
+    assert_eq!(running.proxy.discards.total(), 0);
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_socket_without_flows_takes_none_from_another_one() {
     let address = other.local_addr().unwrap();
     tokio::spawn(running.proxy.clone().run(other, running.drain.subscribe()));
     client(address).await.send(b"x").await.unwrap();
-    eventually("it is dropped", || running.proxy.discards().of(Discard::Full) == 1).await;
+    eventually("it is dropped", || running.proxy.discards.of(Discard::Full) == 1).await;
     assert!(running.ends.lock().is_empty());
 }
 
@@ -151,7 +151,7 @@ async fn what_nobody_is_fit_for_is_dropped_and_counted() {
     running.pool.set_drained(&running.pool.endpoints()[0], true, now);
     let client = client(running.address).await;
     client.send(b"x").await.unwrap();
-    eventually("it is dropped", || running.proxy.discards().of(Discard::NobodyFit) == 1).await;
+    eventually("it is dropped", || running.proxy.discards.of(Discard::NobodyFit) == 1).await;
     assert_eq!(running.proxy.open_flows(), 0);
     running.pool.set_drained(&running.pool.endpoints()[0], false, now);
     exchange(&client, b"y").await;

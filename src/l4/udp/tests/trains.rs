@@ -6,7 +6,7 @@ use tokio::net::UdpSocket;
 
 use super::support::{Running, SETTINGS, client, echo, receive};
 use crate::l4::udp::flows::{FlowId, FlowKey};
-use crate::l4::udp::io::{Arena, Dialer, Outbox, Readiness, Train};
+use crate::l4::udp::io::{Arena, Arrival, Dialer, Outbox, Readiness, Train};
 use crate::l4::udp::uplinks::Dial;
 
 /// More than the kernel cuts one train into.
@@ -35,9 +35,11 @@ async fn an_endpoint_gets_the_datagrams_of_a_train_that_cannot_be_cut() {
     let endpoint = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let (_readiness, watcher) = Readiness::new().unwrap();
     let uplink = Dialer::new(watcher).dial(FlowId::from_bits(0), endpoint.local_addr().unwrap()).unwrap();
-    uplink.send(Train::new(TOO_MANY, Some(1)), &[7; TOO_MANY]).unwrap();
+    let train = Train::new(TOO_MANY, Some(1));
+    let (client, reached) = ("127.0.0.1:9".parse().unwrap(), "127.0.0.1".parse().unwrap());
+    assert_eq!(uplink.send(&[Arrival { slot: 0, client, reached, train }], &Arena::new()), Ok(0));
     for _ in 0..TOO_MANY {
-        assert_eq!(receive(&endpoint).await, [7]);
+        assert_eq!(receive(&endpoint).await, [0]);
     }
 }
 
@@ -48,11 +50,31 @@ async fn a_client_gets_the_datagrams_of_a_train_that_cannot_be_cut() {
     let reached = edge.local_addr().unwrap().ip();
     let (mut outbox, arena) = (Outbox::new(reached), Arena::new());
     let key = FlowKey { client: client.local_addr().unwrap(), reached };
-    outbox.push(Train::new(TOO_MANY, Some(1)), key);
-    outbox.push(Train::new(3, None), key);
+    outbox.push(0, Train::new(TOO_MANY, Some(1)), key);
+    outbox.push(1, Train::new(3, None), key);
     assert_eq!(outbox.flush(&edge, &arena), 0);
     for _ in 0..TOO_MANY {
         assert_eq!(receive(&client).await, [0]);
     }
     assert_eq!(receive(&client).await, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn datagrams_in_a_row_arrive_as_they_were_sent() {
+    let running = Running::new("0.0.0.0:0", &[echo().await], SETTINGS);
+    let to = (std::net::Ipv4Addr::LOCALHOST, running.address.port()).into();
+    let clients = [client(to).await, client(to).await];
+    let lengths = [100, 100, 100, 7, 100, 0, 0, 1400, 1400, 30_000, 30_000, 30_000];
+    let texts: Vec<_> = (1u8..).zip(lengths).map(|(number, len)| vec![number; len]).collect();
+    for text in &texts {
+        for client in &clients {
+            client.send(text).await.unwrap();
+        }
+    }
+    for client in &clients {
+        for text in &texts {
+            assert_eq!(&receive(client).await[2..], text);
+        }
+    }
+    assert_eq!(running.proxy.discards().total(), 0);
 }

@@ -247,7 +247,7 @@ impl World {
         let has_no_seat = self.proxy.open_flows() >= self.settings.flows as usize;
         self.may_evict = has_no_seat || self.machine.open.get() >= self.machine.most.get();
         let Table { flows, uplinks } = &mut self.tables[table];
-        let carried = flows.carry(key, Volume::one(10), self.now, uplinks);
+        let carried = flows.carry(key, Volume { datagrams: 1, bytes: 10 }, self.now, uplinks);
         let id = match carried {
             Ok(id) => id,
             Err(discard) => return self.discards.push(discard),
@@ -280,7 +280,7 @@ impl World {
             assert_eq!(known, None, "a socket that is closed belongs to no flow");
             return;
         }
-        let to = flows.reply(wire.id, Volume::one(20), self.now, uplinks);
+        let to = flows.reply(wire.id, Volume { datagrams: 1, bytes: 20 }, self.now, uplinks);
         assert_eq!(to, Some(about), "the response goes where the request came from");
         self.answered += 1;
         let known = self.known.get_mut(&(wire.table, about)).expect("the flow is known");
