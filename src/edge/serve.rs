@@ -129,7 +129,10 @@ where
                     continue;
                 }
             };
-            let Some(place) = admit(&listener, &limits, peer.map(|peer| peer.ip())) else { continue };
+            let Some(place) = admit(&listener, &limits, peer.map(|peer| peer.ip())) else {
+                refuse_silently(transport, &listener);
+                continue;
+            };
             drain.mark_unchanged();
             let arrived = Arrived { transport, peer, place, listener: listener.clone() };
             if listener.tcp().is_some() {
@@ -237,6 +240,13 @@ fn admit(listener: &Listener, limits: &Arc<ListenerLimits>, peer: Option<IpAddr>
     let counted = peer.filter(|_| !listener.expects_proxy_header());
     let place = limits.enter(counted);
     place.inspect_err(|full| tell_full(listener, peer, *full)).ok()
+}
+
+/// Closes a connection without a word. Where it would have been passed on, a clean end would look like the endpoint's.
+fn refuse_silently(transport: Transport, listener: &Listener) {
+    if listener.tcp().is_some() {
+        transport.reset();
+    }
 }
 
 /// Finds both ends of a connection, and counts it as one of its client. `None` when there is no connection to serve.

@@ -39,7 +39,7 @@ struct Upkeep {
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long connections that are cut off may take to say so in the log.
-const CUT_LIMIT: Duration = Duration::from_millis(500);
+const CUT_LIMIT: Duration = Duration::from_millis(200);
 
 impl Signals {
     pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>, log: Arc<AccessLog>) -> Self {
@@ -61,17 +61,17 @@ impl Signals {
         tokio::select! {
             drained = timeout(DRAIN_LIMIT, self.edge.drained()) => match drained {
                 Ok(()) => log::info!("drained"),
-                Err(_) => self.cut().await,
+                Err(_) => self.cut("it took too long").await,
             },
-            () = ends.any() => log::warn!("drain cut short by a second signal"),
+            () = ends.any() => self.cut("by a second signal").await,
         }
         // Nothing is left that a graceful end of Pingora's would wait for.
         ShutdownSignal::FastShutdown
     }
 
     /// Ends what a drain could not wait for.
-    async fn cut(&self) {
-        log::warn!("drain cut short connections={}", self.edge.open_connections());
+    async fn cut(&self, why: &str) {
+        log::warn!("drain cut short connections={} reason=\"{why}\"", self.edge.open_connections());
         self.live.cut();
         // However it ends: what still goes on is not worth waiting for.
         let _ = timeout(CUT_LIMIT, self.edge.drained()).await;

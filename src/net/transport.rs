@@ -11,6 +11,8 @@ use tokio_rustls::TlsStream;
 
 use crate::types::EndpointAddr;
 
+use super::Socket;
+
 /// A listening socket of either family.
 #[derive(Debug)]
 pub(crate) enum Acceptor {
@@ -82,16 +84,17 @@ impl Transport {
     /// Closes the connection so that its peer learns that it was broken off. Unix sockets know no such end; theirs looks
     /// like any other.
     pub(crate) fn reset(self) {
-        if let Self::Tcp(stream) = self.socket() {
+        if let Socket::Tcp(stream) = self.socket() {
             // Fails only where the connection is gone already.
             let _ = stream.set_zero_linger();
         }
     }
 
-    /// The plain one below.
-    fn socket(&self) -> &Self {
+    /// The socket at the bottom.
+    pub(crate) fn socket(&self) -> Socket<'_> {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => self,
+            Self::Tcp(stream) => Socket::Tcp(stream),
+            Self::Unix(stream) => Socket::Unix(stream),
             Self::Tls(stream) => stream.get_ref().0.socket(),
         }
     }

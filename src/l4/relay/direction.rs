@@ -7,10 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use crate::net::Transport;
+use crate::net::{Socket, Transport};
 
 use super::pipes::{Lent, Pipes};
-use super::socket::Socket;
 
 /// One way of a relay.
 #[derive(Default)]

@@ -22,11 +22,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use crate::net::Transport;
+use crate::net::{Socket, Transport};
 
 use direction::Direction;
-use limits::Watch;
-use socket::Socket;
+use limits::{Alarm, Watch};
 
 pub(crate) use limits::RelayLimits;
 pub(crate) use outcome::{ClosedBy, End, Relayed};
@@ -42,7 +41,7 @@ pub(crate) struct Relay<F> {
     pipes: Arc<Pipes>,
     ended_first: Option<ClosedBy>,
     first_byte: Option<Instant>,
-    on_first_byte: Option<F>,
+    on_answer: Option<F>,
 }
 
 struct Ends {
@@ -51,14 +50,15 @@ struct Ends {
 }
 
 impl<F: FnOnce(Instant) + Unpin> Relay<F> {
-    /// Calls `on_first_byte` when the endpoint's first byte comes. Small messages are as fast as they can be only where
+    /// Calls `on_answer` when the endpoint's first byte comes, or when the connection has held for a second without one:
+    /// not all endpoints have something to say. Small messages are as fast as they can be only where
     /// the owner has switched Nagle's algorithm off on both connections.
     pub(crate) fn new(
         client: Transport,
         endpoint: Transport,
         limits: RelayLimits,
         pipes: Arc<Pipes>,
-        on_first_byte: F,
+        on_answer: F,
     ) -> Self {
         Self {
             ends: Some(Ends { client, endpoint }),
@@ -68,7 +68,7 @@ impl<F: FnOnce(Instant) + Unpin> Relay<F> {
             pipes,
             ended_first: None,
             first_byte: None,
-            on_first_byte: Some(on_first_byte),
+            on_answer: Some(on_answer),
         }
     }
 
@@ -82,27 +82,53 @@ impl<F: FnOnce(Instant) + Unpin> Relay<F> {
     fn poll_ends(&mut self, cx: &mut Context<'_>, ends: &mut Ends) -> Poll<(End, ClosedBy)> {
         let Ends { client, endpoint } = ends;
         let delivered = self.delivered();
-        if let Err(fault) = self.inward.advance(cx, client, endpoint, &self.pipes) {
-            return Poll::Ready((End::Reset, fault.by(ClosedBy::Client, ClosedBy::Endpoint)));
-        }
-        if let Err(fault) = self.outward.advance(cx, endpoint, client, &self.pipes) {
-            return Poll::Ready((End::Reset, fault.by(ClosedBy::Endpoint, ClosedBy::Client)));
-        }
+        let inward = self.inward.advance(cx, client, endpoint, &self.pipes);
+        // Also when that failed: what the endpoint said before it broke off still goes to the client.
+        let outward = self.outward.advance(cx, endpoint, client, &self.pipes);
         if self.delivered() > delivered {
             self.watch.moved();
         }
-        if self.outward.has_begun() {
-            self.note_first_byte();
-        }
-        self.poll_close(cx, ends)
-    }
-
-    fn note_first_byte(&mut self) {
-        if let Some(on_first_byte) = self.on_first_byte.take() {
+        if self.outward.has_begun() && self.first_byte.is_none() {
             let now = Instant::now();
             self.first_byte = Some(now);
-            on_first_byte(now);
+            self.note_answer(now);
         }
+        let inward = inward.map_err(|fault| fault.by(ClosedBy::Client, ClosedBy::Endpoint));
+        let outward = outward.map_err(|fault| fault.by(ClosedBy::Endpoint, ClosedBy::Client));
+        match inward.and(outward) {
+            Ok(()) => self.poll_close(cx, ends),
+            Err(broken) => Poll::Ready((End::Reset, broken)),
+        }
+    }
+
+    /// Ready once a limit is reached, or a look has found a broken connection.
+    fn poll_alarms(&mut self, cx: &mut Context<'_>, ends: &Ends) -> Poll<(End, ClosedBy)> {
+        loop {
+            match ready!(self.watch.poll(cx)) {
+                Alarm::Limit(end) => return Poll::Ready((end, ClosedBy::Edge)),
+                Alarm::Look => {
+                    if let Some(broken) = self.look(ends) {
+                        return Poll::Ready((End::Reset, broken));
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_answer(&mut self, now: Instant) {
+        if let Some(on_answer) = self.on_answer.take() {
+            on_answer(now);
+        }
+    }
+
+    /// Has a look at a connection on which nothing may happen for long: whose has broken, if one has. After the end of a
+    /// stream nobody reads any more, so that a reset would go unnoticed.
+    fn look(&mut self, ends: &Ends) -> Option<ClosedBy> {
+        self.note_answer(Instant::now());
+        self.ended_first?;
+        self.watch.look_again();
+        let client = ends.client.socket().is_broken().then_some(ClosedBy::Client);
+        client.or_else(|| ends.endpoint.socket().is_broken().then_some(ClosedBy::Endpoint))
     }
 
     /// Passes the ends of streams on; ready after the second.
@@ -114,6 +140,7 @@ impl<F: FnOnce(Instant) + Unpin> Relay<F> {
             None => return Poll::Pending,
         };
         self.ended_first = Some(first);
+        self.watch.look_again();
         if self.inward.is_over() && self.outward.is_over() {
             return self.poll_last_words(cx, ends).map(|()| (End::Finished, first));
         }
@@ -177,6 +204,7 @@ impl<F> Relay<F> {
             bytes_in: self.inward.delivered(),
             bytes_out: self.outward.delivered(),
             first_byte: self.first_byte,
+            is_answered: self.on_answer.is_none(),
         }
     }
 }
@@ -187,12 +215,12 @@ impl<F: FnOnce(Instant) + Unpin> Future for Relay<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Relayed> {
         let this = self.get_mut();
         let Some(mut ends) = this.ends.take() else { return Poll::Pending };
-        let ended = this.poll_ends(cx, &mut ends);
-        this.ends = Some(ends);
-        let (end, closed_by) = match ended {
-            Poll::Ready(ended) => ended,
-            Poll::Pending => (ready!(this.watch.poll(cx)), ClosedBy::Edge),
+        let ended = match this.poll_ends(cx, &mut ends) {
+            Poll::Pending => this.poll_alarms(cx, &ends),
+            ended @ Poll::Ready(_) => ended,
         };
+        this.ends = Some(ends);
+        let (end, closed_by) = ready!(ended);
         this.close(end);
         Poll::Ready(this.relayed(end, closed_by))
     }

@@ -35,4 +35,6 @@ pub(crate) struct Relayed {
     pub(crate) bytes_out: u64,
     /// When the endpoint's first byte came.
     pub(crate) first_byte: Option<Instant>,
+    /// Whether that came, or the connection held for a while without it.
+    pub(crate) is_answered: bool,
 }

@@ -72,9 +72,9 @@ impl TcpProxy {
         // Boxed: what is over once an endpoint is reached is no memory of the connection for its life.
         let Some(joined) = Box::pin(self.join(arrival)).await else { return };
         let Joined { client, endpoint, replay, limits, hold, record } = joined;
-        let first_byte = |now| hold.pool.answered(&hold.lease, hold.took, now);
+        let on_answer = |now| hold.pool.answered(&hold.lease, hold.took, now);
         let relayed = {
-            let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), first_byte);
+            let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), on_answer);
             let mut relay = relay.with_replay(replay);
             tokio::select! {
                 biased;
@@ -93,7 +93,13 @@ impl TcpProxy {
         let service = listener.tcp()?;
         let mut record = Record::new(listener.clone(), ends);
         let snapshot = self.live.snapshot();
-        let words = first_words(&mut client, tls.as_deref(), &listener, service).await;
+        let mut drain = self.live.drain();
+        let words = tokio::select! {
+            biased;
+            words = first_words(&mut client, tls.as_deref(), &listener, service) => words,
+            // A client that has not said whom it wants does not hold a drain up.
+            _ = drain.wait_for(|draining| *draining) => Err(Cause::ClientGone),
+        };
         let found = match words {
             Ok(FirstWords { bytes, hello }) => {
                 record.asked = hello;
@@ -109,7 +115,13 @@ impl TcpProxy {
         let reached = match found {
             Ok((pool, bytes)) => {
                 let due = record.began + service.connect;
-                reach::reach(pool, &mut record, due).await.map(|reached| (reached, bytes))
+                let reached = tokio::select! {
+                    biased;
+                    reached = reach::reach(pool, &mut record, due) => reached,
+                    // Nobody is sought for a client that is gone.
+                    () = client.socket().broken() => Err(Cause::ClientGone),
+                };
+                reached.map(|reached| (reached, bytes))
             }
             Err(cause) => Err(cause),
         };
@@ -162,15 +174,14 @@ impl Hold {
     fn judge(&self, relayed: &Relayed) {
         let now = Instant::now();
         let is_broken = relayed.end == End::Reset && relayed.closed_by == ClosedBy::Endpoint;
-        match (relayed.first_byte, is_broken, relayed.end) {
-            (Some(_), _, _) => self.pool.succeeded(&self.lease, now),
-            (None, true, _) => self.pool.failed(&self.lease, None, now),
+        if is_broken && relayed.first_byte.is_none() {
+            self.pool.failed(&self.lease, None, now);
+        } else if relayed.is_answered || relayed.end == End::Finished {
             // Not all protocols have answers.
-            (None, false, End::Finished) => {
+            if !relayed.is_answered {
                 self.pool.answered(&self.lease, self.took, now);
-                self.pool.succeeded(&self.lease, now);
             }
-            (None, false, _) => {}
+            self.pool.succeeded(&self.lease, now);
         }
     }
 }

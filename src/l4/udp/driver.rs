@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use pingora_core::server::ShutdownWatch;
+use smallvec::SmallVec;
 use tokio::io::Interest;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -18,7 +19,7 @@ use super::io::{Arena, Arrival, BATCH, Dialer, Outbox, Readiness, prepare, recei
 use super::uplinks::Uplinks;
 
 /// So often everything is looked at before other tasks of the thread have a turn.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 2;
 /// So many flows end at once, since each closes a socket.
 const ENDS: usize = 256;
 /// How long a socket rests that cannot be read although it says it could.
@@ -196,7 +197,7 @@ impl Driver {
     fn serve_endpoints(&mut self) -> Round {
         let Ok(ready) = self.readiness.look() else { return Round::Done };
         let now = Instant::now();
-        let ready: smallvec::SmallVec<[FlowId; 64]> = ready.collect();
+        let ready: SmallVec<[FlowId; BATCH]> = ready.collect();
         for id in ready {
             self.take_responses(id, now);
             if self.outbox.is_full() {

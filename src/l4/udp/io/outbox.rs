@@ -59,19 +59,23 @@ impl Outbox {
 
     /// Whether there is no room left for all that an endpoint may send in its turn.
     pub(in crate::l4::udp) fn is_full(&self) -> bool {
-        self.letters.len() + TURN > BATCH
+        self.next_slot() + TURN > BATCH
+    }
+
+    fn next_slot(&self) -> usize {
+        self.letters.last().map_or(0, |letter| letter.slot + 1)
     }
 
     /// Reads what an endpoint sent into free slots, where it stays only if it is [pushed](Self::push).
     pub(in crate::l4::udp) fn read(&self, from: &impl AsRawFd, arena: &mut Arena) -> nix::Result<Incoming> {
         // Made anew for each turn, as for each batch of clients.
         let mut headers = MultiHeaders::<()>::preallocate(TURN, Some(cmsg_space!(i32)));
-        let mut slots = arena.slots().skip(self.letters.len());
+        let mut slots = arena.slots().skip(self.next_slot());
         let mut slices: [_; TURN] =
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(from.as_raw_fd(), &mut headers, slices.iter_mut(), flags, None)?;
-        let in_slots = received.zip(self.letters.len()..);
+        let in_slots = received.zip(self.next_slot()..);
         Ok(in_slots.filter_map(|(message, slot)| Some((slot, Train::received(&message, |_| {})?))).collect())
     }
 
@@ -94,6 +98,7 @@ impl Outbox {
         }
         let alike = parcels.chunk_by(|a, b| a.stamp == b.stamp);
         let lost = alike.map(|alike| self.send(socket, arena, alike)).sum();
+        drop(parcels);
         self.letters.clear();
         lost
     }

@@ -8,8 +8,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::l4::udp::flows::FlowId;
 
-/// So many sockets are told of at once.
-const EVENTS: usize = 64;
+use super::BATCH;
 
 /// Which flows' endpoints have sent something.
 ///
@@ -17,7 +16,7 @@ const EVENTS: usize = 64;
 /// registration there nor a task, and one wake-up serves all flows that have something.
 pub(in crate::l4::udp) struct Readiness {
     epoll: AsyncFd<Descriptor>,
-    events: [EpollEvent; EVENTS],
+    events: [EpollEvent; BATCH],
 }
 
 /// Adds sockets to what is watched; a socket that is closed is watched no longer.
@@ -41,7 +40,7 @@ impl Readiness {
             reason = "its successor is unsafe; this descriptor is open for as long as its owner lives"
         )]
         let watched = AsyncFd::with_interest(Descriptor(epoll.clone()), Interest::READABLE)?;
-        Ok((Self { epoll: watched, events: [EpollEvent::empty(); EVENTS] }, Watcher(epoll)))
+        Ok((Self { epoll: watched, events: [EpollEvent::empty(); BATCH] }, Watcher(epoll)))
     }
 
     /// Waits until there may be something.
