@@ -14,6 +14,7 @@ use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, i
 use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot};
 use crate::types::RequestHost;
 
+use super::clock::Clock;
 use super::cork::Cork;
 use super::deadline::Watchdog;
 use super::grpc::Call;
@@ -80,6 +81,8 @@ pub(crate) struct RequestCx {
     /// The descriptor of the running attempt's connection.
     pub(super) socket: Option<RawFd>,
     pub(super) watchdog: Option<Watchdog>,
+    /// Of a client of HTTP/2.
+    pub(super) clock: Option<Clock>,
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
@@ -144,6 +147,7 @@ impl RequestCx {
             is_endless: false,
             socket: None,
             watchdog: None,
+            clock: None,
             cork: None,
             timings: PhaseTimes::default(),
         }

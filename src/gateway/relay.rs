@@ -17,6 +17,7 @@ use crate::runtime::Cause;
 
 use super::admit::content_length;
 use super::chain;
+use super::clock;
 use super::cx::{RequestCx, connection};
 use super::grpc::{self, Call};
 use super::retry;
@@ -26,7 +27,7 @@ use super::upstream::is_overdue;
 const INFORMATIONAL: u8 = 16;
 
 /// Takes the head of an endpoint's response in.
-pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
     if response.version != Version::HTTP_2 {
         // Pingora drops the trailers of HTTP/1, so that none may be announced.
         response.remove_header(&TRAILER);
@@ -59,7 +60,24 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
             watchdog.on_response_end();
         }
     }
+    let is_whole = is_whole(session.req_header(), response);
+    tell_clock(session, is_whole, now, cx);
     Ok(())
+}
+
+/// Has the session of an HTTP/2 client wait for what follows a piece of its answer.
+fn tell_clock(session: &mut Session, end: bool, now: Instant, cx: &mut RequestCx) {
+    let is_endless = cx.is_endless;
+    let Some(clock) = &mut cx.clock else { return };
+    if end {
+        clock.stop();
+    } else {
+        clock.on_answer(now);
+    }
+    if is_endless {
+        clock.lift_total();
+    }
+    clock::wind(session, cx, now);
 }
 
 /// Checks the head of a response and brings it into plain form; false for one that another follows.
@@ -250,6 +268,7 @@ fn may_have_body(request: &RequestHeader, response: &ResponseHeader) -> bool {
 
 /// Shows a piece of the body to filters and clocks.
 pub(super) fn hand_on_body(
+    session: &mut Session,
     body: &mut Option<Bytes>,
     end: bool,
     cx: &mut RequestCx,
@@ -262,6 +281,9 @@ pub(super) fn hand_on_body(
     }
     if !end && is_overdue(cx) {
         return Err(cx.fail(Cause::TotalTimeout));
+    }
+    if cx.clock.is_some() {
+        tell_clock(session, end, Instant::now(), cx);
     }
     if let Err(cause) = chain::on_response_body(body, end, cx) {
         return Err(cx.fail(cause));
