@@ -90,6 +90,23 @@ async fn an_upload_that_nobody_reads_ends_soon_after_its_answer() {
     }
 }
 
+/// Whatever the endpoint speaks: the client has its answer, says nothing more, and does not leave.
+#[tokio::test]
+async fn a_request_that_never_ends_ends_soon_after_its_answer() {
+    let second = hasty_h2().await;
+    let first = hasty(REFUSAL).await;
+    for config in [fleet("", &[&first]), fleet("protocol: h2c,", &[&second.address()])] {
+        let edge = Edge::start(&config).await;
+        let client = h2_client(&edge).await;
+        let mut stream = answered(&client).await.unwrap();
+        let reset = timeout(PATIENCE, std::future::poll_fn(|cx| stream.poll_reset(cx))).await;
+        assert_eq!(reset.expect("is reset in time").unwrap(), Reason::NO_ERROR);
+        let line = edge.log_of(1).await.remove(0);
+        assert_eq!((&line["status"], line.get("cause")), (&401.into(), None));
+        answered(&client).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_endpoint_that_has_answered_has_nothing_in_flight() {
     let second = hasty_h2().await;
