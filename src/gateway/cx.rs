@@ -18,6 +18,7 @@ use super::clock::Clock;
 use super::cork::Cork;
 use super::deadline::Watchdog;
 use super::grpc::Call;
+use super::record::{self, Unfinished};
 
 /// What the gateway keeps of one request, from its header to its log line.
 pub(crate) struct RequestCx {
@@ -86,6 +87,8 @@ pub(crate) struct RequestCx {
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
+    /// Where the request may be dropped before its end.
+    pub(super) unfinished: Option<Box<Unfinished>>,
 }
 
 /// What the pool was told of an attempt.
@@ -150,6 +153,7 @@ impl RequestCx {
             clock: None,
             cork: None,
             timings: PhaseTimes::default(),
+            unfinished: None,
         }
     }
 
@@ -207,6 +211,14 @@ impl RequestCx {
 
     pub(super) fn request_id(&self) -> Option<&str> {
         self.facts.as_ref().and_then(|facts| facts.request_id.to_str().ok())
+    }
+}
+
+impl Drop for RequestCx {
+    fn drop(&mut self) {
+        if let Some(unfinished) = self.unfinished.take() {
+            record::finish_dropped(&unfinished, self);
+        }
     }
 }
 

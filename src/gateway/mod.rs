@@ -134,6 +134,9 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         forward::prepare(session, request, cx)?;
+        if cx.clock.is_some() && !session.is_body_done() {
+            cx.unfinished = record::Unfinished::new(session, &self.log);
+        }
         forward::ask_for_body(session, request).await
     }
 

@@ -197,6 +197,9 @@ pub(super) async fn hand_on(
     if is_interim {
         return Ok(());
     }
+    if let Some(unfinished) = &mut cx.unfinished {
+        unfinished.status = Some(response.status);
+    }
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
         return Err(cx.fail(cause));
     }

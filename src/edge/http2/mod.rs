@@ -168,8 +168,17 @@ where
         }
         let (app, drain) = (self.app.clone(), self.drain.clone());
         tokio::spawn(async move {
+            let abandonment = session.abandonment();
             // HTTP/2 streams are never used again, so there is nothing to take back.
-            let _ = app.process_new_http(ServerSession::new_custom(Box::new(session)), &drain).await;
+            let served = app.process_new_http(ServerSession::new_custom(Box::new(session)), &drain);
+            match abandonment {
+                None => drop(served.await),
+                Some(abandonment) => tokio::select! {
+                    biased;
+                    _ = served => {}
+                    () = abandonment => {}
+                },
+            }
         });
     }
 

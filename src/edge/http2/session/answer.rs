@@ -2,8 +2,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Reason;
 use h2::server::SendResponse;
-use h2::{Reason, SendStream};
 use http::header::{CONNECTION, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Response};
 use pingora_core::protocols::http::HttpTask;
@@ -12,12 +12,13 @@ use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 use tokio::time::{Duration, Instant, timeout};
 
+use super::sender::Sender;
+
 /// What goes to the client on a stream. Nothing is handed to the h2 crate that the client's windows have no room for, so
 /// that nothing of an answer waits there.
 pub(super) struct Answer {
-    opening: SendResponse<Bytes>,
-    /// Once the final head is sent.
-    stream: Option<SendStream<Bytes>>,
+    sender: Sender,
+    /// Once it is sent.
     head: Option<Box<ResponseHeader>>,
     /// Once nothing may follow.
     ended: Option<Instant>,
@@ -29,7 +30,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(opening: SendResponse<Bytes>) -> Self {
-        Self { opening, stream: None, head: None, ended: None, sent: 0, limit: None }
+        Self { sender: Sender::new(opening), head: None, ended: None, sent: 0, limit: None }
     }
 
     /// When the last of the answer was sent.
@@ -56,10 +57,15 @@ impl Answer {
 
     /// Resolves once the client has reset the stream, or the connection has ended.
     pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
-        match &mut self.stream {
-            Some(stream) => stream.poll_reset(cx),
-            None => self.opening.poll_reset(cx),
-        }
+        self.sender.poll_reset(cx)
+    }
+
+    pub(super) fn note_endpoint(&self) {
+        self.sender.note_endpoint();
+    }
+
+    pub(super) fn sender(&self) -> Sender {
+        self.sender.clone()
     }
 
     /// Sends a head: any number of informational ones, and then one that `end` says nothing follows.
@@ -75,12 +81,11 @@ impl Answer {
         }
         if head.status.is_informational() {
             let head = Response::from_parts((*head).into(), ());
-            return self.opening.send_informational(head).or_err(ErrorType::WriteError, "an interim head");
+            return self.sender.send_informational(head).or_err(ErrorType::WriteError, "an interim head");
         }
         head.insert_header(DATE, get_cached_date())?;
         let response = Response::from_parts(head.as_owned_parts(), ());
-        let stream = self.opening.send_response(response, end).or_err(ErrorType::WriteError, "a head")?;
-        self.stream = Some(stream);
+        self.sender.send_head(response, end).or_err(ErrorType::WriteError, "a head")?;
         self.head = Some(head);
         self.note_end(end);
         Ok(())
@@ -91,9 +96,9 @@ impl Answer {
         if self.ended.is_some() {
             return Ok(());
         }
-        let Some(stream) = &mut self.stream else { return headless() };
+        self.expect_head()?;
         let size = piece.len();
-        let sending = send(stream, piece, end);
+        let sending = send(&self.sender, piece, end);
         match self.limit {
             None => sending.await?,
             Some(limit) => match timeout(limit, sending).await {
@@ -108,8 +113,8 @@ impl Answer {
 
     /// Sends a short body at once, whatever the client has room for.
     pub(super) fn finish_with(&mut self, body: Bytes) -> Result<()> {
-        let Some(stream) = &mut self.stream else { return headless() };
-        stream.send_data(body, true).or_err(ErrorType::WriteError, "a body")?;
+        self.expect_head()?;
+        self.sender.send_data(body, true).or_err(ErrorType::WriteError, "a body")?;
         self.note_end(true);
         Ok(())
     }
@@ -118,15 +123,15 @@ impl Answer {
         if self.ended.is_some() {
             return Ok(());
         }
-        let Some(stream) = &mut self.stream else { return headless() };
-        stream.send_trailers(trailers).or_err(ErrorType::WriteError, "trailers")?;
+        self.expect_head()?;
+        self.sender.send_trailers(trailers).or_err(ErrorType::WriteError, "trailers")?;
         self.note_end(true);
         Ok(())
     }
 
     /// Ends an answer that has begun.
     pub(super) fn finish(&mut self) -> Result<()> {
-        if self.ended.is_some() || self.stream.is_none() {
+        if self.ended.is_some() || self.head.is_none() {
             return Ok(());
         }
         self.finish_with(Bytes::new())
@@ -135,7 +140,7 @@ impl Answer {
     /// Breaks an answer off that is not whole.
     pub(super) fn abandon(&mut self) {
         if self.ended.is_none() {
-            self.opening.send_reset(Reason::INTERNAL_ERROR);
+            self.sender.send_reset(Reason::INTERNAL_ERROR);
         }
     }
 
@@ -166,6 +171,13 @@ impl Answer {
         written.map(|()| end).map_err(Error::into_down)
     }
 
+    fn expect_head(&self) -> Result<()> {
+        match self.head {
+            Some(_) => Ok(()),
+            None => Error::e_explain(ErrorType::InternalError, "a body before its head"),
+        }
+    }
+
     fn note_end(&mut self, end: bool) {
         if end {
             self.ended = Some(Instant::now());
@@ -173,14 +185,10 @@ impl Answer {
     }
 }
 
-fn headless() -> Result<()> {
-    Error::e_explain(ErrorType::InternalError, "a body before its head")
-}
-
-async fn send(stream: &mut SendStream<Bytes>, mut rest: Bytes, end: bool) -> Result<()> {
+async fn send(sender: &Sender, mut rest: Bytes, end: bool) -> Result<()> {
     while !rest.is_empty() {
-        stream.reserve_capacity(rest.len());
-        let room = match poll_fn(|cx| stream.poll_capacity(cx)).await {
+        sender.reserve(rest.len());
+        let room = match poll_fn(|cx| sender.poll_room(cx)).await {
             Some(room) => room.or_err(ErrorType::H2Error, "waiting for a window")?,
             None => {
                 return Error::e_explain(ErrorType::H2Error, "waiting for a window of a stream that ended");
@@ -189,11 +197,11 @@ async fn send(stream: &mut SendStream<Bytes>, mut rest: Bytes, end: bool) -> Res
         let piece = rest.split_to(room.min(rest.len()));
         let is_last = rest.is_empty();
         if !piece.is_empty() {
-            stream.send_data(piece, end && is_last).or_err(ErrorType::WriteError, "a body")?;
+            sender.send_data(piece, end && is_last).or_err(ErrorType::WriteError, "a body")?;
         }
         if is_last {
             return Ok(());
         }
     }
-    if end { stream.send_data(rest, true).or_err(ErrorType::WriteError, "the end of a body") } else { Ok(()) }
+    if end { sender.send_data(rest, true).or_err(ErrorType::WriteError, "the end of a body") } else { Ok(()) }
 }

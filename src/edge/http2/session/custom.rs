@@ -67,7 +67,9 @@ impl Custom for Session {
         self.body.read()
     }
 
+    /// Called whenever an endpoint has been reached.
     fn enable_retry_buffering(&mut self) {
+        self.answer.note_endpoint();
         self.body.keep();
     }
 

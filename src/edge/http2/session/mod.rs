@@ -10,6 +10,7 @@ mod body;
 mod custom;
 mod linger;
 mod malformed;
+mod sender;
 mod wait;
 
 use std::future::poll_fn;
@@ -24,7 +25,7 @@ use http::{Method, Request};
 use pingora_core::protocols::Digest;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::runtime::{ANSWERED, Cause, ErrorBody, error_answer};
 
@@ -67,6 +68,15 @@ impl Session {
     /// Whether the client has given the request up already.
     pub(super) fn is_gone(&mut self) -> bool {
         poll_fn(|cx| self.answer.poll_reset(cx)).now_or_never().is_some()
+    }
+
+    /// Resolves a while after the client has given up a request of which more was to come: whoever serves it has ended by
+    /// then, unless its endpoint takes nothing, for as long as Pingora does not look at the session. `None` where nothing
+    /// was to come.
+    pub(super) fn abandonment(&self) -> Option<impl Future<Output = ()> + use<>> {
+        let sender = self.answer.sender();
+        let is_gone = poll_fn(move |cx| sender.poll_abandoned(cx));
+        (!self.body.is_done()).then(|| is_gone.then(|()| sleep(linger::LONGEST)))
     }
 
     /// Whether the request is none that may be served, though the h2 crate let it pass.
