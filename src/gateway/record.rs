@@ -39,8 +39,8 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
     cx.retry_permit = None;
 }
 
-/// What the line of a request needs that may be dropped at any time, as those of HTTP/2 clients are that give up what an
-/// endpoint does not take.
+/// What the line of a request needs that may be dropped at any time, as those of HTTP/2 clients are that an endpoint does
+/// not take, though its client has given it up or has its answer.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     log: Arc<AccessLog>,
@@ -49,6 +49,8 @@ pub(super) struct Unfinished {
     target: Uri,
     user_agent: Option<HeaderValue>,
     pub(super) status: Option<StatusCode>,
+    /// Whether the whole answer was relayed.
+    pub(super) is_answered: bool,
 }
 
 impl Unfinished {
@@ -61,13 +63,16 @@ impl Unfinished {
             target: head.uri.clone(),
             user_agent: head.headers.get(USER_AGENT).cloned(),
             status: None,
+            is_answered: false,
         }))
     }
 }
 
 /// Ends a request that was dropped.
 pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
-    cx.cause.get_or_insert(Cause::ClientGone);
+    if !unfinished.is_answered {
+        cx.cause.get_or_insert(Cause::ClientGone);
+    }
     if unfinished.log.is_on() {
         let told = Told {
             listener: unfinished.connection.listener().name.as_str(),

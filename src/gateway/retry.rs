@@ -200,6 +200,9 @@ pub(super) fn note_end(cx: &RequestCx) {
 
 /// After a whole answer. The endpoint has nothing in flight any more, however long the client takes to end its request.
 pub(super) fn let_go(cx: &mut RequestCx) {
+    if let Some(unfinished) = &mut cx.unfinished {
+        unfinished.is_answered = true;
+    }
     if cx.body_ended || cx.is_upgrade_req {
         return;
     }

@@ -79,8 +79,11 @@ async fn upload(mut stream: SendStream<Bytes>) {
 
 #[tokio::test]
 async fn an_upload_that_nobody_reads_ends_soon_after_its_answer() {
-    for answer in [REFUSAL, BARE_REFUSAL] {
-        let edge = Edge::start(&fleet("", &[&hasty(answer).await])).await;
+    let (refusing, bare, second) = (hasty(REFUSAL).await, hasty(BARE_REFUSAL).await, hasty_h2().await);
+    let endpoints: [(&str, &dyn Display); 3] =
+        [("", &refusing), ("", &bare), ("protocol: h2c, timeouts: { idle: 1h },", &second.address())];
+    for (pool, endpoint) in endpoints {
+        let edge = Edge::start(&fleet(pool, &[endpoint])).await;
         let begun = Instant::now();
         let stream = answered(&h2_client(&edge).await).await.unwrap();
         timeout(PATIENCE, upload(stream)).await.expect("the upload is broken off");

@@ -6,6 +6,8 @@ use super::super::running::Run;
 
 /// So long after the whole answer its client may go on with the request; then the stream is reset.
 pub(super) const LONGEST: Duration = Duration::from_secs(1);
+/// So much later whoever still serves the request is stopped.
+pub(super) const EXTRA: Duration = Duration::from_millis(500);
 /// So much of it is taken; beyond that its window stays shut.
 const MOST: usize = 256 * 1024;
 

@@ -70,13 +70,13 @@ impl Session {
         poll_fn(|cx| self.answer.poll_reset(cx)).now_or_never().is_some()
     }
 
-    /// Resolves a while after the client has given up a request of which more was to come: whoever serves it has ended by
-    /// then, unless its endpoint takes nothing, for as long as Pingora does not look at the session. `None` where nothing
-    /// was to come.
+    /// Resolves a while after nothing of a request whose body was to come can matter any more. Whoever serves it has ended
+    /// by then, unless its endpoint takes nothing, for as long as Pingora does not look at the session. `None` where
+    /// nothing was to come.
     pub(super) fn abandonment(&self) -> Option<impl Future<Output = ()> + use<>> {
         let sender = self.answer.sender();
-        let is_gone = poll_fn(move |cx| sender.poll_abandoned(cx));
-        (!self.body.is_done()).then(|| is_gone.then(|()| sleep(linger::LONGEST)))
+        let is_settled = poll_fn(move |cx| sender.poll_settled(cx));
+        (!self.body.is_done()).then(|| is_settled.then(|()| sleep(linger::LONGEST + linger::EXTRA)))
     }
 
     /// Whether the request is none that may be served, though the h2 crate let it pass.

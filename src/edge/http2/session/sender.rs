@@ -23,11 +23,13 @@ struct Half {
     opening: SendResponse<Bytes>,
     /// Once the final head is sent.
     stream: Option<SendStream<Bytes>>,
+    /// Nothing may follow.
+    is_whole: bool,
 }
 
 impl Sender {
     pub(super) fn new(opening: SendResponse<Bytes>) -> Self {
-        let half = Mutex::new(Half { opening, stream: None });
+        let half = Mutex::new(Half { opening, stream: None, is_whole: false });
         Self(Arc::new(Shared { half, has_endpoint: AtomicBool::new(false) }))
     }
 
@@ -38,15 +40,20 @@ impl Sender {
     pub(super) fn send_head(&self, head: Response<()>, end: bool) -> Result<(), h2::Error> {
         let mut half = self.0.half.lock();
         half.stream = Some(half.opening.send_response(head, end)?);
+        half.is_whole = end;
         Ok(())
     }
 
     pub(super) fn send_data(&self, piece: Bytes, end: bool) -> Result<(), h2::Error> {
-        self.0.half.lock().stream.as_mut().map_or(Ok(()), |stream| stream.send_data(piece, end))
+        let half = &mut *self.0.half.lock();
+        half.is_whole |= end;
+        half.stream.as_mut().map_or(Ok(()), |stream| stream.send_data(piece, end))
     }
 
     pub(super) fn send_trailers(&self, trailers: HeaderMap) -> Result<(), h2::Error> {
-        self.0.half.lock().stream.as_mut().map_or(Ok(()), |stream| stream.send_trailers(trailers))
+        let half = &mut *self.0.half.lock();
+        half.is_whole = true;
+        half.stream.as_mut().map_or(Ok(()), |stream| stream.send_trailers(trailers))
     }
 
     pub(super) fn send_reset(&self, reason: Reason) {
@@ -83,12 +90,12 @@ impl Sender {
         self.0.has_endpoint.store(true, Ordering::Relaxed);
     }
 
-    /// The same as [`Self::poll_reset`], but not before an endpoint has been reached.
-    pub(super) fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.has_endpoint.load(Ordering::Relaxed) {
-            self.poll_reset(cx).map(drop)
-        } else {
-            Poll::Pending
+    /// Resolves once nothing that an endpoint, which has been reached, does with the request can matter any more: its
+    /// answer is whole, or the client has given it up.
+    pub(super) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.0.has_endpoint.load(Ordering::Relaxed) {
+            return Poll::Pending;
         }
+        if self.0.half.lock().is_whole { Poll::Ready(()) } else { self.poll_reset(cx).map(drop) }
     }
 }
