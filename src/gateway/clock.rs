@@ -10,7 +10,8 @@ use super::cx::RequestCx;
 /// Until when the session of an HTTP/2 client waits, for its client and for the endpoint alike.
 ///
 /// Both loops of Pingora wait on the session as long as they wait at all, so that its limit can keep all of ours, exactly
-/// and without touching a connection that others share. The session learns of each that begins by [`wind`].
+/// and without touching a connection that others share. The session learns of each that begins by [`wind`]; after the
+/// whole answer it has a limit of its own.
 #[derive(Debug)]
 pub(super) struct Clock {
     limits: Limits,
@@ -60,11 +61,6 @@ impl Clock {
     /// The answer goes on for as long as its client listens.
     pub(super) fn lift_total(&mut self) {
         self.total = None;
-    }
-
-    /// The whole answer is there; its client has its session's own time to take note.
-    pub(super) fn stop(&mut self) {
-        *self = Self::start(Limits::default(), Instant::now());
     }
 
     /// Which limit has passed.
@@ -140,8 +136,6 @@ mod tests {
         clock.on_answer(now);
         clock.on_request_end(Duration::from_secs(10), at(now, 1));
         assert_eq!(clock.expired(at(now, 2)), Some(Cause::ResponseTimeout));
-        clock.stop();
-        assert_eq!((clock.left(now), clock.expired(at(now, 100))), (None, None));
     }
 
     #[test]

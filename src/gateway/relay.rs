@@ -60,21 +60,15 @@ pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mu
             watchdog.on_response_end();
         }
     }
-    let is_whole = is_whole(session.req_header(), response);
-    tell_clock(session, is_whole, now, cx);
+    tell_clock(session, now, cx);
     Ok(())
 }
 
 /// Has the session of an HTTP/2 client wait for what follows a piece of its answer.
-fn tell_clock(session: &mut Session, end: bool, now: Instant, cx: &mut RequestCx) {
-    let is_endless = cx.is_endless;
+fn tell_clock(session: &mut Session, now: Instant, cx: &mut RequestCx) {
     let Some(clock) = &mut cx.clock else { return };
-    if end {
-        clock.stop();
-    } else {
-        clock.on_answer(now);
-    }
-    if is_endless {
+    clock.on_answer(now);
+    if cx.is_endless {
         clock.lift_total();
     }
     clock::wind(session, cx, now);
@@ -286,7 +280,7 @@ pub(super) fn hand_on_body(
         return Err(cx.fail(Cause::TotalTimeout));
     }
     if cx.clock.is_some() {
-        tell_clock(session, end, Instant::now(), cx);
+        tell_clock(session, Instant::now(), cx);
     }
     if let Err(cause) = chain::on_response_body(body, end, cx) {
         return Err(cx.fail(cause));

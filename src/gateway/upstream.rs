@@ -204,9 +204,9 @@ fn read_limit(session: &mut Session, cx: &RequestCx, left: Option<Duration>) -> 
     (!cx.is_upgrade_req).then(|| longest_read(timeouts))
 }
 
-/// The same for a client of HTTP/1 and a stream of HTTP/2, which Pingora gives one limit, from the head of the request on, and then for each
-/// piece of the answer; and nobody else can end it without its connection. The head of the answer decides what the
-/// limit is, unless it comes after a long body, or the answer is one that is known to pause.
+/// The same for a client of HTTP/1 and a stream of HTTP/2, which Pingora gives one limit, from the head of the request on,
+/// and then for each piece of the answer; and nobody else can end it without its connection. The head of the answer
+/// decides what the limit is, unless it comes after a long body, or the answer is one that is known to pause.
 fn stream_limit(
     session: &Session,
     cx: &RequestCx,
