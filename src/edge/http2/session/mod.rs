@@ -11,6 +11,8 @@ mod custom;
 mod linger;
 mod malformed;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::future::poll_fn;

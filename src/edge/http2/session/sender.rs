@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -78,11 +78,10 @@ impl Sender {
     /// Resolves once the client has reset the stream, or the connection has ended.
     pub(super) fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
         let half = &mut *self.0.half.lock();
-        let reset = match &mut half.stream {
-            Some(stream) => ready!(stream.poll_reset(cx)),
-            None => ready!(half.opening.poll_reset(cx)),
-        };
-        Poll::Ready(reset)
+        match &mut half.stream {
+            Some(stream) => stream.poll_reset(cx),
+            None => half.opening.poll_reset(cx),
+        }
     }
 
     /// From here on nothing waits but for the client and for an endpoint.
