@@ -20,6 +20,7 @@ use crate::runtime::{
 use crate::types::{RequestHost, normalise_path, with_random};
 
 use super::chain;
+use super::clock;
 use super::cx::{RequestCx, connection};
 use super::grpc::Call;
 use super::upstream::{head_limit, is_overdue};
@@ -35,13 +36,14 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) fn set_limits(session: &mut Session, cx: &mut RequestCx) -> Result<()> {
     let Some(connection) = connection(session).cloned() else { return Err(cx.fail(Cause::Internal)) };
     let limits = &connection.listener().limits;
-    let is_http10 = session.req_header().version == Version::HTTP_10;
+    let version = session.req_header().version;
     let session = session.as_downstream_mut();
-    session.set_read_timeout(Some(limits.body.idle.get()));
+    // Sessions of HTTP/2 get theirs step by step.
+    session.set_read_timeout((version != Version::HTTP_2).then(|| limits.body.idle.get()));
     session.set_write_timeout(Some(limits.send_idle.get()));
     session.set_total_drain_timeout(Some(DRAIN_LIMIT));
     // HTTP/1.0 has no informational responses (RFC 9110 §15.2).
-    session.set_ignore_info_resp(is_http10);
+    session.set_ignore_info_resp(version == Version::HTTP_10);
     Ok(())
 }
 
@@ -86,7 +88,7 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
 
 /// Counts and judges a piece of the request's body, and shows it to the filters.
 pub(super) fn admit_body(
-    session: &Session,
+    session: &mut Session,
     body: &mut Option<Bytes>,
     end: bool,
     cx: &mut RequestCx,
@@ -107,6 +109,7 @@ pub(super) fn admit_body(
     {
         return Err(fail_body(cx, cause));
     }
+    tell_clock(session, end, cx);
     if let Err(cause) = chain::on_request_body(body, end, cx) {
         return Err(fail_body(cx, cause));
     }
@@ -116,6 +119,26 @@ pub(super) fn admit_body(
         *body = Some(cork.into_piece());
     }
     Ok(())
+}
+
+/// Has the session of an HTTP/2 client wait for what follows a piece of its body.
+fn tell_clock(session: &mut Session, end: bool, cx: &mut RequestCx) {
+    if cx.clock.is_none() {
+        return;
+    }
+    let now = Instant::now();
+    let (head, paced) = (head_limit(session, cx), pace_due(session, cx));
+    if let Some(clock) = &mut cx.clock {
+        if end { clock.on_request_end(head, now) } else { clock.on_request_data(paced, now) }
+    }
+    clock::wind(session, cx, now);
+}
+
+/// When too little of the body will have come, unless more does.
+fn pace_due(session: &Session, cx: &RequestCx) -> Option<Instant> {
+    let rate = connection(session)?.listener().limits.body.min_rate.bytes_per_second();
+    let borne = Duration::from_secs(cx.body_bytes.checked_div(rate)? + 1);
+    cx.body_begun.map(|begun| begun + borne.max(PACE_GRACE))
 }
 
 /// An error of the client's side: with any other, Pingora would stop to send the body to an endpoint of HTTP/2, and go on

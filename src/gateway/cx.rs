@@ -14,9 +14,11 @@ use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, i
 use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot};
 use crate::types::RequestHost;
 
+use super::clock::Clock;
 use super::cork::Cork;
 use super::deadline::Watchdog;
 use super::grpc::Call;
+use super::record::{self, Unfinished};
 
 /// What the gateway keeps of one request, from its header to its log line.
 pub(crate) struct RequestCx {
@@ -80,9 +82,13 @@ pub(crate) struct RequestCx {
     /// The descriptor of the running attempt's connection.
     pub(super) socket: Option<RawFd>,
     pub(super) watchdog: Option<Watchdog>,
+    /// Of a client of HTTP/2.
+    pub(super) clock: Option<Clock>,
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
+    /// Where the request may be dropped before its end.
+    pub(super) unfinished: Option<Box<Unfinished>>,
 }
 
 /// What the pool was told of an attempt.
@@ -144,8 +150,10 @@ impl RequestCx {
             is_endless: false,
             socket: None,
             watchdog: None,
+            clock: None,
             cork: None,
             timings: PhaseTimes::default(),
+            unfinished: None,
         }
     }
 
@@ -203,6 +211,14 @@ impl RequestCx {
 
     pub(super) fn request_id(&self) -> Option<&str> {
         self.facts.as_ref().and_then(|facts| facts.request_id.to_str().ok())
+    }
+}
+
+impl Drop for RequestCx {
+    fn drop(&mut self) {
+        if let Some(unfinished) = self.unfinished.take() {
+            record::finish_dropped(&unfinished, self);
+        }
     }
 }
 

@@ -13,11 +13,10 @@ use crate::runtime::Cause;
 
 /// Ends an attempt whose endpoint is silent for too long, or whose request has used up its total.
 ///
-/// Pingora has one limit for every read of an answer, fixed before the attempt, and none for the body of an HTTP/2
-/// request. Where a pool has different limits for the first byte and for those after it, where the request's total
-/// ends before a read would have to, on upgraded connections, whose silence counts over both directions, and while
-/// an HTTP/2 client sends its body, this keeps them instead: it shuts the endpoint's socket down, which fails the
-/// read.
+/// Pingora has one limit for every read of an answer, fixed before the attempt. Where a pool has different limits for the
+/// first byte and for those after it, where the request's total ends before a read would have to, on upgraded
+/// connections, whose silence counts over both directions, and where the body of an HTTP/2 client may go on beyond its
+/// answer, this keeps them instead: it shuts the endpoint's socket down, which fails the read.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shared: Arc<Shared>,
@@ -39,8 +38,8 @@ struct Shared {
     overdue: AtomicBool,
     idle: Duration,
     tunnel: Duration,
-    /// How long the client may pause in its body, where nobody else watches it.
-    body_idle: Option<Duration>,
+    /// Whether the request may go on after its answer.
+    may_outlive_answer: bool,
     is_tunnel: AtomicBool,
     has_head: AtomicBool,
     request_ended: AtomicBool,
@@ -55,12 +54,12 @@ const AFTER_ANSWER: Duration = Duration::from_secs(1);
 
 impl Watchdog {
     /// Watches the endpoint's socket `fd`, which must be open, for `left` of the request's total at most; `None` when no
-    /// descriptor is left for it. The wait for the answer begins when the request has ended; until then its client has
-    /// `body_idle` between two pieces, where nobody else watches it.
+    /// descriptor is left for it. The wait for the answer begins when the request has ended, which may be after the
+    /// answer.
     pub(super) fn start(
         fd: RawFd,
         timeouts: &Timeouts,
-        body_idle: Option<Duration>,
+        may_outlive_answer: bool,
         left: Option<Duration>,
     ) -> Option<Self> {
         #[expect(unsafe_code, reason = "Pingora tells the descriptor as a number")]
@@ -70,14 +69,14 @@ impl Watchdog {
         let shared = Arc::new(Shared {
             socket,
             started: Instant::now(),
-            deadline: AtomicU64::new(body_idle.map_or(NEVER, nanos)),
+            deadline: AtomicU64::new(NEVER),
             total: AtomicU64::new(left.map_or(NEVER, nanos)),
             earlier: Notify::new(),
             silent: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
             idle: timeouts.idle.get(),
             tunnel: timeouts.tunnel.get(),
-            body_idle,
+            may_outlive_answer,
             is_tunnel: AtomicBool::new(false),
             has_head: AtomicBool::new(false),
             request_ended: AtomicBool::new(false),
@@ -97,9 +96,6 @@ impl Watchdog {
         let shared = &self.shared;
         if shared.is_tunnel.load(Ordering::Relaxed) {
             shared.extend(shared.tunnel);
-        } else if let Some(idle) = shared.body_idle.filter(|_| !shared.has_head.load(Ordering::Relaxed)) {
-            shared.extend(idle);
-            shared.earlier.notify_one();
         }
     }
 
@@ -133,13 +129,13 @@ impl Watchdog {
         self.shared.earlier.notify_one();
     }
 
-    /// The whole answer is there. What is left of a request that nobody else watches goes to an endpoint that may never
-    /// read it, and nobody waits for that: unless the attempt is over soon, its connection ends, which is no failure.
+    /// The whole answer is there. What is left of a request goes to an endpoint that may never read it, and nobody waits
+    /// for that: unless the attempt is over soon, its connection ends, which is no failure.
     pub(super) fn on_response_end(&self) {
         let shared = &self.shared;
         self.lift_total();
         shared.is_answered.store(true, Ordering::Release);
-        if shared.body_idle.is_some() && !shared.request_ended.load(Ordering::Relaxed) {
+        if shared.may_outlive_answer && !shared.request_ended.load(Ordering::Relaxed) {
             shared.extend(AFTER_ANSWER);
             shared.earlier.notify_one();
         } else {
@@ -234,7 +230,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_limit() {
         let (mut client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), false, None).unwrap();
         pass(100).await;
         watchdog.on_request_data();
         pass(100).await;
@@ -251,8 +247,8 @@ mod tests {
     async fn the_total_ends_an_answer_that_keeps_coming_unless_it_is_endless() {
         let (client, _server) = pair();
         let left = Some(Duration::from_millis(2500));
-        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
-        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), None, left).unwrap();
+        let bounded = Watchdog::start(client.as_raw_fd(), &timeouts(), false, left).unwrap();
+        let endless = Watchdog::start(client.as_raw_fd(), &timeouts(), false, left).unwrap();
         endless.on_head();
         endless.lift_total();
         for _ in 0..6 {
@@ -268,7 +264,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_shorter_limit_does_not_wait_for_a_longer_one() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), false, None).unwrap();
         pass(1).await;
         watchdog.on_head();
         pass(2).await;
@@ -276,22 +272,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_nobody_else_watches_may_pause_for_so_long() {
-        let (client, _server) = pair();
-        let idle = Some(Duration::from_secs(5));
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), idle, None).unwrap();
-        pass(4).await;
-        watchdog.on_request_data();
-        pass(4).await;
-        assert_eq!(watchdog.expired(), None);
-        pass(2).await;
-        assert_eq!(watchdog.expired(), Some(Cause::ResponseTimeout));
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_finished_answer_is_never_cut() {
         let (client, _server) = pair();
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), false, None).unwrap();
         watchdog.on_head();
         watchdog.on_response_data(true);
         pass(100).await;
@@ -300,11 +283,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_outlives_its_answer_ends_without_a_reason() {
-        let idle = Some(Duration::from_secs(30));
         let (mut client, _server) = pair();
-        let unread = Watchdog::start(client.as_raw_fd(), &timeouts(), idle, None).unwrap();
+        let unread = Watchdog::start(client.as_raw_fd(), &timeouts(), true, None).unwrap();
         let (other, _other_server) = pair();
-        let ended = Watchdog::start(other.as_raw_fd(), &timeouts(), idle, None).unwrap();
+        let ended = Watchdog::start(other.as_raw_fd(), &timeouts(), true, None).unwrap();
         ended.on_request_end(Duration::from_secs(10));
         for watchdog in [&unread, &ended] {
             watchdog.on_head();
@@ -325,7 +307,7 @@ mod tests {
         let (client, _server) = pair();
         let mut timeouts = timeouts();
         timeouts.tunnel = crate::types::Span::from_secs(60);
-        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, None, None).unwrap();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts, false, None).unwrap();
         watchdog.on_head();
         watchdog.on_upgrade();
         for _ in 0..3 {

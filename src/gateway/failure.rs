@@ -3,7 +3,7 @@ use std::io;
 use pingora_core::protocols::http::v2::client::PING_TIMEDOUT;
 use pingora_core::{Error, ErrorSource, ErrorType};
 
-use crate::runtime::{Cause, TlsFault};
+use crate::runtime::{ANSWERED, Cause, TlsFault};
 
 /// What a failure inside of Pingora means, where nothing of ours has said so already.
 pub(super) fn cause_of(error: &Error) -> Cause {
@@ -12,6 +12,12 @@ pub(super) fn cause_of(error: &Error) -> Cause {
         ErrorSource::Downstream => downstream(error),
         ErrorSource::Internal | ErrorSource::Unset => Cause::Internal,
     }
+}
+
+/// Whether the error is none: the client, which speaks HTTP/2, has its whole answer, and what is left of its request is
+/// of no interest.
+pub(super) fn is_after_answer(error: &Error) -> bool {
+    *error.etype() == ErrorType::new(ANSWERED)
 }
 
 fn upstream(error: &Error) -> Cause {

@@ -33,6 +33,9 @@ pub(super) fn prepare(session: &mut Session, request: &mut RequestHeader, cx: &m
     if own_headers(session, request, cx).is_none() {
         return Err(cx.fail(Cause::HeaderTooLarge));
     }
+    if !is_host_sound(request) {
+        return Err(cx.fail(Cause::Internal));
+    }
     if cx.call.is_some() && Call::prepare(request, left_of_total(cx, Instant::now())).is_none() {
         return Err(cx.fail(Cause::HeaderTooLarge));
     }
@@ -128,6 +131,13 @@ fn join_cookies(request: &mut RequestHeader) -> Option<()> {
     let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = HeaderValue::try_from(crumbs.join(b"; ".as_slice())).ok()?;
     request.insert_header(COOKIE, joined).ok()
+}
+
+/// Whether filters have left one host and no user in it. Pingora sees to that for clients of HTTP/1 only.
+fn is_host_sound(request: &RequestHeader) -> bool {
+    let mut hosts = request.headers.get_all(HOST).iter();
+    let has_user = hosts.next().is_some_and(|host| host.as_bytes().contains(&b'@'));
+    !has_user && hosts.next().is_none()
 }
 
 /// HTTP/1.0 clients need no `Host`, but endpoints get HTTP/1.1, which does.

@@ -32,7 +32,7 @@ pub(super) struct Call {
 const HASTY: Duration = Duration::from_secs(1);
 /// An endpoint that says nothing gets so much longer than the call has. Its own clock and the client's come first as a
 /// rule; ours gives up the connection with all that it is still used for.
-const GRACE: Duration = Duration::from_millis(100);
+pub(super) const GRACE: Duration = Duration::from_millis(100);
 
 impl Call {
     /// A request's call; `None` for any other request, and where endpoints are spoken to in HTTP/1, which knows none.

@@ -1,13 +1,14 @@
 //! HTTP: from a request's header to its response's last byte, as an implementation of Pingora's `ProxyHttp`.
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
-//! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`retry`] decides
-//! whether another follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`] makes the request that
+//! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`clock`] and
+//! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`] makes the request that
 //! they see, [`relay`] the response that clients see, [`reply`] writes answers made at the edge, and [`record`] the
 //! access log.
 
 mod admit;
 mod chain;
+mod clock;
 mod cork;
 mod cx;
 mod deadline;
@@ -133,6 +134,9 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         forward::prepare(session, request, cx)?;
+        if cx.clock.is_some() && !session.is_body_done() {
+            cx.unfinished = record::Unfinished::new(session, &self.log);
+        }
         forward::ask_for_body(session, request).await
     }
 
@@ -156,12 +160,12 @@ impl ProxyHttp for Gateway {
 
     fn response_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         cx: &mut Box<RequestCx>,
     ) -> Result<Option<Duration>> {
-        relay::hand_on_body(body, end, cx)
+        relay::hand_on_body(session, body, end, cx)
     }
 
     async fn response_trailer_filter(

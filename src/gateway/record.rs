@@ -1,13 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::USER_AGENT;
-use http::{HeaderValue, Version};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::filters::RateLimitVerdict;
 use crate::pools::Lease;
-use crate::runtime::GrpcStatus;
+use crate::runtime::{Cause, Connection, GrpcStatus};
 use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, started};
 
 use super::cx::{RequestCx, connection};
@@ -17,32 +18,101 @@ use super::retry;
 /// Ends a request: gives its endpoint back and writes its line.
 pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
     cx.watchdog = None;
+    cx.unfinished = None;
     if log.is_on() {
-        write_line(session, cx, log);
+        let head = session.req_header();
+        let written = session.response_written().map(|response| response.status);
+        let told = Told {
+            listener: connection(session).map_or("", |connection| connection.listener().name.as_str()),
+            version: head.version,
+            method: &head.method,
+            target: &head.uri,
+            user_agent: head.headers.get(USER_AGENT),
+            status: written.filter(|&status| is_final(status)),
+            bytes_in: session.body_bytes_read() as u64,
+            bytes_out: session.body_bytes_sent() as u64,
+        };
+        write_line(&told, cx, log);
     }
     retry::note_end(cx);
     cx.lease = None;
     cx.retry_permit = None;
 }
 
-fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
-    let head = session.req_header();
-    let text = |value: &'_ HeaderValue| value.to_str().ok().map(str::to_owned);
-    let user_agent = head.headers.get(USER_AGENT).and_then(text);
-    let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-    let status =
-        session.response_written().map(|response| response.status).filter(|&status| is_final(status));
-    let status = status.map(|status| status.as_u16());
+/// What the line of a request needs that may be dropped at any time, as those of HTTP/2 clients are that an endpoint does
+/// not take, though its client has given it up or has its answer.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    log: Arc<AccessLog>,
+    connection: Arc<Connection>,
+    method: Method,
+    target: Uri,
+    user_agent: Option<HeaderValue>,
+    pub(super) status: Option<StatusCode>,
+    /// Whether the whole answer was relayed.
+    pub(super) is_answered: bool,
+}
+
+impl Unfinished {
+    pub(super) fn new(session: &Session, log: &Arc<AccessLog>) -> Option<Box<Self>> {
+        let head = session.req_header();
+        Some(Box::new(Self {
+            log: log.clone(),
+            connection: connection(session)?.clone(),
+            method: head.method.clone(),
+            target: head.uri.clone(),
+            user_agent: head.headers.get(USER_AGENT).cloned(),
+            status: None,
+            is_answered: false,
+        }))
+    }
+}
+
+/// Ends a request that was dropped.
+pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
+    if !unfinished.is_answered {
+        cx.cause.get_or_insert(Cause::ClientGone);
+    }
+    if unfinished.log.is_on() {
+        let told = Told {
+            listener: unfinished.connection.listener().name.as_str(),
+            version: Version::HTTP_2,
+            method: &unfinished.method,
+            target: &unfinished.target,
+            user_agent: unfinished.user_agent.as_ref(),
+            status: unfinished.status,
+            bytes_in: cx.body_bytes,
+            bytes_out: 0,
+        };
+        write_line(&told, cx, &unfinished.log);
+    }
+    retry::note_end(cx);
+}
+
+/// What only the session knows of a request.
+struct Told<'a> {
+    listener: &'a str,
+    version: Version,
+    method: &'a Method,
+    target: &'a Uri,
+    user_agent: Option<&'a HeaderValue>,
+    status: Option<StatusCode>,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
     let client = cx.facts.as_ref().map(|facts| facts.client_ip.to_string());
+    let status = told.status.map(|status| status.as_u16());
     log.write(&AccessLine {
         time: started(cx.received.elapsed()),
         request_id: cx.request_id(),
         client: client.unwrap_or_default(),
-        listener: connection(session).map_or("", |connection| connection.listener().name.as_str()),
-        protocol: protocol(head.version),
-        method: head.method.as_str(),
+        listener: told.listener,
+        protocol: protocol(told.version),
+        method: told.method.as_str(),
         host: cx.host.as_str(),
-        target,
+        target: told.target.path_and_query().map_or("", |target| target.as_str()),
         // A client that left before its answer has no status; 499 is what logs know this by.
         status: status.or(cx.cause.as_ref().map(|cause| cause.status().as_u16())).unwrap_or(499),
         cause: cx.cause.as_ref().map(|cause| cause.word()),
@@ -52,10 +122,10 @@ fn write_line(session: &Session, cx: &RequestCx, log: &AccessLog) {
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),
         endpoint: endpoint(cx),
         attempts: cx.attempts,
-        bytes_in: session.body_bytes_read() as u64,
-        bytes_out: session.body_bytes_sent() as u64,
+        bytes_in: told.bytes_in,
+        bytes_out: told.bytes_out,
         ms: timings(cx),
-        user_agent: user_agent.as_deref(),
+        user_agent: told.user_agent.and_then(|value| value.to_str().ok()),
     });
 }
 

@@ -17,6 +17,7 @@ use crate::runtime::Cause;
 
 use super::admit::content_length;
 use super::chain;
+use super::clock;
 use super::cx::{RequestCx, connection};
 use super::grpc::{self, Call};
 use super::retry;
@@ -26,7 +27,7 @@ use super::upstream::is_overdue;
 const INFORMATIONAL: u8 = 16;
 
 /// Takes the head of an endpoint's response in.
-pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
     if response.version != Version::HTTP_2 {
         // Pingora drops the trailers of HTTP/1, so that none may be announced.
         response.remove_header(&TRAILER);
@@ -59,7 +60,18 @@ pub(super) fn take(session: &Session, response: &mut ResponseHeader, cx: &mut Re
             watchdog.on_response_end();
         }
     }
+    tell_clock(session, now, cx);
     Ok(())
+}
+
+/// Has the session of an HTTP/2 client wait for what follows a piece of its answer.
+fn tell_clock(session: &mut Session, now: Instant, cx: &mut RequestCx) {
+    let Some(clock) = &mut cx.clock else { return };
+    clock.on_answer(now);
+    if cx.is_endless {
+        clock.lift_total();
+    }
+    clock::wind(session, cx, now);
 }
 
 /// Checks the head of a response and brings it into plain form; false for one that another follows.
@@ -179,6 +191,9 @@ pub(super) async fn hand_on(
     if is_interim {
         return Ok(());
     }
+    if let Some(unfinished) = &mut cx.unfinished {
+        unfinished.status = Some(response.status);
+    }
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
         return Err(cx.fail(cause));
     }
@@ -250,6 +265,7 @@ fn may_have_body(request: &RequestHeader, response: &ResponseHeader) -> bool {
 
 /// Shows a piece of the body to filters and clocks.
 pub(super) fn hand_on_body(
+    session: &mut Session,
     body: &mut Option<Bytes>,
     end: bool,
     cx: &mut RequestCx,
@@ -262,6 +278,9 @@ pub(super) fn hand_on_body(
     }
     if !end && is_overdue(cx) {
         return Err(cx.fail(Cause::TotalTimeout));
+    }
+    if cx.clock.is_some() {
+        tell_clock(session, Instant::now(), cx);
     }
     if let Err(cause) = chain::on_response_body(body, end, cx) {
         return Err(cx.fail(cause));

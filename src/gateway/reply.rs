@@ -14,7 +14,7 @@ use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 use super::admit::{SERVED, content_length};
 use super::chain;
 use super::cx::{RequestCx, filter_parts};
-use super::failure::cause_of;
+use super::failure::{cause_of, is_after_answer};
 use super::{grpc, upstream};
 
 /// Goes where the filters sent the request: true when it is answered, false when an endpoint is to serve it.
@@ -82,6 +82,9 @@ fn explain(session: &Session, cx: &mut RequestCx, cause: &Cause) -> Answer {
 
 /// Answers a request that failed, if its client is still there and has not got an answer already.
 pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestCx) -> FailToProxy {
+    if is_after_answer(error) {
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
     let is_answered = session.response_written().is_some_and(|written| is_final(written.status));
     if is_answered && cx.cause.is_none() && grpc::is_over(cx) {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
@@ -157,9 +160,9 @@ async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -
     session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
     let has_body =
         may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
-    if !has_body && let ServerSession::H2(stream) = session.as_downstream_mut() {
+    if !has_body && let ServerSession::Custom(stream) = session.as_downstream_mut() {
         // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
-        return stream.write_response_header(Box::new(head), true);
+        return stream.write_response_header(Box::new(head), true).await;
     }
     session.write_response_header(Box::new(head), !has_body).await?;
     if has_body {

@@ -77,7 +77,15 @@ pub(super) fn after_failure(
         error.set_retry(true);
         return error;
     }
+    if failure::is_after_answer(&error) {
+        error.set_retry(false);
+        return error;
+    }
     if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
+        let cause = blame(cx, cause);
+        return after_silence(session, cx, cause);
+    }
+    if let Some(cause) = expired(cx, &error) {
         return after_silence(session, cx, cause);
     }
     // Ours, before anything was sent.
@@ -129,7 +137,6 @@ pub(super) fn after_failure(
 
 /// After a limit of ours ended the attempt.
 fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Error> {
-    let cause = blame(cx, cause);
     if is_the_endpoints_fault(cx, &cause) {
         note_failure(cx, None, Instant::now());
     }
@@ -140,6 +147,12 @@ fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Err
         return error;
     }
     cx.fail(cause)
+}
+
+/// Which limit of an HTTP/2 client's exchange ended the wait on its session, if one did.
+fn expired(cx: &RequestCx, error: &Error) -> Option<Cause> {
+    let is_wait = *error.esource() == ErrorSource::Downstream && *error.etype() == ErrorType::ReadTimedout;
+    cx.clock.as_ref().filter(|_| is_wait)?.expired(Instant::now())
 }
 
 /// Notes the head of an answer. Where its status is one to retry on, and an endpoint is there for it, the error that
@@ -181,9 +194,11 @@ pub(super) fn note_end(cx: &RequestCx) {
     }
 }
 
-/// After a whole answer. The endpoint has nothing in flight any more, however long the client takes to end its request,
-/// for which nobody has a limit over HTTP/2.
+/// After a whole answer. The endpoint has nothing in flight any more, however long the client takes to end its request.
 pub(super) fn let_go(cx: &mut RequestCx) {
+    if let Some(unfinished) = &mut cx.unfinished {
+        unfinished.is_answered = true;
+    }
     if cx.body_ended || cx.is_upgrade_req {
         return;
     }

@@ -18,9 +18,10 @@ use crate::runtime::{self, Cause, Reserved, Terms};
 use crate::types::{Span, with_random};
 
 use super::admit::content_length;
+use super::clock::{self, Clock, Limits};
 use super::cx::{Noted, RequestCx, connection};
 use super::deadline::Watchdog;
-use super::grpc::Call;
+use super::grpc::{Call, GRACE};
 use super::retry;
 
 /// Takes an endpoint for the first attempt, while a failure to find one can still be answered on the connection.
@@ -153,33 +154,45 @@ pub(super) fn head_limit(session: &Session, cx: &RequestCx) -> Duration {
 /// in another way.
 fn read_limit(session: &mut Session, cx: &RequestCx, left: Option<Duration>) -> Option<Duration> {
     let timeouts = cx.pool()?.timeouts();
+    let speaks_h2 = cx.lease.as_ref()?.endpoint().speaks_h2();
+    // The clock keeps the limits then, and this comes after them all: it gives up a connection that others share.
+    let is_clocked = speaks_h2 && session.req_header().version == Version::HTTP_2;
+    let extra = if is_clocked { GRACE } else { Duration::ZERO };
     if cx.call.is_some() {
-        return Some(Call::read_limit(timeouts, left));
+        return Some(Call::read_limit(timeouts, left) + extra);
     }
-    if cx.lease.as_ref()?.endpoint().speaks_h2() {
+    if is_clocked {
+        return Some(long_limit(timeouts, left) + extra);
+    }
+    if speaks_h2 {
         let is_sent = session.is_body_done() || is_short(session.req_header());
-        return Some(stream_limit(session, cx, timeouts, left.unwrap_or(Duration::MAX), is_sent));
+        return Some(stream_limit(session, cx, timeouts, left, is_sent));
     }
     (!cx.is_upgrade_req).then(|| longest_read(timeouts))
 }
 
-/// The same for a stream of HTTP/2, which Pingora gives one limit, from the head of the request on, and then for each
-/// piece of the answer; and nobody else can end it without its connection. The head of the answer decides what the
-/// limit is, unless it comes after a long body, or the answer is one that is known to pause.
+/// The same for a client of HTTP/1 and a stream of HTTP/2, which Pingora gives one limit, from the head of the request on,
+/// and then for each piece of the answer; and nobody else can end it without its connection. The head of the answer
+/// decides what the limit is, unless it comes after a long body, or the answer is one that is known to pause.
 fn stream_limit(
     session: &Session,
     cx: &RequestCx,
     timeouts: &Timeouts,
-    left: Duration,
+    left: Option<Duration>,
     is_sent: bool,
 ) -> Duration {
     if asks_event_stream(session.req_header()) {
         longest_read(timeouts)
     } else if is_sent {
-        head_limit(session, cx).min(left)
+        head_limit(session, cx).min(left.unwrap_or(Duration::MAX))
     } else {
-        left.min(timeouts.tunnel.get()).max(longest_read(timeouts))
+        long_limit(timeouts, left)
     }
+}
+
+/// What no read of an answer waits for in vain, whatever its request and its client do meanwhile.
+fn long_limit(timeouts: &Timeouts, left: Option<Duration>) -> Duration {
+    left.unwrap_or(Duration::MAX).min(timeouts.tunnel.get()).max(longest_read(timeouts))
 }
 
 /// Whether the body takes no time that counts.
@@ -223,28 +236,49 @@ pub(super) fn begin_exchange(session: &mut Session, cx: &mut RequestCx, version:
     {
         watch(session, cx, fd);
     }
+    if session.req_header().version == Version::HTTP_2 {
+        cx.clock = start_clock(session, cx, is_h2);
+        session.as_downstream_mut().set_read_timeout(None);
+        clock::wind(session, cx, Instant::now());
+    }
     Ok(())
+}
+
+/// The clock of an exchange with an HTTP/2 client, where there is anything to be kept by it: pauses in a body, and all
+/// that concerns an endpoint of HTTP/2, which has no watchdog.
+fn start_clock(session: &mut Session, cx: &RequestCx, is_h2: bool) -> Option<Clock> {
+    let has_body = !session.as_downstream_mut().is_body_done();
+    if !has_body && !is_h2 {
+        return None;
+    }
+    let timeouts = cx.pool()?.timeouts();
+    let now = Instant::now();
+    let left = || left_of_total(cx, now).filter(|_| is_h2);
+    if cx.call.is_some() && is_h2 {
+        // A call may rest as long as it likes, on either side.
+        let rest = Some(timeouts.tunnel.get());
+        let total = left().map(|left| left + GRACE);
+        let mut clock = Clock::start(Limits { body: None, answer: rest, total }, now);
+        clock.on_answer(now);
+        return Some(clock);
+    }
+    let idle = connection(session)?.listener().limits.body.idle.get();
+    let answer = is_h2.then(|| timeouts.idle.get());
+    let limits = Limits { body: has_body.then_some(idle), answer, total: left() };
+    Some(Clock::start(limits, now))
 }
 
 /// Starts a watchdog where Pingora's own limits do not do. Never for HTTP/2: other requests share its connection.
 fn watch(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
-    let body_idle = unwatched_body(session);
+    let may_outlive_answer = session.req_header().version == Version::HTTP_2 && !session.is_body_done();
     let Some(pool) = cx.pool() else { return };
     let timeouts = pool.timeouts();
     let left = left_of_total(cx, Instant::now());
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
     let has_two_limits = timeouts.first_byte != timeouts.idle || pool.config().retry.per_try.0.is_some();
-    if cx.is_upgrade_req || has_two_limits || is_short || body_idle.is_some() {
-        cx.watchdog = Watchdog::start(fd, timeouts, body_idle, left);
+    if cx.is_upgrade_req || has_two_limits || is_short || may_outlive_answer {
+        cx.watchdog = Watchdog::start(fd, timeouts, may_outlive_answer, left);
     }
-}
-
-/// How long an HTTP/2 client may pause in its body; Pingora has a limit for HTTP/1 alone.
-fn unwatched_body(session: &mut Session) -> Option<Duration> {
-    if !session.is_http2() || session.is_body_done() {
-        return None;
-    }
-    connection(session).map(|connection| connection.listener().limits.body.idle.get())
 }
 
 /// Whether the request has used up its total. What goes on for as long as its client listens has none.

@@ -45,6 +45,9 @@ struct JsonError<'a> {
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// The name of what ends a stream of an HTTP/2 client after its whole answer: no failure, whatever it is.
+pub(crate) const ANSWERED: &str = "answered";
+
 /// The answer for an error that the edge found. It tells the cause and the request's id, and nothing of what is
 /// behind the edge.
 pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&str>) -> Answer {

@@ -23,7 +23,7 @@ mod summary;
 mod tls_files;
 mod trust;
 
-pub(crate) use answer::{ErrorBody, error_answer};
+pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};

@@ -73,12 +73,7 @@ def test_twenty_megabytes_go_up(edge: Edge, ca: Path, version: str, framing: lis
 
 
 # curl 7.88 loses an answer that is followed at once by the end of the stream (RST_STREAM, NO_ERROR).
-LOST = pytest.mark.xfail(reason="the stream is reset as soon as the answer is sent")
-
-
-@pytest.mark.parametrize(
-    ("option", "version"), [("--http1.1", "HTTP/1.1"), pytest.param("--http2", "HTTP/2", marks=LOST)]
-)
+@pytest.mark.parametrize(("option", "version"), [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2")])
 def test_a_body_above_the_limit_is_refused(
     start: Start, origin: Origin, ca: Path, option: str, version: str
 ) -> None:

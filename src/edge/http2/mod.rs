@@ -1,4 +1,5 @@
-//! HTTP/2 connections: a loop of our own on Pingora's sessions, and a guard on the bytes below the h2 crate.
+//! HTTP/2 connections: a loop of our own on the h2 crate, a guard on the bytes below it, and a session for each request
+//! above it ([`session`]).
 //!
 //! The h2 crate bounds what a connection keeps in memory. What it does not bound is how often a client may have it do
 //! something for nothing; that is counted frame by frame ([`meter`]) while the bytes pass ([`guard`]).
@@ -9,18 +10,18 @@ mod meter;
 mod running;
 #[cfg(test)]
 mod samples;
+mod session;
 
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use futures::FutureExt;
-use h2::Reason;
+use bytes::Bytes;
+use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::http::v2::server::{
-    H2Accept, H2Options, HttpSession, default_h2_options, handshake,
-};
-use pingora_core::protocols::{Digest, GetProxyDigest, Stream};
+use pingora_core::protocols::{Digest, GetProxyDigest};
 use pingora_core::server::ShutdownWatch;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
@@ -29,7 +30,8 @@ use crate::telemetry::AccessLog;
 
 use self::guard::Verdict;
 use self::meter::{Abuse, Meter};
-use self::running::{Run, Running};
+use self::running::Running;
+use self::session::Session;
 use super::refusal::log_refusal;
 use super::serve::PREFACE;
 use super::stream::EdgeStream;
@@ -41,7 +43,8 @@ const MALFORMED: usize = 32;
 /// How long the last words of a connection may take to leave, and its client to hear them.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-type H2Connection = h2::server::Connection<Stream, bytes::Bytes>;
+type H2Connection = h2::server::Connection<Box<EdgeStream>, Bytes>;
+type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
 /// Serves the requests of an HTTP/2 connection side by side until either side has enough.
 pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, drain: ShutdownWatch, log: &AccessLog)
@@ -56,11 +59,11 @@ where
     let meter = Meter::new(PREFACE.len(), listener.h2_streams, header, Instant::now());
     let (guard, verdict) = Guard::new(meter, limits.header.timeout.get());
     stream.open(guard);
-    let greeting = handshake(stream, Some(options(listener)));
+    let greeting = options(listener).handshake(stream);
     let Ok(Ok(mut connection)) = timeout(limits.header.timeout.get(), greeting).await else { return };
 
     let running = Running::new(2 * listener.h2_streams as usize);
-    let requests = Requests { app, digest, running, drain };
+    let requests = Requests { app, digest, running, drain, client: &client, log };
     let reason = match requests.serve(&mut connection, listener, &verdict).await {
         End::Over => return,
         End::Rest => Reason::NO_ERROR,
@@ -91,6 +94,8 @@ struct Requests<'a, A> {
     digest: Arc<Digest>,
     running: Arc<Running>,
     drain: ShutdownWatch,
+    client: &'a Connection,
+    log: &'a AccessLog,
 }
 
 impl<A> Requests<'_, A>
@@ -123,15 +128,20 @@ where
                 () = self.running.rests_for(keepalive.idle.get()) => return End::Rest,
             };
             match accepted {
-                Ok(Some(H2Accept::Session(session))) => self.spawn(session),
-                Ok(Some(H2Accept::Rejected)) => {
+                Some(Ok((request, answer))) => {
+                    let session = Session::new(request, answer, self.digest.clone(), self.running.begin());
+                    if !session.is_malformed() {
+                        self.spawn(session);
+                        continue;
+                    }
+                    self.refuse(session);
                     malformed += 1;
                     if malformed >= MALFORMED {
                         return End::Abuse(Abuse::Malformed);
                     }
                 }
-                Err(error) if was_too_much(&error) => return End::Abuse(Abuse::Library),
-                Ok(None) | Err(_) => return End::Over,
+                Some(Err(error)) if was_too_much(&error) => return End::Abuse(Abuse::Library),
+                None | Some(Err(_)) => return End::Over,
             }
         }
     }
@@ -139,7 +149,7 @@ where
     /// The next request. None is begun while twice as many run as the client may have streams; then it is only read
     /// and written for those that run. The h2 crate keeps the others, and ends the connection when too many of them
     /// are reset before they are looked at.
-    async fn next(&self, connection: &mut H2Connection) -> pingora_core::Result<Option<H2Accept>> {
+    async fn next(&self, connection: &mut H2Connection) -> Accepted {
         if self.running.is_full() {
             tokio::select! {
                 biased;
@@ -148,27 +158,41 @@ where
                 _ = poll_fn(|cx| connection.poll_closed(cx)) => {}
             }
         }
-        HttpSession::from_h2_conn(connection, self.digest.clone()).await
+        connection.accept().await
     }
 
-    fn spawn(&self, mut session: HttpSession) {
+    fn spawn(&self, mut session: Session) {
         // A request that was reset while it waited costs nothing more.
-        if session.idle().now_or_never().is_some() {
+        if session.is_gone() {
             return;
         }
-        let (app, drain, run) = (self.app.clone(), self.drain.clone(), self.running.begin());
+        let (app, drain) = (self.app.clone(), self.drain.clone());
         tokio::spawn(async move {
-            let _run: Run = run;
+            let abandonment = session.abandonment();
             // HTTP/2 streams are never used again, so there is nothing to take back.
-            let _ = app.process_new_http(ServerSession::new_http2(session), &drain).await;
+            let served = app.process_new_http(ServerSession::new_custom(Box::new(session)), &drain);
+            match abandonment {
+                None => drop(served.await),
+                Some(abandonment) => tokio::select! {
+                    biased;
+                    _ = served => {}
+                    () = abandonment => {}
+                },
+            }
         });
+    }
+
+    /// Answers what two servers could read in two ways; the gateway never sees it.
+    fn refuse(&self, session: Session) {
+        let cause = Cause::BadRequest;
+        let size = session.refuse(&cause);
+        log_refusal(self.client, "HTTP/2", &cause, size, self.log);
     }
 }
 
 /// Whether the h2 crate itself has ended the connection because of what the client did.
-fn was_too_much(error: &pingora_core::Error) -> bool {
-    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM))
+fn was_too_much(error: &h2::Error) -> bool {
+    error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
 }
 
 fn report(client: &Connection, abuse: Abuse, log: &AccessLog) {
@@ -184,7 +208,7 @@ fn report(client: &Connection, abuse: Abuse, log: &AccessLog) {
     log_refusal(client, "HTTP/2", &cause, 0, log);
 }
 
-fn options(listener: &Listener) -> H2Options {
+fn options(listener: &Listener) -> Builder {
     /// The smallest that HTTP/2 allows, and its default.
     const FRAME: u32 = 16 * 1024;
     const STREAM_WINDOW: u32 = 64 * 1024;
@@ -196,7 +220,7 @@ fn options(listener: &Listener) -> H2Options {
 
     let streams = listener.h2_streams as usize;
     let header = u32::try_from(listener.limits.header.size.bytes()).unwrap_or(u32::MAX);
-    let mut options = default_h2_options();
+    let mut options = Builder::new();
     options
         .max_concurrent_streams(listener.h2_streams)
         .max_header_list_size(header)

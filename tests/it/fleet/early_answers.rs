@@ -79,8 +79,11 @@ async fn upload(mut stream: SendStream<Bytes>) {
 
 #[tokio::test]
 async fn an_upload_that_nobody_reads_ends_soon_after_its_answer() {
-    for answer in [REFUSAL, BARE_REFUSAL] {
-        let edge = Edge::start(&fleet("", &[&hasty(answer).await])).await;
+    let (refusing, bare, second) = (hasty(REFUSAL).await, hasty(BARE_REFUSAL).await, hasty_h2().await);
+    let endpoints: [(&str, &dyn Display); 3] =
+        [("", &refusing), ("", &bare), ("protocol: h2c, timeouts: { idle: 1h },", &second.address())];
+    for (pool, endpoint) in endpoints {
+        let edge = Edge::start(&fleet(pool, &[endpoint])).await;
         let begun = Instant::now();
         let stream = answered(&h2_client(&edge).await).await.unwrap();
         timeout(PATIENCE, upload(stream)).await.expect("the upload is broken off");
@@ -88,6 +91,62 @@ async fn an_upload_that_nobody_reads_ends_soon_after_its_answer() {
         assert_eq!((&line["status"], line.get("cause")), (&401.into(), None));
         assert!(begun.elapsed() < IDLE);
     }
+}
+
+/// Whatever the endpoint speaks: the client has its answer, says nothing more, and does not leave.
+#[tokio::test]
+async fn a_request_that_never_ends_ends_soon_after_its_answer() {
+    let second = hasty_h2().await;
+    let first = hasty(REFUSAL).await;
+    for config in [fleet("", &[&first]), fleet("protocol: h2c,", &[&second.address()])] {
+        let edge = Edge::start(&config).await;
+        let client = h2_client(&edge).await;
+        let mut stream = answered(&client).await.unwrap();
+        let reset = timeout(PATIENCE, std::future::poll_fn(|cx| stream.poll_reset(cx))).await;
+        assert_eq!(reset.expect("is reset in time").unwrap(), Reason::NO_ERROR);
+        let line = edge.log_of(1).await.remove(0);
+        assert_eq!((&line["status"], line.get("cause")), (&401.into(), None));
+        answered(&client).await.unwrap();
+    }
+}
+
+/// Pingora looks at the endpoint alone while that takes nothing.
+#[tokio::test]
+async fn a_client_that_leaves_while_nobody_reads_is_noticed() {
+    let second = H2Endpoint::scripted(|exchange: H2Exchange| async move {
+        std::future::pending::<()>().await;
+        drop(exchange);
+    })
+    .await;
+    let first = hasty("").await;
+    let endpoints: [(&str, &dyn Display); 2] = [("", &first), ("protocol: h2c,", &second.address())];
+    for (pool, endpoint) in endpoints {
+        let spy = Spy::default();
+        let pool = format!("{pool} balance: spy, timeouts: {{ idle: 1h, first_byte: 1h, tunnel: 1h }},");
+        let edge = Edge::start_with(spy.register(App::builder()), &fleet(&pool, &[endpoint])).await;
+        let mut client = h2_client(&edge).await;
+        let request = Request::post("http://example.com/up?x").header("user-agent", "peer").body(());
+        let (_answer, mut stream) = client.send_request(request.unwrap(), false).unwrap();
+        let mut sent = 0;
+        while let Some(room) = room_within(&mut stream, Duration::from_millis(500)).await {
+            stream.send_data(Bytes::from(vec![0; room]), false).unwrap();
+            sent += room;
+        }
+        stream.send_reset(Reason::CANCEL);
+        let line = edge.log_of(1).await.remove(0);
+        assert_eq!((&line["status"], &line["cause"]), (&499.into(), &"client_gone".into()));
+        assert_eq!((&line["method"], &line["target"]), (&"POST".into(), &"/up?x".into()));
+        assert_eq!((&line["endpoint"], &line["user_agent"]), (&endpoint.to_string().into(), &"peer".into()));
+        assert!((1..=sent as u64).contains(&line["bytes_in"].as_u64().unwrap()), "{sent} {line}");
+        spy.has_in_flight(0).await;
+    }
+}
+
+/// For how many bytes there is room within so long; `None` where there is none.
+async fn room_within(stream: &mut SendStream<Bytes>, limit: Duration) -> Option<usize> {
+    stream.reserve_capacity(16 * 1024);
+    let room = timeout(limit, std::future::poll_fn(|cx| stream.poll_capacity(cx))).await;
+    room.ok().map(|room| room.expect("the stream stays").unwrap())
 }
 
 #[tokio::test]

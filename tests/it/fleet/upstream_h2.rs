@@ -522,6 +522,97 @@ async fn a_silent_stream_is_cut_and_the_others_of_its_connection_go_on() {
     }
 }
 
+/// Each limit for itself, to a client of HTTP/2 and without giving up the connection to the endpoint.
+#[tokio::test]
+async fn the_streams_of_clients_of_http2_are_cut_one_by_one() {
+    let cases = [
+        ("first_byte: 300ms, idle: 30s", "/silent", 504, "response_timeout"),
+        ("first_byte: 30s, idle: 300ms", "/halting", 200, "response_timeout"),
+        ("total: 300ms", "/silent", 504, "total_timeout"),
+        ("total: 300ms", "/halting", 200, "total_timeout"),
+        ("total: 300ms", "/dripping", 200, "total_timeout"),
+    ];
+    for (timeouts, path, status, cause) in cases {
+        let endpoint = H2Endpoint::scripted(|mut exchange: H2Exchange| async move {
+            let path = exchange.path().to_owned();
+            if path == "/" {
+                return exchange.reply(200, "ok");
+            }
+            let mut stream = (path != "/silent").then(|| exchange.begin(Response::new(()), false).unwrap());
+            while path == "/dripping"
+                && let Some(stream) = &mut stream
+                && stream.send_data(Bytes::from_static(b"x"), false).is_ok()
+            {
+                sleep(Duration::from_millis(20)).await;
+            }
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let pool = format!("timeouts: {{ {timeouts} }}, retry: {{ attempts: 0 }},");
+        let edge = Edge::start(&h2c(&pool, &[&endpoint.address()])).await;
+        let client = h2_client(&edge).await;
+        let begun = Instant::now();
+        let answer = send(&client, get(path), b"").await;
+        assert!(begun.elapsed() < LONG, "{timeouts} {path}");
+        let line = edge.log_of(1).await.remove(0);
+        assert_eq!((&line["status"], &line["cause"]), (&status.into(), &cause.into()), "{timeouts} {path}");
+        assert_eq!(answer.is_ok(), status == 504, "{timeouts} {path}");
+        assert_eq!(send(&client, get("/"), b"").await.unwrap().0.body(), b"ok");
+        assert_eq!(endpoint.connections(), 1, "{timeouts} {path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_pause_for_longer_than_its_first_byte_may_take() {
+    let endpoint = H2Endpoint::scripted(|mut exchange: H2Exchange| async move {
+        let mut stream = exchange.begin(Response::new(()), false).unwrap();
+        sleep(Duration::from_millis(600)).await;
+        let _ = stream.send_data(Bytes::from_static(b"late"), true);
+    })
+    .await;
+    let edge = Edge::start(&h2c("timeouts: { first_byte: 200ms, idle: 30s },", &[&endpoint.address()])).await;
+    let (answer, _) = send(&h2_client(&edge).await, get("/"), b"").await.unwrap();
+    assert_eq!(answer.body(), b"late");
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_tried_again_elsewhere() {
+    let endpoint = H2Endpoint::scripted(|mut exchange: H2Exchange| async move {
+        if exchange.connection == 1 {
+            std::future::pending::<()>().await;
+        }
+        exchange.reply(200, "second");
+    })
+    .await;
+    let other = H2Endpoint::answering("other").await;
+    let pool = "timeouts: { first_byte: 300ms }, retry: { on: [timeout], attempts: 1 }, balance: first,";
+    let edge = Edge::start(&h2c(pool, &[&endpoint.address(), &other.address()])).await;
+    let (answer, _) = send(&h2_client(&edge).await, get("/"), b"").await.unwrap();
+    assert_eq!(answer.body(), b"other");
+    assert_eq!(edge.log_of(1).await[0]["attempts"], 2);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_cut_off_on_its_way_to_http2() {
+    let endpoint = H2Endpoint::scripted(|mut exchange: H2Exchange| async move {
+        exchange.read().await;
+        exchange.reply(200, "");
+    })
+    .await;
+    let config = h2c("", &[&endpoint.address()])
+        .replace("127.0.0.1:0 }", "127.0.0.1:0, limits: { body: { idle: 200ms } } }");
+    let edge = Edge::start(&config).await;
+    let mut client = h2_client(&edge).await;
+    let post = Request::post("http://example.com/").body(()).unwrap();
+    let (answer, mut stream) = client.send_request(post, false).unwrap();
+    stream.send_data(Bytes::from_static(b"half"), false).unwrap();
+    let answer = timeout(PATIENCE, answer).await.expect("is answered in time").unwrap();
+    assert_eq!(answer.status(), 408);
+    assert_eq!(edge.log_of(1).await[0]["cause"], "body_timeout");
+    assert_eq!(send(&client, get("/"), b"").await.unwrap().0.status(), 200);
+    assert_eq!(endpoint.connections(), 1);
+}
+
 #[tokio::test]
 async fn a_timeout_leaves_the_answers_of_others_alone() {
     let gate = Arc::new(Semaphore::new(0));

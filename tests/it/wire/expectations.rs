@@ -1,4 +1,6 @@
-use crate::support::{Edge, Endpoint, Exchange, H2Endpoint, H2Exchange};
+use tokio::time::timeout;
+
+use crate::support::{Edge, Endpoint, Exchange, H2Endpoint, H2Exchange, PATIENCE};
 
 use super::{echo_site, refused, site, site_with};
 
@@ -74,6 +76,32 @@ async fn what_is_refused_early_asks_for_no_body() {
         // The client may send the body or not, so nothing can follow.
         assert_eq!((response.status, response.header("connection")), (401, Some("close")));
         assert!(client.is_closed().await);
+    }
+}
+
+/// Whoever asks for the body: an endpoint of HTTP/1 itself, and the edge for one of HTTP/2.
+#[tokio::test]
+async fn clients_of_http2_are_asked_for_their_bodies() {
+    let second = H2Endpoint::scripted(|mut exchange: H2Exchange| async move {
+        assert_eq!(exchange.read().await.0, b"body");
+        exchange.reply(200, "done");
+    })
+    .await;
+    let first = asking().await;
+    let sites = [site(first.address(), ""), site_with(second.address(), "", "protocol: h2c", "- pool: app")];
+    for config in sites {
+        let edge = Edge::start(&config).await;
+        let stream = tokio::net::TcpStream::connect(edge.address()).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::post("http://a/").header("expect", "100-continue");
+        let (mut answer, mut body) = requests.send_request(request.body(()).unwrap(), false).unwrap();
+        let interim = std::future::poll_fn(|cx| answer.poll_informational(cx));
+        let interim = timeout(PATIENCE, interim).await.expect("is asked in time").unwrap().unwrap();
+        assert_eq!(interim.status(), 100);
+        body.send_data("body".into(), true).unwrap();
+        let answer = timeout(PATIENCE, answer).await.expect("is answered in time").unwrap();
+        assert_eq!(answer.into_body().data().await.unwrap().unwrap(), "done");
     }
 }
 

@@ -1,3 +1,8 @@
+use std::future::poll_fn;
+
+use tokio::time::timeout;
+
+use crate::support::raw_h2::{self, END_STREAM, HEADERS, RawH2};
 use crate::support::{Edge, Endpoint, Exchange, PATIENCE};
 
 use super::{GET, site};
@@ -58,19 +63,47 @@ async fn hints_come_before_the_answer_is_ready() {
 }
 
 #[tokio::test]
-async fn hints_do_not_pass_to_http2_and_do_no_harm() {
+async fn informational_answers_pass_to_http2() {
     let endpoint = hinting().await;
     let edge = Edge::start(&site(endpoint.address(), "")).await;
     let stream = tokio::net::TcpStream::connect(edge.address()).await.unwrap();
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let request = http::Request::get("http://a/").body(()).unwrap();
-        let (answer, _) = requests.send_request(request, true).unwrap();
-        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("is answered in time").unwrap();
+        let (mut answer, _) = requests.send_request(request, true).unwrap();
+        let mut interim = Vec::new();
+        for _ in 0..2 {
+            let next = timeout(PATIENCE, poll_fn(|cx| answer.poll_informational(cx))).await;
+            let head = next.expect("comes in time").expect("is one more").unwrap();
+            interim.push((head.status().as_u16(), head.headers().get("link").cloned()));
+        }
+        assert_eq!(interim, [(103, Some("</a.css>; rel=preload".parse().unwrap())), (100, None)]);
+        let answer = timeout(PATIENCE, answer).await.expect("is answered in time").unwrap();
         assert_eq!((answer.status().as_u16(), answer.headers().get("link")), (200, None));
         let mut body = answer.into_body();
         assert_eq!(body.data().await.unwrap().unwrap(), "ok");
     }
     connection.abort();
+}
+
+#[tokio::test]
+async fn no_client_gets_more_than_so_many() {
+    let endpoint = Endpoint::scripted(|mut exchange: Exchange| async move {
+        for _ in 0..17 {
+            exchange.send("HTTP/1.1 103 Early Hints\r\n\r\n").await;
+        }
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        Some(exchange)
+    })
+    .await;
+    let edge = Edge::start(&site(endpoint.address(), "")).await;
+    let mut client = RawH2::connect(&edge).await;
+    client.send(raw_h2::get(1)).await;
+    let mut heads = 0;
+    while client.next_of(HEADERS).await.flags & END_STREAM == 0 && edge.log().is_empty() {
+        heads += 1;
+    }
+    assert!(heads <= 17, "16 of them, and the head of the failure");
+    assert_eq!(edge.log_of(1).await[0]["cause"], "upstream_invalid");
 }

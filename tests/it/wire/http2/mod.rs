@@ -1,5 +1,6 @@
 //! HTTP/2 by prior knowledge.
 
+mod early;
 mod ends;
 mod floods;
 mod headers;

@@ -1,8 +1,7 @@
-use http::{HeaderMap, Request, StatusCode};
-use tokio::time::timeout;
-
-use crate::support::{Edge, Endpoint, Exchange, PATIENCE, eventually};
+use crate::support::raw_h2::{END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RawH2, frame};
+use crate::support::{Edge, Endpoint, Exchange, eventually};
 use crate::wire::{GET, echo, echo_site, refused, site, site_with};
+use http::{HeaderMap, Request, StatusCode};
 
 use super::{H2, read};
 
@@ -99,8 +98,29 @@ async fn an_authority_and_another_host_do_not_go_together() {
     let (endpoint, edge) = echo_site("").await;
     let client = H2::connect(&edge).await;
     let request = Request::get("http://a/").header("host", "b");
-    let answer = timeout(PATIENCE, client.start(request, "").await).await.expect("ends in time");
-    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status() == StatusCode::BAD_REQUEST));
+    let answer = client.send(request, "").await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(answer.body().starts_with(b"400 "), "{answer:?}");
+    let line = edge.log_of(1).await.remove(0);
+    assert_eq!((&line["status"], &line["cause"]), (&400.into(), &"bad_request".into()));
+    assert_eq!((&line["protocol"], &line["bytes_out"]), (&"HTTP/2".into(), &answer.body().len().into()));
+    assert_eq!(client.get("/").await.status(), StatusCode::OK);
+    assert_eq!(endpoint.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn requests_that_name_no_host_cost_the_connection_in_the_end() {
+    const MALFORMED: usize = 32;
+    let (endpoint, edge) = echo_site("").await;
+    let mut client = RawH2::connect(&edge).await;
+    // RFC 7541 appendix A: ":method: GET", ":path: /", ":scheme: http".
+    for stream in (1..).step_by(2).take(MALFORMED) {
+        client.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, [0x82, 0x84, 0x86])).await;
+    }
+    assert_eq!(client.goodbye().await, Some(ENHANCE_YOUR_CALM));
+    let mut lines = edge.log_of(MALFORMED + 1).await;
+    assert_eq!(lines.pop().unwrap()["cause"], "http2_abuse");
+    assert!(lines.iter().all(|line| line["cause"] == "bad_request"), "{lines:#?}");
     assert!(endpoint.requests().is_empty());
 }
 
