@@ -13,7 +13,8 @@
 //! health checks; HAProxy splices (`option splice-auto`). Unless `--placement` says otherwise, proxy, endpoints and load share
 //! one core, as in the bench `peers`: units a second are so to be read as a ratio. Before anything is measured every
 //! way through every proxy has to carry bytes whole. An end of one direction is passed on alone in *bulk*; in *short* nginx closes
-//! both at once, which is its default and less work than the others do.
+//! both at once, which is its default and less work than the others do. Where it is allowed to, the bench runs before other
+//! work on the machine, with all that it starts.
 //!
 //! `make bench-l4` installs what is missing, builds, and runs this; `--help` tells the flags. The exit status is 0
 //! when all bars are met, 1 when one is not, 2 when something could not be measured.
@@ -30,6 +31,8 @@ mod load;
 mod metric;
 mod options;
 mod peer;
+#[path = "../support/priority.rs"]
+mod priority;
 mod report;
 mod rounds;
 mod rows;
@@ -41,19 +44,16 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rustix::process::setpriority_process;
 
 use crate::{
     options::Options,
+    priority::Priority,
     site::Site,
     support::{
         Outcome, allow_open_files,
         verdict::{Verdict, run},
     },
 };
-
-/// That of this process and of all that it starts.
-const NICENESS: i32 = -15;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -62,15 +62,14 @@ fn main() -> ExitCode {
 
 fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
     allow_open_files()?;
-    // Before other work, where that is allowed; it takes no less to do this work, but it is not waited for.
-    let _ = setpriority_process(None, NICENESS);
     let mut versions = Vec::new();
     for peer in options.peers() {
         versions.push((peer, peer.version(options)?));
     }
+    let priority = Priority::claim()?;
     let site = Site::open(options.placement)?;
     let figures = rounds::measure(options, &site)?;
-    let report = report::of(options, &versions, &figures);
+    let report = report::of(options, priority, &versions, &figures);
     print!("{}", report.text());
     report.write(&options.out())?;
     println!("written to {}", options.out().display());

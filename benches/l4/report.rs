@@ -8,6 +8,7 @@ use crate::{
     load::{datagrams, redis, short},
     options::Options,
     peer::Peer,
+    priority::Priority,
     rows::Row,
 };
 
@@ -15,15 +16,21 @@ use crate::{
 const REFERENCES: [Peer; 2] = [Peer::Nginx, Peer::Haproxy];
 
 /// What a run found.
-pub(crate) fn of(options: &Options, versions: &[(Peer, String)], figures: &Figures<Row>) -> Report<Row> {
+pub(crate) fn of(
+    options: &Options,
+    priority: Priority,
+    versions: &[(Peer, String)],
+    figures: &Figures<Row>,
+) -> Report<Row> {
     let load = format!(
         "short connections: {} clients; redis: {} connections; UDP: {} flows with {} datagrams under way each; {} \
-         connections idle",
+         connections idle; {}",
         short::CLIENTS,
         redis::CONNECTIONS,
         datagrams::FLOWS,
         datagrams::WINDOW,
-        idle::CONNECTIONS
+        idle::CONNECTIONS,
+        priority.describe()
     );
     let (rounds, seconds, placement) = (options.rounds, options.seconds, options.placement);
     let setup = Setup { rounds, seconds, placement, load };

@@ -30,6 +30,7 @@ mod load;
 mod message;
 mod options;
 mod origin;
+#[path = "../support/priority.rs"]
 mod priority;
 mod report;
 #[path = "../support/request.rs"]

@@ -33,7 +33,6 @@ fn upload(target: SocketAddr, span: Duration) -> Outcome<u64> {
     let sent = pour(&mut stream, span)?;
     let mut arrived = [0; 8];
     stream.read_exact(&mut arrived)?;
-    // The order is no part of what is counted.
     let arrived = u64::from_be_bytes(arrived);
     if arrived == sent { Ok(sent) } else { Err(format!("{arrived} of {sent} bytes arrived").into()) }
 }

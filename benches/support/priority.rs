@@ -16,7 +16,7 @@ pub(crate) enum Priority {
 
 impl Priority {
     /// Puts this process and all that it starts from now on before other work, where it may do that: builds and tests
-    /// beside it would delay generator, balancer and origins by milliseconds. The bench leaves the cores idle mostly.
+    /// beside it would delay what is measured by milliseconds, or take its core.
     pub(crate) fn claim() -> Outcome<Self> {
         let Some(chrt) = find("chrt") else { return Ok(Self::Nobody) };
         let own = process::id().to_string();
