@@ -147,7 +147,7 @@ pub struct UdpSpec {
     /// A flow in which nothing was sent for so long, by either side, ends.
     #[serde(default = "UdpSpec::default_idle", deserialize_with = "some_time")]
     pub idle: Span,
-    /// So many flows at once, 1 to 1000000; a further one ends that which was idle the longest. Each has a socket of its
+    /// So many flows at once, 1 to 1000000; a further one ends that which was idle the longest on its socket. Each has a socket of its
     /// own, so that the limit of open files bounds them too.
     #[serde(default = "UdpSpec::default_flows", deserialize_with = "whole::<1, 1_000_000, _, _>")]
     #[schemars(range(min = 1, max = 1_000_000))]

@@ -114,7 +114,7 @@ impl TcpProxy {
         drop(snapshot);
         let reached = match found {
             Ok((pool, bytes)) => {
-                let due = record.began + service.connect;
+                let due = Instant::now() + service.connect;
                 let reached = tokio::select! {
                     biased;
                     reached = reach::reach(pool, &mut record, due) => reached,

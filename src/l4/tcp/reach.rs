@@ -36,7 +36,7 @@ struct Unreached {
 /// then, so that this is always safe.
 pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) -> Result<Reached, Cause> {
     record.pool = Some(pool.clone());
-    let terms = Terms { pinned: None, now: record.began, until: Some(due) };
+    let terms = Terms { pinned: None, now: Instant::now(), until: Some(due) };
     let reserved = reserve(&pool, |now| pick_cx(record, now), terms).await;
     // All the time there was went by in line.
     let in_line = |cause| if cause == Cause::TotalTimeout { Cause::QueueTimeout } else { cause };

@@ -66,7 +66,7 @@ impl Driver {
         let bound = socket.local_addr()?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         let (readiness, watcher) = Readiness::new()?;
-        let uplinks = Uplinks::new(proxy.clone(), bound.port(), Dialer::new(watcher), Random::new());
+        let uplinks = Uplinks::new(proxy.clone(), Dialer::new(watcher), Random::new());
         Ok(Self {
             flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
             proxy,

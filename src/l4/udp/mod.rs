@@ -39,8 +39,7 @@ pub(crate) struct UdpSettings {
     /// So many flows at once, over all sockets of the listener.
     pub(crate) flows: u32,
     /// A flow ends once so many responses came for each of its datagrams, as with `proxy_responses` of nginx: `Some(1)`
-    /// ends a flow of two requests with the second response. `None` leaves it to `idle`. Where responses are expected, a
-    /// flow that was idle for too long and got none counts as a failure of its endpoint.
+    /// ends a flow of two requests with the second response. `None` leaves it to `idle`.
     pub(crate) responses: Option<NonZeroU32>,
 }
 
@@ -48,8 +47,6 @@ pub(crate) struct UdpSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct FlowEnd {
     pub(crate) client: SocketAddr,
-    /// The address that the client sent to.
-    pub(crate) reached: SocketAddr,
     pub(crate) endpoint: Arc<EndpointAddr>,
     /// From the client.
     pub(crate) datagrams_in: u64,

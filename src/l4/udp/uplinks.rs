@@ -27,8 +27,6 @@ pub(super) trait Dial {
 /// The way to the endpoints of the pool: picks them, connects to them, and tells the pool what they are worth.
 pub(super) struct Uplinks<D> {
     proxy: Arc<UdpProxy>,
-    /// The port that clients send to.
-    port: u16,
     dial: D,
     random: Random,
     no_headers: HeaderMap,
@@ -45,8 +43,8 @@ pub(super) struct Hold<S> {
 const ATTEMPTS: usize = 3;
 
 impl<D: Dial> Uplinks<D> {
-    pub(super) fn new(proxy: Arc<UdpProxy>, port: u16, dial: D, random: Random) -> Self {
-        Self { proxy, port, dial, random, no_headers: HeaderMap::new() }
+    pub(super) fn new(proxy: Arc<UdpProxy>, dial: D, random: Random) -> Self {
+        Self { proxy, dial, random, no_headers: HeaderMap::new() }
     }
 
     /// Picks by the policy; where that names an endpoint that was tried, another one.
@@ -128,16 +126,12 @@ impl<D: Dial> Destinations for Uplinks<D> {
         let is_answered = tally.first_reply.is_some();
         match reason {
             EndReason::EndpointFailed => pool.failed(&lease, None, now),
-            // As nginx counts it: an endpoint that owes responses and gave none does not answer in time.
-            EndReason::Idle if !is_answered && self.proxy.settings.responses.is_some() => {
-                pool.failed(&lease, None, now);
-            }
+            // That nothing was answered says nothing: whoever sends what nobody answers could have endpoints ejected.
             _ if is_answered => pool.succeeded(&lease, now),
             _ => {}
         }
         (self.proxy.on_end)(&FlowEnd {
             client: key.client,
-            reached: SocketAddr::new(key.reached, self.port),
             endpoint: lease.endpoint().address().clone(),
             datagrams_in: tally.datagrams_in,
             datagrams_out: tally.datagrams_out,

@@ -132,22 +132,6 @@ impl Tally {
     }
 }
 
-// === EndReason ===
-
-impl EndReason {
-    /// As logs have it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Responses => "responses",
-            Self::Evicted => "evicted",
-            Self::EndpointFailed => "endpoint_failed",
-            Self::EndpointUnfit => "endpoint_unfit",
-            Self::Drained => "drained",
-        }
-    }
-}
-
 // === Flow ===
 
 impl<D: Destinations> Flow<D> {

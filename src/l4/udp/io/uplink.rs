@@ -35,8 +35,9 @@ impl Dial for Dialer {
 
     fn dial(&mut self, id: FlowId, to: SocketAddr) -> nix::Result<Uplink> {
         let kind = Type::DGRAM.nonblocking().cloexec();
-        let socket = Socket::new_raw(Domain::for_address(to), kind, Some(Protocol::UDP)).map_err(errno)?;
-        socket.connect(&to.into()).map_err(errno)?;
+        let socket = Socket::new_raw(Domain::for_address(to), kind, Some(Protocol::UDP))
+            .map_err(|error| errno(&error))?;
+        socket.connect(&to.into()).map_err(|error| errno(&error))?;
         let socket = UdpSocket::from(socket);
         let _ = sockopt::UdpGroSegment.set(&socket, &true);
         self.watcher.add(&socket, id)?;
@@ -44,7 +45,7 @@ impl Dial for Dialer {
     }
 }
 
-fn errno(error: std::io::Error) -> Errno {
+fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 

@@ -1,6 +1,5 @@
 mod drain;
 mod replies;
-mod serve_temp;
 mod simulation;
 mod sockets;
 mod support;

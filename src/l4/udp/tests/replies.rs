@@ -9,11 +9,6 @@ async fn exchange_over(bind: &str, from: &str, to: &str) {
     client.connect((to, running.address.port())).await.unwrap();
     client.send(b"x").await.unwrap();
     assert_eq!(&receive(&client).await[2..], b"x");
-    running.task.abort();
-    while !running.task.is_finished() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(running.ends.lock()[0].reached, client.peer_addr().unwrap());
 }
 
 #[tokio::test]

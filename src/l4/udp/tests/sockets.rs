@@ -22,7 +22,7 @@ async fn datagrams_go_through_and_back_as_they_are() {
     assert_eq!(end.reason, EndReason::Drained);
     assert_eq!((end.datagrams_in, end.datagrams_out), (4, 4));
     assert_eq!((end.bytes_in, end.bytes_out), (62_843, 62_843 + 4 * 2));
-    assert_eq!((end.client, end.reached), (client.local_addr().unwrap(), running.address));
+    assert_eq!(end.client, client.local_addr().unwrap());
     assert!(end.first_reply.is_some_and(|first| first <= end.lasted));
     assert_eq!(running.pool.in_flight(), 0);
 }

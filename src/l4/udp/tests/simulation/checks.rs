@@ -9,11 +9,14 @@ use super::world::{Known, World};
 impl World {
     /// Takes note of the flows that ended, and checks that each had a reason to.
     pub(super) fn settle(&mut self) {
+        // A flow closes its socket when it ends. Those that never became a flow are not known.
+        let closed = self.machine.closed.take();
+        let keys: Vec<_> = closed.into_iter().filter_map(|wire| self.known_key(wire)).collect();
         let ended = std::mem::take(&mut *self.ends.lock());
-        for end in ended {
-            let known = self.known.iter().find(|((_, key), known)| is_end_of(&end, *key, known));
-            let (&key, &known) = known.unwrap_or_else(|| panic!("nobody knows the flow of {end:?}"));
-            self.known.remove(&key);
+        assert_eq!(keys.len(), ended.len(), "what ended is told: {ended:?}");
+        for (key, end) in keys.into_iter().zip(ended) {
+            let known = self.known.remove(&key).expect("the flow is known");
+            assert_eq!(end.client, key.1.client);
             assert_eq!(end.endpoint.to_string(), known.wire.endpoint.to_string());
             assert_eq!((end.bytes_in, end.bytes_out), (10 * end.datagrams_in, 20 * end.datagrams_out));
             self.check_end(key, &end, known);
@@ -48,6 +51,14 @@ impl World {
 
     fn state_of(&self, endpoint: SocketAddr) -> State {
         self.pool.endpoints()[usize::from(endpoint.port() - 1)].state()
+    }
+
+    /// Whether a flow's endpoint gets no work any more while another does.
+    pub(super) fn is_left_behind(&self, key: (usize, FlowKey)) -> bool {
+        let Some(known) = self.known.get(&key) else { return false };
+        let is_unfit = matches!(self.state_of(known.wire.endpoint), State::Unfit | State::Ejected);
+        let endpoints = self.pool.endpoints();
+        is_unfit && endpoints.iter().any(|other| other.state() == State::Fit && other.load().has_room())
     }
 
     /// Checks that a client does not come to an endpoint that failed it while there is another.
@@ -97,11 +108,4 @@ impl World {
         });
         self.failed = kept;
     }
-}
-
-/// A flow's end names no table, but the client's address is in one only.
-fn is_end_of(end: &FlowEnd, key: FlowKey, known: &Known) -> bool {
-    key.client == end.client
-        && key.reached == end.reached.ip()
-        && known.wire.endpoint.to_string() == end.endpoint.to_string()
 }

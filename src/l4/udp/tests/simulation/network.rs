@@ -54,6 +54,8 @@ pub(super) struct Machine {
     pub(super) open: Cell<usize>,
     pub(super) most: Cell<usize>,
     numbers: Cell<u64>,
+    /// The sockets that were closed since this was looked at.
+    pub(super) closed: RefCell<Vec<Wire>>,
     /// The endpoint to which there is no way at the moment.
     pub(super) cut_off: Cell<Option<SocketAddr>>,
     /// The endpoints that could not be reached for a flow since it was last answered.
@@ -124,5 +126,6 @@ impl Dial for Dialer {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.machine.open.set(self.machine.open.get() - 1);
+        self.machine.closed.borrow_mut().push(self.wire);
     }
 }

@@ -14,6 +14,7 @@ use crate::l4::udp::{Discard, EndReason, UdpProxy, UdpSettings};
 use crate::pools::{Health, Pool};
 use crate::types::Random;
 
+use super::event::Event;
 use super::network::{Dialer, Machine, Network, Packet, Wire};
 
 /// Everything there is, and what the tests know of it on their own.
@@ -59,21 +60,25 @@ pub(super) struct Known {
     pub(super) datagrams_out: u64,
 }
 
-/// What happened in a step.
-#[derive(Debug)]
-#[expect(dead_code, reason = "it is read where a failure prints it")]
-pub(super) enum Event {
-    Sent(FlowKey),
-    Passed(Duration),
-    Up(SocketAddr),
-    Down(SocketAddr),
-    Judged(SocketAddr, Health),
-    CutOff(Option<SocketAddr>),
-    Sockets(usize),
-    Drain,
+const ENDPOINTS: u16 = 4;
+
+impl Table {
+    fn new(table: usize, proxy: &Arc<UdpProxy>, machine: &Rc<Machine>, random: Random) -> Self {
+        let dialer = Dialer { table, machine: machine.clone() };
+        Self {
+            flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
+            uplinks: Uplinks::new(proxy.clone(), dialer, random),
+        }
+    }
 }
 
-const ENDPOINTS: u16 = 4;
+/// One of a few addresses, with one of a few ports, at one of a few addresses of the edge.
+fn client(number: u16) -> FlowKey {
+    FlowKey {
+        client: SocketAddr::from((Ipv4Addr::new(192, 0, 2, (number / 8) as u8), 1000 + number % 8)),
+        reached: IpAddr::V4(Ipv4Addr::new(10, 1, 1, (number % 3) as u8)),
+    }
+}
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
@@ -86,29 +91,15 @@ impl World {
             flows: if random.bool() { random.u32(1..3) } else { random.u32(3..30) },
             responses: NonZeroU32::new(random.u32(0..3)),
         };
-        let most = random.u32(1..20);
-        let keys = format!(
-            ", outlier: {{ consecutive: {}, eject: 1s }}, panic: 0%, max_requests: {most}",
-            random.u32(1..6)
-        );
+        let (most, in_row) = (random.u32(1..20), random.u32(1..6));
+        let keys =
+            format!(", outlier: {{ consecutive: {in_row}, eject: 1s }}, panic: 0%, max_requests: {most}");
         let pool = pool(&endpoints, &keys, now);
         let (proxy, ends) = proxy(pool.clone(), settings);
         let machine = Rc::new(Machine::default());
         machine.most.set(random.usize(1..40));
-        let tables = (0..random.usize(1..=2)).map(|table| Table {
-            flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
-            uplinks: Uplinks::new(
-                proxy.clone(),
-                53,
-                Dialer { table, machine: machine.clone() },
-                random.fork(),
-            ),
-        });
-        let tables = tables.collect();
-        let client = |number: u16| FlowKey {
-            client: SocketAddr::from((Ipv4Addr::new(192, 0, 2, (number / 8) as u8), 1000 + number % 8)),
-            reached: IpAddr::V4(Ipv4Addr::new(10, 1, 1, (number % 3) as u8)),
-        };
+        let tables = 0..random.usize(1..=2);
+        let tables = tables.map(|number| Table::new(number, &proxy, &machine, random.fork())).collect();
         let clients = (0..random.u16(1..60)).map(client).collect();
         Self {
             now,
@@ -234,7 +225,7 @@ impl World {
         }
     }
 
-    fn known_key(&self, wire: Wire) -> Option<(usize, FlowKey)> {
+    pub(super) fn known_key(&self, wire: Wire) -> Option<(usize, FlowKey)> {
         self.known.iter().find(|(_, known)| known.wire == wire).map(|(key, _)| *key)
     }
 
@@ -246,6 +237,7 @@ impl World {
         let table = self.table_of(key);
         let has_no_seat = self.proxy.open_flows() >= self.settings.flows as usize;
         self.may_evict = has_no_seat || self.machine.open.get() >= self.machine.most.get();
+        let must_leave = !self.is_draining && self.is_left_behind((table, key));
         let Table { flows, uplinks } = &mut self.tables[table];
         let carried = flows.carry(key, Volume { datagrams: 1, bytes: 10 }, self.now, uplinks);
         let id = match carried {
@@ -258,6 +250,7 @@ impl World {
         self.settle();
         match self.known.get_mut(&(table, key)) {
             Some(known) => {
+                assert!(!must_leave, "another endpoint is fit, and that of the flow is not");
                 assert_eq!((known.id, known.wire), (id, wire), "a live flow stays at its endpoint");
                 known.last = self.now;
                 known.datagrams_in += 1;
