@@ -222,7 +222,11 @@ async fn open(arrived: Arrived, mut drain: ShutdownWatch) -> Option<Opened> {
         biased;
         ends = meet(&mut transport, &listener, peer, &mut place, due) => ends,
         _ = drain.wait_for(|draining| *draining) => None,
-    }?;
+    };
+    let Some(ends) = ends else {
+        refuse_silently(transport, &listener);
+        return None;
+    };
     if listener.tls.is_some() && !begins(&transport, due, &mut drain).await {
         return None;
     }

@@ -53,7 +53,7 @@ impl FromStr for HostPattern {
         }
         let is_bracketed_ip = name.starts_with('[') && name.ends_with(']');
         if name.contains(':') && !is_bracketed_ip {
-            return fail("write the host without a port; a route matches on every port of its listeners");
+            return fail("write the host without a port");
         }
         if is_bracketed_ip {
             if wildcard || name[1..name.len() - 1].parse::<std::net::Ipv6Addr>().is_err() {

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use crate::config::spec::{NamedMap, SniTarget, TcpSpec, UdpSpec};
 use crate::config::{Action, KeyPath, Listener, Pool, Route, Service, SniPools, Tcp, Udp};
 use crate::types::{EndpointAddr, HostPattern};
@@ -29,6 +31,10 @@ impl Resolver<'_> {
         let mut all = Vec::with_capacity(specs.len());
         for ((name, target), path) in specs.into_iter().zip(&paths) {
             let SniTarget { pool, alpn } = target;
+            if is_address(&name) {
+                self.error_at_key(path, format!("clients never ask for an address, as `{name}` is"))
+                    .help("write the name that they ask for; without one they go to `tcp.pool`");
+            }
             if pool.is_none() && alpn.is_empty() && !self.is_partial(path) {
                 self.error(path, "neither `pool` nor `alpn` says where connections go")
                     .help("write the pool, like `db.example.com: postgres`");
@@ -136,4 +142,9 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// RFC 6066 §3 has names only.
+fn is_address(name: &HostPattern) -> bool {
+    matches!(name, HostPattern::Exact(name) if name.parse::<IpAddr>().is_ok() || name.starts_with('['))
 }

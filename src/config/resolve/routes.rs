@@ -13,7 +13,9 @@ type Named = HashMap<RouteName, KeyPath>;
 impl Resolver<'_> {
     pub(super) fn routes(&mut self, specs: Vec<RouteSpec>, at: &KeyPath, names: &Names<'_>) -> Vec<Route> {
         let serves_http = names.listeners.iter().any(|listener| listener.service.http().is_some());
-        if specs.is_empty() && serves_http && !self.is_partial(at) {
+        // What was left out of a listener may be what it does.
+        let is_known = !self.is_partial(&KeyPath::default().child("listeners"));
+        if specs.is_empty() && serves_http && is_known && !self.is_partial(at) {
             self.warning(at, "there is no route, so every request is answered with 404");
         }
         if !specs.is_empty() && !serves_http && !names.listeners.is_empty() {

@@ -92,52 +92,62 @@ impl TcpProxy {
         let Arrival { mut client, ends, tls, listener } = arrival;
         let service = listener.tcp()?;
         let mut record = Record::new(listener.clone(), ends);
-        let snapshot = self.live.snapshot();
-        let mut drain = self.live.drain();
-        let words = tokio::select! {
-            biased;
-            words = first_words(&mut client, tls.as_deref(), &listener, service) => words,
-            // A client that has not said whom it wants does not hold a drain up.
-            _ = drain.wait_for(|draining| *draining) => Err(Cause::ClientGone),
-        };
-        let found = match words {
-            Ok(FirstWords { bytes, hello }) => {
-                record.asked = hello;
-                let (name, protocols) = asked(record.asked.as_ref());
-                match service.pool_for(name, protocols) {
-                    Some(pool) => Ok((snapshot.pools[pool.0].clone(), bytes)),
-                    None => Err(Cause::NoRoute),
-                }
-            }
-            Err(cause) => Err(cause),
-        };
-        drop(snapshot);
-        let reached = match found {
-            Ok((pool, bytes)) => {
-                let due = Instant::now() + service.connect;
-                let reached = tokio::select! {
-                    biased;
-                    reached = reach::reach(pool, &mut record, due) => reached,
-                    // Nobody is sought for a client that is gone.
-                    () = client.socket().broken() => Err(Cause::ClientGone),
-                };
-                reached.map(|reached| (reached, bytes))
-            }
-            Err(cause) => Err(cause),
-        };
-        match reached {
+        match self.seek(&mut client, tls.as_deref(), service, &mut record).await {
             Ok((Reached { endpoint, pool, lease, took }, replay)) => {
                 let limits = RelayLimits { idle: service.idle, lifetime: service.lifetime };
                 let hold = Hold { pool, lease, took };
                 Some(Joined { client, endpoint, replay, limits, hold, record })
             }
-            Err(cause) => {
+            Err(unserved) => {
                 // A clean end would look as if an endpoint had nothing to say.
                 client.reset();
-                record.write_failure(&cause, &self.log);
+                record.write_failure(&unserved, &self.log);
                 None
             }
         }
+    }
+
+    /// Reaches an endpoint of the pool that the client is for. Beside it what was read of the client meanwhile.
+    async fn seek(
+        &self,
+        client: &mut Transport,
+        tls: Option<&TlsSession>,
+        service: &TcpService,
+        record: &mut Record,
+    ) -> Result<(Reached, Vec<u8>), Unserved> {
+        let snapshot = self.live.snapshot();
+        let mut drain = self.live.drain();
+        let FirstWords { bytes, hello } = tokio::select! {
+            biased;
+            words = first_words(client, tls, &record.listener, service) => words?,
+            // A client that has not said whom it wants does not hold a drain up.
+            _ = drain.wait_for(|draining| *draining) => return Err(Unserved::Cut),
+        };
+        record.asked = hello;
+        let (name, protocols) = asked(record.asked.as_ref());
+        let pool = service.pool_for(name, protocols).ok_or(Cause::NoRoute)?;
+        let pool = snapshot.pools[pool.0].clone();
+        drop(snapshot);
+        let due = Instant::now() + service.connect;
+        tokio::select! {
+            biased;
+            reached = reach::reach(pool, record, due) => Ok((reached?, bytes)),
+            // Nobody is sought for a client that is gone.
+            () = client.socket().broken() => Err(Cause::ClientGone.into()),
+        }
+    }
+}
+
+/// Why a connection is not passed on.
+enum Unserved {
+    Cause(Cause),
+    /// The process drains.
+    Cut,
+}
+
+impl From<Cause> for Unserved {
+    fn from(cause: Cause) -> Self {
+        Self::Cause(cause)
     }
 }
 

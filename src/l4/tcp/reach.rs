@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustix::io::Errno;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::config::spec::{RetryOn, SendProxyProtocol};
@@ -46,19 +46,20 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
         record.attempts += 1;
         record.endpoint = Some(lease.endpoint().address().clone());
         let began = Instant::now();
-        let limit = due.min(began + pool.timeouts().connect.get());
-        let unreached = match timeout_at(limit, dial(&pool, lease.endpoint(), record)).await {
+        let full = began + most(&pool);
+        // Earlier attempts, or the wait for room, may leave this one less time than endpoints have.
+        let (unreached, is_cut_short) = match timeout_at(due.min(full), dial(&pool, lease.endpoint(), record)).await {
             Ok(Ok(endpoint)) => {
                 let took = began.elapsed();
                 record.connected = Some(Instant::now());
                 return Ok(Reached { endpoint, pool, lease, took });
             }
-            Ok(Err(unreached)) => unreached,
-            Err(_) => Unreached { cause: Cause::ConnectTimeout, error: None },
+            Ok(Err(unreached)) => (unreached, false),
+            Err(_) => (Unreached { cause: Cause::ConnectTimeout, error: None }, due < full),
         };
         tell(&pool, &lease, &unreached);
         let Unreached { cause, error } = unreached;
-        if !error.is_some_and(|error| is_our_own_fault(&error)) {
+        if !is_cut_short && !error.is_some_and(|error| is_our_own_fault(&error)) {
             pool.failed(&lease, None, Instant::now());
         }
         tried.push(lease.endpoint().clone());
@@ -86,9 +87,17 @@ async fn another(pool: &Pool, tried: &Tried, due: Instant) -> Option<Lease> {
     pick()
 }
 
+/// How long an attempt may take.
+fn most(pool: &Pool) -> Duration {
+    let timeouts = pool.timeouts();
+    if pool.config().tls.is_some() { timeouts.handshake.get() } else { timeouts.connect.get() }
+}
+
 async fn dial(pool: &Pool, endpoint: &Endpoint, record: &Record) -> Result<Transport, Unreached> {
     let failed = |error| Unreached { cause: Cause::ConnectFailed, error: Some(error) };
-    let mut transport = Transport::connect(endpoint.address()).await.map_err(failed)?;
+    let connecting = timeout(pool.timeouts().connect.get(), Transport::connect(endpoint.address()));
+    let too_slow = |_| Unreached { cause: Cause::ConnectTimeout, error: None };
+    let mut transport = connecting.await.map_err(too_slow)?.map_err(failed)?;
     if let Some(header) = proxy_header(pool, record) {
         transport.write_all(&header).await.map_err(failed)?;
     }

@@ -10,7 +10,7 @@ use crate::telemetry::{AccessLog, ConnectionLine, ConnectionTimings, Millis, sta
 use crate::tls::Wishes;
 use crate::types::EndpointAddr;
 
-use super::{ClosedBy, End, Relayed};
+use super::{ClosedBy, End, Relayed, Unserved};
 
 /// What is known of a connection, for its line in the access log.
 pub(super) struct Record {
@@ -56,11 +56,16 @@ impl Record {
     }
 
     /// Writes the line of one that was not.
-    pub(super) fn write_failure(&self, cause: &Cause, log: &AccessLog) {
-        if log.is_on() {
-            let by = if *cause == Cause::ClientGone { ClosedBy::Client } else { ClosedBy::Edge };
-            self.write_line(log, cause.word(), closed_by(by), (0, 0), None);
+    pub(super) fn write_failure(&self, unserved: &Unserved, log: &AccessLog) {
+        if !log.is_on() {
+            return;
         }
+        let (ended, by) = match unserved {
+            Unserved::Cut => (end(End::Cut), ClosedBy::Edge),
+            Unserved::Cause(cause @ Cause::ClientGone) => (cause.word(), ClosedBy::Client),
+            Unserved::Cause(cause) => (cause.word(), ClosedBy::Edge),
+        };
+        self.write_line(log, ended, closed_by(by), (0, 0), None);
     }
 
     fn write_line(

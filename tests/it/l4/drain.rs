@@ -41,7 +41,11 @@ async fn a_client_that_has_not_said_whom_it_wants_does_not_hold_a_stop_up() {
     let mut other = edge.connect().await;
     other.send("x").await;
     assert!(greeted(other).await.is_some());
-    timeout(PATIENCE, edge.stop()).await.expect("the stop ends");
+    let folder = timeout(PATIENCE, edge.stop_and_keep()).await.expect("the stop ends");
+    let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_silent = lines.into_iter().find(|line| line["attempts"] == 0).unwrap();
+    assert_eq!(of_silent["closed_by"], "edge", "{of_silent}");
     end_of(silent).await;
 }
 

@@ -1,10 +1,12 @@
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
 use crate::support::{dead, eventually};
 
-use super::streams::{Deaf, next};
+use super::server::Deaf;
+use super::streams::next;
 use super::{Ended, Keys, Server, edge, end_of, fate_of_one, greeted, in_front_of, who_serves};
 
 #[tokio::test]
@@ -36,7 +38,7 @@ async fn as_many_are_tried_as_the_pool_says() {
     for (retry, attempts) in [("attempts: 0", 1), ("attempts: 3", 4), ("on: reset", 1)] {
         let dead = [dead().await, dead().await, dead().await, dead().await, dead().await];
         let pool = format!("retry: {{ {retry} }}, outlier: off,");
-        let endpoints = dead.each_ref().map(|address| address as &dyn std::fmt::Display);
+        let endpoints = dead.each_ref().map(|address| address as &dyn Display);
         let edge = edge(Keys::of_pool(&pool), &endpoints).await;
         assert_eq!(fate_of_one(&edge).await.1, Ended::Reset);
         assert_eq!(edge.log_of(1).await[0]["attempts"], attempts, "{retry}");
@@ -63,7 +65,7 @@ async fn connect_limits_all_attempts_together() {
         ..Keys::default()
     };
     let addresses = deaf.each_ref().map(Deaf::address);
-    let edge = edge(keys, &addresses.each_ref().map(|address| address as &dyn std::fmt::Display)).await;
+    let edge = edge(keys, &addresses.each_ref().map(|address| address as &dyn Display)).await;
     assert_eq!(fate_of_one(&edge).await, (Vec::new(), Ended::Reset));
     let line = edge.log_of(1).await.remove(0);
     assert_eq!((&line["ended"], &line["attempts"]), (&"connect_timeout".into(), &2.into()));

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::support::{Edge, eventually};
@@ -17,10 +18,25 @@ async fn a_connection_on_which_nothing_is_said_is_closed() {
     assert_eq!((&line["ended"], &line["closed_by"]), (&"idle_timeout".into(), &"edge".into()));
 }
 
+/// Bytes that a client does not take are no sign of life, and their end is no clean one.
+#[tokio::test]
+async fn a_connection_that_stalls_is_reset() {
+    let server = Server::with(async |mut stream| {
+        let piece = vec![7; 1024 * 1024];
+        while stream.write_all(&piece).await.is_ok() {}
+    })
+    .await;
+    let edge = in_front_of(Keys::of_tcp("idle: 500ms,"), &[&server]).await;
+    let client = edge.connect().await;
+    let line = edge.log_of(1).await.remove(0);
+    assert_eq!((&line["ended"], &line["closed_by"]), (&"idle_timeout".into(), &"edge".into()));
+    assert_eq!(end_of(client).await.1, Ended::Reset);
+    eventually("the endpoint's is closed too", async || server.open() == 0).await;
+}
+
 #[tokio::test]
 async fn a_byte_in_either_direction_is_enough() {
     let talking = Server::with(async |mut stream| {
-        use tokio::io::AsyncWriteExt;
         for _ in 0..12 {
             stream.write_all(b"x").await.unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;

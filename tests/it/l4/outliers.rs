@@ -3,13 +3,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{dead, eventually};
+use crate::support::{Edge, dead, eventually};
 
 use super::server::{greet, listen};
 use super::{Ended, Keys, Server, connect, edge, fate_of_one, greeted, in_front_of, reset, who_serves};
 
 /// Connects as often as that, and waits each time until the connection is over.
-async fn come_and_go(edge: &crate::support::Edge, times: usize) {
+async fn come_and_go(edge: &Edge, times: usize) {
     for _ in 0..times {
         let Some(mut client) = connect(edge).await else { continue };
         let _ = client.try_send("hello").await;
@@ -97,7 +97,7 @@ async fn the_last_one_serves_on_however_badly() {
 }
 
 /// An endpoint that breaks connections until it is told to be well, and greets then; and one that always greets.
-async fn recovering(outlier: &str) -> (Server, Server, crate::support::Edge, Arc<AtomicBool>) {
+async fn recovering(outlier: &str) -> (Server, Server, Edge, Arc<AtomicBool>) {
     let is_well = Arc::new(AtomicBool::new(false));
     let switch = is_well.clone();
     let flaky = Server::with(move |stream| {

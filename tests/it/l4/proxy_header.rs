@@ -1,11 +1,14 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
-use crate::support::{Client, Edge, PATIENCE};
+use crate::support::{Ca, Client, Edge, PATIENCE};
 
+use super::sni::hello;
 use super::streams::next;
 use super::{Ended, Keys, Server, edge, end_of, greeted};
 
@@ -99,7 +102,9 @@ async fn a_client_is_counted_by_the_address_that_is_told() {
     };
     let first = with(V1).await;
     assert!(first.is_some());
-    assert!(with(V1).await.is_none());
+    let mut refused = edge.connect().await;
+    refused.send(V1).await;
+    assert_eq!(end_of(refused).await, (Vec::new(), Ended::Reset));
     assert!(with(b"PROXY TCP4 192.0.2.2 10.0.0.1 12345 443\r\n").await.is_some());
 }
 
@@ -150,15 +155,6 @@ async fn a_header_that_came_in_goes_on_in_the_other_version() {
     }
 }
 
-/// What a rustls client says first.
-fn hello(protocols: &[&str]) -> Vec<u8> {
-    let config = std::sync::Arc::new(crate::support::Ca::new("nobody").client(protocols));
-    let mut client = rustls::ClientConnection::new(config, "a.example".try_into().unwrap()).unwrap();
-    let mut bytes = Vec::new();
-    client.write_tls(&mut bytes).unwrap();
-    bytes
-}
-
 #[tokio::test]
 async fn the_name_and_the_only_protocol_of_a_hello_are_told_in_version_2() {
     for (protocols, tlvs) in [
@@ -169,7 +165,7 @@ async fn the_name_and_the_only_protocol_of_a_hello_are_told_in_version_2() {
         let keys =
             Keys { listener: BALANCED, tcp: "sni: { a.example: app },", pool: "send_proxy_protocol: v2," };
         let (listener, edge) = before_a_listener(keys).await;
-        let (mut client, hello) = (edge.connect().await, hello(protocols));
+        let (mut client, hello) = (edge.connect().await, hello("a.example", protocols));
         client.send([V1, &hello].concat()).await;
         let mut endpoint = next(&listener).await;
         let expected = [&same_as_v1(tlvs)[..], &hello].concat();
@@ -179,7 +175,7 @@ async fn the_name_and_the_only_protocol_of_a_hello_are_told_in_version_2() {
 
 #[tokio::test]
 async fn tls_that_ends_here_may_follow_a_header() {
-    let (ca, folder) = (crate::support::Ca::new("site"), tempfile::tempdir().unwrap());
+    let (ca, folder) = (Ca::new("site"), tempfile::tempdir().unwrap());
     ca.issue(&["a.example"]).write(folder.path(), "site");
     let path = folder.path().join("site");
     let tls =
@@ -188,7 +184,7 @@ async fn tls_that_ends_here_may_follow_a_header() {
     let (listener, edge) = before_a_listener(keys).await;
     let mut stream = TcpStream::connect(edge.address()).await.unwrap();
     stream.write_all(V1).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(ca.client(&[])));
+    let connector = TlsConnector::from(Arc::new(ca.client(&[])));
     let stream = timeout(PATIENCE, connector.connect("a.example".try_into().unwrap(), stream)).await.unwrap();
     let mut client = Client::over(stream.unwrap());
     client.send("hello").await;

@@ -1,6 +1,6 @@
-use crate::support::{Edge, Spy, eventually};
-
 use evener::app::App;
+
+use crate::support::{Edge, Spy, eventually};
 
 use super::{Ended, Keys, Server, connect, end_of, fate_of_one, greeted, in_front_of, reset, site};
 

@@ -1,11 +1,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 /// An endpoint that does with each connection what a script says. It ends, with all its connections, when it is dropped.
 pub(super) struct Server {
@@ -113,4 +116,30 @@ pub(super) async fn greet(mut stream: TcpStream, name: u8) {
 pub(super) async fn listen(mut stream: TcpStream) {
     let mut heard = Vec::new();
     let _ = stream.read_to_end(&mut heard).await;
+}
+
+/// An endpoint that never answers: the queue of its connections is full, so that the kernel drops whoever comes.
+pub(super) struct Deaf {
+    address: SocketAddr,
+    _socket: Socket,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Deaf {
+    pub(super) async fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut waiting = Vec::new();
+        let soon = Duration::from_millis(200);
+        while let Ok(connected) = timeout(soon, TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        Self { address, _socket: socket, _waiting: waiting }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
 }

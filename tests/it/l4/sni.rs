@@ -25,7 +25,7 @@ pub(super) fn by_name(listener: &str, tcp: &str, servers: &[(char, &Server)]) ->
 }
 
 /// What a client says first that asks for `name` (an address asks for none) and offers these protocols.
-fn hello(name: &str, protocols: &[&str]) -> Vec<u8> {
+pub(super) fn hello(name: &str, protocols: &[&str]) -> Vec<u8> {
     let config: Arc<ClientConfig> = Arc::new(Ca::new("nobody").client(protocols));
     let mut client = ClientConnection::new(config, ServerName::try_from(name.to_owned()).unwrap()).unwrap();
     let mut bytes = Vec::new();
@@ -213,6 +213,17 @@ async fn a_client_that_does_not_say_what_it_wants_is_cut_off() {
         "{lines:?}"
     );
     assert_eq!(a.accepted(), 0);
+}
+
+/// The time that a client takes is none of that which there is to reach an endpoint.
+#[tokio::test]
+async fn a_client_that_takes_its_time_is_served() {
+    let [a] = named(['a']).await;
+    let edge = Edge::start(&by_name("", "sni: { a.example: a }, connect: 200ms", &[('a', &a)])).await;
+    let mut client = edge.connect().await;
+    sleep(Duration::from_millis(400)).await;
+    client.send(hello("a.example", &[])).await;
+    assert!(greeted(client).await.is_some(), "{:?}", edge.log());
 }
 
 #[tokio::test]

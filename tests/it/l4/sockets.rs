@@ -1,5 +1,7 @@
+use std::net::SocketAddr;
 use std::path::Path;
 
+use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UdpSocket, UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -107,7 +109,7 @@ log: {{ access: {{ to: LOG }} }}
 async fn tcp_and_udp_may_have_the_same_port() {
     let server = Server::named(b's').await;
     let responder = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let port = free_port().await;
+    let (_socket, port) = reserved();
     let edge = Edge::start(&format!(
         "listeners:
   dns-tcp: {{ bind: 127.0.0.1:{port}, tcp: {{ pool: tcp }} }}
@@ -131,13 +133,15 @@ pools:
     assert_eq!((&datagram[..length], from), (&b"answer"[..], edge.address()));
 }
 
-/// A port that was free for both a moment ago.
-async fn free_port() -> u16 {
+/// A port that nobody has for either, and the socket that keeps others from getting it: bound, but for whoever shares it.
+fn reserved() -> (Socket, u16) {
     loop {
-        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).await.is_ok() {
-            return port;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return (socket, port);
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::support::{Client, PATIENCE};
@@ -42,7 +43,7 @@ pub(super) fn reset(client: Client) {
 
 /// Bytes without order, over and over; so many that no buffer has a multiple of them.
 #[derive(Clone)]
-pub(super) struct Pattern(std::sync::Arc<[u8]>);
+pub(super) struct Pattern(Arc<[u8]>);
 
 impl Pattern {
     pub(super) fn new(seed: u64) -> Self {
@@ -96,34 +97,8 @@ pub(super) async fn exchange(
 }
 
 /// A connection to a server of the test's own.
-pub(super) async fn next(listener: &tokio::net::TcpListener) -> TcpStream {
+pub(super) async fn next(listener: &TcpListener) -> TcpStream {
     timeout(PATIENCE, listener.accept()).await.expect("connects in time").unwrap().0
-}
-
-/// An endpoint that never answers: the queue of its connections is full, so that the kernel drops whoever comes.
-pub(super) struct Deaf {
-    address: std::net::SocketAddr,
-    _socket: socket2::Socket,
-    _waiting: Vec<TcpStream>,
-}
-
-impl Deaf {
-    pub(super) async fn new() -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.listen(1).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let mut waiting = Vec::new();
-        let soon = std::time::Duration::from_millis(200);
-        while let Ok(connected) = timeout(soon, TcpStream::connect(address)).await {
-            waiting.push(connected.unwrap());
-        }
-        Self { address, _socket: socket, _waiting: waiting }
-    }
-
-    pub(super) fn address(&self) -> std::net::SocketAddr {
-        self.address
-    }
 }
 
 /// Reads to the end, whatever comes and however it ends.

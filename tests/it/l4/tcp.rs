@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::{Client, PATIENCE, eventually};
+use crate::support::{Client, Edge, PATIENCE, eventually};
 
 use super::streams::{Pattern, exchange, next, rest_of};
 use super::{Ended, Keys, Server, edge, end_of, in_front_of, reset};
@@ -13,7 +13,7 @@ use super::{Ended, Keys, Server, edge, end_of, in_front_of, reset};
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// A client's connection and the one to the endpoint that it is passed on to.
-async fn joined() -> (crate::support::Edge, Client, tokio::net::TcpStream) {
+async fn joined() -> (Edge, Client, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let edge = edge(Keys::default(), &[&listener.local_addr().unwrap()]).await;
     let client = edge.connect().await;
@@ -137,7 +137,7 @@ async fn a_reset_of_the_endpoint_reaches_the_client_as_one() {
     assert_eq!((&line["ended"], &line["closed_by"]), (&"reset".into(), &"endpoint".into()));
 }
 
-/// Whoever has said all and is gone would otherwise keep its place for as long as the endpoint is silent.
+/// Whoever has said all and is gone would otherwise keep its place for as long as the other side is silent.
 #[tokio::test]
 async fn a_reset_after_the_end_of_a_stream_is_noticed_too() {
     let (edge, mut client, mut endpoint) = joined().await;
@@ -148,6 +148,15 @@ async fn a_reset_after_the_end_of_a_stream_is_noticed_too() {
     let line = edge.log_of(1).await.remove(0);
     assert_eq!((&line["ended"], &line["closed_by"]), (&"reset".into(), &"client".into()));
     eventually("the endpoint's connection is broken", async || endpoint.write_all(b"x").await.is_err()).await;
+    // And the other way round.
+    let (edge, mut client, mut endpoint) = joined().await;
+    endpoint.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, b"");
+    endpoint.set_zero_linger().unwrap();
+    drop(endpoint);
+    let line = edge.log_of(1).await.remove(0);
+    assert_eq!((&line["ended"], &line["closed_by"]), (&"reset".into(), &"endpoint".into()));
+    eventually("the client's connection is broken", async || client.try_send("x").await.is_err()).await;
 }
 
 #[tokio::test]
