@@ -2,9 +2,9 @@
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
 //! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`clock`] and
-//! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`] makes the request that
-//! they see, [`relay`] the response that clients see, [`reply`] writes answers made at the edge, and [`record`] the
-//! access log.
+//! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints
+//! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
+//! [`reply`] writes answers made at the edge, and [`record`] the access log.
 
 mod admit;
 mod chain;

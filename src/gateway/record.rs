@@ -49,6 +49,8 @@ pub(super) struct Unfinished {
     target: Uri,
     user_agent: Option<HeaderValue>,
     pub(super) status: Option<StatusCode>,
+    /// Bytes of the answer's body that were relayed.
+    pub(super) bytes_out: u64,
     /// Whether the whole answer was relayed.
     pub(super) is_answered: bool,
 }
@@ -63,6 +65,7 @@ impl Unfinished {
             target: head.uri.clone(),
             user_agent: head.headers.get(USER_AGENT).cloned(),
             status: None,
+            bytes_out: 0,
             is_answered: false,
         }))
     }
@@ -82,7 +85,7 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
             user_agent: unfinished.user_agent.as_ref(),
             status: unfinished.status,
             bytes_in: cx.body_bytes,
-            bytes_out: 0,
+            bytes_out: unfinished.bytes_out,
         };
         write_line(&told, cx, &unfinished.log);
     }

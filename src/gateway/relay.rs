@@ -285,6 +285,9 @@ pub(super) fn hand_on_body(
     if let Err(cause) = chain::on_response_body(body, end, cx) {
         return Err(cx.fail(cause));
     }
+    if let (Some(unfinished), Some(piece)) = (&mut cx.unfinished, body) {
+        unfinished.bytes_out += piece.len() as u64;
+    }
     if end {
         retry::let_go(cx);
     }

@@ -20,7 +20,7 @@ pub(super) fn tell_endpoint(client: &RequestHeader, request: &mut RequestHeader)
 }
 
 /// Leaves the trailers for the stream to write: Pingora ends the chunks of HTTP/1 without any. Clients of HTTP/2 get theirs
-/// from Pingora itself, and those that do not understand trailers get none (RFC 9110 §6.5.1).
+/// from their session, and those that do not understand trailers get none (RFC 9110 §6.5.1).
 pub(super) fn hand_on(session: &Session, trailers: &HeaderMap) {
     let request = session.req_header();
     if request.version != Version::HTTP_11 || !are_understood(request) {

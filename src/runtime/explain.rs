@@ -40,7 +40,9 @@ pub(crate) enum Unanswerable {
     OtherListener(String, &'static str),
     #[error("no listener for {1} has port {0}; name one with --listener")]
     NobodyOnPort(u16, &'static str),
-    #[error("the URL has no port; write it whole, like tcp://example.com:5432, or name a listener with --listener")]
+    #[error(
+        "the URL has no port; write it whole, like tcp://example.com:5432, or name a listener with --listener"
+    )]
     NoPort,
 }
 

@@ -41,6 +41,8 @@ pub(crate) async fn reserve<'c>(
     let mut picked = pick(terms.now);
     if matches!(picked, Pick::NobodyFit) && !pool.is_settled() {
         let patience = pool.health().map_or(Duration::ZERO, |health| health.timeout.get());
+        let left = terms.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let patience = left.map_or(patience, |left| left.min(patience));
         has_waited = true;
         pool.wait_until_settled(patience).await;
         picked = pick(Instant::now());

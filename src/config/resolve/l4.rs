@@ -130,12 +130,13 @@ impl Resolver<'_> {
 
     fn refuse_http_keys(&mut self, pool: &Pool, user: &Listener) {
         let at = KeyPath::default().child("pools").child(pool.name.as_str());
-        for key in ["protocol", "h2_streams", "keepalive", "sticky"] {
-            let path = at.child(key);
+        let service = if matches!(user.service, Service::Udp(_)) { "udp" } else { "tcp" };
+        for key in HTTP_KEYS {
+            let path = key.iter().fold(at.clone(), |path, step| path.child(*step));
             if self.source.root().at(&path).is_some() {
-                let service = if matches!(user.service, Service::Udp(_)) { "udp" } else { "tcp" };
                 let message = format!(
-                    "`{key}` is about HTTP, and nobody but `{service}` of listener `{}` uses the pool",
+                    "`{}` is about HTTP, and nobody but `{service}` of listener `{}` uses the pool",
+                    key.join("."),
                     user.name
                 );
                 self.error_at_key(&path, message).help("remove it");
@@ -143,6 +144,19 @@ impl Resolver<'_> {
         }
     }
 }
+
+/// What a pool has for requests alone.
+const HTTP_KEYS: [&[&str]; 9] = [
+    &["protocol"],
+    &["h2_streams"],
+    &["keepalive"],
+    &["sticky"],
+    &["retry", "per_try"],
+    &["timeouts", "first_byte"],
+    &["timeouts", "idle"],
+    &["timeouts", "total"],
+    &["timeouts", "tunnel"],
+];
 
 /// RFC 6066 §3 has names only.
 fn is_address(name: &HostPattern) -> bool {

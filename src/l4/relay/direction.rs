@@ -209,9 +209,10 @@ impl Direction {
         };
         let pipe = self.pipe.insert(pipe);
         match from.try_io(Interest::READABLE, || pipe.fill(from)) {
+            // A splice also stops for good where urgent data stands before an end of stream; a read does not.
             Ok(0) => {
                 self.pipe = None;
-                self.ended = true;
+                self.pace = Pace::default();
             }
             Ok(moved) => {
                 self.taken += moved as u64;
@@ -261,11 +262,9 @@ impl Pace {
 fn poll_drain(cx: &mut Context<'_>, pipe: &mut Lent, to: Socket<'_>) -> Poll<io::Result<()>> {
     while pipe.filled() > 0 {
         ready!(to.poll_write_ready(cx))?;
-        let drained = to.try_io(Interest::WRITABLE, || {
-            pipe.drain(to)?;
-            // What the socket did not take it has no room for: without this, the next call would be there to learn so.
-            if pipe.filled() > 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
+        // What moved a part may have been interrupted, as by a stop of the process: only a call that moves nothing tells
+        // that there is no room.
+        let drained = to.try_io(Interest::WRITABLE, || pipe.drain(to));
         match drained {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
             _ => {}

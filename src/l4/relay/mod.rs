@@ -88,6 +88,9 @@ impl<F: FnOnce(Instant) + Unpin> Relay<F> {
         if self.delivered() > delivered {
             self.watch.moved();
         }
+        if self.inward.holds() {
+            self.watch.look_again();
+        }
         if self.outward.has_begun() && self.first_byte.is_none() {
             let now = Instant::now();
             self.first_byte = Some(now);
@@ -121,14 +124,24 @@ impl<F: FnOnce(Instant) + Unpin> Relay<F> {
         }
     }
 
-    /// Has a look at a connection on which nothing may happen for long: whose has broken, if one has. After the end of a
-    /// stream nobody reads any more, so that a reset would go unnoticed.
+    /// Has a look at a connection on which nothing may happen for long: whose has broken, if one has. Nobody reads after
+    /// the end of a stream, nor from a client while its endpoint takes nothing, so that a reset would go unnoticed.
     fn look(&mut self, ends: &Ends) -> Option<ClosedBy> {
         self.note_answer(Instant::now());
-        self.ended_first?;
+        let is_after_end = self.ended_first.is_some();
+        if !is_after_end && !self.inward.holds() {
+            return None;
+        }
         self.watch.look_again();
-        let client = ends.client.socket().is_broken().then_some(ClosedBy::Client);
-        client.or_else(|| ends.endpoint.socket().is_broken().then_some(ClosedBy::Endpoint))
+        if !is_after_end && !self.watch.rests() {
+            return None;
+        }
+        let is_broken = |transport: &Transport| transport.socket().is_broken();
+        if is_broken(&ends.client) {
+            return Some(ClosedBy::Client);
+        }
+        // What an endpoint said before it broke off is still for a client that is slow to take it.
+        (is_after_end && is_broken(&ends.endpoint)).then_some(ClosedBy::Endpoint)
     }
 
     /// Passes the ends of streams on; ready after the second.

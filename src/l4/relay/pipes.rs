@@ -99,9 +99,12 @@ impl Lent {
         Ok(moved)
     }
 
-    /// Moves what the pipe holds into a socket.
+    /// Moves what the pipe holds, which must be something, into a socket; how much, never zero.
     pub(super) fn drain(&mut self, socket: impl AsFd) -> io::Result<usize> {
         let moved = retry_on_intr(|| splice(&self.pipe.read, None, &socket, None, self.filled, FLAGS))?;
+        if moved == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
         self.filled -= moved;
         Ok(moved)
     }

@@ -89,12 +89,17 @@ impl UdpProxy {
     /// Passes datagrams on that come to one socket, bound and not connected. Several may be bound to one address with
     /// SO_REUSEPORT, and a run for each of them spreads clients over threads.
     ///
-    /// Once `drain` turns true no flow begins; it returns when none is left. Dropping it ends all flows of the socket.
+    /// Once `drain` turns true no flow begins; it returns when none is left on any of them. Dropping it ends all flows of
+    /// the socket.
     ///
     /// # Errors
     /// When the socket cannot be set up. After that nothing that happens to it ends the run.
     pub(crate) async fn run(self: Arc<Self>, socket: UdpSocket, drain: ShutdownWatch) -> std::io::Result<()> {
-        Driver::new(self, socket)?.run(drain).await;
+        // The kernel spreads clients by the number of sockets: if one were closed, others would get what belongs to flows
+        // elsewhere.
+        let _open = socket.try_clone()?;
+        Driver::new(self.clone(), socket)?.run(drain).await;
+        self.seats.vacated().await;
         Ok(())
     }
 

@@ -17,6 +17,8 @@ mod sockets;
 mod streams;
 mod tcp;
 mod tls;
+mod udp;
+mod unusual;
 mod upstream_tls;
 
 use std::fmt::Display;

@@ -151,7 +151,7 @@ impl Answer {
             is_over |= self.write_task(task).await?;
         }
         if is_over {
-            self.finish()?;
+            self.finish().map_err(Error::into_down)?;
         }
         Ok(is_over)
     }

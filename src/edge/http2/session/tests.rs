@@ -1,5 +1,7 @@
 use h2::client::{ResponseFuture, handshake};
 use h2::{Reason, SendStream};
+use pingora_core::ErrorSource;
+use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::custom::server::Session as _;
 
 use super::super::running::Running;
@@ -118,4 +120,15 @@ async fn an_answer_that_is_broken_off_says_so() {
     pair.session.write_response_header(head, false).await.unwrap();
     pair.session.abandon("").await;
     assert_eq!(pair.reset().await, Reason::INTERNAL_ERROR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_before_the_end_of_its_answer_is_no_failure_of_ours() {
+    let mut pair = Pair::new().await;
+    let head = Box::new(ResponseHeader::build(200, None).unwrap());
+    pair.session.write_response_header(head, false).await.unwrap();
+    pair.upload.send_reset(Reason::CANCEL);
+    pair.session.read_body_or_idle(true).await.unwrap_err();
+    let error = pair.session.response_duplex_vec(vec![HttpTask::Done]).await.unwrap_err();
+    assert_eq!(*error.esource(), ErrorSource::Downstream);
 }

@@ -80,9 +80,7 @@ impl<D: Destinations> Flows<D> {
             Some(&id) => self.go_on(id, now, to)?,
             None => self.begin(key, now, to)?,
         };
-        self.order.touch(id);
         if let Some(flow) = self.order.get_mut(id) {
-            flow.last = now;
             flow.tally.count_in(volume);
         }
         Ok(id)
@@ -98,10 +96,9 @@ impl<D: Destinations> Flows<D> {
             flow.tried = D::Tried::default();
             to.answered(place, latency, now);
         }
-        flow.last = now;
         flow.tally.count_out(volume);
         let (key, tally) = (flow.key, flow.tally);
-        self.order.touch(id);
+        self.touch(id, now);
         if self.has_all_responses(&tally) {
             self.end(id, EndReason::Responses, now, to);
         }
@@ -124,6 +121,8 @@ impl<D: Destinations> Flows<D> {
     }
 
     fn go_on(&mut self, id: FlowId, now: Instant, to: &mut D) -> Result<FlowId, Discard> {
+        // First of all, so that it is another flow that makes room if this one needs a new socket.
+        self.touch(id, now);
         if self.place(id).is_some_and(|place| !self.is_draining && to.is_unfit(place)) {
             self.leave(id, EndReason::EndpointUnfit, now, to);
         }
@@ -131,6 +130,13 @@ impl<D: Destinations> Flows<D> {
             self.reach(id, now, to)?;
         }
         Ok(id)
+    }
+
+    fn touch(&mut self, id: FlowId, now: Instant) {
+        self.order.touch(id);
+        if let Some(flow) = self.order.get_mut(id) {
+            flow.last = now;
+        }
     }
 
     fn begin(&mut self, key: FlowKey, now: Instant, to: &mut D) -> Result<FlowId, Discard> {
@@ -160,14 +166,16 @@ impl<D: Destinations> Flows<D> {
         }
     }
 
-    /// Finds an endpoint for a flow that has none. Where the process has no socket left, that which was idle the longest
-    /// makes room.
+    /// Finds an endpoint for a flow that has none. Where the process has no socket left, or no endpoint room, the flow that
+    /// was idle the longest makes room: else a few forged datagrams would keep everybody out for as long as flows may idle.
     fn reach(&mut self, id: FlowId, now: Instant, to: &mut D) -> Result<(), Discard> {
         if self.is_draining {
             return Err(Discard::Draining);
         }
         let place = match self.try_reach(id, now, to) {
-            Err(Discard::NoSocket) if self.evict(id, now, to).is_some() => self.try_reach(id, now, to)?,
+            Err(Discard::NoSocket | Discard::NoRoom) if self.make_room(id, now, to) => {
+                self.try_reach(id, now, to)?
+            }
             reached => reached?,
         };
         if let Some(flow) = self.order.get_mut(id) {
@@ -207,6 +215,13 @@ impl<D: Destinations> Flows<D> {
         while let Some((id, _)) = self.order.oldest() {
             self.end(id, EndReason::Drained, now, to);
         }
+    }
+
+    /// Ends flows, those first that were idle the longest, until one of them had a place. Returns whether one had.
+    fn make_room(&mut self, other: FlowId, now: Instant, to: &mut D) -> bool {
+        let before = self.live;
+        while self.live == before && self.evict(other, now, to).is_some() {}
+        self.live < before
     }
 
     /// Ends the flow that was idle the longest, for another one. Returns its seat.

@@ -1,11 +1,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
 /// How many flows there may be over all sockets of a listener, and how many there are.
 #[derive(Debug)]
 pub(in crate::l4::udp) struct Seats {
     most: usize,
     taken: AtomicUsize,
+    vacated: Notify,
 }
 
 /// A flow's place in the count, until it is dropped.
@@ -16,11 +19,22 @@ pub(super) struct Seat {
 
 impl Seats {
     pub(in crate::l4::udp) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: AtomicUsize::new(0) })
+        Arc::new(Self { most, taken: AtomicUsize::new(0), vacated: Notify::new() })
     }
 
     pub(in crate::l4::udp) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there are no flows.
+    pub(in crate::l4::udp) async fn vacated(&self) {
+        loop {
+            let vacated = self.vacated.notified();
+            if self.taken() == 0 {
+                return;
+            }
+            vacated.await;
+        }
     }
 
     /// A seat, if one is free.
@@ -33,6 +47,8 @@ impl Seats {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.taken.fetch_sub(1, Ordering::Relaxed);
+        if self.seats.taken.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.seats.vacated.notify_waiters();
+        }
     }
 }

@@ -80,8 +80,10 @@ pub(in crate::l4::udp) fn receive(
 /// Where a datagram was sent to. Of one that was sent to many, the address that answers it.
 fn told(control: &ControlMessageOwned) -> Option<IpAddr> {
     match control {
-        ControlMessageOwned::Ipv4PacketInfo(in_pktinfo { ipi_spec_dst, .. }) => {
-            Some(Ipv4Addr::from(ipi_spec_dst.s_addr.to_ne_bytes()).into())
+        ControlMessageOwned::Ipv4PacketInfo(in_pktinfo { ipi_spec_dst, ipi_addr, .. }) => {
+            // Of what came before the socket was set up the kernel knows only what its header says.
+            let told = if ipi_spec_dst.s_addr == 0 { ipi_addr } else { ipi_spec_dst };
+            Some(Ipv4Addr::from(told.s_addr.to_ne_bytes()).into())
         }
         ControlMessageOwned::Ipv6PacketInfo(in6_pktinfo { ipi6_addr, .. }) => {
             Some(Ipv6Addr::from(ipi6_addr.s6_addr).into())

@@ -1,4 +1,5 @@
 mod drain;
+mod errors;
 mod replies;
 mod simulation;
 mod sockets;

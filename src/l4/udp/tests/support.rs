@@ -62,9 +62,13 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(bind: &str, endpoints: &[SocketAddr], settings: UdpSettings) -> Self {
+        Self::on(std::net::UdpSocket::bind(bind).unwrap(), endpoints, settings)
+    }
+
+    /// The same on a socket that the test has bound.
+    pub(super) fn on(socket: std::net::UdpSocket, endpoints: &[SocketAddr], settings: UdpSettings) -> Self {
         let pool = pool(endpoints, "", Instant::now());
         let (proxy, ends) = proxy(pool.clone(), settings);
-        let socket = std::net::UdpSocket::bind(bind).unwrap();
         let address = socket.local_addr().unwrap();
         let (drain, drained) = watch::channel(false);
         let task = tokio::spawn(proxy.clone().run(socket, drained));

@@ -236,13 +236,21 @@ impl World {
     fn carry(&mut self, key: FlowKey) {
         let table = self.table_of(key);
         let has_no_seat = self.proxy.open_flows() >= self.settings.flows as usize;
-        self.may_evict = has_no_seat || self.machine.open.get() >= self.machine.most.get();
+        let has_no_room = !self.pool.endpoints().iter().all(|endpoint| endpoint.load().has_room());
+        self.may_evict = has_no_seat || has_no_room || self.machine.open.get() >= self.machine.most.get();
         let must_leave = !self.is_draining && self.is_left_behind((table, key));
+        let open = self.machine.open.get();
         let Table { flows, uplinks } = &mut self.tables[table];
         let carried = flows.carry(key, Volume { datagrams: 1, bytes: 10 }, self.now, uplinks);
         let id = match carried {
             Ok(id) => id,
-            Err(discard) => return self.discards.push(discard),
+            Err(discard) => {
+                let has_others = self.known.keys().any(|other| other.0 == table && *other != (table, key));
+                let made_room =
+                    !matches!(discard, Discard::NoSocket | Discard::NoRoom) || self.machine.open.get() < open;
+                assert!(made_room || !has_others, "a flow that has a socket makes room");
+                return self.discards.push(discard);
+            }
         };
         assert!(!self.is_draining || self.known.contains_key(&(table, key)), "no flow begins in a drain");
         let place = self.tables[table].flows.place(id).expect("a carried flow has a place");
