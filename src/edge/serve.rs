@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::spec::HttpVersion;
 use crate::l4::{Arrival, Layer4, UdpProxy};
-use crate::net::{Acceptor, Transport};
+use crate::net::{Acceptor, Transport, is_shortage};
 use crate::runtime::{Cause, Connection, ConnectionTls, Ends, Listener, Peer};
 use crate::telemetry::AccessLog;
 use crate::tls::{Accepted, HandshakeError};
@@ -340,13 +340,7 @@ async fn sniff(stream: &mut EdgeStream) -> io::Result<Option<HttpVersion>> {
 
 /// Out of descriptors or memory, accepting again at once would only burn the processor.
 async fn rest_after(error: &io::Error, listener: &Listener) {
-    const OUT_OF_RESOURCES: [i32; 4] = [
-        rustix::io::Errno::MFILE.raw_os_error(),
-        rustix::io::Errno::NFILE.raw_os_error(),
-        rustix::io::Errno::NOBUFS.raw_os_error(),
-        rustix::io::Errno::NOMEM.raw_os_error(),
-    ];
-    if error.raw_os_error().is_some_and(|code| OUT_OF_RESOURCES.contains(&code)) {
+    if is_shortage(error) {
         log::warn!("cannot accept listener={} error={error:?}", listener.name);
         sleep(Duration::from_millis(100)).await;
     }

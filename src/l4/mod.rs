@@ -7,7 +7,7 @@ mod udp;
 
 use std::sync::Arc;
 
-use crate::runtime::{Listener, Live};
+use crate::runtime::{Listener, Live, Snapshot};
 use crate::telemetry::AccessLog;
 
 use tcp::TcpProxy;
@@ -22,11 +22,13 @@ pub(crate) struct Layer4 {
     live: Arc<Live>,
     log: Arc<AccessLog>,
     tcp: TcpProxy,
+    /// So many sockets may all flows of datagrams have.
+    flow_sockets: usize,
 }
 
 impl Layer4 {
-    pub(crate) fn new(live: Arc<Live>, log: Arc<AccessLog>) -> Self {
-        Self { tcp: TcpProxy::new(live.clone(), log.clone()), live, log }
+    pub(crate) fn new(live: Arc<Live>, log: Arc<AccessLog>, flow_sockets: usize) -> Self {
+        Self { tcp: TcpProxy::new(live.clone(), log.clone()), live, log, flow_sockets }
     }
 
     /// Passes a connection on, to its end.
@@ -37,11 +39,27 @@ impl Layer4 {
     /// What passes the datagrams of a listener on; `None` if it is none for them.
     pub(crate) fn datagrams(&self, listener: &Listener) -> Option<Arc<UdpProxy>> {
         let service = listener.udp()?;
-        let pool = self.live.snapshot().pools.get(service.pool.0)?.clone();
-        let settings = UdpSettings { idle: service.idle, flows: service.flows, responses: service.responses };
+        let snapshot = self.live.snapshot();
+        let pool = snapshot.pools.get(service.pool.0)?.clone();
+        let flows = self.flows(listener, service.flows, &snapshot);
+        let settings = UdpSettings { idle: service.idle, flows, responses: service.responses };
         let (log, name) = (self.log.clone(), listener.name.clone());
         let pool_name = pool.name().clone();
         let on_end = move |end: &_| flow_line::write(end, &name, &pool_name, &log);
         Some(UdpProxy::new(listener.name.clone(), pool, settings, Box::new(on_end)))
+    }
+
+    /// How many flows a listener may have of the `wanted` ones: each has a socket, and all listeners for datagrams have the
+    /// same share of those.
+    fn flows(&self, listener: &Listener, wanted: u32, snapshot: &Snapshot) -> u32 {
+        let sharing = snapshot.listeners.iter().filter(|listener| listener.udp().is_some()).count();
+        let share = u32::try_from(self.flow_sockets / sharing.max(1)).unwrap_or(u32::MAX).max(1);
+        if share < wanted {
+            let name = &listener.name;
+            log::info!(
+                "fewer flows than configured, by open files and ports listener={name} flows={share} configured={wanted}"
+            );
+        }
+        share.min(wanted)
     }
 }

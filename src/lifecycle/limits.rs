@@ -13,8 +13,27 @@ pub(super) fn raise_nofile() {
 }
 
 /// How many clients may be connected at once when the configuration does not say: 70 % of the descriptors, so
-/// that connections to endpoints, logs and probes have the rest.
+/// that connections to endpoints, flows of datagrams, logs and probes have the rest.
 pub(super) fn default_connections() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from((descriptors.saturating_mul(7) / 10).min(MOST_CONNECTIONS)).unwrap_or(usize::MAX)
+}
+
+/// How many sockets flows of datagrams may have in all: 15 % of the descriptors, whatever the configuration says, and three
+/// quarters of the local ports. Datagrams come from whoever wants to send some; they must not take what connections need.
+pub(super) fn flow_sockets() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = (descriptors.saturating_mul(15) / 100).min(local_ports() * 3 / 4);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+fn local_ports() -> u64 {
+    /// What Linux has by default.
+    const USUAL: u64 = 28_232;
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u64>().ok());
+    match (ends.next(), ends.next()) {
+        (Some(first), Some(last)) if first < last => last - first,
+        _ => USUAL,
+    }
 }

@@ -14,7 +14,7 @@ use crate::runtime::{Assembled, Live};
 use crate::telemetry::AccessLog;
 use crate::types::{BindAddr, ListenerName};
 
-use super::limits::{default_connections, raise_nofile};
+use super::limits::{default_connections, flow_sockets, raise_nofile};
 
 /// Everything of a configuration that runs, built and bound but not started yet.
 pub(crate) struct Parts {
@@ -60,7 +60,7 @@ impl Parts {
         let log = Arc::new(log);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
-        let layer4 = Layer4::new(live.clone(), log.clone());
+        let layer4 = Layer4::new(live.clone(), log.clone(), flow_sockets());
         let connections = config.connections.unwrap_or_else(default_connections);
         Ok(Self {
             edge: Edge::new(app, layer4, log.clone(), connections, config.ipv6_prefix),

@@ -2,14 +2,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::config::spec::{RetryOn, SendProxyProtocol};
-use crate::net::Transport;
+use crate::net::{Transport, is_shortage};
 use crate::pools::{Endpoint, Lease, Pool, Tried, back_off, is_among};
 use crate::runtime::{Cause, Peer, Reserved, Terms, TlsFault, reserve};
 use crate::types::{ProxyHeader, Tlvs, with_random};
@@ -60,7 +59,7 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
             };
         tell(&pool, &lease, &unreached);
         let Unreached { cause, error } = unreached;
-        if !is_cut_short && !error.is_some_and(|error| is_our_own_fault(&error)) {
+        if !is_cut_short && !error.is_some_and(|error| is_shortage(&error)) {
             pool.failed(&lease, None, Instant::now());
         }
         tried.push(lease.endpoint().clone());
@@ -137,12 +136,6 @@ fn tls_fault(error: &io::Error) -> TlsFault {
         Some(rustls::Error::InvalidCertificate(_)) => TlsFault::Certificate,
         _ => TlsFault::Protocol,
     }
-}
-
-/// Whether the connection failed for want of something on this machine: descriptors, ports, memory.
-fn is_our_own_fault(error: &io::Error) -> bool {
-    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| OURS.iter().any(|ours| ours.raw_os_error() == code))
 }
 
 /// Tells operators why an endpoint is not reached; once in a while is enough.

@@ -220,7 +220,7 @@ impl Driver {
                 }
             }
             // A router on the way lets no packets of that length pass (ICMP): the kernel cuts what is longer from here on.
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::EMSGSIZE) => {}
             Err(error) => self.lose(id, error, now),
         }
     }

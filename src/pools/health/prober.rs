@@ -1,3 +1,4 @@
+use std::io;
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::net::is_shortage;
 use crate::pools::endpoint::pingora_addr;
 use crate::pools::{Endpoint, Health, Pool};
 use crate::types::{jittered, with_random};
@@ -103,20 +105,29 @@ impl Probe {
     async fn run(self) {
         let mut streak = Streak::new();
         loop {
-            let (found, reason) = self.probe().await;
-            self.note(&mut streak, found, &reason);
+            if let Some((found, reason)) = self.probe().await {
+                self.note(&mut streak, found, &reason);
+            }
             let pace = if streak.is_in_transition() { self.interval.min(TRANSITION) } else { self.interval };
             tokio::time::sleep(with_random(|random| jittered(pace, random))).await;
         }
     }
 
-    /// Probes once, when its turn comes.
-    async fn probe(&self) -> (Health, String) {
+    /// Probes once, when its turn comes. `None` where nothing was found out, for want of something on this machine.
+    async fn probe(&self) -> Option<(Health, String)> {
         // The semaphore is never closed; if it were, probing without a limit beats not probing.
         let _turn = self.at_once.acquire().await.ok();
         let begun = Instant::now();
         let (found, reason) = match tokio::time::timeout(self.timeout, self.check.check(&self.target)).await {
             Ok(Ok(())) => (Health::Fit, self.check.backend_summary(&self.target)),
+            Ok(Err(error)) if is_our_own_fault(&error) => {
+                let (pool, address) = (self.pool.name(), self.endpoint.address());
+                if self.endpoint.may_tell(begun) {
+                    let reason = failure::reason(&error);
+                    log::warn!("endpoint cannot be probed pool={pool} endpoint={address} reason={reason:?}");
+                }
+                return None;
+            }
             Ok(Err(error)) => {
                 (Health::Unfit { is_reachable: self.is_reachable(&error) }, failure::reason(&error))
             }
@@ -128,7 +139,7 @@ impl Probe {
             took: begun.elapsed(),
             reason: reason.clone(),
         });
-        (found, reason)
+        Some((found, reason))
     }
 
     /// Whether requests may get through where this probe failed: not where the system says that there is nothing to
@@ -163,6 +174,12 @@ impl Probe {
             log::warn!("endpoint is unfit pool={pool} endpoint={endpoint} reason={reason:?}");
         }
     }
+}
+
+/// Whether a probe failed before the endpoint had a part in it.
+fn is_our_own_fault(error: &Error) -> bool {
+    *error.root_etype() == ErrorType::BindError
+        || error.root_cause().downcast_ref::<io::Error>().is_some_and(is_shortage)
 }
 
 #[cfg(test)]
@@ -254,7 +271,7 @@ mod tests {
         let mut streak = Streak::new();
         let mut states = Vec::new();
         for _ in 0..4 {
-            let (found, reason) = probe.probe().await;
+            let (found, reason) = probe.probe().await.unwrap();
             probe.note(&mut streak, found, &reason);
             states.push(probe.endpoint.state());
         }
@@ -270,6 +287,29 @@ mod tests {
         assert_eq!(told, expected);
         assert_eq!(probes[3].took.as_secs(), 2);
         assert!(probe.pool.endpoints()[1].probes().is_empty());
+    }
+
+    /// Cannot ask, since the process has no descriptor left.
+    struct OutOfDescriptors;
+
+    #[async_trait]
+    impl HealthCheck for OutOfDescriptors {
+        async fn check(&self, _: &Backend) -> pingora_core::Result<()> {
+            let cause = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+            Err(Error::because(ErrorType::SocketError, "while connecting", cause))
+        }
+
+        fn health_threshold(&self, _: bool) -> usize {
+            1
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shortage_of_our_own_tells_nothing_of_an_endpoint() {
+        let (probe, _) = probe("tcp: {}", &[]);
+        let probe = Probe { check: Box::new(OutOfDescriptors), ..probe };
+        assert_eq!(probe.probe().await, None);
+        assert_eq!((probe.endpoint.state(), probe.endpoint.probes().len()), (State::Checking, 0));
     }
 
     #[test]
