@@ -178,7 +178,14 @@ mod tests {
     }
 
     fn status(pools: Vec<PoolStatus>) -> Status {
-        Status { version: "0.1.0".to_owned(), process: 42, draining: false, listeners: Vec::new(), pools, certificates: Vec::new() }
+        Status {
+            version: "0.1.0".to_owned(),
+            process: 42,
+            draining: false,
+            listeners: Vec::new(),
+            pools,
+            certificates: Vec::new(),
+        }
     }
 
     #[test]

@@ -57,7 +57,14 @@ impl ConnectionLimits {
 
 impl ListenerLimits {
     pub(super) fn new(all: Arc<ConnectionLimits>, most: usize, per_client: u32) -> Arc<Self> {
-        Arc::new(Self { all, open: AtomicUsize::new(0), most, per_client, refused: AtomicU64::new(0), clients: Default::default() })
+        Arc::new(Self {
+            all,
+            open: AtomicUsize::new(0),
+            most,
+            per_client,
+            refused: AtomicU64::new(0),
+            clients: Default::default(),
+        })
     }
 
     /// Takes a place for a connection from `client`; not all have a client to count.

@@ -9,7 +9,6 @@ use crate::net::Transport;
 use crate::runtime::{Ends, Listener, Peer};
 use crate::types::{InvalidProxyHeader, ProxyHeader, Scan};
 
-
 /// Why a connection is closed before it has begun.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoHeader {

@@ -38,8 +38,7 @@ impl Layer4 {
     pub(crate) fn datagrams(&self, listener: &Listener) -> Option<Arc<UdpProxy>> {
         let service = listener.udp()?;
         let pool = self.live.snapshot().pools.get(service.pool.0)?.clone();
-        let settings =
-            UdpSettings { idle: service.idle, flows: service.flows, responses: service.responses };
+        let settings = UdpSettings { idle: service.idle, flows: service.flows, responses: service.responses };
         let (log, name) = (self.log.clone(), listener.name.clone());
         let pool_name = pool.name().clone();
         let on_end = move |end: &_| flow_line::write(end, &name, &pool_name, &log);

@@ -99,8 +99,7 @@ mod tests {
     fn hello(name: &'static str, protocols: &[&[u8]]) -> Vec<u8> {
         let config = ClientConfig::builder_with_provider(provider());
         let config = config.with_safe_default_protocol_versions().unwrap();
-        let mut config =
-            config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        let mut config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let mut client = ClientConnection::new(Arc::new(config), name.try_into().unwrap()).unwrap();
         let mut bytes = Vec::new();

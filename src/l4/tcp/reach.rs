@@ -2,8 +2,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use rustix::io::Errno;
+use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -48,15 +48,16 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
         let began = Instant::now();
         let full = began + most(&pool);
         // Earlier attempts, or the wait for room, may leave this one less time than endpoints have.
-        let (unreached, is_cut_short) = match timeout_at(due.min(full), dial(&pool, lease.endpoint(), record)).await {
-            Ok(Ok(endpoint)) => {
-                let took = began.elapsed();
-                record.connected = Some(Instant::now());
-                return Ok(Reached { endpoint, pool, lease, took });
-            }
-            Ok(Err(unreached)) => (unreached, false),
-            Err(_) => (Unreached { cause: Cause::ConnectTimeout, error: None }, due < full),
-        };
+        let (unreached, is_cut_short) =
+            match timeout_at(due.min(full), dial(&pool, lease.endpoint(), record)).await {
+                Ok(Ok(endpoint)) => {
+                    let took = began.elapsed();
+                    record.connected = Some(Instant::now());
+                    return Ok(Reached { endpoint, pool, lease, took });
+                }
+                Ok(Err(unreached)) => (unreached, false),
+                Err(_) => (Unreached { cause: Cause::ConnectTimeout, error: None }, due < full),
+            };
         tell(&pool, &lease, &unreached);
         let Unreached { cause, error } = unreached;
         if !is_cut_short && !error.is_some_and(|error| is_our_own_fault(&error)) {
