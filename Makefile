@@ -9,7 +9,7 @@ FUZZ ?= 60
 BUILD_NEEDS = build-essential cmake
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-peers soak fuzz lint fmt bench bench-peers bench-tail bench-l4 doc reference deny ci needs
+.PHONY: help run build test test-peers units soak fuzz lint fmt bench bench-peers bench-tail bench-l4 doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -30,6 +30,10 @@ test: needs ## Run all tests, as CI does
 test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket and Chromium
 	$(CARGO) build --locked
 	scripts/peers
+
+units: ## Check the units for systemd in conf/ with systemd-analyze
+	@scripts/need systemd
+	@scripts/units
 
 soak: needs ## Let endpoints fail at random under load for two minutes (SOAK=120)
 	EVENER_SOAK=$(SOAK) $(CARGO) test --locked --test it -- --nocapture soak

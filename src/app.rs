@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use crate::config::{self, Diagnostics, Loaded, ReferenceSection};
+use crate::config::{self, Diagnostics, Loaded, Outline, ReferenceSection};
+use crate::edge::Inherited;
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::lifecycle::{self, ControlSocket, Parts, StartError};
-use crate::runtime::{self, Assembled, Question, Registered, Registry};
+use crate::runtime::{self, Assembled, Question, Registered, Registry, Side};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName, Random};
 
@@ -83,12 +84,32 @@ impl App {
         runtime::explain(&self.assembled.snapshot, question)
     }
 
+    /// The configuration, to be asked about the requests of a log beside another.
+    pub(crate) fn side<'a>(&'a self, outline: &'a Outline) -> Side<'a> {
+        Side { config: &self.assembled.config, snapshot: &self.assembled.snapshot, outline }
+    }
+
     /// Binds every listener, or none.
     ///
     /// # Errors
     /// When an address cannot be bound or the access log cannot be opened.
     pub fn bind(self) -> Result<BoundApp, BindFailed> {
-        let parts = Parts::build(&self.assembled)?;
+        self.bind_with(Inherited::default())
+    }
+
+    /// The same for a program that a service manager starts: sockets that it has opened (socket activation, by
+    /// LISTEN_FDS and LISTEN_PID) are used in place of binding their addresses. It takes all that were handed to the
+    /// process, once, and closes those that no listener can use, with a warning.
+    ///
+    /// # Errors
+    /// As for [`bind`](Self::bind), or when the variables tell of descriptors that are not open.
+    pub fn bind_or_adopt(self) -> Result<BoundApp, BindFailed> {
+        let inherited = Inherited::take().map_err(StartError::from)?;
+        self.bind_with(inherited)
+    }
+
+    fn bind_with(self, inherited: Inherited) -> Result<BoundApp, BindFailed> {
+        let parts = Parts::build(&self.assembled, inherited)?;
         Ok(BoundApp { assembled: self.assembled, parts, control: None })
     }
 }
@@ -147,6 +168,13 @@ impl AppBuilder {
     /// All of its problems at once, or a hook's name that was registered twice.
     pub fn load(&self, path: &Path) -> Result<App, ConfigError> {
         self.assemble(config::load(path))
+    }
+
+    /// As [`load`](Self::load), with what the file says, to be compared with another.
+    pub(crate) fn load_with_outline(&self, path: &Path) -> Result<(App, Outline), ConfigError> {
+        let loaded = config::load(path).map_err(ConfigError)?;
+        let app = self.assemble(Ok(loaded.clone()))?;
+        Ok((app, Outline::of(&loaded).map_err(ConfigError)?))
     }
 
     /// Loads, checks and builds a configuration from a text. `name` stands for it in diagnostics; relative paths
@@ -211,8 +239,9 @@ impl BoundApp {
         Ok(self)
     }
 
-    /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the running
-    /// requests. Blocks the thread. `evener status`, `drain` and `weight` reach the process meanwhile.
+    /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the drain that
+    /// `server.drain` describes. Blocks the thread. `evener status`, `drain` and `weight` reach the process meanwhile.
+    /// A service manager that listens at NOTIFY_SOCKET is told what becomes of it.
     ///
     /// # Errors
     /// As for [`with_control_socket`](Self::with_control_socket).
@@ -230,11 +259,12 @@ impl BoundApp {
     /// Outside of a tokio runtime.
     pub fn start(self) -> RunningApp {
         let addresses = self.addresses();
+        self.parts.tell_unused();
         let Parts { live, edge, prober, bound, log, .. } = self.parts;
         let mut tasks = JoinSet::new();
-        let (edge_drain, prober_drain) = (live.drain(), live.drain());
+        let (ending, prober_drain) = (live.ending().clone(), live.drain());
         tasks.spawn(async move {
-            if let Err(error) = edge.run(bound, edge_drain).await {
+            if let Err(error) = edge.run(bound, &ending).await {
                 log::error!("the listeners cannot be served error={error}");
             }
         });

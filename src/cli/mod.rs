@@ -1,5 +1,6 @@
 //! The command line: thin, and the same for every program that is built on the library.
 
+mod diff;
 mod drain;
 mod explain;
 mod process;
@@ -46,6 +47,9 @@ enum Command {
     },
     /// Say what would become of a request, and why: candidates, filters, pool.
     Explain(explain::Explain),
+    /// Say in what two configurations differ. Exits with 0 when they do not, 1 when they do, 64 when one of them is
+    /// refused, and 2 when the log cannot be read.
+    Diff(diff::Diff),
     /// Tell what goes on in the pools of a process that runs.
     Status(status::Status),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
@@ -66,12 +70,13 @@ enum Command {
 /// Reads the command line and does what it says, with the hooks of `builder`.
 ///
 /// Exit codes: 0, 64 for a configuration that is refused, 1 for anything else that fails, 2 for a wrong command
-/// line.
+/// line. `diff` exits with 1 for a difference, and with 2 for anything else that fails, like diff(1).
 pub fn main(builder: &AppBuilder) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => run(builder, &config),
         Command::Check { config } => check(builder, &config),
         Command::Explain(explain) => explain.run(builder),
+        Command::Diff(diff) => diff.run(builder),
         Command::Status(status) => status.run(),
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
@@ -108,7 +113,7 @@ fn unexpected() -> u8 {
 fn run(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
     let app = load(builder, config)?;
     eprint!("{}", app.warnings());
-    let bound = app.bind().and_then(BoundApp::with_control_socket).map_err(fail)?;
+    let bound = app.bind_or_adopt().and_then(BoundApp::with_control_socket).map_err(fail)?;
     eprint!("{}", bound.banner());
     bound.run().map_err(fail)
 }

@@ -8,6 +8,7 @@
 //! refused as a whole. This module knows neither Pingora nor tokio: it can check a file anywhere.
 
 mod diagnostic;
+mod diff;
 mod fault;
 mod key_path;
 mod load;
@@ -23,6 +24,8 @@ pub mod spec;
 mod syntax;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
+pub use diff::{Change, ChangeKind, Detail, Diff, Outline, diff};
+pub(crate) use diff::{diff_of_routes, show_details};
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{

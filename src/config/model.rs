@@ -6,8 +6,8 @@ use crate::types::{Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec,
-    OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
+    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel,
+    MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
     ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
@@ -27,6 +27,8 @@ pub struct Config {
     pub trusts_unix: bool,
     /// How many bits of an IPv6 address stand for one client.
     pub ipv6_prefix: u8,
+    /// What a process that ends leaves its clients of time.
+    pub drain: DrainSpec,
     /// Where this edge stands.
     pub zone: Option<ZoneName>,
     /// Where control commands reach the process, if they do.

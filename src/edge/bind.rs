@@ -10,6 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::runtime::Listener;
 use crate::types::{BindAddr, ListenerName};
 
+use super::inherited::{Inherited, Kind};
+
 /// A listener whose sockets are bound and listen; connections queue up from here on.
 #[derive(Debug)]
 pub(crate) struct BoundListener {
@@ -45,25 +47,30 @@ pub(crate) struct BindError {
 }
 
 /// The kernel cuts this down to net.core.somaxconn.
-const BACKLOG: i32 = 65_535;
+pub(super) const BACKLOG: i32 = 65_535;
 
 /// Binds every address of every listener, or none: on the first that fails the others are closed again. Datagrams get a
-/// socket for each of so many threads.
-pub(crate) fn bind_all(listeners: &[Arc<Listener>], threads: usize) -> Result<Vec<BoundListener>, BindError> {
-    listeners
-        .iter()
-        .map(|listener| {
-            let sockets = listener.binds.iter().map(|address| {
-                bind(address, listener.udp().map(|_| threads)).map_err(|source| BindError {
-                    listener: listener.name.clone(),
-                    address: address.clone(),
-                    reason: explain(&source),
-                    source,
-                })
-            });
-            Ok(BoundListener { listener: listener.clone(), sockets: sockets.collect::<Result<_, _>>()? })
-        })
-        .collect()
+/// socket for each of so many threads. What was handed over for an address is used as it is.
+pub(crate) fn bind_all(
+    listeners: &[Arc<Listener>],
+    threads: usize,
+    inherited: &mut Inherited,
+) -> Result<Vec<BoundListener>, BindError> {
+    let mut bound = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let mut sockets = Vec::with_capacity(listener.binds.len());
+        for address in &listener.binds {
+            let opened = bind_or_adopt(address, listener.udp().map(|_| threads), inherited);
+            sockets.extend(opened.map_err(|source| BindError {
+                listener: listener.name.clone(),
+                address: address.clone(),
+                reason: explain(&source),
+                source,
+            })?);
+        }
+        bound.push(BoundListener { listener: listener.clone(), sockets });
+    }
+    Ok(bound)
 }
 
 fn explain(error: &io::Error) -> String {
@@ -77,6 +84,33 @@ fn explain(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "the folder of the socket does not exist".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// Takes what was handed over for an address, and else binds it.
+fn bind_or_adopt(
+    address: &BindAddr,
+    datagrams: Option<usize>,
+    inherited: &mut Inherited,
+) -> io::Result<Vec<BoundSocket>> {
+    let kind = if datagrams.is_some() { Kind::Datagrams } else { Kind::Connections };
+    let adopted = inherited.matching(kind, address)?;
+    if adopted.is_empty() {
+        return Ok(vec![bind(address, datagrams)?]);
+    }
+    let of = |socket| BoundSocket { address: address.clone(), socket };
+    Ok(match (kind, address) {
+        (Kind::Datagrams, _) => vec![of(StdSocket::Udp(adopted.into_iter().map(UdpSocket::from).collect()))],
+        (Kind::Connections, BindAddr::Unix(_)) => {
+            adopted.into_iter().map(|socket| of(StdSocket::Unix(socket.into()))).collect()
+        }
+        (Kind::Connections, BindAddr::Inet(_)) => {
+            let adopt = |socket: Socket| {
+                socket.set_tcp_nodelay(true)?;
+                Ok(of(StdSocket::Tcp(socket.into())))
+            };
+            adopted.into_iter().map(adopt).collect::<io::Result<_>>()?
+        }
+    })
 }
 
 /// Binds an address: for so many sockets of datagrams, or for connections.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Shutdown;
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::server::ShutdownWatch;
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
 
 use crate::config::spec::Limits;
-use crate::runtime::{Cause, Listener};
+use crate::runtime::{Cause, Ending, LAST_LOOK, Listener, Stage};
 use crate::telemetry::AccessLog;
 
+use super::cut;
 use super::head::{Head, HeadLimits, HeadScan};
 use super::refusal::refuse;
 use super::stream::EdgeStream;
@@ -28,27 +28,23 @@ enum Next {
 
 /// Serves the requests of a connection one after another until either side has enough. The first header has begun
 /// already and is due at `first_due`.
-pub(super) async fn serve<A>(
-    app: &Arc<A>,
-    mut stream: Box<EdgeStream>,
-    first_due: Instant,
-    drain: ShutdownWatch,
-    log: &AccessLog,
-) where
+pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, first_due: Instant, log: &AccessLog)
+where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let listener = stream.connection().listener().clone();
+    let client = stream.connection().clone();
+    let (listener, ending) = (client.listener(), client.ending());
     let born = Instant::now();
     let mut wait = listener.limits.header.timeout.get();
-    // Both live as long as the connection: made anew for every request they would cost it a microsecond.
+    // All live as long as the connection: made anew for every request they would cost it a microsecond.
     let alarm = sleep(wait);
-    let mut draining = drain.clone();
-    let drained = draining.wait_for(|draining| *draining);
+    let drained = ending.reached(Stage::Draining);
     tokio::pin!(alarm, drained);
+    let (leaving, mut stages) = (ending.leaving(), cut::watch(ending));
     let mut first_due = Some(first_due);
     for served in 0.. {
-        let rest = Rest { wait, alarm: alarm.as_mut(), drained: drained.as_mut() };
-        let head = match next_head(&mut stream, &listener, rest, first_due.take()).await {
+        let rest = Rest { wait, alarm: alarm.as_mut(), ending, drained: drained.as_mut() };
+        let head = match next_head(&mut stream, listener, rest, first_due.take()).await {
             Ok(Next::Head(head)) => head,
             Ok(Next::Refused(cause)) => return refuse(stream, &cause, log).await,
             Ok(Next::End) => return Shutdown::shutdown(&mut *stream).await,
@@ -57,7 +53,8 @@ pub(super) async fn serve<A>(
         stream.begin_request(head.length, head.framing);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive_reuses_remaining(Some(reuses_left(&listener.limits, served, born)));
-        let Some(reused) = app.process_new_http(session, &drain).await else { return };
+        let served = stages.serve(&*client, app.process_new_http(session, &leaving)).await;
+        let Some(reused) = served.flatten() else { return };
         let (io, _) = reused.consume();
         let Ok(back) = io.into_any().downcast::<EdgeStream>() else { return };
         stream = back;
@@ -80,13 +77,15 @@ fn reuses_left(limits: &Limits, served: u32, born: Instant) -> u32 {
 struct Rest<'a, D> {
     wait: Duration,
     alarm: Pin<&'a mut Sleep>,
+    ending: &'a Ending,
     drained: Pin<&'a mut D>,
 }
 
 impl<D: Future> Rest<'_, D> {
     /// Waits for the first bytes of a request; false when there will be none.
     async fn until_arrival(&mut self, stream: &mut EdgeStream) -> io::Result<bool> {
-        let deadline = Instant::now() + self.wait;
+        let mut is_last = self.ending.has_reached(Stage::Draining);
+        let mut deadline = Instant::now() + if is_last { LAST_LOOK } else { self.wait };
         if deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(deadline);
         }
@@ -94,7 +93,12 @@ impl<D: Future> Rest<'_, D> {
             tokio::select! {
                 biased;
                 arrived = stream.arrival() => return Ok(arrived? > 0),
-                _ = &mut self.drained => return Ok(false),
+                // What the client has sent by now is looked at before it is left.
+                _ = &mut self.drained, if !is_last => {
+                    is_last = true;
+                    deadline = deadline.min(Instant::now() + LAST_LOOK);
+                    self.alarm.as_mut().reset(deadline);
+                }
                 // The alarm may have been set for an earlier wait; only when it rings is it set anew.
                 () = &mut self.alarm => {
                     if Instant::now() >= deadline {

@@ -6,17 +6,22 @@
 
 mod bind;
 mod body;
+mod cut;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod head;
 mod http1;
 mod http2;
+mod inherited;
 mod last_chunk;
 mod limits;
+mod open;
 mod proxy_protocol;
 mod refusal;
 mod serve;
 mod stream;
 
 pub(crate) use bind::{BindError, BoundListener, bind_all};
+pub(crate) use inherited::{InheritError, Inherited};
+pub(crate) use open::Open;
 pub(crate) use serve::Edge;

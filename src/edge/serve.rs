@@ -1,11 +1,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora_core::apps::HttpServerApp;
-use pingora_core::server::ShutdownWatch;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -13,12 +13,13 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::config::spec::HttpVersion;
 use crate::l4::{Arrival, Layer4, UdpProxy};
 use crate::net::{Acceptor, Transport, is_shortage};
-use crate::runtime::{Cause, Connection, ConnectionTls, Ends, Listener, Peer};
+use crate::runtime::{Cause, Connection, ConnectionTls, Counted, Ending, Ends, Listener, Peer, Stage};
 use crate::telemetry::AccessLog;
 use crate::tls::{Accepted, HandshakeError};
 
-use super::bind::{BoundListener, StdSocket};
+use super::bind::{BACKLOG, BoundListener, StdSocket};
 use super::limits::{ConnectionLimits, Full, ListenerLimits, Place};
+use super::open::Open;
 use super::refusal::refuse;
 use super::stream::EdgeStream;
 use super::{http1, http2, proxy_protocol};
@@ -34,6 +35,10 @@ pub(crate) struct Edge<A> {
     limits: Arc<ConnectionLimits>,
     /// One for each listener for datagrams.
     datagrams: Mutex<Vec<Arc<UdpProxy>>>,
+    /// One for each listener whose connections are passed on.
+    passed_on: Mutex<Vec<Arc<ListenerLimits>>>,
+    /// Whether nobody is accepted any more.
+    is_closed: AtomicBool,
 }
 
 impl<A> Edge<A>
@@ -49,15 +54,35 @@ where
         ipv6_prefix: u8,
     ) -> Arc<Self> {
         let limits = ConnectionLimits::new(connections, ipv6_prefix);
-        Arc::new(Self { app, layer4, log, limits, datagrams: Mutex::default() })
+        Arc::new(Self {
+            app,
+            layer4,
+            log,
+            limits,
+            datagrams: Mutex::default(),
+            passed_on: Mutex::default(),
+            is_closed: AtomicBool::new(false),
+        })
     }
 
-    /// Accepts until `drain` turns true, then waits until every connection has ended.
-    pub(crate) async fn run(
-        self: &Arc<Self>,
-        bound: Vec<BoundListener>,
-        drain: ShutdownWatch,
-    ) -> io::Result<()> {
+    /// Accepts until the drain begins, then waits until every connection has ended.
+    pub(crate) async fn run(self: &Arc<Self>, bound: Vec<BoundListener>, ending: &Ending) -> io::Result<()> {
+        let loops = self.listen(bound, ending);
+        let result = match loops {
+            Ok(mut loops) => {
+                while loops.join_next().await.is_some() {}
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        self.is_closed.store(true, Ordering::Release);
+        result?;
+        self.drained().await;
+        Ok(())
+    }
+
+    /// Has tasks serve what was bound. They end when there are no clients left to be accepted.
+    fn listen(self: &Arc<Self>, bound: Vec<BoundListener>, ending: &Ending) -> io::Result<JoinSet<()>> {
         let mut loops = JoinSet::new();
         for BoundListener { listener, sockets } in bound {
             let datagrams = self.layer4.datagrams(&listener);
@@ -70,23 +95,24 @@ where
                 }
                 None => listener.count_by(limits.clone()),
             }
+            if listener.tcp().is_some() {
+                self.passed_on.lock().push(limits.clone());
+            }
             for socket in sockets {
                 let acceptor = match socket.socket {
                     StdSocket::Tcp(socket) => Acceptor::Tcp(TcpListener::from_std(socket)?),
                     StdSocket::Unix(socket) => Acceptor::Unix(UnixListener::from_std(socket)?),
                     StdSocket::Udp(sockets) => {
                         for (socket, proxy) in sockets.into_iter().zip(std::iter::repeat(datagrams.clone())) {
-                            loops.spawn(pass_datagrams(proxy, socket, drain.clone()));
+                            loops.spawn(pass_datagrams(proxy, socket, ending.clone()));
                         }
                         continue;
                     }
                 };
-                loops.spawn(self.clone().accept(acceptor, listener.clone(), limits.clone(), drain.clone()));
+                loops.spawn(self.clone().accept(acceptor, listener.clone(), limits.clone(), ending.clone()));
             }
         }
-        while loops.join_next().await.is_some() {}
-        self.drained().await;
-        Ok(())
+        Ok(loops)
     }
 
     /// Clients that are connected at this moment.
@@ -94,14 +120,26 @@ where
         self.limits.open()
     }
 
+    /// What goes on at this moment.
+    pub(crate) fn open(&self, ending: &Ending) -> Open {
+        let tcp = self.passed_on.lock().iter().map(|limits| limits.counts().open).sum();
+        Open {
+            http: self.open_connections().saturating_sub(tcp),
+            tunnels: ending.lasting(),
+            tcp,
+            udp: self.open_flows(),
+        }
+    }
+
     /// Flows of datagrams at this moment.
     fn open_flows(&self) -> usize {
         self.datagrams.lock().iter().map(|proxy| proxy.open_flows()).sum()
     }
 
-    /// Waits until no client is connected, and no flow of datagrams goes on.
+    /// Waits until nobody is accepted any more, no client is connected, and no flow of datagrams goes on.
     pub(crate) async fn drained(&self) {
-        while self.open_connections() > 0 || self.open_flows() > 0 {
+        let is_closed = || self.is_closed.load(Ordering::Acquire);
+        while !is_closed() || self.open_connections() > 0 || self.open_flows() > 0 {
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -111,62 +149,91 @@ where
         acceptor: Acceptor,
         listener: Arc<Listener>,
         limits: Arc<ListenerLimits>,
-        mut drain: ShutdownWatch,
+        ending: Ending,
     ) {
-        let mut drained = drain.clone();
-        let stop = drained.wait_for(|draining| *draining);
+        let stop = ending.reached(Stage::Draining);
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = &mut stop => return,
+                () = &mut stop => break,
                 accepted = acceptor.accept() => accepted,
             };
-            let (transport, peer) = match accepted {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok(accepted) => self.take_in(accepted, &listener, &limits, &ending),
+                Err(error) => rest_after(&error, &listener).await,
+            }
+        }
+        self.empty(&acceptor, &listener, &limits, &ending);
+    }
+
+    /// Takes in whoever has connected and waits to be accepted: to close the socket would reset them.
+    fn empty(
+        self: &Arc<Self>,
+        acceptor: &Acceptor,
+        listener: &Arc<Listener>,
+        limits: &Arc<ListenerLimits>,
+        ending: &Ending,
+    ) {
+        // No more than can have waited, or whoever goes on connecting would hold the drain up.
+        for _ in 0..BACKLOG {
+            match acceptor.accept_waiting() {
+                Ok(Some(accepted)) => self.take_in(accepted, listener, limits, ending),
+                Ok(None) => return,
+                // Gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    rest_after(&error, &listener).await;
-                    continue;
+                    log::warn!("cannot accept before closing listener={} error={error:?}", listener.name);
+                    return;
                 }
-            };
-            let Some(place) = admit(&listener, &limits, peer.map(|peer| peer.ip())) else {
-                refuse_silently(transport, &listener);
-                continue;
-            };
-            drain.mark_unchanged();
-            let arrived = Arrived { transport, peer, place, listener: listener.clone() };
-            if listener.tcp().is_some() {
-                tokio::spawn(self.clone().pass(arrived, drain.clone()));
-            } else {
-                tokio::spawn(self.clone().serve(arrived, drain.clone()));
             }
         }
     }
 
+    /// Has a task serve a connection, if there is a place for it.
+    fn take_in(
+        self: &Arc<Self>,
+        (transport, peer): (Transport, Option<SocketAddr>),
+        listener: &Arc<Listener>,
+        limits: &Arc<ListenerLimits>,
+        ending: &Ending,
+    ) {
+        let Some(place) = admit(listener, limits, peer.map(|peer| peer.ip())) else {
+            return refuse_silently(transport, listener);
+        };
+        let accepted = Instant::now();
+        let arrived = Arrived { transport, peer, place, listener: listener.clone(), accepted };
+        if listener.tcp().is_some() {
+            tokio::spawn(self.clone().pass(arrived, ending.clone()));
+        } else {
+            tokio::spawn(self.clone().serve(arrived, ending.clone()));
+        }
+    }
+
     /// Passes a connection on that is not understood here.
-    async fn pass(self: Arc<Self>, arrived: Arrived, drain: ShutdownWatch) {
-        let listener = arrived.listener.clone();
+    async fn pass(self: Arc<Self>, arrived: Arrived, ending: Ending) {
+        let (listener, accepted) = (arrived.listener.clone(), arrived.accepted);
         // Boxed, like all that is soon over: what stands here in full is memory of every connection for its life.
-        let Some(opened) = Box::pin(open(arrived, drain)).await else { return };
+        let Some(opened) = Box::pin(open(arrived, &ending)).await else { return };
         let Opened { transport, ends, tls, place } = opened;
         let tls = tls.map(|tls| tls.session);
-        self.layer4.pass(Arrival { client: transport, ends, tls, listener }).await;
+        self.layer4.pass(Arrival { client: transport, ends, tls, listener, accepted }).await;
         drop(place);
     }
 
-    async fn serve(self: Arc<Self>, arrived: Arrived, mut drain: ShutdownWatch) {
-        let listener = arrived.listener.clone();
-        let Some(opened) = Box::pin(open(arrived, drain.clone())).await else { return };
+    async fn serve(self: Arc<Self>, arrived: Arrived, ending: Ending) {
+        let (listener, accepted) = (arrived.listener.clone(), arrived.accepted);
+        let Some(opened) = Box::pin(open(arrived, &ending)).await else { return };
         let Opened { transport, ends, tls, place: _place } = opened;
         let agreed = tls.as_ref().map(|tls| tls.session.alpn.unwrap_or(HttpVersion::H1));
-        let connection = Connection::new(listener.clone(), ends, tls);
+        let connection = Connection::new(listener.clone(), ends, tls, ending.clone());
         let Ok(mut stream) = EdgeStream::new(transport, Arc::new(connection)) else { return };
         let limit = listener.limits.header.timeout.get();
         // A client that says nothing at all does not hold a drain up; one that has begun is served.
         let has_begun = tokio::select! {
             biased;
             arrived = timeout(limit, stream.arrival()) => matches!(arrived, Ok(Ok(1..))),
-            _ = drain.wait_for(|draining| *draining) => false,
+            () = ending.gives_up(accepted) => false,
         };
         if !has_begun {
             return;
@@ -184,15 +251,20 @@ where
             return refuse(stream, &Cause::VersionRefused, &self.log).await;
         }
         match version {
-            HttpVersion::H1 => http1::serve(&self.app, stream, deadline, drain, &self.log).await,
-            HttpVersion::H2 => Box::pin(http2::serve(&self.app, stream, drain, &self.log)).await,
+            HttpVersion::H1 => http1::serve(&self.app, stream, deadline, &self.log).await,
+            HttpVersion::H2 => Box::pin(http2::serve(&self.app, stream, &self.log)).await,
         }
     }
 }
 
-async fn pass_datagrams(proxy: Option<Arc<UdpProxy>>, socket: UdpSocket, drain: ShutdownWatch) {
+async fn pass_datagrams(proxy: Option<Arc<UdpProxy>>, socket: UdpSocket, ending: Ending) {
     let Some(proxy) = proxy else { return };
-    if let Err(error) = proxy.run(socket, drain).await {
+    let ended = tokio::select! {
+        ended = proxy.run(socket, ending.draining()) => ended,
+        // Its flows end with it.
+        () = ending.reached(Stage::AllCut) => Ok(()),
+    };
+    if let Err(error) = ended {
         log::error!("datagrams cannot be served error={error}");
     }
 }
@@ -204,6 +276,7 @@ struct Arrived {
     peer: Option<SocketAddr>,
     place: Place,
     listener: Arc<Listener>,
+    accepted: Instant,
 }
 
 /// A connection whose PROXY header and TLS handshake are done, if there were any.
@@ -215,19 +288,19 @@ struct Opened {
 }
 
 /// Does what comes before a client's own first byte. `None` when there is no connection to serve.
-async fn open(arrived: Arrived, mut drain: ShutdownWatch) -> Option<Opened> {
-    let Arrived { mut transport, peer, mut place, listener } = arrived;
-    let due = Instant::now() + listener.limits.handshake.get();
+async fn open(arrived: Arrived, ending: &Ending) -> Option<Opened> {
+    let Arrived { mut transport, peer, mut place, listener, accepted } = arrived;
+    let due = accepted + listener.limits.handshake.get();
     let ends = tokio::select! {
         biased;
         ends = meet(&mut transport, &listener, peer, &mut place, due) => ends,
-        _ = drain.wait_for(|draining| *draining) => None,
+        () = ending.gives_up(accepted) => None,
     };
     let Some(ends) = ends else {
         refuse_silently(transport, &listener);
         return None;
     };
-    if listener.tls.is_some() && !begins(&transport, due, &mut drain).await {
+    if listener.tls.is_some() && !begins(&transport, due, ending, accepted).await {
         return None;
     }
     let (transport, tls) = secure(transport, &listener, ends.peer.address(), due).await?;
@@ -280,12 +353,12 @@ fn tell_full(listener: &Listener, peer: Option<IpAddr>, full: Full) {
 }
 
 /// Whether the client begins a handshake in time. One that says nothing does not hold a drain up either.
-async fn begins(transport: &Transport, due: Instant, drain: &mut ShutdownWatch) -> bool {
+async fn begins(transport: &Transport, due: Instant, ending: &Ending, accepted: Instant) -> bool {
     let mut first = [0];
     tokio::select! {
         biased;
         begun = timeout_at(due, transport.peek(&mut first)) => matches!(begun, Ok(Ok(1..))),
-        _ = drain.wait_for(|draining| *draining) => false,
+        () = ending.gives_up(accepted) => false,
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::net::Transport;
-use crate::runtime::Connection;
+use crate::runtime::{BrokenOff, Connection, Stage};
 
 use super::body::{Body, Framing};
 use super::http2::Guard;
@@ -142,6 +142,7 @@ impl EdgeStream {
             return Err(io::ErrorKind::InvalidData.into());
         }
         self.flush().await?;
+        self.connection.end_lasting();
         // Those of a response whose body was not in chunks.
         drop(self.connection.take_trailers());
         self.outbound = BytesMut::new();
@@ -184,6 +185,9 @@ impl EdgeStream {
         if poll.is_ready() {
             self.stall = None;
             return poll;
+        }
+        if self.connection.is_broken_off() {
+            return Poll::Ready(Err(BrokenOff.into()));
         }
         let send_idle = self.send_idle;
         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(send_idle)));
@@ -292,6 +296,9 @@ impl AsyncRead for EdgeStream {
         if this.guard.as_ref().is_some_and(Guard::is_shut) {
             return Poll::Pending;
         }
+        if this.connection.is_broken_off() {
+            return Poll::Ready(Err(BrokenOff.into()));
+        }
         let before = buf.filled().len();
         let read = this.poll_hand_over(cx, buf);
         match &mut this.guard {
@@ -348,7 +355,8 @@ impl AsyncWrite for EdgeStream {
 impl Shutdown for EdgeStream {
     async fn shutdown(&mut self) {
         let sent = AsyncWriteExt::shutdown(self).await;
-        let client_may_be_sending = !self.body.is_done() || !self.inbound.is_empty();
+        let has_time = !self.connection.ending().has_reached(Stage::AllCut);
+        let client_may_be_sending = has_time && (!self.body.is_done() || !self.inbound.is_empty());
         if sent.is_ok() && client_may_be_sending && !matches!(self.body, Body::Endless) {
             poll_fn(|cx| self.poll_linger(cx)).await;
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
-use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot};
+use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot, Stage};
 use crate::types::RequestHost;
 
 use super::clock::Clock;
@@ -237,6 +237,14 @@ pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx
         now,
     };
     Some((filter_cx, route, host.as_str()))
+}
+
+/// Resolves when the process has no more time for the request, for waits in which nothing is read of its client.
+pub(super) async fn until_cut(session: &Session) {
+    match connection(session) {
+        Some(connection) => connection.ending().reached(Stage::RequestsCut).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The client's connection, which rides on the session's proxy digest.

@@ -3,7 +3,7 @@ use std::io;
 use pingora_core::protocols::http::v2::client::PING_TIMEDOUT;
 use pingora_core::{Error, ErrorSource, ErrorType};
 
-use crate::runtime::{ANSWERED, Cause, TlsFault};
+use crate::runtime::{ANSWERED, BrokenOff, Cause, TlsFault};
 
 /// What a failure inside of Pingora means, where nothing of ours has said so already.
 pub(super) fn cause_of(error: &Error) -> Cause {
@@ -60,11 +60,17 @@ fn is_broken_off(error: &Error) -> bool {
 
 fn downstream(error: &Error) -> Cause {
     match error.etype() {
+        _ if is_cut(error) => Cause::Cut,
         ErrorType::ReadTimedout => Cause::BodyTimeout,
         ErrorType::InvalidHTTPHeader => Cause::BadRequest,
         ErrorType::ReadError if is_broken_coding(error) => Cause::BadRequest,
         _ => Cause::ClientGone,
     }
+}
+
+/// The end of the process broke the request off.
+fn is_cut(error: &Error) -> bool {
+    error.root_cause().downcast_ref::<io::Error>().is_some_and(BrokenOff::is)
 }
 
 /// The edge reads bodies strictly and says so by this kind of I/O error.

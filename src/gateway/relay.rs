@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -13,7 +11,7 @@ use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::runtime::Cause;
+use crate::runtime::{Cause, is_endless};
 
 use super::admit::content_length;
 use super::chain;
@@ -50,7 +48,8 @@ pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mu
         return Err(repeat);
     }
     cx.timings.first_byte = Some(now);
-    cx.is_endless = is_endless(response) && !cx.call.as_ref().is_some_and(Call::has_deadline);
+    // No total applies then.
+    cx.is_endless = is_endless(&response.headers) && !cx.call.as_ref().is_some_and(Call::has_deadline);
     if let Some(watchdog) = &cx.watchdog {
         watchdog.on_head();
         if cx.is_endless {
@@ -170,12 +169,6 @@ fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
         .filter(|name| *name != TRANSFER_ENCODING && *name != CONTENT_LENGTH)
 }
 
-/// Whether the response goes on for as long as its client listens, so that no total applies.
-fn is_endless(response: &ResponseHeader) -> bool {
-    let media_type = response.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    media_type.starts_with(b"text/event-stream") || media_type.starts_with(b"application/grpc")
-}
-
 /// Finishes the head for the client: filters, then the fields of the client's connection.
 pub(super) async fn hand_on(
     session: &mut Session,
@@ -208,6 +201,12 @@ pub(super) async fn hand_on(
             watchdog.on_upgrade();
         }
         session.as_downstream_mut().set_read_timeout(None);
+    }
+    if (is_upgrade || cx.is_endless)
+        && session.as_downstream().as_http1().is_some()
+        && let Some(connection) = connection(session)
+    {
+        connection.mark_lasting();
     }
     if is_draining {
         session.set_keepalive(None);

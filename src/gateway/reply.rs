@@ -9,11 +9,11 @@ use pingora_proxy::{FailToProxy, Session};
 use tokio::time::{Instant, sleep};
 
 use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
-use crate::runtime::{Action, Cause, ErrorBody, error_answer};
+use crate::runtime::{Action, Cause, ErrorBody, Stage, error_answer};
 
 use super::admit::{SERVED, content_length};
 use super::chain;
-use super::cx::{RequestCx, filter_parts};
+use super::cx::{RequestCx, connection, filter_parts, until_cut};
 use super::failure::{cause_of, is_after_answer};
 use super::{grpc, upstream};
 
@@ -41,7 +41,11 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
     if let Some(Action::Respond(respond)) = cx.route().map(|route| &route.action)
         && !respond.delay.is_zero()
     {
-        sleep(respond.delay).await;
+        let is_cut = until_cut(session);
+        tokio::select! {
+            () = sleep(respond.delay) => {}
+            () = is_cut => return Err(Cause::Cut),
+        }
     }
     let Some((filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
         return Err(Cause::Internal);
@@ -158,6 +162,9 @@ fn may_have_body(status: StatusCode) -> bool {
 async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -> Result<()> {
     let closes = !is_cheap_to_drain(session.req_header());
     session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
+    if connection(session).is_some_and(|connection| connection.ending().has_reached(Stage::Leaving)) {
+        session.set_keepalive(None);
+    }
     let has_body =
         may_have_body(head.status) && !body.is_empty() && session.req_header().method != Method::HEAD;
     if !has_body && let ServerSession::Custom(stream) = session.as_downstream_mut() {

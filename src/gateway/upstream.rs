@@ -19,7 +19,7 @@ use crate::types::{Span, with_random};
 
 use super::admit::content_length;
 use super::clock::{self, Clock, Limits};
-use super::cx::{Noted, RequestCx, connection};
+use super::cx::{Noted, RequestCx, connection, until_cut};
 use super::deadline::Watchdog;
 use super::grpc::{Call, GRACE};
 use super::retry;
@@ -31,7 +31,11 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
         return Err(Cause::UpgradeUnsupported);
     }
     cx.pinned = cx.pool().and_then(|pool| pool.sticky()).and_then(|sticky| sticky.find(&request.headers));
-    let Reserved { lease, has_waited } = pick(request, cx).await?;
+    let Reserved { lease, has_waited } = tokio::select! {
+        biased;
+        reserved = pick(request, cx) => reserved?,
+        () = until_cut(session) => return Err(Cause::Cut),
+    };
     cx.lease = Some(lease);
     cx.reserved = has_waited.then(Instant::now);
     Ok(())

@@ -2,10 +2,12 @@
 
 mod banner;
 mod control;
+mod drain;
 mod limits;
 mod parts;
 mod server;
 mod signals;
+mod systemd;
 
 pub(crate) use banner::banner;
 pub(crate) use control::ControlSocket;

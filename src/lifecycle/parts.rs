@@ -5,8 +5,9 @@ use std::sync::Arc;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
+use crate::config::spec::DrainSpec;
 use crate::control::CannotOpen;
-use crate::edge::{BindError, BoundListener, Edge, bind_all};
+use crate::edge::{BindError, BoundListener, Edge, InheritError, Inherited, bind_all};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::l4::Layer4;
 use crate::pools::Prober;
@@ -24,11 +25,16 @@ pub(crate) struct Parts {
     pub(crate) bound: Vec<BoundListener>,
     pub(crate) log: Arc<AccessLog>,
     pub(super) threads: usize,
+    pub(super) drain: DrainSpec,
+    /// What was handed over and has no use here.
+    unused: Vec<String>,
 }
 
 /// Why a sound configuration cannot be started here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("the access log cannot be opened: {0}")]
@@ -43,8 +49,9 @@ pub(crate) enum StartError {
 const KEPT_PER_THREAD: usize = 1024;
 
 impl Parts {
-    /// Opens what the configuration needs of this machine. On any failure nothing stays open.
-    pub(crate) fn build(assembled: &Assembled) -> Result<Self, StartError> {
+    /// Opens what the configuration needs of this machine, as far as it was not handed over. On any failure nothing stays
+    /// open.
+    pub(crate) fn build(assembled: &Assembled, mut inherited: Inherited) -> Result<Self, StartError> {
         raise_nofile();
         let config = &assembled.config;
         if let Some(secret) = &assembled.secret_file {
@@ -54,7 +61,7 @@ impl Parts {
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.threads.unwrap_or_else(cores);
-        let bound = bind_all(&assembled.snapshot.listeners, threads)?;
+        let bound = bind_all(&assembled.snapshot.listeners, threads, &mut inherited)?;
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
@@ -69,7 +76,16 @@ impl Parts {
             bound,
             log,
             threads,
+            drain: config.drain,
+            unused: inherited.into_unused(),
         })
+    }
+
+    /// Warns of what was handed over in vain.
+    pub(crate) fn tell_unused(&self) {
+        for socket in &self.unused {
+            log::warn!("{socket}");
+        }
     }
 
     /// Where the listeners really listen.

@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
 use pingora_proxy::HttpProxy;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::edge::{BoundListener, Edge};
 use crate::gateway::Gateway;
@@ -12,24 +14,30 @@ use crate::pools::Prober;
 use crate::runtime::{Live, TlsFiles};
 
 use super::control::ControlSocket;
+use super::drain::Drain;
 use super::parts::{Parts, server_conf};
 use super::signals::Signals;
+use super::systemd::ServiceManager;
 
 /// How long the end of the process waits for the last lines of the access log.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
 pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
-    let Parts { live, edge, prober, bound, log, threads } = parts;
+    parts.tell_unused();
+    let Parts { live, edge, prober, bound, log, threads, drain, .. } = parts;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
-    let signals = Signals::new(live.clone(), edge.clone(), log.clone());
+    let (started, data_plane) = watch::channel(None);
+    let manager = ServiceManager::new(live.clone(), edge.clone(), data_plane);
+    let drain = Drain::new(live.clone(), edge.clone(), drain);
+    let signals = Signals::new(live.clone(), drain, log.clone(), manager);
     if let Some(service) = control.service(live.clone()) {
         server.add_service(service);
     }
     let tls_files = TlsFiles::new(live.clone());
     server.add_service(UpkeepService { prober, tls_files: Some(tls_files), live: live.clone() });
-    server.add_service(EdgeService { live, edge, bound, threads });
+    server.add_service(EdgeService { live, edge, bound, threads, started });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
     log.settle(LOG_PATIENCE);
@@ -41,13 +49,16 @@ struct EdgeService {
     edge: Arc<Edge<HttpProxy<Gateway>>>,
     bound: Vec<BoundListener>,
     threads: usize,
+    /// Is told the runtime that this runs on.
+    started: watch::Sender<Option<Handle>>,
 }
 
 #[async_trait]
 impl Service for EdgeService {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        self.started.send_replace(Some(Handle::current()));
         let bound = std::mem::take(&mut self.bound);
-        if let Err(error) = self.edge.run(bound, self.live.drain()).await {
+        if let Err(error) = self.edge.run(bound, self.live.ending()).await {
             log::error!("the listeners cannot be served error={error}");
         }
     }

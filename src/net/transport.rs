@@ -4,7 +4,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustix::net::RecvFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsStream;
@@ -31,6 +32,27 @@ impl Acceptor {
                 let (stream, _) = listener.accept().await?;
                 Ok((Transport::Unix(stream), None))
             }
+        }
+    }
+}
+
+impl Acceptor {
+    /// The next of the connections that have come and were not accepted yet, without waiting for any; `None` when there
+    /// is no more. Also those that the runtime has not noticed.
+    pub(crate) fn accept_waiting(&self) -> io::Result<Option<(Transport, Option<SocketAddr>)>> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let accepted = match self {
+            Self::Tcp(listener) => acceptfrom_with(listener, flags).map(|(fd, peer)| {
+                let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                (TcpStream::from_std(fd.into()).map(Transport::Tcp), peer)
+            }),
+            Self::Unix(listener) => acceptfrom_with(listener, flags)
+                .map(|(fd, _)| (UnixStream::from_std(fd.into()).map(Transport::Unix), None)),
+        };
+        match accepted {
+            Ok((transport, peer)) => Ok(Some((transport?, peer))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }

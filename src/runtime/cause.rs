@@ -64,6 +64,8 @@ pub(crate) enum Cause {
     HookFailed(StatusCode),
     /// A hook panicked.
     HookPanicked,
+    /// The process ends, and has no more time for the request.
+    Cut,
     /// Something that should not happen.
     Internal,
 }
@@ -124,6 +126,7 @@ impl Cause {
             Self::Rejected(status, _) => row(status.as_u16(), "rejected", "the request was refused", Some("http_request_denied")),
             Self::HookFailed(status) => row(status.as_u16(), "hook_failed", "the request could not be handled", Some("proxy_internal_error")),
             Self::HookPanicked => row(500, "hook_panicked", "the request could not be handled", Some("proxy_internal_error")),
+            Self::Cut => row(503, "cut", "the server is about to end", Some("connection_terminated")),
             Self::Internal => row(500, "internal", "the request could not be handled", Some("proxy_internal_error")),
         }
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::hooks::{Scheme, TlsSession};
 use crate::tls::PolicyId;
 
-use super::{Ends, Listener, Peer, Snapshot};
+use super::{Ending, Ends, Lasting, Listener, Peer, Snapshot};
 
 /// A client's connection: what the listener knows of it and the gateway needs, for the connection's life.
 ///
@@ -26,6 +26,11 @@ pub(crate) struct Connection {
     upgraded: AtomicBool,
     reader: AtomicWaker,
     trailers: Mutex<Option<Bytes>>,
+    ending: Ending,
+    /// Where its request goes on for as long as the client likes.
+    lasting: Mutex<Option<Lasting>>,
+    is_lasting: AtomicBool,
+    is_broken_off: AtomicBool,
 }
 
 /// What the TLS handshake of a connection came to.
@@ -36,7 +41,12 @@ pub(crate) struct ConnectionTls {
 }
 
 impl Connection {
-    pub(crate) fn new(listener: Arc<Listener>, ends: Ends, tls: Option<ConnectionTls>) -> Self {
+    pub(crate) fn new(
+        listener: Arc<Listener>,
+        ends: Ends,
+        tls: Option<ConnectionTls>,
+        ending: Ending,
+    ) -> Self {
         let peer = ends.peer.address();
         let peer_ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         // RFC 7239 §6.2 has this word for a peer without an address; lists of proxies know it.
@@ -50,6 +60,10 @@ impl Connection {
             upgraded: false.into(),
             reader: AtomicWaker::new(),
             trailers: Mutex::new(None),
+            ending,
+            lasting: Mutex::new(None),
+            is_lasting: false.into(),
+            is_broken_off: false.into(),
         }
     }
 
@@ -106,6 +120,37 @@ impl Connection {
 
     pub(crate) fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// How far the end of the process has come.
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    /// Says of the request of HTTP/1 that is served that it may go on for as long as its client likes.
+    pub(crate) fn mark_lasting(&self) {
+        *self.lasting.lock() = Some(self.ending.begin_lasting());
+        self.is_lasting.store(true, Ordering::Release);
+    }
+
+    /// Says that this request has ended.
+    pub(crate) fn end_lasting(&self) {
+        if self.is_lasting.swap(false, Ordering::AcqRel) {
+            *self.lasting.lock() = None;
+        }
+    }
+
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.is_lasting.load(Ordering::Acquire)
+    }
+
+    /// Has the request of HTTP/1 fail that is served. Its task has to be polled for it to learn so.
+    pub(crate) fn break_off(&self) {
+        self.is_broken_off.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.is_broken_off.load(Ordering::Acquire)
     }
 
     /// Leaves the trailers of the response, in the lines of HTTP/1, for the end of its chunks.

@@ -7,11 +7,12 @@ use http::uri::Scheme as HttpScheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::router::{Candidate, Parts, RouteId};
-use crate::types::{BindAddr, RequestHost, normalise_path};
+use crate::types::{BindAddr, RequestHost};
 
 use super::explain_l4::{self, Transport};
-use super::trust::{Refusal, forwarded_client, is_refused_method, refusal};
-use super::{Action, Cause, Connection, Ends, Listener, Peer, Route, Snapshot, find_route};
+use super::trust::{Refusal, forwarded_client, refusal};
+use super::way::{Asked, Way, why_unrouted};
+use super::{Action, Cause, Connection, Ending, Ends, Listener, Peer, Route, Snapshot};
 
 /// A request that somebody wants to understand.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ fn believe(snapshot: &Snapshot, request: &Request<'_>) -> Believed {
     let is_told = has_address || listener.expects_proxy_header();
     let peer = is_told.then(|| SocketAddr::new(question.client_ip, 0));
     let ends = Ends { peer: Peer::of_socket(peer), reached: None };
-    let connection = Connection::new(Arc::clone(listener), ends, None);
+    let connection = Connection::new(Arc::clone(listener), ends, None, Ending::default());
     let peer_is_trusted = connection.is_trusted_by(snapshot);
     let forwarded = peer_is_trusted.then(|| forwarded_client(&headers, snapshot)).flatten();
     let names = headers.keys();
@@ -132,32 +133,41 @@ fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) ->
     let believed = believe(snapshot, request);
     write_believed(&believed, out)?;
     writeln!(out, "listener   {}", listener.name)?;
-    if is_refused_method(&question.method) {
-        return write_cause(&Cause::MethodRefused, Cause::MethodRefused.text(), out);
-    }
-    writeln!(out, "host       {}", host.as_str())?;
-    let raw = question.url.path();
-    let canonical = match normalise_path(raw) {
-        Ok(canonical) => canonical,
-        Err(reason) => return writeln!(out, "path       {raw}\nanswer     400: {reason}"),
-    };
-    let path = canonical.as_deref().unwrap_or(raw);
-    let note = if canonical.is_some() { format!("  (normalised from {raw})") } else { String::new() };
-    writeln!(out, "path       {path}{note}")?;
-    let query = question.url.query().map_or(String::new(), |query| format!("?{query}"));
-    if let Some(url) = listener.https_url(host.as_str(), &format!("{path}{query}"), &believed.headers) {
-        return writeln!(out, "answer     308 to {url}: the listener redirects to https");
-    }
-    let parts = Parts {
-        listener: listener.index,
-        host: host.as_str(),
-        path,
-        query: question.url.query(),
+    let asked = Asked {
+        listener,
         method: &question.method,
+        host: host.as_str(),
+        path: question.url.path(),
+        query: question.url.query(),
         headers: &believed.headers,
         client_ip: believed.forwarded.unwrap_or(believed.connection.peer_ip()),
     };
-    write_way(snapshot, &parts, out)
+    match asked.way(snapshot) {
+        Way::MethodRefused => write_cause(&Cause::MethodRefused, Cause::MethodRefused.text(), out),
+        Way::PathRefused(reason) => {
+            write_host(&asked, asked.path, out)?;
+            writeln!(out, "answer     400: {reason}")
+        }
+        Way::Https { path, url } => {
+            write_host(&asked, &path, out)?;
+            writeln!(out, "answer     308 to {url}: the listener redirects to https")
+        }
+        Way::Routed { path, found } => {
+            write_host(&asked, &path, out)?;
+            write_candidates(snapshot, &asked.parts(&path), out)?;
+            match found {
+                Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], out),
+                Err(cause) => write_cause(&cause, why_unrouted(&cause), out),
+            }
+        }
+    }
+}
+
+fn write_host(asked: &Asked<'_>, path: &str, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "host       {}", asked.host)?;
+    let raw = asked.path;
+    let note = if path == raw { String::new() } else { format!("  (normalised from {raw})") };
+    writeln!(out, "path       {path}{note}")
 }
 
 fn write_believed(believed: &Believed, out: &mut String) -> std::fmt::Result {
@@ -178,18 +188,6 @@ fn write_believed(believed: &Believed, out: &mut String) -> std::fmt::Result {
 
 fn write_cause(cause: &Cause, why: &str, out: &mut String) -> std::fmt::Result {
     writeln!(out, "answer     {}: {why}", cause.status().as_u16())
-}
-
-fn write_way(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) -> std::fmt::Result {
-    const TWO_READINGS: &str =
-        "the path has an encoded slash, and read as a slash it would take another route";
-
-    write_candidates(snapshot, parts, out)?;
-    match find_route(&snapshot.router, parts) {
-        Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], out),
-        Err(cause @ Cause::NoRoute) => write_cause(&cause, "no route matches", out),
-        Err(cause) => write_cause(&cause, TWO_READINGS, out),
-    }
 }
 
 fn write_candidates(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) -> std::fmt::Result {

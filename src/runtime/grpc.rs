@@ -23,6 +23,12 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case(GRPC.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
 }
 
+/// Whether a response goes on for as long as its client listens, by what its head says.
+pub(crate) fn is_endless(response: &HeaderMap) -> bool {
+    let media_type = response.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    media_type.starts_with(b"text/event-stream") || media_type.starts_with(b"application/grpc")
+}
+
 impl GrpcStatus {
     pub(crate) const CANCELLED: Self = Self(1);
     pub(crate) const UNKNOWN: Self = Self(2);

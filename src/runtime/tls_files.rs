@@ -75,19 +75,22 @@ impl TlsFiles {
     /// Looks again and again until the drain begins, and at once when asked to.
     pub(crate) async fn run(mut self, mut drain: watch::Receiver<bool>) {
         loop {
-            let is_asked = tokio::select! {
+            let wish = tokio::select! {
                 _ = drain.wait_for(|draining| *draining) => return,
-                () = self.live.asked_to_reread_tls() => true,
-                () = sleep(PERIOD) => false,
+                wish = self.live.tls_rereads().wished() => Some(wish),
+                () = sleep(PERIOD) => None,
             };
             // Disks may hang, and keys are checked by arithmetic.
             let looked = tokio::task::spawn_blocking(move || {
-                self.look(is_asked);
+                self.look(wish.is_some());
                 self
             });
             // It fails only when the runtime ends.
             let Ok(back) = looked.await else { return };
             self = back;
+            if let Some(wish) = wish {
+                self.live.tls_rereads().fulfil(wish);
+            }
         }
     }
 

@@ -53,8 +53,11 @@ impl<'f> Problems<'f> {
 }
 
 fn read_text(file: &Path) -> Result<String, SimulateError> {
-    std::fs::read_to_string(file)
-        .map_err(|error| SimulateError::new(format!("{}: the file cannot be read: {error}", file.display())))
+    std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> SimulateError {
+    SimulateError::new(format!("{}: the file cannot be read: {error}", file.display()))
 }
 
 /// A time of at most a year in milliseconds, so that no sum overflows.

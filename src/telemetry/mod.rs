@@ -3,8 +3,10 @@
 mod access_log;
 mod lines;
 mod messages;
+mod read_lines;
 mod settle;
 
 pub(crate) use access_log::AccessLog;
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, started};
 pub(crate) use messages::Messages;
+pub(crate) use read_lines::read_lines;

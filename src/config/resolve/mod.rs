@@ -19,7 +19,7 @@ use names::Names;
 pub(crate) use sticky::read_secret;
 
 use super::node::Node;
-use super::spec::{AccessSink, ControlSocket, Spec, TrustedProxy};
+use super::spec::{AccessSink, ControlSocket, DrainSpec, Spec, TrustedProxy};
 use super::{Config, ControlPlace, Diagnostic, Diagnostics, KeyPath, Source};
 
 /// Resolves a spec from which `removed` was left out because it is wrong. Problems that can only be consequences
@@ -33,6 +33,7 @@ pub(super) fn resolve(
 ) -> Config {
     let mut resolver = Resolver { base, source, removed, diagnostics };
     let root = KeyPath::default();
+    resolver.check_drain(&spec.server.drain, &root.child("server").child("drain"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
     let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pools);
     let routes =
@@ -48,6 +49,7 @@ pub(super) fn resolve(
         trusts_unix: spec.server.trusted_proxies.contains(&TrustedProxy::Unix),
         trusted_proxies: spec.server.trusted_proxies.into_iter().filter_map(TrustedProxy::network).collect(),
         ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
+        drain: spec.server.drain,
         zone: spec.server.zone,
         control_socket: control_place(spec.server.control_socket, base),
         secret_file: base.join(spec.server.secret_file),
@@ -85,6 +87,14 @@ impl Resolver<'_> {
         let Some(Node::Map(entries)) = self.source.root().at(map) else { return Vec::new() };
         let keys = entries.iter().map(|(key, _)| key);
         keys.filter(|key| !self.removed.contains(&map.child(key.as_str()))).cloned().collect()
+    }
+
+    fn check_drain(&mut self, drain: &DrainSpec, at: &KeyPath) {
+        if drain.requests > drain.tunnels {
+            let message = format!("it is longer than `tunnels`, which is {}", drain.tunnels);
+            self.warning(&at.child("requests"), message)
+                .help("raise `tunnels`: nothing is cut before requests have had their time");
+        }
     }
 
     fn error(&mut self, path: &KeyPath, message: impl fmt::Display) -> &mut Diagnostic {

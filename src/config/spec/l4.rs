@@ -3,16 +3,16 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::types::{HostPattern, InvalidName, PoolName, Span, text_leaf};
 
 use super::ranges::{some_time, whole};
-use super::shapes::text_or_map;
+use super::shapes::{in_order, text_or_map};
 use super::{NamedMap, TimeLimit};
 
 /// Where the connections of a listener go, byte for byte.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TcpSpec {
     /// The pool that connections go to; where there is `sni`, those that find nothing there: of other names, of none, and
@@ -46,11 +46,12 @@ impl TcpSpec {
 }
 
 /// Where the clients of a server name go: a pool, or a map that tells by ALPN.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SniTarget {
     /// The pool of those that offer none of `alpn`; `None` to close their connections.
     pub pool: Option<PoolName>,
     /// Pools by the protocol that clients offer.
+    #[serde(serialize_with = "in_order")]
     pub alpn: NamedMap<AlpnName, PoolName>,
 }
 
@@ -139,7 +140,7 @@ text_leaf!(AlpnName, "a protocol of ALPN", "h2");
 
 /// Where the datagrams of a listener go. All that come from one address and port are a flow, which stays with its
 /// endpoint.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UdpSpec {
     /// The pool that flows go to.

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::types::{BindAddr, ByteRate, ByteSize, Span};
 
 use super::ranges::{size, some_time, whole};
+use super::shapes::unordered;
 use super::{ListenerTlsSpec, OneOrMany, ProxyProtocolSpec, RedirectHttpsSpec, TcpSpec, UdpSpec};
 
 /// A set of addresses on which clients are served in one way.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerSpec {
     /// Where to accept: `IP:PORT`, `[IPV6]:PORT` or `unix:PATH`; one, or a list.
@@ -39,10 +40,11 @@ pub struct ListenerSpec {
 }
 
 /// How HTTP is spoken on a listener.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSpec {
     /// The versions that are served. `h2` on a listener without TLS is h2c by prior knowledge. Default: both.
+    #[serde(serialize_with = "unordered")]
     pub versions: Vec<HttpVersion>,
     /// Requests at once on one h2 connection, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
@@ -67,7 +69,7 @@ impl Default for HttpSpec {
 }
 
 /// What one client, and all of them together, may take from a listener.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at once on this listener. Default: `server.connections`.
@@ -92,7 +94,7 @@ pub struct Limits {
 }
 
 /// Limits of a request's header.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderLimits {
     /// The whole header, request line included: 1KiB to 1MiB; more is answered with 431, and with 414 when
@@ -111,7 +113,7 @@ pub struct HeaderLimits {
 }
 
 /// Limits of a request's body.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BodyLimits {
     /// The longest body; more is answered with 413. For a call of gRPC the longest message; the other two limits are not
@@ -125,7 +127,7 @@ pub struct BodyLimits {
 }
 
 /// How long and how often a connection may be used again.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeepaliveLimits {
     /// How long a connection may rest between two requests.

@@ -9,7 +9,7 @@ use crate::types::{HostPattern, Span, TlsVersion};
 use super::NamedMap;
 
 /// TLS 1.2 and 1.3, ended by the listener. HTTP/2 and HTTP/1.1 are offered by ALPN, as `http.versions` has them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerTlsSpec {
     /// The certificates, each for the names that it holds, exact ones before wildcards. A name may have one with an ECDSA
@@ -35,7 +35,7 @@ pub struct ListenerTlsSpec {
 }
 
 /// A certificate and its key.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSpec {
     /// A PEM file with the certificate and those of the authorities between it and the root, in this order.
@@ -59,7 +59,7 @@ pub enum UnknownSni {
 }
 
 /// Whether clients show certificates of their own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientAuthSpec {
     /// `off`, `optional` (a certificate that is shown has to be good) or `require`.
@@ -82,7 +82,7 @@ pub enum ClientAuthMode {
 }
 
 /// What differs for one host of a listener.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostTlsSpec {
     /// Whether its clients show certificates of their own.
@@ -90,7 +90,7 @@ pub struct HostTlsSpec {
 }
 
 /// How clients resume sessions: with tickets that only this edge can read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TicketsSpec {
     /// How long one key encrypts tickets, 1m to 7d; it decrypts for twice as long again. `0s` switches tickets off.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::text_leaf;
 
 /// What is logged, and where to.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSpec {
     /// The least important messages that are still written, to stderr. The environment variable `RUST_LOG`
@@ -36,7 +36,7 @@ pub enum LogLevel {
 }
 
 /// One line for every request.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessSpec {
     /// The form of a line. Default: `json`.

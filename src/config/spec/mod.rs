@@ -17,7 +17,7 @@ mod shapes;
 mod time_limit;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
@@ -41,13 +41,13 @@ pub use route::{
     RouteSpec, StatusSpec, ValueSpec,
 };
 pub use secret::SecretSpec;
-pub use server::{ClientIdSpec, ControlSocket, ServerSpec, TrustedProxy};
+pub use server::{ClientIdSpec, ControlSocket, DrainSpec, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
 pub use time_limit::{InvalidTimeLimit, TimeLimit};
 
 /// The whole file.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// What concerns the process as a whole.

@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OneOrMany, TrustedProxy};
 
 /// Who sends PROXY headers (version 1 or 2, recognised by their first bytes).
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocolSpec {
     /// The balancers in front: networks, single addresses, or `unix` for all that connect to a Unix socket. They have to

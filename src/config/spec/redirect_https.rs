@@ -2,17 +2,17 @@ use std::borrow::Cow;
 use std::num::NonZeroU16;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use super::shapes::switch_or_map;
 
 /// Where plain requests are sent: `false` (the default), `true` for port 443, or a map with another `port`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RedirectHttpsSpec(pub Option<HttpsPort>);
 
 /// The port of the URLs that clients are sent to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpsPort {
     /// The port.

@@ -5,18 +5,18 @@ use std::str::FromStr;
 use http::{HeaderName, Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::types::{
     Cidr, HostPattern, ListenerName, PoolName, RouteName, Span, Template, normalise_path, text_leaf,
 };
 
 use super::ranges::span;
-use super::shapes::{single_key, text_or_map};
+use super::shapes::{single_key, text_or_map, unordered};
 use super::{NamedMap, OneOrMany};
 
 /// Which requests, what is done to them, and who serves them: exactly one of `pool`, `redirect`, `respond`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Its name in logs and in `explain`. Default: `route-N`, its place in the file.
@@ -40,10 +40,11 @@ pub struct RouteSpec {
 }
 
 /// Which requests take a route. All conditions must hold; of a list, any one.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MatchSpec {
     /// The listeners that the request may come in on. Default: every one.
+    #[serde(serialize_with = "unordered")]
     pub listeners: Vec<ListenerName>,
     /// The host that is asked for: exact, or `*.example.com`; one, or a list.
     pub host: Option<OneOrMany<HostPattern>>,
@@ -51,6 +52,7 @@ pub struct MatchSpec {
     /// `{ exact: /x }`, or `{ regex: "^/v[0-9]+/" }`.
     pub path: Option<PathSpec>,
     /// The methods. Default: every one.
+    #[serde(serialize_with = "unordered")]
     pub methods: Vec<MethodSpec>,
     /// Headers by name: the exact value, `{ regex: … }` or `{ present: true }`. A header that stands several
     /// times matches if one of its values does.
@@ -60,6 +62,7 @@ pub struct MatchSpec {
     /// Cookies by name, as for headers.
     pub cookies: NamedMap<String, ValueSpec>,
     /// The networks that the client may be in.
+    #[serde(serialize_with = "unordered")]
     pub clients: Vec<Cidr>,
 }
 
@@ -147,6 +150,18 @@ impl FromStr for PathSpec {
 impl<'de> Deserialize<'de> for PathSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text_or_map::<_, PathMap, _>(deserializer, "a path like /api/, or `{ exact: … }`, or `{ regex: … }`")
+    }
+}
+
+/// A prefix is written without its closing slash, which means nothing.
+impl Serialize for PathSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Prefix(path) if path != "/" => {
+                serializer.serialize_str(path.strip_suffix('/').unwrap_or(path))
+            }
+            other => serializer.collect_str(other),
+        }
     }
 }
 
@@ -276,6 +291,12 @@ impl<'de> Deserialize<'de> for ValueSpec {
     }
 }
 
+impl Serialize for ValueSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl JsonSchema for ValueSpec {
     fn inline_schema() -> bool {
         true
@@ -385,7 +406,7 @@ impl fmt::Display for StatusSpec {
 text_leaf!(StatusSpec, "a status", "200");
 
 /// A filter's name; its settings stay in the file until the filter that the name stands for reads them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FilterSpec {
     /// The name under which the filter is registered.
     pub name: String,
@@ -414,7 +435,7 @@ impl JsonSchema for FilterSpec {
 }
 
 /// Sends the client elsewhere.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedirectSpec {
     /// The `Location`; may use variables, as in `https://www.example.com{path}{query}`.
@@ -441,7 +462,7 @@ impl RedirectSpec {
 }
 
 /// Answers at the edge.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RespondSpec {
     /// The status, 200 to 599. Default: 200.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::shapes::text_or_map;
 
@@ -55,6 +55,13 @@ impl From<SecretMap> for SecretSpec {
 impl<'de> Deserialize<'de> for SecretSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text_or_map::<_, SecretMap, _>(deserializer, "a text, ${NAME}, or `{ file: PATH }`")
+    }
+}
+
+/// Tells that there is one, and nothing of it.
+impl Serialize for SecretSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("…")
     }
 }
 

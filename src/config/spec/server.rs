@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::types::{Cidr, InvalidCidr, ZoneName, text_leaf};
+use crate::types::{Cidr, InvalidCidr, Span, ZoneName, text_leaf};
 
-use super::ranges::{optional_whole, whole};
+use super::ranges::{optional_whole, span, whole};
+use super::shapes::unordered;
 
 /// What concerns the process as a whole.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSpec {
     /// Data-plane worker threads, 1 to 1024. Default: as many as the cores that the process may use.
@@ -22,6 +23,7 @@ pub struct ServerSpec {
     pub threads: Option<u32>,
     /// Peers whose `X-Forwarded-*` and `X-Request-ID` are believed: networks, single
     /// addresses, or `unix` for all that connect to a Unix socket. Default: nobody's.
+    #[serde(serialize_with = "unordered")]
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Client connections at once, over all listeners; further ones are closed at once. Default: 70 % of the
     /// descriptors that the process may open, 50000 at most.
@@ -32,6 +34,8 @@ pub struct ServerSpec {
     /// Where this edge stands. Endpoints of the same zone are preferred while they hold at least their fair share of
     /// what is fit. Default: nowhere in particular.
     pub zone: Option<ZoneName>,
+    /// What a process that ends (SIGTERM, SIGQUIT) leaves its clients of time.
+    pub drain: DrainSpec,
     /// The socket for `evener status`, `drain` and `weight`, with access for its owner only; or `off`. Default:
     /// `run/evener.sock`.
     pub control_socket: ControlSocket,
@@ -85,14 +89,42 @@ impl Default for ServerSpec {
             connections: None,
             http_client_id: ClientIdSpec::default(),
             zone: None,
+            drain: DrainSpec::default(),
             control_socket: ControlSocket::Default,
             secret_file: "run/evener.secret".into(),
         }
     }
 }
 
+/// What a process that ends leaves its clients of time. It ends as soon as nothing is left.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainSpec {
+    /// So long new connections are still accepted and served, at most 10m: balancers in front take that long to notice.
+    /// Answers say `Connection: close` or GOAWAY by then.
+    #[serde(deserialize_with = "span::<0, 600_000, _>")]
+    pub accept_grace: Span,
+    /// After that, requests that run have so long, at most 24h.
+    #[serde(deserialize_with = "span::<0, 86_400_000, _>")]
+    pub requests: Span,
+    /// So long what goes on for as long as its clients like may do so, at most 24h: upgraded connections, event streams,
+    /// calls of gRPC, connections of layer 4 and flows of datagrams. It is at least `requests`.
+    #[serde(deserialize_with = "span::<0, 86_400_000, _>")]
+    pub tunnels: Span,
+}
+
+impl Default for DrainSpec {
+    fn default() -> Self {
+        Self {
+            accept_grace: Span::from_secs(0),
+            requests: Span::from_secs(30),
+            tunnels: Span::from_secs(300),
+        }
+    }
+}
+
 /// How a client's address becomes the key under which it is counted.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientIdSpec {
     /// How many leading bits of an IPv6 address stand for one client, 1 to 128.

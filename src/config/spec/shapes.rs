@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A value, or a list of values that all count. Never empty once read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
         }
 
         deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
+    }
+}
+
+impl<T: Serialize> Serialize for OneOrMany<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        unordered(&self.0, serializer)
     }
 }
 
@@ -175,6 +181,12 @@ where
     }
 }
 
+impl<K: Serialize, V: Serialize> Serialize for NamedMap<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
 /// Reads a key and refuses one that is there already, so that the error is about the key.
 struct NewKey<'e, K, V>(&'e [(K, V)]);
 
@@ -207,6 +219,24 @@ impl<K: JsonSchema, V: JsonSchema> JsonSchema for NamedMap<K, V> {
         let key = generator.subschema_for::<K>();
         json_schema!({ "type": "object", "propertyNames": key, "additionalProperties": value })
     }
+}
+
+/// Writes a list whose order means nothing in an order of its own, each value once, so that lists that mean the same are
+/// written alike.
+pub(super) fn unordered<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    let written = list.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+    let mut written = written.map_err(serde::ser::Error::custom)?;
+    written.sort_by_cached_key(ToString::to_string);
+    written.dedup();
+    serializer.collect_seq(written)
+}
+
+/// Writes a map whose order counts as a list of maps with one key each.
+pub(super) fn in_order<K: Serialize, V: Serialize, S: Serializer>(
+    map: &NamedMap<K, V>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(map.iter().map(|entry| NamedMap(vec![entry])))
 }
 
 /// Reads either a scalar through `FromStr` or a map into `M`, which turns into `T`.

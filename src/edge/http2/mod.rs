@@ -22,16 +22,16 @@ use http::Request;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{Digest, GetProxyDigest};
-use pingora_core::server::ShutdownWatch;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::runtime::{Cause, Connection, Listener};
+use crate::runtime::{Cause, Connection, Listener, Stage};
 use crate::telemetry::AccessLog;
 
 use self::guard::Verdict;
 use self::meter::{Abuse, Meter};
 use self::running::Running;
 use self::session::Session;
+use super::cut;
 use super::refusal::log_refusal;
 use super::serve::PREFACE;
 use super::stream::EdgeStream;
@@ -47,7 +47,7 @@ type H2Connection = h2::server::Connection<Box<EdgeStream>, Bytes>;
 type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
 /// Serves the requests of an HTTP/2 connection side by side until either side has enough.
-pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, drain: ShutdownWatch, log: &AccessLog)
+pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, log: &AccessLog)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
@@ -63,7 +63,7 @@ where
     let Ok(Ok(mut connection)) = timeout(limits.header.timeout.get(), greeting).await else { return };
 
     let running = Running::new(2 * listener.h2_streams as usize);
-    let requests = Requests { app, digest, running, drain, client: &client, log };
+    let requests = Requests { app, digest, running, client: &client, log };
     let reason = match requests.serve(&mut connection, listener, &verdict).await {
         End::Over => return,
         End::Rest => Reason::NO_ERROR,
@@ -93,7 +93,6 @@ struct Requests<'a, A> {
     app: &'a Arc<A>,
     digest: Arc<Digest>,
     running: Arc<Running>,
-    drain: ShutdownWatch,
     client: &'a Connection,
     log: &'a AccessLog,
 }
@@ -104,10 +103,10 @@ where
 {
     async fn serve(&self, connection: &mut H2Connection, listener: &Listener, verdict: &Verdict) -> End {
         let keepalive = &listener.limits.keepalive;
-        let mut drain = self.drain.clone();
+        let ending = self.client.ending();
         let old = async {
             tokio::select! {
-                _ = drain.wait_for(|draining| *draining) => {}
+                () = ending.reached(Stage::Leaving) => {}
                 () = sleep(keepalive.age.get()) => {}
                 () = verdict.worn() => {}
             }
@@ -116,6 +115,8 @@ where
         let mut malformed = 0;
         let mut is_ending = false;
         loop {
+            // A client that has been sent off, but does not say that it heard so, is not waited for as long.
+            let idle = if is_ending { GOODBYE.min(keepalive.idle.get()) } else { keepalive.idle.get() };
             let accepted = tokio::select! {
                 biased;
                 abuse = verdict.abused() => return End::Abuse(abuse),
@@ -125,11 +126,13 @@ where
                     continue;
                 }
                 accepted = self.next(connection) => accepted,
-                () = self.running.rests_for(keepalive.idle.get()) => return End::Rest,
+                () = self.running.rests_for(idle) => return End::Rest,
             };
             match accepted {
                 Some(Ok((request, answer))) => {
-                    let session = Session::new(request, answer, self.digest.clone(), self.running.begin());
+                    let ending = self.client.ending();
+                    let session =
+                        Session::new(request, answer, self.digest.clone(), self.running.begin(), ending);
                     if !session.is_malformed() {
                         self.spawn(session);
                         continue;
@@ -166,11 +169,13 @@ where
         if session.is_gone() {
             return;
         }
-        let (app, drain) = (self.app.clone(), self.drain.clone());
+        let (app, ending) = (self.app.clone(), self.client.ending().clone());
         tokio::spawn(async move {
-            let abandonment = session.abandonment();
+            let (abandonment, end) = (session.abandonment(), session.end());
+            let (leaving, mut stages) = (ending.leaving(), cut::watch(&ending));
             // HTTP/2 streams are never used again, so there is nothing to take back.
-            let served = app.process_new_http(ServerSession::new_custom(Box::new(session)), &drain);
+            let served = app.process_new_http(ServerSession::new_custom(Box::new(session)), &leaving);
+            let served = stages.serve(&end, served);
             match abandonment {
                 None => drop(served.await),
                 Some(abandonment) => tokio::select! {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::hooks::{PickCx, TlsSession};
 use crate::net::Transport;
 use crate::pools::{Lease, Pool};
-use crate::runtime::{Cause, Ends, Listener, Live, TcpService};
+use crate::runtime::{Cause, Ends, Listener, Live, Stage, TcpService};
 use crate::telemetry::AccessLog;
 use crate::tls::{FirstWords, Wishes};
 
@@ -41,6 +41,14 @@ pub(crate) struct Arrival {
     /// What the handshake came to, where TLS ended here.
     pub(crate) tls: Option<Arc<TlsSession>>,
     pub(crate) listener: Arc<Listener>,
+    pub(crate) accepted: Instant,
+}
+
+/// What an endpoint is sought for.
+struct Sought<'a> {
+    tls: Option<&'a TlsSession>,
+    service: &'a TcpService,
+    accepted: Instant,
 }
 
 /// A client's connection and one to an endpoint.
@@ -79,7 +87,7 @@ impl TcpProxy {
             tokio::select! {
                 biased;
                 relayed = &mut relay => relayed,
-                () = self.live.is_cut() => relay.cut(),
+                () = self.live.ending().reached(Stage::AllCut) => relay.cut(),
             }
         };
         hold.judge(&relayed);
@@ -89,10 +97,11 @@ impl TcpProxy {
 
     /// Finds an endpoint for a connection. `None` when there is none: the client is gone by then.
     async fn join(&self, arrival: Arrival) -> Option<Joined> {
-        let Arrival { mut client, ends, tls, listener } = arrival;
+        let Arrival { mut client, ends, tls, listener, accepted } = arrival;
         let service = listener.tcp()?;
         let mut record = Record::new(listener.clone(), ends);
-        match self.seek(&mut client, tls.as_deref(), service, &mut record).await {
+        let sought = Sought { tls: tls.as_deref(), service, accepted };
+        match self.seek(&mut client, sought, &mut record).await {
             Ok((Reached { endpoint, pool, lease, took }, replay)) => {
                 let limits = RelayLimits { idle: service.idle, lifetime: service.lifetime };
                 let hold = Hold { pool, lease, took };
@@ -111,17 +120,15 @@ impl TcpProxy {
     async fn seek(
         &self,
         client: &mut Transport,
-        tls: Option<&TlsSession>,
-        service: &TcpService,
+        Sought { tls, service, accepted }: Sought<'_>,
         record: &mut Record,
     ) -> Result<(Reached, Vec<u8>), Unserved> {
         let snapshot = self.live.snapshot();
-        let mut drain = self.live.drain();
         let FirstWords { bytes, hello } = tokio::select! {
             biased;
             words = first_words(client, tls, &record.listener, service) => words?,
             // A client that has not said whom it wants does not hold a drain up.
-            _ = drain.wait_for(|draining| *draining) => return Err(Unserved::Cut),
+            () = self.live.ending().gives_up(accepted) => return Err(Unserved::Cut),
         };
         record.asked = hello;
         let (name, protocols) = asked(record.asked.as_ref());

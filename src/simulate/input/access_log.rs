@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +9,9 @@ use serde::Deserialize;
 
 use crate::simulate::SimulateError;
 use crate::simulate::traffic::{Request, Sender};
+use crate::telemetry::read_lines;
 
-use super::{Problems, millis, read_text};
+use super::{Problems, millis, unreadable};
 
 /// What is taken from a line of the access log.
 #[derive(Debug, Deserialize)]
@@ -38,19 +41,13 @@ pub(in crate::simulate) struct Replay {
 
 /// Reads the requests of one pool from an access log.
 pub(in crate::simulate) fn read_access_log(file: &Path, pool: Option<&str>) -> Result<Replay, SimulateError> {
-    let text = read_text(file)?;
+    let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
     let mut problems = Problems::new(file);
     let mut lines = Vec::new();
-    for (number, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-        match serde_json::from_str::<Line>(text) {
-            Ok(line) => lines.push((number, line)),
-            Err(error) => problems.add(
-                number,
-                format_args!(
-                    "{} (one JSON object in each line is expected, as the access log has them)",
-                    at_column(&error)
-                ),
-            ),
+    for read in read_lines::<Line, _>(BufReader::new(opened)) {
+        match read.map_err(|error| unreadable(file, &error))? {
+            (number, Ok(line)) => lines.push((number, line)),
+            (number, Err(message)) => problems.add(number, message),
         }
     }
     let pool = match pool {
@@ -115,13 +112,6 @@ fn sender(line: &Line) -> Sender {
         path: path.to_owned(),
         query,
     }
-}
-
-/// The parser's words, without the line, which it counts for itself.
-fn at_column(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text);
-    format!("column {}: {message}", error.column())
 }
 
 #[cfg(test)]

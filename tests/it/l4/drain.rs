@@ -1,8 +1,10 @@
 use std::process::Command;
 
+use evener::app::App;
+use evener::types::BindAddr;
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::process::{Running, told};
@@ -47,6 +49,32 @@ async fn a_client_that_has_not_said_whom_it_wants_does_not_hold_a_stop_up() {
     let of_silent = lines.into_iter().find(|line| line["attempts"] == 0).unwrap();
     assert_eq!(of_silent["closed_by"], "edge", "{of_silent}");
     end_of(silent).await;
+}
+
+#[tokio::test]
+async fn who_waits_to_be_accepted_when_a_stop_begins_is_passed_on() {
+    let server = Server::named(b's').await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("db.sock");
+    let config = format!(
+        "listeners: {{ db: {{ bind: [127.0.0.1:0, 'unix:{}'], tcp: {{ pool: db }} }} }}
+pools: {{ db: {{ endpoints: ['{}'] }} }}
+log: {{ access: {{ format: off }} }}
+",
+        socket.display(),
+        server.address()
+    );
+    let bound = App::builder().load_text("test.yaml", folder.path(), &config).unwrap().bind().unwrap();
+    let BindAddr::Inet(address) = bound.addresses()[0].1 else { unreachable!() };
+    let inet = Client::connect(address).await;
+    let unix = Client::over(UnixStream::connect(&socket).await.unwrap());
+    let stop = tokio::spawn(bound.start().stop());
+    let (name, mut inet) = greeted(inet).await.unwrap();
+    inet.half_close().await;
+    let mut unix = unix;
+    assert_eq!((name, unix.exactly(1).await), (b's', vec![b's']));
+    unix.half_close().await;
+    timeout(PATIENCE, stop).await.expect("the stop ends").unwrap();
 }
 
 // === As a process ===

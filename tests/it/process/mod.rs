@@ -3,11 +3,15 @@
 mod certificates;
 mod check;
 mod control;
+mod diff;
+mod drain;
 mod explain;
 mod log;
 mod run;
 mod signals;
 mod simulate;
+mod sockets;
+mod systemd;
 
 use std::process::{Command, Output};
 

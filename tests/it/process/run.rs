@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,13 @@ impl Running {
     pub(crate) async fn start_with(config: &str, examples: usize, stdout: Stdio) -> Self {
         let place = Place::with(config);
         let mut command = place.command(&["run", "-c", "edge.yaml"]);
-        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(stdout);
+        Self::launch(place, command, examples).await
+    }
+
+    /// Starts it by a command of the test's own.
+    pub(super) async fn launch(place: Place, mut command: Command, examples: usize) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let messages = Arc::<Mutex<Vec<String>>>::default();
         let kept = messages.clone();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -58,8 +64,13 @@ impl Running {
 
     /// The address of the first listener.
     pub(crate) fn address(&self) -> SocketAddr {
-        let listener = self.banner.iter().find(|line| line.starts_with("  listener ")).unwrap();
-        listener.split_whitespace().last().unwrap().parse().unwrap()
+        self.addresses()[0]
+    }
+
+    /// The addresses of all listeners, in their order.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let listeners = self.banner.iter().filter(|line| line.starts_with("  listener "));
+        listeners.map(|line| line.split_whitespace().last().unwrap().parse().unwrap()).collect()
     }
 
     /// Waits for a message on standard error that contains this.
@@ -71,6 +82,11 @@ impl Running {
     /// The path of a file in the folder in which the process runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.place.folder.path().join(name)
+    }
+
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -1,14 +1,14 @@
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::spec::ranges::optional_whole;
 use crate::config::spec::shapes::text_or_map;
 use crate::types::{EndpointAddr, InvalidAddress, Weight, ZoneName};
 
 /// A member of a pool: its address, or a map.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EndpointSpec {
     /// Where it answers: `IP:PORT`, `[IPV6]:PORT` or `unix:PATH`.
     pub address: EndpointAddr,

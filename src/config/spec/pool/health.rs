@@ -4,9 +4,10 @@ use std::str::FromStr;
 use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::spec::ranges::{span, whole};
+use crate::config::spec::shapes::unordered;
 use crate::config::spec::{HeaderNameSpec, NamedMap, Payload};
 use crate::types::{HostPattern, Span, text_leaf};
 
@@ -15,7 +16,7 @@ pub(crate) const PROBE_BODY: usize = 64 * 1024;
 
 /// How endpoints are probed: exactly one of `http`, `tcp`, `tls`, `grpc` and `udp`, and when a result counts. A new
 /// endpoint is probed at once, and gets no traffic before that.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
     /// A request whose answer tells.
@@ -73,7 +74,7 @@ impl HealthSpec {
 }
 
 /// A probe by an HTTP/1.1 `GET`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpCheckSpec {
     /// The path and query that are asked for.
@@ -82,7 +83,7 @@ pub struct HttpCheckSpec {
     /// The `Host` that is asked for. Default: the endpoint's address.
     pub host: Option<HostPattern>,
     /// The statuses that count as good, single ones or ranges, of 200 and above; one at least.
-    #[serde(deserialize_with = "final_statuses")]
+    #[serde(deserialize_with = "final_statuses", serialize_with = "unordered")]
     pub expect: Vec<StatusRange>,
     /// A text that has to stand in the first 64 KiB of the body, besides a status that counts as good. Default: none.
     pub contains: Option<BodyText>,
@@ -137,12 +138,12 @@ fn origin_form<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 }
 
 /// A probe by a TCP connection. It has no settings: `tcp: {}`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TcpCheckSpec {}
 
 /// A probe by a TLS handshake. The connection is closed after it, without a request.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsCheckSpec {
     /// The name that is asked for and that the certificate has to be for; an IP address is not sent. Default: the
@@ -160,7 +161,7 @@ impl Default for TlsCheckSpec {
 }
 
 /// A probe by a call of `grpc.health.v1.Health/Check`, over HTTP/2 without TLS. Only the status `SERVING` is good.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcCheckSpec {
     /// The service that is asked about. Default: the server as a whole.
@@ -172,7 +173,7 @@ pub struct GrpcCheckSpec {
 /// A probe by a datagram. Datagrams get lost, so it is sent again after one third and two thirds of `timeout` while
 /// nothing was answered. The first answer decides, and a port that is reported closed (by ICMP) fails the probe at once.
 /// Unix sockets cannot be probed so.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UdpCheckSpec {
     /// What is sent, 1 to 1200 bytes: a text in ASCII, or the bytes in hexadecimal digits as `{ hex: "1234 0100" }`.

@@ -10,7 +10,7 @@ mod timeouts;
 mod tls;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::types::{Percent, Span};
 
@@ -32,7 +32,7 @@ pub use timeouts::{Timeouts, UpstreamKeepalive};
 pub use tls::{PoolTls, PoolTlsSpec, SendProxyProtocol, ServerNameSpec, UpstreamProtocol};
 
 /// A set of endpoints that serve the same, and how one of them is chosen.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSpec {
     /// How an endpoint is chosen: `peak_ewma` (of two random ones the one that is likely to answer sooner, by its
@@ -114,7 +114,7 @@ impl PoolSpec {
 }
 
 /// The name of a policy; its settings stay in the file until the policy that the name stands for reads them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BalanceSpec {
     /// The name under which the policy is registered.
     pub policy: String,

@@ -1,20 +1,20 @@
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::spec::ranges::{percent, some_time, whole};
 use crate::config::spec::shapes::text_or_map;
 use crate::types::{Percent, Span};
 
 /// How endpoints that fail requests are noticed and left out for a while: a map, or `off`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct OutlierSpec(pub Option<OutlierLimits>);
 
 /// When an endpoint is ejected, and for how long. A failure is a connection that could not be made or broke, an
 /// answer that did not come in time, a status of 500 or more, or one of gRPC that says as much: UNKNOWN, INTERNAL,
 /// UNAVAILABLE, DATA_LOSS, and DEADLINE_EXCEEDED where the deadline was a second or more.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutlierLimits {
     /// So many failures in a row eject an endpoint, 1 to 1000.

@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::spec::shapes::text_or_map;
 use crate::types::deserialize_text;
@@ -122,6 +122,12 @@ impl From<PayloadMap> for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text_or_map::<_, PayloadMap, _>(deserializer, "a text like PING, or `{ hex: \"12 34\" }`")
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.escape_ascii())
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::spec::TimeLimit;
 use crate::config::spec::ranges::{percent, some_time, whole};
@@ -16,7 +16,7 @@ use super::health::StatusRange;
 /// A request of which nothing was sent is always safe to repeat. Any other is repeated only if its method is
 /// idempotent (RFC 9110 §9.2.2), nothing of an answer went to the client, and its body is at most 64 KiB. An
 /// endpoint that was tried is tried again only where no other is fit.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySpec {
     /// Further attempts after the first, 0 to 10.
@@ -111,7 +111,7 @@ impl fmt::Display for RetryOn {
 text_leaf!(RetryOn, "a kind of failure", "connect");
 
 /// Where requests wait while every fit endpoint has as many as it may; the oldest goes first.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSpec {
     /// So many requests may wait, 0 to 65536; further ones get 503.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::spec::secret::SecretSpec;
 use crate::types::{HostPattern, Span, text_leaf};
@@ -12,7 +12,7 @@ use crate::types::{HostPattern, Span, text_leaf};
 /// The cookie tells nothing of the endpoint and cannot be made up: it is an HMAC of the pool and the endpoint's
 /// address. It is `HttpOnly`, and `Secure` where the client came over TLS. An endpoint in drain still serves its own
 /// clients; when an endpoint is gone or unfit its clients get a new one, and a new cookie.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StickySpec {
     /// The cookie's name.
@@ -108,7 +108,7 @@ impl fmt::Display for CookiePath {
 text_leaf!(CookiePath, "a path", "/");
 
 /// Whether a cookie is sent with requests from other sites.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SameSite {
     /// Never.

@@ -1,12 +1,12 @@
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::spec::ranges::some_time;
 use crate::types::Span;
 
 /// How long each step towards an endpoint may take. A step that takes longer fails the attempt; when nothing
 /// else is left to try the client gets 504.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// To connect, and once more for a TLS handshake.
@@ -45,7 +45,7 @@ impl Default for Timeouts {
 }
 
 /// How long connections to endpoints are kept for further requests.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamKeepalive {
     /// How long one may rest before it is closed. Shorter than what the endpoints keep.

@@ -10,11 +10,11 @@ use crate::config::spec::shapes::switch_or_map;
 use crate::types::{HostPattern, text_leaf};
 
 /// TLS towards endpoints: `true` for the defaults, or a map.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PoolTlsSpec(pub Option<PoolTls>);
 
 /// TLS 1.2 and 1.3 towards endpoints.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolTls {
     /// The name that endpoints are asked for, and that their certificates have to hold. Default: the IP address of each

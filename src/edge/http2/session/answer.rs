@@ -1,4 +1,5 @@
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,12 +13,17 @@ use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 use tokio::time::{Duration, Instant, timeout};
 
+use crate::runtime::{BrokenOff, Ending, Lasting, is_endless};
+
 use super::sender::Sender;
 
 /// What goes to the client on a stream. Nothing is handed to the h2 crate that the client's windows have no room for, so
 /// that nothing of an answer waits there.
 pub(super) struct Answer {
     sender: Sender,
+    ending: Ending,
+    /// Counts the request where it goes on for as long as its client likes.
+    lasting: Option<Lasting>,
     /// Once it is sent.
     head: Option<Box<ResponseHeader>>,
     /// Once nothing may follow.
@@ -29,8 +35,19 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(opening: SendResponse<Bytes>) -> Self {
-        Self { sender: Sender::new(opening), head: None, ended: None, sent: 0, limit: None }
+    pub(super) fn new(opening: SendResponse<Bytes>, ending: Ending) -> Self {
+        let sender = Sender::new(opening);
+        Self { sender, ending, lasting: None, head: None, ended: None, sent: 0, limit: None }
+    }
+
+    /// Says that the request goes on for as long as its client likes.
+    pub(super) fn mark_lasting(&mut self) {
+        self.sender.mark_lasting();
+        self.lasting.get_or_insert_with(|| self.ending.begin_lasting());
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.sender.is_broken_off()
     }
 
     /// When the last of the answer was sent.
@@ -82,6 +99,9 @@ impl Answer {
         if head.status.is_informational() {
             let head = Response::from_parts((*head).into(), ());
             return self.sender.send_informational(head).or_err(ErrorType::WriteError, "an interim head");
+        }
+        if is_endless(&head.headers) {
+            self.mark_lasting();
         }
         head.insert_header(DATE, get_cached_date())?;
         let response = Response::from_parts(head.as_owned_parts(), ());
@@ -188,7 +208,11 @@ impl Answer {
 async fn send(sender: &Sender, mut rest: Bytes, end: bool) -> Result<()> {
     while !rest.is_empty() {
         sender.reserve(rest.len());
-        let room = match poll_fn(|cx| sender.poll_room(cx)).await {
+        let room = poll_fn(|cx| match sender.poll_room(cx) {
+            Poll::Pending if sender.is_broken_off() => Poll::Ready(Err(BrokenOff)),
+            room => room.map(Ok),
+        });
+        let room = match room.await.map_err(io::Error::from).or_err(ErrorType::WriteError, "a body")? {
             Some(room) => room.or_err(ErrorType::H2Error, "waiting for a window")?,
             None => {
                 return Error::e_explain(ErrorType::H2Error, "waiting for a window of a stream that ended");

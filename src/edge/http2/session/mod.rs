@@ -16,6 +16,7 @@ mod tests;
 mod wait;
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -25,11 +26,12 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Method, Request};
 use pingora_core::protocols::Digest;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::runtime::{ANSWERED, Cause, ErrorBody, error_answer};
+use crate::edge::cut::Breakable;
+use crate::runtime::{ANSWERED, BrokenOff, Cause, Ending, ErrorBody, error_answer, is_grpc};
 
 use self::answer::Answer;
 use self::body::Body;
@@ -53,13 +55,19 @@ impl Session {
         answer: SendResponse<Bytes>,
         digest: Arc<Digest>,
         run: Run,
+        ending: &Ending,
     ) -> Self {
         let (head, stream) = request.into_parts();
         let request = RequestHeader::from(head);
+        let mut answer = Answer::new(answer, ending.clone());
+        // Some calls are answered only after they have gone on for long.
+        if is_grpc(&request.headers) {
+            answer.mark_lasting();
+        }
         Self {
             body: Body::new(stream, &request),
             request,
-            answer: Answer::new(answer),
+            answer,
             wait: Wait::default(),
             drain_limit: None,
             digest,
@@ -79,6 +87,11 @@ impl Session {
         let sender = self.answer.sender();
         let is_settled = poll_fn(move |cx| sender.poll_settled(cx));
         (!self.body.is_done()).then(|| is_settled.then(|()| sleep(linger::LONGEST + linger::EXTRA)))
+    }
+
+    /// By what the request is broken off.
+    pub(super) fn end(&self) -> impl Breakable + use<> {
+        self.answer.sender()
     }
 
     /// Whether the request is none that may be served, though the h2 crate let it pass.
@@ -111,6 +124,9 @@ impl Session {
     fn poll_read(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<Result<Option<Bytes>>> {
         if let Some(ended) = self.answer.ended() {
             return self.poll_rest(cx, is_idle, ended);
+        }
+        if self.answer.is_broken_off() {
+            return Poll::Ready(Err(io::Error::from(BrokenOff)).or_err(ErrorType::ReadError, "a request"));
         }
         if let Poll::Ready(read) = self.poll_stream(cx, is_idle) {
             return Poll::Ready(read);

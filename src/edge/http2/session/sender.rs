@@ -8,6 +8,8 @@ use h2::{Reason, SendStream};
 use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 
+use crate::edge::cut::Breakable;
+
 /// The sending half of a stream. Besides the session, the task that serves it has one, to see when the client gives the
 /// stream up; both run in one task, so that nobody ever waits for the other.
 #[derive(Clone)]
@@ -17,6 +19,10 @@ struct Shared {
     half: Mutex<Half>,
     /// Whether an endpoint has been reached.
     has_endpoint: AtomicBool,
+    /// Whether the request goes on for as long as its client likes.
+    is_lasting: AtomicBool,
+    /// Whether nothing is read any more, and nothing written that would wait.
+    is_broken_off: AtomicBool,
 }
 
 struct Half {
@@ -27,10 +33,25 @@ struct Half {
     is_whole: bool,
 }
 
+impl Breakable for Sender {
+    fn is_lasting(&self) -> bool {
+        self.0.is_lasting.load(Ordering::Relaxed)
+    }
+
+    fn break_off(&self) {
+        self.0.is_broken_off.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Sender {
     pub(super) fn new(opening: SendResponse<Bytes>) -> Self {
         let half = Mutex::new(Half { opening, stream: None, is_whole: false });
-        Self(Arc::new(Shared { half, has_endpoint: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            half,
+            has_endpoint: AtomicBool::new(false),
+            is_lasting: AtomicBool::new(false),
+            is_broken_off: AtomicBool::new(false),
+        }))
     }
 
     pub(super) fn send_informational(&self, head: Response<()>) -> Result<(), h2::Error> {
@@ -87,6 +108,14 @@ impl Sender {
     /// From here on nothing waits but for the client and for an endpoint.
     pub(super) fn note_endpoint(&self) {
         self.0.has_endpoint.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn mark_lasting(&self) {
+        self.0.is_lasting.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.0.is_broken_off.load(Ordering::Relaxed)
     }
 
     /// Resolves once nothing that an endpoint, which has been reached, does with the request can matter any more: its

@@ -27,7 +27,7 @@ impl Pair {
         let (request, sender) = served.accept().await.unwrap().unwrap();
         tokio::spawn(async move { while served.accept().await.is_some() {} });
         let running = Running::new(1);
-        let session = Session::new(request, sender, Arc::default(), running.begin());
+        let session = Session::new(request, sender, Arc::default(), running.begin(), &Ending::default());
         Self { session, answer, upload, running }
     }
 

@@ -1,0 +1,83 @@
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::app::{App, AppBuilder};
+use crate::config::{self, Outline};
+use crate::runtime::{Replay, Replayed, Side};
+use crate::telemetry::read_lines;
+
+use super::{BAD_CONFIG, fail};
+
+/// The exit codes of diff(1).
+const DIFFERENT: u8 = 1;
+const TROUBLE: u8 = 2;
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// The configuration that might come.
+    #[arg(short, long, value_name = "NEW")]
+    config: PathBuf,
+    /// The configuration that it would replace.
+    #[arg(long, value_name = "OLD")]
+    against: PathBuf,
+    /// Also tell which requests of this access log would take another route, other filters or another pool.
+    #[arg(long, value_name = "LOG")]
+    replay: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed for programs.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    diff: config::Diff,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Replayed>,
+}
+
+impl Diff {
+    pub(super) fn run(self, builder: &AppBuilder) -> Result<(), u8> {
+        let Self { config, against, replay, json } = self;
+        // Both before the first error ends it, so that all problems are told.
+        let (old, new) = (load(builder, &against), load(builder, &config));
+        let ((old, old_outline), (new, new_outline)) = (old?, new?);
+        let diff = config::diff(&old_outline, &new_outline);
+        let ask = |log: &PathBuf| {
+            replayed(log, old.side(&old_outline), new.side(&new_outline)).map_err(|error| {
+                fail(format_args!("{}: {error}", log.display()));
+                TROUBLE
+            })
+        };
+        let replay = replay.as_ref().map(ask).transpose()?;
+        let told = Told { diff, replay };
+        if json {
+            println!("{}", serde_json::to_string_pretty(&told).map_err(fail)?);
+        } else {
+            print!("{}", told.diff);
+            told.replay.iter().for_each(|replay| print!("{replay}"));
+        }
+        if told.diff.is_empty() { Ok(()) } else { Err(DIFFERENT) }
+    }
+}
+
+fn load(builder: &AppBuilder, file: &Path) -> Result<(App, Outline), u8> {
+    builder.load_with_outline(file).map_err(|error| {
+        eprint!("{error}");
+        BAD_CONFIG
+    })
+}
+
+fn replayed(log: &Path, old: Side<'_>, new: Side<'_>) -> io::Result<Replayed> {
+    let mut replay = Replay::new(old, new);
+    for line in read_lines(BufReader::new(File::open(log)?)) {
+        let (number, line) = line?;
+        replay.add(number, line);
+    }
+    Ok(replay.finish())
+}

@@ -1,0 +1,43 @@
+use crate::config::{KeyPath, Segment};
+
+/// Last words of keys under which secrets stand.
+const SECRET: [&str; 8] =
+    ["apikey", "authorization", "credential", "passphrase", "passwd", "password", "secret", "token"];
+
+/// Whether a value is to be kept to oneself. Which settings of filters are secret, only these know, and headers can be
+/// too: so names decide, and rather one too many than one too few.
+pub(super) fn is_secret(at: &KeyPath) -> bool {
+    at.segments().iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
+}
+
+fn names_a_secret(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    let words: Vec<_> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let Some((last, before)) = words.split_last() else { return false };
+    let last = last.strip_suffix('s').unwrap_or(last);
+    // A key alone is that of a hash, or a file; an API key is another thing.
+    SECRET.contains(&last) || (last == "key" && !before.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_secrets_from_what_is_about_them() {
+        for key in [
+            "secret",
+            "client_secret",
+            "api_keys",
+            "X-Api-Key",
+            "Authorization",
+            "Proxy-Authorization",
+            "tokens",
+        ] {
+            assert!(is_secret(&KeyPath::default().child("filters").child(key).child("x")), "{key}");
+        }
+        for key in ["key", "secret_file", "token_url", "client_auth", "pass", ""] {
+            assert!(!is_secret(&KeyPath::default().child(key)), "{key}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Sockets that were open before the process began: socket activation, as in sd_listen_fds(3).
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use socket2::{Socket, Type};
+
+use crate::types::BindAddr;
+
+/// Sockets of the service manager's, for listeners to use in place of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    sockets: Vec<InheritedSocket>,
+}
+
+/// What the environment says of sockets that were handed over is not so.
+#[derive(Debug, thiserror::Error)]
+#[error("the sockets that were handed over cannot be used: {0}")]
+pub(crate) struct InheritError(String);
+
+/// What arrives at a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Connections,
+    Datagrams,
+}
+
+#[derive(Debug)]
+struct InheritedSocket {
+    number: RawFd,
+    /// As the unit calls it.
+    name: Option<String>,
+    socket: Socket,
+    /// Or what keeps a listener from using it.
+    place: Result<Place, &'static str>,
+}
+
+/// Where a socket listens.
+#[derive(Debug)]
+struct Place {
+    kind: Kind,
+    address: BindAddr,
+    /// Whether it is one of IPv6 to which clients of IPv4 come too.
+    is_dual: bool,
+}
+
+/// The first descriptor that is handed over (SD_LISTEN_FDS_START).
+const FIRST: RawFd = 3;
+
+/// Whether the descriptors have an owner.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+impl Inherited {
+    /// Takes what the environment says was handed to this process, the first time; later there is nothing.
+    ///
+    /// The variables stay, since no program with threads can safely remove them. A child reads in LISTEN_PID that
+    /// they do not speak to it, and the sockets are closed in it.
+    ///
+    /// # Errors
+    /// When the variables cannot be understood, or tell of descriptors that are not open.
+    pub(crate) fn take() -> Result<Self, InheritError> {
+        let variable = |name| std::env::var(name).ok();
+        let count = count(variable("LISTEN_PID").as_deref(), variable("LISTEN_FDS").as_deref())?;
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return Ok(Self::default());
+        }
+        let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+        let mut names = names.split(':').map(str::to_owned);
+        let sockets = (FIRST..FIRST + count).map(|number| {
+            let owned = own(number).map_err(|error| {
+                InheritError(format!("LISTEN_FDS says {count}, but descriptor {number}: {error}"))
+            })?;
+            Ok(InheritedSocket::new(number, names.next(), owned.into()))
+        });
+        Ok(Self { sockets: sockets.collect::<Result<_, _>>()? })
+    }
+
+    /// Takes out what listens at this address.
+    ///
+    /// # Errors
+    /// When clients of IPv4 and IPv6 come to the same socket, which listeners keep apart.
+    pub(super) fn matching(&mut self, kind: Kind, address: &BindAddr) -> io::Result<Vec<Socket>> {
+        if let Some(dual) = self.sockets.iter().find(|socket| socket.mixes(kind, address)) {
+            let message = format!(
+                "{dual} was handed over for clients of IPv4 and IPv6 alike; write BindIPv6Only=ipv6-only in its unit, \
+                 and a line for each address"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let matching = self.sockets.extract_if(.., |socket| socket.listens(kind, address));
+        Ok(matching.map(|socket| socket.socket).collect())
+    }
+
+    /// What no listener has taken, and why. It is closed.
+    pub(crate) fn into_unused(self) -> Vec<String> {
+        let tell = |socket: InheritedSocket| {
+            let why = socket.place.as_ref().err().unwrap_or(&"no listener is bound to its address");
+            format!("{socket} was handed over, but {why}; it is closed")
+        };
+        self.sockets.into_iter().map(tell).collect()
+    }
+}
+
+impl InheritedSocket {
+    fn new(number: RawFd, name: Option<String>, socket: Socket) -> Self {
+        let place = Place::of(&socket);
+        Self { number, name: name.filter(|name| !name.is_empty()), socket, place }
+    }
+
+    fn listens(&self, kind: Kind, address: &BindAddr) -> bool {
+        self.place.as_ref().is_ok_and(|place| place.kind == kind && is_same(&place.address, address))
+    }
+
+    /// Whether clients of this address come here, and those of another one too.
+    fn mixes(&self, kind: Kind, address: &BindAddr) -> bool {
+        let port = |address: &BindAddr| match address {
+            BindAddr::Inet(inet) => Some(inet.port()),
+            BindAddr::Unix(_) => None,
+        };
+        self.place
+            .as_ref()
+            .is_ok_and(|place| place.is_dual && place.kind == kind && port(&place.address) == port(address))
+    }
+}
+
+impl fmt::Display for InheritedSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "descriptor {}", self.number)?;
+        if let Some(name) = &self.name {
+            write!(f, " `{name}`")?;
+        }
+        match &self.place {
+            Ok(place) => write!(f, " at {}", place.address),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    fn of(socket: &Socket) -> Result<Self, &'static str> {
+        let kind = match socket.r#type() {
+            Ok(Type::STREAM) if socket.is_listener().is_ok_and(|is_listener| is_listener) => {
+                Kind::Connections
+            }
+            Ok(Type::STREAM) => return Err("it does not listen (write Accept=no in its unit)"),
+            Ok(Type::DGRAM) => Kind::Datagrams,
+            Ok(_) => return Err("it is neither for connections nor for datagrams"),
+            Err(_) => return Err("it is no socket"),
+        };
+        let found = socket.local_addr().map_err(|_| "it has no address")?;
+        let address = match (found.as_socket(), found.as_pathname()) {
+            (Some(inet), _) => BindAddr::Inet(inet),
+            (None, Some(path)) => BindAddr::Unix(path.to_owned()),
+            (None, None) => return Err("it has no address that a listener can have"),
+        };
+        let is_dual = matches!(&address, BindAddr::Inet(SocketAddr::V6(v6)) if v6.ip().is_unspecified())
+            && !socket.only_v6().is_ok_and(|only_v6| only_v6);
+        Ok(Self { kind, address, is_dual })
+    }
+}
+
+/// How many descriptors were handed to this process: none if the variables speak to another one.
+fn count(pid: Option<&str>, count: Option<&str>) -> Result<RawFd, InheritError> {
+    let (Some(pid), Some(count)) = (pid, count) else { return Ok(0) };
+    if pid.parse() != Ok(std::process::id()) {
+        return Ok(0);
+    }
+    let most = RawFd::MAX - FIRST;
+    let count: Option<RawFd> = count.parse().ok().filter(|count| (0..=most).contains(count));
+    count.ok_or_else(|| InheritError("LISTEN_FDS is not the number of descriptors".to_owned()))
+}
+
+/// Takes over a descriptor that this process began with.
+fn own(number: RawFd) -> io::Result<OwnedFd> {
+    // Nothing may own a number that does not stand for anything: it soon would for something else.
+    fs::symlink_metadata(format!("/proc/self/fd/{number}")).map_err(|_| io::Error::other("is not open"))?;
+    #[expect(unsafe_code, reason = "descriptors are handed over as numbers")]
+    // SAFETY: `number` is open, as seen above. By the protocol it was opened for this process to own, since LISTEN_PID
+    // names it, and nothing else here knows of it: `take` comes by once, with each number once.
+    let owned = unsafe { OwnedFd::from_raw_fd(number) };
+    let socket = Socket::from(owned);
+    // It came without, or it would not have come at all.
+    socket.set_cloexec(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Whether both stand for one address. The kernel keeps the path by which a socket was bound, and the configuration may
+/// have another one to the same place.
+fn is_same(one: &BindAddr, other: &BindAddr) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    match (one, other) {
+        (BindAddr::Unix(one), BindAddr::Unix(other)) => {
+            one == other || real(one).is_some_and(|one| Some(one) == real(other))
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::net::UnixListener;
+
+    use socket2::Domain;
+
+    use super::*;
+
+    fn inherited(sockets: impl IntoIterator<Item = Socket>) -> Inherited {
+        let names = ["web", ""].into_iter().map(|name| Some(name.to_owned())).chain(std::iter::repeat(None));
+        let sockets = (FIRST..).zip(names).zip(sockets);
+        Inherited {
+            sockets: sockets
+                .map(|((number, name), socket)| InheritedSocket::new(number, name, socket))
+                .collect(),
+        }
+    }
+
+    fn address(text: &str) -> BindAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn variables_speak_to_the_process_that_they_name() {
+        let own = std::process::id().to_string();
+        assert_eq!(count(Some(&own), Some("2")).unwrap(), 2);
+        for (pid, fds) in
+            [(None, Some("2")), (Some("1"), Some("2")), (Some("x"), Some("2")), (Some(&*own), None)]
+        {
+            assert_eq!(count(pid, fds).unwrap(), 0);
+        }
+        for fds in ["", "x", "-1", "2147483647"] {
+            assert!(count(Some(&own), Some(fds)).is_err(), "{fds}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_found_by_what_arrives_there_and_by_its_address() {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp_at = BindAddr::Inet(tcp.local_addr().unwrap());
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let udp_at = BindAddr::Inet(udp.local_addr().unwrap());
+        let mut inherited = inherited([tcp.into(), udp.into()]);
+        assert!(inherited.matching(Kind::Datagrams, &tcp_at).unwrap().is_empty());
+        assert!(inherited.matching(Kind::Connections, &udp_at).unwrap().is_empty());
+        assert!(inherited.matching(Kind::Connections, &address("127.0.0.1:1")).unwrap().is_empty());
+        assert_eq!(inherited.matching(Kind::Connections, &tcp_at).unwrap().len(), 1);
+        assert!(inherited.matching(Kind::Connections, &tcp_at).unwrap().is_empty());
+        let unused = inherited.into_unused();
+        let expected = format!(
+            "descriptor 4 at {udp_at} was handed over, but no listener is bound to its address; it is closed"
+        );
+        assert_eq!(unused, [expected]);
+    }
+
+    #[test]
+    fn a_path_may_lead_to_a_socket_in_another_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edge.sock");
+        let bound: Socket = UnixListener::bind(&path).unwrap().into();
+        let detour = BindAddr::Unix(folder.path().join("./edge.sock"));
+        let link = folder.path().join("link.sock");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let other = BindAddr::Unix(folder.path().join("other.sock"));
+        for (found, wanted) in [(0, other), (1, detour), (1, BindAddr::Unix(link)), (1, BindAddr::Unix(path))]
+        {
+            let mut inherited = inherited([bound.try_clone().unwrap()]);
+            assert_eq!(inherited.matching(Kind::Connections, &wanted).unwrap().len(), found, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_socket_for_both_families_is_refused_to_listeners_of_either() {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        socket.set_only_v6(false).unwrap();
+        socket.bind(&"[::]:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        socket.listen(1).unwrap();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        let mut inherited = inherited([socket]);
+        for bind in [format!("[::]:{port}"), format!("0.0.0.0:{port}")] {
+            let error = inherited.matching(Kind::Connections, &address(&bind)).unwrap_err().to_string();
+            let expected = format!(
+                "descriptor 3 `web` at [::]:{port} was handed over for clients of IPv4 and IPv6 alike"
+            );
+            assert!(error.starts_with(&expected), "{error}");
+        }
+        assert!(inherited.matching(Kind::Datagrams, &address(&format!("[::]:{port}"))).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_no_listener_can_use_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let file: OwnedFd = tempfile::tempfile().unwrap().into();
+        let unused = inherited([connection.into(), file.into()]).into_unused();
+        let expected = [
+            "descriptor 3 `web` was handed over, but it does not listen (write Accept=no in its unit); it is closed",
+            "descriptor 4 was handed over, but it is no socket; it is closed",
+        ];
+        assert_eq!(unused, expected);
+    }
+}

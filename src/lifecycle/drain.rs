@@ -1,0 +1,104 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_proxy::HttpProxy;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+
+use crate::config::spec::DrainSpec;
+use crate::edge::{Edge, Open};
+use crate::gateway::Gateway;
+use crate::runtime::{Live, Stage};
+
+/// The way from the first signal to the end, step by step, as long as each may take.
+pub(super) struct Drain {
+    live: Arc<Live>,
+    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    times: DrainSpec,
+}
+
+/// How often what is left is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// How long what is cut may take to say so in the log.
+const CUT_LIMIT: Duration = Duration::from_millis(200);
+
+impl Drain {
+    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>, times: DrainSpec) -> Self {
+        Self { live, edge, times }
+    }
+
+    /// Returns when nothing is left, or what is left has had its time.
+    pub(super) async fn run(&self) {
+        let DrainSpec { accept_grace, requests, .. } = self.times;
+        log::info!("draining {} accept_grace={accept_grace}", self.open());
+        self.live.ending().advance(Stage::Leaving);
+        tokio::select! {
+            () = sleep(accept_grace.get()) => {}
+            never = self.telling() => match never {},
+        }
+        if !accept_grace.is_zero() {
+            log::info!("nobody is accepted any more {}", self.open());
+        }
+        let closed = Instant::now();
+        self.live.ending().advance(Stage::Draining);
+        if !self.is_empty_within(requests.get()).await {
+            log::warn!("requests have had their time {}", self.open());
+            self.live.ending().advance(Stage::RequestsCut);
+            let tunnels = self.times.tunnels.get().saturating_sub(closed.elapsed());
+            if !self.is_empty_within(tunnels).await {
+                return self.cut("it took too long").await;
+            }
+        }
+        log::info!("drained");
+    }
+
+    /// Ends everything that still goes on.
+    pub(super) async fn cut(&self, why: &str) {
+        log::warn!("drain cut short {} reason=\"{why}\"", self.open());
+        self.live.ending().advance(Stage::AllCut);
+        // However it ends: what still goes on is not worth waiting for.
+        let _ = timeout(CUT_LIMIT, self.edge.drained()).await;
+    }
+
+    async fn is_empty_within(&self, limit: Duration) -> bool {
+        let emptied = async {
+            tokio::select! {
+                () = self.edge.drained() => {}
+                never = self.telling() => match never {},
+            }
+        };
+        timeout(limit, emptied).await.is_ok()
+    }
+
+    /// Tells again and again what is left.
+    async fn telling(&self) -> Infallible {
+        again(|| log::info!("still draining {}", self.open())).await
+    }
+
+    fn open(&self) -> Open {
+        self.edge.open(self.live.ending())
+    }
+}
+
+async fn again(mut tell: impl FnMut()) -> Infallible {
+    let mut due = interval_at(Instant::now() + TELL_EVERY, TELL_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_told_every_ten_seconds() {
+        let mut told = 0;
+        let watched = timeout(Duration::from_secs(35), again(|| told += 1)).await;
+        assert!(watched.is_err());
+        assert_eq!(told, 3);
+    }
+}

@@ -1,0 +1,277 @@
+//! What a service manager is told, where one started the process and wants to know (sd_notify(3)).
+
+mod notify;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
+use pingora_proxy::HttpProxy;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::edge::{Edge, Open};
+use crate::gateway::Gateway;
+use crate::pools::State;
+use crate::runtime::Live;
+use crate::types::Rarely;
+
+use notify::{NotifySocket, watchdog_period};
+
+/// The service manager, as far as there is one.
+pub(super) struct ServiceManager {
+    manager: Option<Manager>,
+    live: Arc<Live>,
+    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    /// The runtime of the accept loops, once it runs.
+    data_plane: watch::Receiver<Option<Handle>>,
+    /// Whether it was told that the process serves.
+    is_ready: AtomicBool,
+    /// What it was told last of what goes on.
+    told: Mutex<Option<Summary>>,
+}
+
+#[derive(Debug)]
+struct Manager {
+    socket: NotifySocket,
+    failures_told: Rarely,
+}
+
+/// What goes on in short, for `systemctl status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Summary {
+    Serving { listeners: usize, fit: usize, endpoints: usize },
+    Draining(Open),
+}
+
+/// How long the start waits for the first probes. Requests wait for them, too, so that a start with slow endpoints may be
+/// told of before.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a change of what goes on is told.
+const STATUS_PERIOD: Duration = Duration::from_secs(1);
+
+impl ServiceManager {
+    pub(super) fn new(
+        live: Arc<Live>,
+        edge: Arc<Edge<HttpProxy<Gateway>>>,
+        data_plane: watch::Receiver<Option<Handle>>,
+    ) -> Self {
+        let manager =
+            NotifySocket::from_env().map(|socket| Manager { socket, failures_told: Rarely::default() });
+        Self { manager, live, edge, data_plane, is_ready: AtomicBool::new(false), told: Mutex::default() }
+    }
+
+    /// Tells what becomes of the process, and that it is alive, to its end. Signals must be handled by now: they may come
+    /// as soon as the process is told to be ready.
+    pub(super) async fn keep_told(&self) -> Infallible {
+        let Some(manager) = &self.manager else { return pending().await };
+        let mut started = self.data_plane.clone();
+        let data_plane = started.wait_for(Option::is_some).await.map(|handle| handle.clone());
+        // A channel that is closed belongs to a server that ends.
+        let Ok(Some(data_plane)) = data_plane else { return pending().await };
+        let alive = async {
+            if let Some(period) = watchdog_period() {
+                manager.tell_while_alive(&data_plane, period).await;
+            }
+            pending().await
+        };
+        tokio::select! {
+            never = self.report(manager) => never,
+            never = alive => never,
+        }
+    }
+
+    /// Has the manager know that `work` is a reload, and when it is done. Before the process is ready, and while it ends,
+    /// that would be taken for something else, and is not told.
+    pub(super) async fn reloading<T>(&self, work: impl Future<Output = T>) -> T {
+        if let Some(manager) = self.ready_manager() {
+            manager.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reloading", monotonic_usec()));
+        }
+        let done = work.await;
+        if let Some(manager) = self.ready_manager() {
+            self.tell_with(manager, "READY=1\n", self.summary());
+        }
+        done
+    }
+
+    /// Has the manager know that a drain begins.
+    pub(super) fn stopping(&self) {
+        if let Some(manager) = &self.manager {
+            self.tell_with(manager, "STOPPING=1\n", self.draining());
+        }
+    }
+
+    fn ready_manager(&self) -> Option<&Manager> {
+        let is_ready = self.is_ready.load(Ordering::Relaxed) && !self.live.is_draining();
+        self.manager.as_ref().filter(|_| is_ready)
+    }
+
+    async fn report(&self, manager: &Manager) -> Infallible {
+        self.settled().await;
+        if !self.live.is_draining() {
+            self.is_ready.store(true, Ordering::Relaxed);
+            self.tell_with(manager, "READY=1\n", self.summary());
+        }
+        loop {
+            sleep(STATUS_PERIOD).await;
+            let summary = self.summary();
+            if *self.told.lock() != Some(summary) {
+                self.tell_with(manager, "", summary);
+            }
+        }
+    }
+
+    /// Waits until the first probes have told whether anybody is fit, or until that has taken long enough.
+    async fn settled(&self) {
+        let snapshot = self.live.snapshot();
+        join_all(snapshot.pools.iter().map(|pool| pool.wait_until_settled(SETTLE_LIMIT))).await;
+    }
+
+    fn tell_with(&self, manager: &Manager, states: &str, summary: Summary) {
+        manager.tell(&format!("{states}STATUS={summary}"));
+        *self.told.lock() = Some(summary);
+    }
+
+    fn draining(&self) -> Summary {
+        Summary::Draining(self.edge.open(self.live.ending()))
+    }
+
+    fn summary(&self) -> Summary {
+        if self.live.is_draining() {
+            return self.draining();
+        }
+        let snapshot = self.live.snapshot();
+        let endpoints = || snapshot.pools.iter().flat_map(|pool| pool.endpoints());
+        Summary::Serving {
+            listeners: snapshot.listeners.len(),
+            fit: endpoints().filter(|endpoint| endpoint.state() == State::Fit).count(),
+            endpoints: endpoints().count(),
+        }
+    }
+}
+
+impl Manager {
+    /// Says so again and again while a task of the data plane's runtime still gets its turn.
+    async fn tell_while_alive(&self, data_plane: &Handle, period: Duration) {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // A task that fails is one whose runtime ends.
+            if data_plane.spawn(async {}).await.is_err() {
+                return;
+            }
+            self.tell("WATCHDOG=1");
+        }
+    }
+
+    fn tell(&self, states: &str) {
+        if let Err(error) = self.socket.send(states)
+            && self.failures_told.may_tell(Instant::now())
+        {
+            log::warn!("the service manager cannot be told what goes on error=\"{error}\"");
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        match *self {
+            Self::Serving { listeners, fit, endpoints } => {
+                write!(f, "{listeners} listener{}", plural(listeners))?;
+                if endpoints > 0 {
+                    write!(f, ", {fit} of {endpoints} endpoint{} fit", plural(endpoints))?;
+                }
+                Ok(())
+            }
+            Self::Draining(open) => write!(f, "draining, {open}"),
+        }
+    }
+}
+
+/// The time by which the manager tells a reload from one that it has asked for before.
+fn monotonic_usec() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_data_plane_that_is_stuck_is_not_told_to_be_alive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify.sock");
+        let heard = UnixDatagram::bind(&path).unwrap();
+        heard.set_nonblocking(true).unwrap();
+        let manager = Manager {
+            socket: NotifySocket::open(path.as_os_str()).unwrap(),
+            failures_told: Rarely::default(),
+        };
+        let data_plane = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (stuck, is_stuck) = sync_channel(0);
+        let (release, released) = sync_channel::<()>(0);
+        data_plane.spawn(async move {
+            stuck.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        is_stuck.recv().unwrap();
+        let own = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        own.block_on(async {
+            let mut alive = Box::pin(manager.tell_while_alive(data_plane.handle(), Duration::from_millis(1)));
+            // It has had many turns by the time that this is over, and none of them may tell.
+            let turns = async {
+                for _ in 0..20 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::select! {
+                () = &mut alive => unreachable!(),
+                () = turns => {}
+            }
+            let mut buffer = [0; 64];
+            assert_eq!(heard.recv(&mut buffer).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+            release.send(()).unwrap();
+            let told = async {
+                loop {
+                    if let Ok(length) = heard.recv(&mut buffer) {
+                        return buffer[..length].to_vec();
+                    }
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                () = &mut alive => unreachable!(),
+                told = told => assert_eq!(told, b"WATCHDOG=1"),
+            }
+        });
+    }
+
+    #[test]
+    fn a_summary_is_a_short_text() {
+        for (summary, expected) in [
+            (Summary::Serving { listeners: 1, fit: 0, endpoints: 0 }, "1 listener"),
+            (Summary::Serving { listeners: 2, fit: 0, endpoints: 1 }, "2 listeners, 0 of 1 endpoint fit"),
+            (Summary::Serving { listeners: 3, fit: 4, endpoints: 5 }, "3 listeners, 4 of 5 endpoints fit"),
+            (
+                Summary::Draining(Open { http: 1, tunnels: 0, tcp: 2, udp: 0 }),
+                "draining, http=1 tunnels=0 tcp=2 udp=0",
+            ),
+        ] {
+            assert_eq!(summary.to_string(), expected);
+        }
+    }
+}
