@@ -16,6 +16,9 @@ use crate::support::{Client, Edge, PATIENCE, eventually};
 
 use super::Server;
 
+/// Where nobody else's datagrams come by: the answers of an endpoint may find that the port they go to is another's by now.
+const ALONE: &str = "127.83.1.1:0";
+
 /// An endpoint that sends everything back with its name in front. It is closed when this is dropped.
 struct Echo {
     address: SocketAddr,
@@ -61,7 +64,7 @@ fn site(bind: &dyn Display, udp: &str, pool: &str, endpoints: &[SocketAddr]) -> 
 
 async fn edge(udp: &str, pool: &str, endpoints: &[&Echo]) -> Edge {
     let endpoints: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
-    Edge::start(&site(&"127.0.0.1:0", udp, pool, &endpoints)).await
+    Edge::start(&site(&ALONE, udp, pool, &endpoints)).await
 }
 
 /// A client that hears of nobody but whom it sends to.
@@ -208,7 +211,7 @@ async fn datagrams_and_connections_share_a_port() {
 #[tokio::test]
 async fn a_further_flow_ends_the_one_that_was_idle_the_longest() {
     let endpoint = Echo::new(b'e').await;
-    let config = site(&"127.0.0.1:0", "flows: 2,", "", &[endpoint.address]);
+    let config = site(&ALONE, "flows: 2,", "", &[endpoint.address]);
     // One thread has one socket, so that all clients meet in one table.
     let edge = Edge::start(&format!("server: {{ threads: 1 }}\n{config}")).await;
     let clients = [0; 3].map(|_| client(edge.address()));
@@ -225,7 +228,7 @@ async fn a_further_flow_ends_the_one_that_was_idle_the_longest() {
 #[tokio::test]
 async fn so_does_a_further_flow_than_an_endpoint_takes() {
     let endpoint = Echo::new(b'e').await;
-    let config = site(&"127.0.0.1:0", "", "max_requests: 2,", &[endpoint.address]);
+    let config = site(&ALONE, "", "max_requests: 2,", &[endpoint.address]);
     let edge = Edge::start(&format!("server: {{ threads: 1 }}\n{config}")).await;
     for count in 0..6 {
         exchange(&client(edge.address()).await, b"x").await;
@@ -261,7 +264,7 @@ async fn what_nobody_answers_blames_no_endpoint() {
     let endpoint = Echo::new(b'e').await;
     let endpoints = [silent.local_addr().unwrap(), endpoint.address];
     let outlier = "outlier: { consecutive: 1, min_requests: 1 },";
-    let edge = Edge::start(&site(&"127.0.0.1:0", "idle: 200ms,", outlier, &endpoints)).await;
+    let edge = Edge::start(&site(&ALONE, "idle: 200ms,", outlier, &endpoints)).await;
     for round in 1..=3 {
         for _ in 0..10 {
             client(edge.address()).await.send(b"x").await.unwrap();
@@ -312,7 +315,7 @@ async fn flows_leave_an_endpoint_that_fails_its_probes_and_none_begin_where_nobo
 
 /// Beside a listener for HTTP, whose example ends the banner.
 async fn run(udp: &str, pool: &str, endpoints: &[SocketAddr]) -> (Running, SocketAddr) {
-    let config = site(&"127.0.0.1:0", udp, pool, endpoints).replace("LOG", "access.log");
+    let config = site(&ALONE, udp, pool, endpoints).replace("LOG", "access.log");
     let config = config.replace(" } }\npools", " }, web: { bind: 127.0.0.1:0 } }\npools");
     let running = Running::start(&format!("{config}routes: [{{ respond: {{}} }}]\n"), 1).await;
     let address = running.address();
