@@ -27,7 +27,7 @@ build: needs ## Build the release binary
 test: needs ## Run all tests, as CI does
 	$(CARGO) test --locked
 
-test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket and Chromium
+test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket, Chromium, Redis, PostgreSQL and dig
 	$(CARGO) build --locked
 	scripts/peers
 
