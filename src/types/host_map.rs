@@ -19,33 +19,49 @@ impl<T> HostMap<T> {
         self.exact.is_empty() && self.wildcard.is_empty()
     }
 
-    /// What is there for a host in lower case, without a port or a closing dot.
-    pub(crate) fn get(&self, host: &str) -> Option<&T> {
-        self.exact.get(host).or_else(|| self.by_wildcard(host))
+    pub(crate) fn insert(&mut self, pattern: HostPattern, value: T) {
+        match pattern {
+            HostPattern::Exact(name) => self.exact.insert(name.into(), value),
+            HostPattern::Wildcard(suffix) => {
+                self.deepest = self.deepest.max(suffix.matches('.').count());
+                self.wildcard.insert(suffix.into(), value)
+            }
+        };
     }
 
-    fn by_wildcard(&self, host: &str) -> Option<&T> {
-        let start = host.rmatch_indices('.').take(self.deepest).last()?.0;
-        let reach = &host[start..];
-        let suffixes = reach.match_indices('.').map(|(at, _)| &reach[at..]);
+    /// What is there for a host in lower case, without a port or a closing dot.
+    pub(crate) fn get(&self, host: &str) -> Option<&T> {
+        self.all_for(host).next()
+    }
+
+    /// All that is there for such a host, the most specific first.
+    pub(crate) fn all_for<'m, 'h>(&'m self, host: &'h str) -> impl Iterator<Item = &'m T> + use<'m, 'h, T> {
+        let wildcards = self.suffixes(host).filter_map(|suffix| self.wildcard.get(suffix));
+        self.exact.get(host).into_iter().chain(wildcards)
+    }
+
+    /// What a wildcard for `host` can end in, the longest first.
+    fn suffixes<'h>(&self, host: &'h str) -> impl Iterator<Item = &'h str> + use<'h, T> {
+        let start = host.rmatch_indices('.').take(self.deepest).last();
+        let reach = start.map_or("", |(start, _)| &host[start..]);
         // A wildcard stands for at least one character.
-        suffixes.filter(|suffix| suffix.len() < host.len()).find_map(|suffix| self.wildcard.get(suffix))
+        reach.match_indices('.').map(|(at, _)| &reach[at..]).filter(|suffix| suffix.len() < host.len())
+    }
+}
+
+impl<T> Default for HostMap<T> {
+    fn default() -> Self {
+        Self { exact: HashMap::default(), wildcard: HashMap::default(), deepest: 0 }
     }
 }
 
 impl<T> FromIterator<(HostPattern, T)> for HostMap<T> {
     fn from_iter<I: IntoIterator<Item = (HostPattern, T)>>(entries: I) -> Self {
-        let (mut exact, mut wildcard, mut deepest) = (HashMap::default(), HashMap::default(), 0);
+        let mut map = Self::default();
         for (pattern, value) in entries {
-            match pattern {
-                HostPattern::Exact(name) => exact.insert(name.into(), value),
-                HostPattern::Wildcard(suffix) => {
-                    deepest = deepest.max(suffix.matches('.').count());
-                    wildcard.insert(suffix.into(), value)
-                }
-            };
+            map.insert(pattern, value);
         }
-        Self { exact, wildcard, deepest }
+        map
     }
 }
 
@@ -71,6 +87,7 @@ mod tests {
     #[test]
     fn a_host_of_many_labels_costs_no_more_look_ups_than_the_deepest_wildcard_has() {
         let host = format!("{}example.org", "a.".repeat(10_000));
+        assert_eq!(map(&["*.example.com"]).suffixes(&host).count(), 2);
         assert_eq!(map(&["*.example.com"]).get(&host), None);
         assert_eq!(map(&["*.example.org"]).get(&host).map(String::as_str), Some("*.example.org"));
     }
