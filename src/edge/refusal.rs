@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use http::StatusCode;
@@ -6,7 +6,7 @@ use pingora_core::protocols::Shutdown;
 use tokio::io::AsyncWriteExt;
 
 use crate::runtime::{Cause, Connection, ErrorBody, error_answer};
-use crate::telemetry::{AccessLine, AccessLog, Timings};
+use crate::telemetry::{AccessLine, AccessLog, Timings, started};
 
 use super::stream::EdgeStream;
 
@@ -48,7 +48,7 @@ pub(super) fn log_refusal(
         return;
     }
     log.write(&AccessLine {
-        time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        time: started(Duration::ZERO),
         request_id: None,
         client: connection.peer_ip().to_string(),
         listener: connection.listener().name.as_str(),

@@ -103,8 +103,8 @@ where
                     StdSocket::Tcp(socket) => Acceptor::Tcp(TcpListener::from_std(socket)?),
                     StdSocket::Unix(socket) => Acceptor::Unix(UnixListener::from_std(socket)?),
                     StdSocket::Udp(sockets) => {
-                        for (socket, proxy) in sockets.into_iter().zip(std::iter::repeat(datagrams.clone())) {
-                            loops.spawn(pass_datagrams(proxy, socket, ending.clone()));
+                        for socket in sockets {
+                            loops.spawn(pass_datagrams(datagrams.clone(), socket, ending.clone()));
                         }
                         continue;
                     }

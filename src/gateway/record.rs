@@ -1,10 +1,8 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_proxy::Session;
-use tokio::time::Instant;
 
 use crate::filters::RateLimitVerdict;
 use crate::pools::Lease;
@@ -148,14 +146,11 @@ fn protocol(version: Version) -> &'static str {
 
 /// Each phase from the end of the one before it.
 fn timings(cx: &RequestCx) -> Timings {
-    let between = |from: Option<Instant>, to: Option<Instant>| -> Option<Millis> {
-        Some(Millis(to?.saturating_duration_since(from?)))
-    };
     let times = &cx.timings;
     Timings {
-        filters: between(Some(cx.received), times.filtered),
-        connect: between(times.filtered, times.connected),
-        first_byte: between(times.connected, times.first_byte),
-        total: Millis(Duration::max(cx.received.elapsed(), Duration::ZERO)),
+        filters: Millis::between(Some(cx.received), times.filtered),
+        connect: Millis::between(times.filtered, times.connected),
+        first_byte: Millis::between(times.connected, times.first_byte),
+        total: Millis(cx.received.elapsed()),
     }
 }

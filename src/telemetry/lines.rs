@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
+use tokio::time::Instant;
 
 /// What the log tells of one request. Keys without a value are left out.
 #[derive(Debug, Serialize)]
@@ -61,6 +62,13 @@ pub(crate) struct Timings {
 /// A duration that is written as milliseconds with three decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Millis(pub Duration);
+
+impl Millis {
+    /// The time from one moment to another; `None` where one of them never came.
+    pub(crate) fn between(from: Option<Instant>, to: Option<Instant>) -> Option<Self> {
+        Some(Self(to?.saturating_duration_since(from?)))
+    }
+}
 
 impl Serialize for Millis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

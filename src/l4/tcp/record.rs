@@ -1,6 +1,5 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -76,10 +75,7 @@ impl Record {
         (bytes_in, bytes_out): (u64, u64),
         first_byte: Option<Instant>,
     ) {
-        let between = |from: Option<Instant>, to: Option<Instant>| -> Option<Millis> {
-            Some(Millis(to?.saturating_duration_since(from?)))
-        };
-        let total = Duration::max(self.began.elapsed(), Duration::ZERO);
+        let total = self.began.elapsed();
         log.write(&ConnectionLine {
             time: started(total),
             client: self.client_ip().map(|ip| ip.to_string()).unwrap_or_default(),
@@ -96,8 +92,8 @@ impl Record {
             ended,
             closed_by,
             ms: ConnectionTimings {
-                connect: between(Some(self.began), self.connected),
-                first_byte: between(self.connected, first_byte),
+                connect: Millis::between(Some(self.began), self.connected),
+                first_byte: Millis::between(self.connected, first_byte),
                 total: Millis(total),
             },
         });
