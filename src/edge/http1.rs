@@ -8,7 +8,7 @@ use pingora_core::protocols::http::ServerSession;
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
 
 use crate::config::spec::Limits;
-use crate::runtime::{Cause, Ending, LAST_LOOK, Listener, Stage};
+use crate::runtime::{Cause, Ending, LAST_LOOK, Listener, Stage, StageWatch};
 use crate::telemetry::AccessLog;
 
 use super::cut;
@@ -40,7 +40,7 @@ where
     let alarm = sleep(wait);
     let drained = ending.reached(Stage::Draining);
     tokio::pin!(alarm, drained);
-    let (leaving, mut stages) = (ending.leaving(), cut::watch(ending));
+    let (leaving, mut stages) = (ending.leaving(), StageWatch::new(ending));
     let mut first_due = Some(first_due);
     for served in 0.. {
         let rest = Rest { wait, alarm: alarm.as_mut(), ending, drained: drained.as_mut() };
@@ -53,7 +53,7 @@ where
         stream.begin_request(head.length, head.framing);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive_reuses_remaining(Some(reuses_left(&listener.limits, served, born)));
-        let served = stages.serve(&*client, app.process_new_http(session, &leaving)).await;
+        let served = cut::serve(&mut stages, &*client, app.process_new_http(session, &leaving)).await;
         let Some(reused) = served.flatten() else { return };
         let (io, _) = reused.consume();
         let Ok(back) = io.into_any().downcast::<EdgeStream>() else { return };

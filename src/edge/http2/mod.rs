@@ -24,7 +24,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{Digest, GetProxyDigest};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::runtime::{Cause, Connection, Listener, Stage};
+use crate::runtime::{Cause, Connection, Listener, Stage, StageWatch};
 use crate::telemetry::AccessLog;
 
 use self::guard::Verdict;
@@ -172,10 +172,10 @@ where
         let (app, ending) = (self.app.clone(), self.client.ending().clone());
         tokio::spawn(async move {
             let (abandonment, end) = (session.abandonment(), session.end());
-            let (leaving, mut stages) = (ending.leaving(), cut::watch(&ending));
+            let (leaving, mut stages) = (ending.leaving(), StageWatch::new(&ending));
             // HTTP/2 streams are never used again, so there is nothing to take back.
             let served = app.process_new_http(ServerSession::new_custom(Box::new(session)), &leaving);
-            let served = stages.serve(&end, served);
+            let served = cut::serve(&mut stages, &end, served);
             match abandonment {
                 None => drop(served.await),
                 Some(abandonment) => tokio::select! {

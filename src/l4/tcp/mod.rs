@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::hooks::{PickCx, TlsSession};
 use crate::net::Transport;
 use crate::pools::{Lease, Pool};
-use crate::runtime::{Cause, Ends, Listener, Live, Stage, TcpService};
+use crate::runtime::{Cause, Ends, Listener, Live, Stage, StageWatch, TcpService};
 use crate::telemetry::AccessLog;
 use crate::tls::{FirstWords, Wishes};
 
@@ -84,10 +84,12 @@ impl TcpProxy {
         let relayed = {
             let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), on_answer);
             let mut relay = relay.with_replay(replay);
+            // It is looked at whenever a byte passes.
+            let mut stages = StageWatch::new(self.live.ending());
             tokio::select! {
                 biased;
                 relayed = &mut relay => relayed,
-                () = self.live.ending().reached(Stage::AllCut) => relay.cut(),
+                () = stages.reached(Stage::AllCut) => relay.cut(),
             }
         };
         hold.judge(&relayed);
