@@ -387,19 +387,33 @@ async fn a_stream_that_breaks_before_its_answer_is_a_502_and_retried_if_asked_fo
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_no_complete_one() {
-    let endpoint = H2Endpoint::scripted(|mut exchange| async move {
-        let mut stream = exchange.begin(Response::new(()), false).unwrap();
-        stream.send_data(Bytes::from_static(b"half"), false).unwrap();
-        sleep(Duration::from_millis(50)).await;
-        stream.send_reset(Reason::INTERNAL_ERROR);
+    let is_heard = Arc::new(Semaphore::new(0));
+    let told = is_heard.clone();
+    let endpoint = H2Endpoint::scripted(move |mut exchange| {
+        let told = told.clone();
+        async move {
+            let mut stream = exchange.begin(Response::new(()), false).unwrap();
+            stream.send_data(Bytes::from_static(b"half"), false).unwrap();
+            told.acquire().await.unwrap().forget();
+            stream.send_reset(Reason::INTERNAL_ERROR);
+        }
     })
     .await;
     let edge = Edge::start(&h2c("", &[&endpoint.address()])).await;
     let mut client = edge.connect().await;
     client.send(GET).await;
-    let text = String::from_utf8(client.rest().await).unwrap();
+    let mut text = client.until(b"half").await;
+    is_heard.add_permits(1);
+    text.extend(client.rest().await);
+    let text = String::from_utf8(text).unwrap();
     assert!(text.contains("half") && !text.ends_with("0\r\n\r\n"), "{text}");
-    assert!(send(&h2_client(&edge).await, get("/"), b"").await.unwrap_err().is_reset());
+    let mut client = h2_client(&edge).await.ready().await.unwrap();
+    let (response, _) = client.send_request(get("/"), true).unwrap();
+    let mut answer = timeout(PATIENCE, response).await.expect("is answered in time").unwrap().into_body();
+    assert_eq!(answer.data().await.unwrap().unwrap(), "half");
+    is_heard.add_permits(1);
+    let broken = timeout(PATIENCE, answer.data()).await.expect("ends in time");
+    assert!(broken.unwrap().unwrap_err().is_reset());
     for line in edge.log_of(2).await {
         assert_eq!(line["cause"], "upstream_closed", "{line}");
     }
