@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::{App, AppBuilder};
-use crate::config::{self, Outline};
+use crate::app::AppBuilder;
+use crate::config;
 use crate::runtime::{Replay, Replayed, Side};
 use crate::telemetry::read_lines;
 
-use super::{BAD_CONFIG, fail};
+use super::{fail, load};
 
 /// The exit codes of diff(1).
 const DIFFERENT: u8 = 1;
@@ -46,10 +46,11 @@ impl Diff {
         let Self { config, against, replay, json } = self;
         // Both before the first error ends it, so that all problems are told.
         let (old, new) = (load(builder, &against), load(builder, &config));
-        let ((old, old_outline), (new, new_outline)) = (old?, new?);
-        let diff = config::diff(&old_outline, &new_outline);
+        let (old, new) = (old?, new?);
+        let (old, new) = (old.side(), new.side());
+        let diff = config::diff(old.outline, new.outline);
         let ask = |log: &PathBuf| {
-            replayed(log, old.side(&old_outline), new.side(&new_outline)).map_err(|error| {
+            replayed(log, old, new).map_err(|error| {
                 fail(format_args!("{}: {error}", log.display()));
                 TROUBLE
             })
@@ -64,13 +65,6 @@ impl Diff {
         }
         if told.diff.is_empty() { Ok(()) } else { Err(DIFFERENT) }
     }
-}
-
-fn load(builder: &AppBuilder, file: &Path) -> Result<(App, Outline), u8> {
-    builder.load_with_outline(file).map_err(|error| {
-        eprint!("{error}");
-        BAD_CONFIG
-    })
 }
 
 fn replayed(log: &Path, old: Side<'_>, new: Side<'_>) -> io::Result<Replayed> {

@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use crate::edge::{BoundListener, Edge};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
-use crate::runtime::{Live, TlsFiles};
+use crate::runtime::{Control, Live, TlsFiles};
 
 use super::control::ControlSocket;
 use super::drain::Drain;
-use super::parts::{Parts, server_conf};
+use super::parts::{Parts, Running, server_conf};
+use super::reload::Serving;
 use super::signals::Signals;
 use super::systemd::ServiceManager;
 
@@ -25,14 +26,15 @@ pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
 pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
     parts.tell_unused();
-    let Parts { live, edge, prober, bound, log, threads, drain, .. } = parts;
+    let Running { reloader, serving, bound, threads, drain } = parts.into_running();
+    let Serving { live, edge, prober, log } = serving;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
     let (started, data_plane) = watch::channel(None);
     let manager = ServiceManager::new(live.clone(), edge.clone(), data_plane);
     let drain = Drain::new(live.clone(), edge.clone(), drain);
-    let signals = Signals::new(live.clone(), drain, log.clone(), manager);
-    if let Some(service) = control.service(live.clone()) {
+    let signals = Signals::new(reloader.clone(), drain, log.clone(), manager);
+    if let Some(service) = control.service(Control::new(live.clone(), Arc::new(reloader))) {
         server.add_service(service);
     }
     let tls_files = TlsFiles::new(live.clone());
@@ -80,7 +82,7 @@ impl Service for EdgeService {
 /// The health checks and the look at certificates, on a thread of their own, so that a busy data plane does not fail its
 /// own probes.
 struct UpkeepService {
-    prober: Prober,
+    prober: Arc<Prober>,
     /// Until the start.
     tls_files: Option<TlsFiles>,
     live: Arc<Live>,

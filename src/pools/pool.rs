@@ -133,6 +133,11 @@ impl Pool {
         self.config.tls.as_ref().zip(self.tls.as_ref())
     }
 
+    /// Whether TLS is spoken with what these files held.
+    pub(crate) fn has_tls(&self, tls: Option<&PeerTls>) -> bool {
+        self.tls.as_ref().map(PeerTls::digest) == tls.map(PeerTls::digest)
+    }
+
     /// How TLS is begun with an endpoint, and the name that its certificate has to hold; `None` where none is spoken.
     pub(crate) fn tls_client(&self, endpoint: &Endpoint) -> Option<(&Arc<rustls::ClientConfig>, String)> {
         let (config, tls) = self.tls()?;

@@ -2,12 +2,15 @@
 
 mod answer;
 mod assemble;
+mod carried;
 mod cause;
+mod changes;
 mod connection;
 mod control;
 mod ending;
 mod explain;
 mod explain_l4;
+mod generation;
 mod grpc;
 mod listener;
 mod listener_counts;
@@ -15,7 +18,6 @@ mod live;
 mod peer;
 mod registry;
 mod replay;
-mod rereads;
 mod reserve;
 mod route;
 mod routing;
@@ -31,10 +33,14 @@ mod way;
 pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
+#[cfg(test)]
+pub(crate) use changes::Unchanging;
+pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, Verdict};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage};
 pub(crate) use explain::{Question, explain};
+pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
     GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
 };
@@ -42,9 +48,8 @@ pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
 pub(crate) use live::Live;
 pub(crate) use peer::{Ends, Peer};
-pub(crate) use registry::{Registered, Registry};
+pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};
-pub(crate) use rereads::Rereads;
 pub(crate) use reserve::{Reserved, Terms, reserve};
 pub(crate) use route::{Action, Route};
 pub(crate) use routing::find_route;

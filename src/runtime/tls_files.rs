@@ -62,7 +62,7 @@ struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     Change,
-    /// They are read now and then, or somebody asks for it, and then hears everything.
+    /// They are read now and then, and everything is told.
     Review,
     Retry,
 }
@@ -72,40 +72,38 @@ impl TlsFiles {
         Self { live, seen: HashMap::new(), read: Instant::now() }
     }
 
-    /// Looks again and again until the drain begins, and at once when asked to.
+    /// Looks again and again until the drain begins.
     pub(crate) async fn run(mut self, mut drain: watch::Receiver<bool>) {
         loop {
-            let wish = tokio::select! {
+            tokio::select! {
                 _ = drain.wait_for(|draining| *draining) => return,
-                wish = self.live.tls_rereads().wished() => Some(wish),
-                () = sleep(PERIOD) => None,
-            };
+                () = sleep(PERIOD) => {}
+            }
             // Disks may hang, and keys are checked by arithmetic.
             let looked = tokio::task::spawn_blocking(move || {
-                self.look(wish.is_some());
+                self.look();
                 self
             });
             // It fails only when the runtime ends.
             let Ok(back) = looked.await else { return };
             self = back;
-            if let Some(wish) = wish {
-                self.live.tls_rereads().fulfil(wish);
-            }
         }
     }
 
     /// The first look always reads: a file may have changed between the start and now.
-    fn look(&mut self, is_asked: bool) {
+    fn look(&mut self) {
         let now = Instant::now();
         let is_due = now.duration_since(self.read) >= REREAD;
         if is_due {
             self.read = now;
         }
-        for listener in &self.live.snapshot().listeners {
+        let snapshot = self.live.snapshot();
+        self.seen.retain(|name, _| snapshot.listeners.iter().any(|listener| listener.name == *name));
+        for listener in &snapshot.listeners {
             let Some(termination) = &listener.tls else { continue };
             let stamps: Vec<_> = termination.files().iter().map(|file| stamp(file)).collect();
             let seen = self.seen.entry(listener.name.clone()).or_default();
-            let reason = if is_asked || is_due {
+            let reason = if is_due {
                 Reason::Review
             } else if seen.stamps != stamps {
                 Reason::Change
