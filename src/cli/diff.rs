@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::AppBuilder;
+use crate::app::{App, AppBuilder};
 use crate::config;
+use crate::control::{Command, Reply};
 use crate::runtime::{Replay, Replayed, Side};
 use crate::telemetry::read_lines;
 
-use super::{fail, load};
+use super::process::Process;
+use super::{fail, load, unexpected};
 
 /// The exit codes of diff(1).
 const DIFFERENT: u8 = 1;
@@ -21,9 +23,12 @@ pub(super) struct Diff {
     /// The configuration that might come.
     #[arg(short, long, value_name = "NEW")]
     config: PathBuf,
-    /// The configuration that it would replace.
-    #[arg(long, value_name = "OLD")]
-    against: PathBuf,
+    /// The configuration that it would replace. Default: what the process that runs by it serves at this moment.
+    #[arg(long, value_name = "OLD", conflicts_with = "socket")]
+    against: Option<PathBuf>,
+    /// The control socket of the process to compare with. Default: the one that the configuration names.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// Also tell which requests of this access log would take another route, other filters or another pool.
     #[arg(long, value_name = "LOG")]
     replay: Option<PathBuf>,
@@ -43,9 +48,13 @@ struct Told {
 
 impl Diff {
     pub(super) fn run(self, builder: &AppBuilder) -> Result<(), u8> {
-        let Self { config, against, replay, json } = self;
+        let Self { config, against, socket, replay, json } = self;
         // Both before the first error ends it, so that all problems are told.
-        let (old, new) = (load(builder, &against), load(builder, &config));
+        let new = load(builder, &config);
+        let old = match against {
+            Some(against) => load(builder, &against),
+            None => served(builder, Process::named(socket, &config)),
+        };
         let (old, new) = (old?, new?);
         let (old, new) = (old.side(), new.side());
         let diff = config::diff(old.outline, new.outline);
@@ -64,6 +73,21 @@ impl Diff {
             told.replay.iter().for_each(|replay| print!("{replay}"));
         }
         if told.diff.is_empty() { Ok(()) } else { Err(DIFFERENT) }
+    }
+}
+
+/// What a process serves.
+fn served(builder: &AppBuilder, process: Process) -> Result<App, u8> {
+    match process.ask(&Command::Served {}, |_| ()).map_err(|_| TROUBLE)? {
+        Reply::Served(origin) => builder.load_from(origin).map_err(|error| {
+            eprint!("{error}");
+            fail("what the process serves is refused here; use the `evener` that it was started with");
+            TROUBLE
+        }),
+        _ => {
+            unexpected();
+            Err(TROUBLE)
+        }
     }
 }
 

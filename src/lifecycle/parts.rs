@@ -6,7 +6,6 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
 use crate::config::Origin;
-use crate::config::spec::DrainSpec;
 use crate::control::CannotOpen;
 use crate::edge::{BindError, BoundListener, Edge, InheritError, Inherited, bind_all};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
@@ -27,7 +26,6 @@ pub(crate) struct Parts {
     bound: Vec<BoundListener>,
     log: Arc<AccessLog>,
     threads: usize,
-    drain: DrainSpec,
     /// What was handed over and has no use here.
     unused: Vec<String>,
     pub(crate) assembled: Assembled,
@@ -40,7 +38,6 @@ pub(crate) struct Running {
     pub(crate) serving: Serving,
     pub(crate) bound: Vec<BoundListener>,
     pub(super) threads: usize,
-    pub(super) drain: DrainSpec,
 }
 
 /// Why a sound configuration cannot be started here.
@@ -93,7 +90,6 @@ impl Parts {
             bound,
             log,
             threads,
-            drain: config.drain,
             unused: inherited.into_unused(),
             assembled,
             source,
@@ -102,11 +98,11 @@ impl Parts {
 
     /// Whoever changes the configuration from now on, and what is to be started.
     pub(crate) fn into_running(self) -> Running {
-        let Self { live, edge, prober, bound, log, threads, drain, assembled, source, .. } = self;
+        let Self { live, edge, prober, bound, log, threads, assembled, source, .. } = self;
         let serving = Serving { live, edge, prober, log };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
-        Running { reloader, serving, bound, threads, drain }
+        Running { reloader, serving, bound, threads }
     }
 
     /// Warns of what was handed over in vain.

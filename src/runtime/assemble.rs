@@ -80,9 +80,17 @@ pub(crate) fn assemble(
     let listeners = config.listeners.iter().zip(listeners).enumerate();
     let new_listener = |(index, (listener, tls))| Arc::new(Listener::new(index, listener, tls));
     let listeners = listeners.map(new_listener).collect();
-    let trusted_proxies = config.trusted_proxies.clone();
-    let trusts_unix = config.trusts_unix;
-    let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
+    let snapshot = Snapshot {
+        router,
+        routes,
+        pools,
+        pool_names,
+        listeners,
+        trusted_proxies: config.trusted_proxies.clone(),
+        trusts_unix: config.trusts_unix,
+        drain: config.drain,
+        watches_file: config.watch,
+    };
     let snapshot = Arc::new(snapshot);
     let origin = origin.fixed_to(&source);
     Ok(Assembled { origin, config, outline, diff, snapshot, secret_file, ticket_keys, warnings })

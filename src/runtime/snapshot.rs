@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::config::spec::DrainSpec;
 use crate::pools::Pool;
 use crate::router::Router;
 use crate::types::{Cidr, PoolName};
@@ -21,6 +22,10 @@ pub(crate) struct Snapshot {
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,
+    /// What clients have of time when they have to go.
+    pub(crate) drain: DrainSpec,
+    /// Whether a change of the configuration's file is served by itself.
+    pub(crate) watches_file: bool,
 }
 
 impl Snapshot {

@@ -1,7 +1,6 @@
 //! Takes over certificates, keys and authorities that have changed on disk, while clients are served.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::tls::{Problem, Termination};
 use crate::types::ListenerName;
 
-use super::Live;
+use super::{Live, Stamp};
 
 /// Looks after the files that the listeners' TLS stands on.
 ///
@@ -48,14 +47,6 @@ struct Refused {
     messages: Vec<String>,
     /// When they are tried again.
     due: Instant,
-}
-
-/// What changes when a file does, or who may read it. Copies may keep the date of their original, but never this one.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    changed: (i64, i64),
-    length: u64,
-    inode: u64,
 }
 
 /// Why a listener's files are read again.
@@ -101,7 +92,7 @@ impl TlsFiles {
         self.seen.retain(|name, _| snapshot.listeners.iter().any(|listener| listener.name == *name));
         for listener in &snapshot.listeners {
             let Some(termination) = &listener.tls else { continue };
-            let stamps: Vec<_> = termination.files().iter().map(|file| stamp(file)).collect();
+            let stamps: Vec<_> = termination.files().iter().map(|file| Stamp::of(file)).collect();
             let seen = self.seen.entry(listener.name.clone()).or_default();
             let reason = if is_due {
                 Reason::Review
@@ -153,11 +144,4 @@ fn tell(level: log::Level, listener: &ListenerName, problems: &[Problem]) {
         let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
         log::log!(level, "tls listener={listener} {message}{help}");
     }
-}
-
-fn stamp(file: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-
-    let found = file.metadata().ok()?;
-    Some(Stamp { changed: (found.ctime(), found.ctime_nsec()), length: found.len(), inode: found.ino() })
 }

@@ -1,8 +1,12 @@
 //! Puts one configuration in the place of another while the process serves.
 
 mod history;
+mod watch;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -24,6 +28,7 @@ use crate::runtime::{
 use crate::telemetry::AccessLog;
 
 use history::History;
+use watch::watch;
 
 /// What a configuration has changed in a process that runs.
 #[derive(Clone)]
@@ -72,6 +77,15 @@ impl Reloader {
             made: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }))
+    }
+
+    /// Serves the configuration's file anew whenever it changes, if the configuration wants that.
+    pub(crate) async fn watch(self) -> Infallible {
+        let file = self.0.origin.lock().file().map(Path::to_owned);
+        match file {
+            Some(file) => watch(&file, &self.0.serving.live, &self).await,
+            None => pending().await,
+        }
     }
 
     /// Serves a text in the place of what was read before, also at reloads to come.
