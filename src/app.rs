@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Diagnostics, Loaded, Outline, ReferenceSection};
 use crate::edge::Inherited;
-use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
+use crate::hooks::{BuildCx, BuildError, Filter, Kept, Member, Policy};
 use crate::lifecycle::{self, ControlSocket, Parts, StartError};
 use crate::runtime::{self, Assembled, Question, Registered, Registry, Side};
 use crate::telemetry::{AccessLog, Messages};
@@ -208,7 +208,7 @@ impl AppBuilder {
             problems.error(&loaded.source, &root, format!("this program registers {taken} twice"));
             return Err(ConfigError(problems));
         }
-        let assembled = runtime::assemble(loaded, &self.registry).map_err(ConfigError)?;
+        let assembled = runtime::assemble(loaded, &self.registry, &Kept::default()).map_err(ConfigError)?;
         Ok(App { assembled })
     }
 }

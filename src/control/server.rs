@@ -189,7 +189,7 @@ routes: [{ pool: app }]
     /// A client of a connection that is served.
     fn connected() -> UnixStream {
         let loaded = load_text("test.yaml", Path::new(""), TEXT).unwrap();
-        let snapshot = assemble(loaded, &Registry::with_built_ins()).unwrap().snapshot;
+        let snapshot = assemble(loaded, &Registry::with_built_ins(), &Default::default()).unwrap().snapshot;
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };
         tokio::spawn(connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot))))));

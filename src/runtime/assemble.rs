@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, KeyPath, Loaded, Source};
-use crate::hooks::{BuildCx, PoolRef};
+use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
@@ -19,27 +19,37 @@ use super::{Action, Listener, Registry, Route, SecretFile, Snapshot};
 pub(crate) struct Assembled {
     pub(crate) config: Config,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What the hooks keep for the configuration after this one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read when a configuration follows another"))]
+    pub(crate) kept: Kept,
     /// To be saved before anything is served.
     pub(crate) secret_file: Option<SecretFile>,
     pub(crate) warnings: Diagnostics,
 }
 
 /// Builds everything that requests need; the only way to a running configuration, for `check` and start alike.
+/// `previous` is what the hooks of the configuration before keep, or what was handed over.
 ///
 /// # Errors
 /// All problems at once: those that were found before, and filters and policies that are not registered or
 /// refuse their settings.
-pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled, Diagnostics> {
+pub(crate) fn assemble(
+    loaded: Loaded,
+    registry: &Registry,
+    previous: &Kept,
+) -> Result<Assembled, Diagnostics> {
     let Loaded { config, source, diagnostics } = loaded;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
     let secret_file = secret_file(&config, &source, &mut diagnostics);
     install_provider();
     let clock = system_clock();
+    let keeping = Keeping::new(previous);
     let mut builder = Builder {
         registry,
         source: &source,
         cx: BuildCx::new(&pool_names, config.ipv6_prefix),
+        keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
         now: Instant::now(),
@@ -62,7 +72,8 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
     let trusted_proxies = config.trusted_proxies.clone();
     let trusts_unix = config.trusts_unix;
     let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
-    Ok(Assembled { config, snapshot: Arc::new(snapshot), secret_file, warnings })
+    let kept = keeping.into_kept();
+    Ok(Assembled { config, snapshot: Arc::new(snapshot), kept, secret_file, warnings })
 }
 
 /// The secret file, if a pool needs it.
@@ -98,6 +109,7 @@ struct Builder<'a> {
     registry: &'a Registry,
     source: &'a Source,
     cx: BuildCx<'a>,
+    keeping: &'a Keeping<'a>,
     zone: Option<&'a ZoneName>,
     secret: &'a [u8],
     now: Instant,
@@ -112,7 +124,9 @@ impl Builder<'_> {
         // A bare name has no settings; they would stand under it.
         let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
         let tls = config.tls.as_ref().map(|tls| self.peer_tls(tls));
-        match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
+        let scope = Scope::policy(&config.name);
+        let cx = self.cx.keeping(self.keeping, &scope);
+        match self.registry.build_policy(&balance.policy, self.source, &settings, &cx) {
             Ok(policy) => {
                 // An error is reported already, and ends this once everything was looked at.
                 let tls = tls.flatten();
@@ -170,7 +184,8 @@ impl Builder<'_> {
     }
 
     fn route(&mut self, config: &config::Route) -> Route {
-        let filters: Box<[Step]> = config.filters.iter().filter_map(|filter| self.step(filter)).collect();
+        let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index));
+        let filters: Box<[Step]> = steps.collect();
         Route {
             name: config.name.clone(),
             filters_bodies: filters.iter().any(|step| step.filter.filters_bodies()),
@@ -183,9 +198,13 @@ impl Builder<'_> {
         }
     }
 
-    fn step(&mut self, config: &config::FilterUse) -> Option<Step> {
-        match self.registry.build_filter(&config.name, self.source, &config.settings, &self.cx) {
-            Ok(filter) => Some(Step { name: config.name.clone(), filter }),
+    fn step(&mut self, route: &config::Route, index: usize) -> Option<Step> {
+        let config::FilterUse { name, settings } = &route.filters[index];
+        let number = route.filters[..index].iter().filter(|filter| filter.name == *name).count();
+        let scope = Scope::filter(&route.name, name, number);
+        let cx = self.cx.keeping(self.keeping, &scope);
+        match self.registry.build_filter(name, self.source, settings, &cx) {
+            Ok(filter) => Some(Step { name: name.clone(), filter }),
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None
@@ -206,3 +225,6 @@ fn respond(spec: &RespondSpec) -> Respond {
         delay: spec.delay.get(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -275,7 +275,7 @@ pools:
 routes: [{ pool: app }, { match: { path: /x }, pool: local }]
 ";
         let loaded = load_text("test.yaml", Path::new(""), text).unwrap();
-        let assembled = assemble(loaded, &Registry::with_built_ins()).unwrap();
+        let assembled = assemble(loaded, &Registry::with_built_ins(), &Default::default()).unwrap();
         Control::new(Arc::new(Live::new(assembled.snapshot)))
     }
 

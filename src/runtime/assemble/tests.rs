@@ -1,0 +1,80 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::Deserialize;
+
+use super::*;
+use crate::hooks::testing::Exchange;
+use crate::hooks::{BuildError, Filter, Flow, Member, Policy};
+use crate::pools::policy::First;
+
+const LISTENER_AND_POOL: &str = "listeners: { web: { bind: 127.0.0.1:0 } }\n\
+                                 pools: { app: { endpoints: [127.0.0.1:1], balance: counting } }\n";
+
+#[derive(Deserialize)]
+struct NoSettings {}
+
+/// A policy that counts how often one of its line was built.
+fn registry(builds: &'static AtomicU32) -> Registry {
+    let mut registry = Registry::with_built_ins();
+    registry.policy("counting", |_: NoSettings, cx| {
+        let count = cx.keep("builds", || AtomicU32::new(0));
+        builds.store(count.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Ok::<_, BuildError>(|_: &[Member], _: &mut Random| Box::new(First) as Box<dyn Policy>)
+    });
+    registry
+}
+
+fn reload(routes: &str, registry: &Registry, previous: &Kept) -> Result<Assembled, Diagnostics> {
+    let text = format!("{LISTENER_AND_POOL}routes:\n{routes}");
+    assemble(config::load_text("edge.yaml", Path::new(""), &text).unwrap(), registry, previous)
+}
+
+/// Whether a filter of the only route lets a request pass.
+async fn passes(assembled: &Assembled, filter: usize) -> bool {
+    let filter: &dyn Filter = &*assembled.snapshot.routes[0].filters[filter].filter;
+    let mut exchange = Exchange::get("/", Instant::now());
+    matches!(exchange.on_request(filter).await.unwrap(), Flow::Continue)
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_go_on_with_the_state_of_their_predecessors() {
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let registry = registry(&BUILDS);
+    let two_limits = "  - { name: api, filters: [{ rate_limit: { rate: 1/h } }, { rate_limit: { rate: 2/h } }], pool: app }\n";
+    let old = reload(two_limits, &registry, &Kept::default()).unwrap();
+    assert!(passes(&old, 0).await && passes(&old, 1).await);
+
+    let with_another_filter = "  - { name: api, filters: [{ hsts: {} }, { rate_limit: { rate: 1/h, headers: true } }, { rate_limit: { rate: 2/h } }], pool: app }\n";
+    let new = reload(with_another_filter, &registry, &old.kept).unwrap();
+    assert!(!passes(&new, 1).await, "the limit knows who came before it");
+    assert!(
+        passes(&new, 2).await && !passes(&old, 1).await,
+        "a request of the old one counts with those of the new"
+    );
+    assert_eq!(BUILDS.load(Ordering::Relaxed), 2);
+
+    let renamed = "  - { name: api2, filters: [{ rate_limit: { rate: 1/h } }], pool: app }\n";
+    assert!(passes(&reload(renamed, &registry, &new.kept).unwrap(), 0).await);
+    let changed = "  - { name: api, filters: [{ rate_limit: { rate: 1/h, burst: 2 } }], pool: app }\n";
+    let changed = reload(changed, &registry, &new.kept).unwrap();
+    assert!(passes(&changed, 0).await);
+    let back = reload(two_limits, &registry, &changed.kept).unwrap();
+    assert!(passes(&back, 0).await, "what was not asked for is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_is_refused_leaves_what_is_kept() {
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let registry = registry(&BUILDS);
+    let limit = |keys: u32| {
+        format!(
+            "  - {{ name: api, filters: [{{ rate_limit: {{ rate: 1/h, keys: {keys} }} }}], pool: app }}\n"
+        )
+    };
+    let old = reload(&limit(1000), &registry, &Kept::default()).unwrap();
+    assert!(passes(&old, 0).await);
+    assert!(reload(&limit(1), &registry, &old.kept).is_err());
+    let new = reload(&limit(1000), &registry, &old.kept).unwrap();
+    assert!(!passes(&new, 0).await);
+}
