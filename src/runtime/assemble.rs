@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
-use crate::hooks::{BuildCx, PoolRef};
+use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
@@ -25,6 +25,8 @@ pub(crate) struct Assembled {
     /// What differs from the configuration before; nothing where there was none.
     pub(crate) diff: Diff,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What the hooks keep for the configuration after this one.
+    pub(crate) kept: Kept,
     /// To be saved before anything is served.
     pub(crate) secret_file: Option<SecretFile>,
     pub(crate) ticket_keys: Arc<TicketKeys>,
@@ -57,11 +59,14 @@ pub(crate) fn assemble(
     let carried = previous.zip(outline.as_ref());
     let carried =
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
+    let nothing = Kept::default();
+    let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
     let mut builder = Builder {
         registry,
         carried: carried.as_ref(),
         source: &source,
         cx: BuildCx::new(&pool_names, config.ipv6_prefix),
+        keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
         now: Instant::now(),
@@ -92,8 +97,9 @@ pub(crate) fn assemble(
         watches_file: config.watch,
     };
     let snapshot = Arc::new(snapshot);
+    let kept = keeping.into_kept();
     let origin = origin.fixed_to(&source);
-    Ok(Assembled { origin, config, outline, diff, snapshot, secret_file, ticket_keys, warnings })
+    Ok(Assembled { origin, config, outline, diff, snapshot, kept, secret_file, ticket_keys, warnings })
 }
 
 /// The secret file, if a pool needs it.
@@ -136,6 +142,7 @@ struct Builder<'a> {
     carried: Option<&'a Carried<'a>>,
     source: &'a Source,
     cx: BuildCx<'a>,
+    keeping: &'a Keeping<'a>,
     zone: Option<&'a ZoneName>,
     secret: &'a [u8],
     now: Instant,
@@ -150,7 +157,9 @@ impl Builder<'_> {
         // A bare name has no settings; they would stand under it.
         let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
         let tls = config.tls.as_ref().map(|tls| self.peer_tls(tls));
-        match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
+        let scope = Scope::policy(&config.name);
+        let cx = self.cx.keeping(self.keeping, &scope);
+        match self.registry.build_policy(&balance.policy, self.source, &settings, &cx) {
             Ok(policy) => {
                 // An error is reported already, and ends this once everything was looked at.
                 let tls = tls.flatten();
@@ -211,7 +220,8 @@ impl Builder<'_> {
     }
 
     fn route(&mut self, config: &config::Route) -> Route {
-        let filters: Box<[Step]> = config.filters.iter().filter_map(|filter| self.step(filter)).collect();
+        let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index));
+        let filters: Box<[Step]> = steps.collect();
         Route {
             name: config.name.clone(),
             filters_bodies: filters.iter().any(|step| step.filter.filters_bodies()),
@@ -224,9 +234,13 @@ impl Builder<'_> {
         }
     }
 
-    fn step(&mut self, config: &config::FilterUse) -> Option<Step> {
-        match self.registry.build_filter(&config.name, self.source, &config.settings, &self.cx) {
-            Ok(filter) => Some(Step { name: config.name.clone(), filter }),
+    fn step(&mut self, route: &config::Route, index: usize) -> Option<Step> {
+        let config::FilterUse { name, settings } = &route.filters[index];
+        let number = route.filters[..index].iter().filter(|filter| filter.name == *name).count();
+        let scope = Scope::filter(&route.name, name, number);
+        let cx = self.cx.keeping(self.keeping, &scope);
+        match self.registry.build_filter(name, self.source, settings, &cx) {
+            Ok(filter) => Some(Step { name: name.clone(), filter }),
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None
@@ -247,3 +261,6 @@ fn respond(spec: &RespondSpec) -> Respond {
         delay: spec.delay.get(),
     }
 }
+
+#[cfg(test)]
+mod tests;
