@@ -37,7 +37,7 @@ pub use cx::{Facts, FilterCx, Scheme};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
 pub use key::{InvalidKey, KeyParts, KeySpec};
-pub(crate) use load::{Begun, Load, PoolLoad};
+pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use policy::{Member, PickCx, Policy};
 pub use tls::{ClientCert, TlsSession};
 pub use vars::RequestVars;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, KeyPath, Loaded, Source};
 use crate::hooks::{BuildCx, PoolRef};
-use crate::pools::{PeerTls, Pool, UnusableTls};
+use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
@@ -116,8 +116,16 @@ impl Builder<'_> {
             Ok(policy) => {
                 // An error is reported already, and ends this once everything was looked at.
                 let tls = tls.flatten();
-                let random = Random::new();
-                Some(Arc::new(Pool::new(config, tls, self.zone, self.secret, policy, random, self.now)))
+                Some(Pool::new(PoolParts {
+                    config,
+                    tls,
+                    own_zone: self.zone,
+                    secret: self.secret,
+                    new_policy: policy,
+                    random: Random::new(),
+                    predecessor: None,
+                    now: self.now,
+                }))
             }
             Err(problems) => {
                 self.diagnostics.append(problems);
