@@ -43,7 +43,7 @@ pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
 pub(crate) use keep::{Keeping, Kept, Scope};
 pub use key::{InvalidKey, KeyParts, KeySpec};
-pub(crate) use load::{Begun, Load, PoolLoad};
+pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use policy::{Member, PickCx, Policy};
 pub use seed::KeySeed;
 pub use tls::{ClientCert, TlsSession};

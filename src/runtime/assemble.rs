@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
-use crate::pools::{PeerTls, Pool, UnusableTls};
+use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
@@ -163,11 +163,21 @@ impl Builder<'_> {
             Ok(policy) => {
                 // An error is reported already, and ends this once everything was looked at.
                 let tls = tls.flatten();
-                if let Some(pool) = self.carried.and_then(|carried| carried.unchanged(config, tls.as_ref())) {
+                let carried = self.carried;
+                if let Some(pool) = carried.and_then(|carried| carried.unchanged(config, tls.as_ref())) {
                     return Some(pool.clone());
                 }
-                let random = Random::new();
-                Some(Arc::new(Pool::new(config, tls, self.zone, self.secret, policy, random, self.now)))
+                let predecessor = carried.and_then(|carried| carried.predecessor(config));
+                Some(Pool::new(PoolParts {
+                    config,
+                    tls,
+                    own_zone: self.zone,
+                    secret: self.secret,
+                    new_policy: policy,
+                    random: Random::new(),
+                    predecessor,
+                    now: self.now,
+                }))
             }
             Err(problems) => {
                 self.diagnostics.append(problems);

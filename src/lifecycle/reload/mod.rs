@@ -189,7 +189,9 @@ impl Shared {
 impl Serving {
     /// Serves what was assembled from now on.
     fn serve(&self, new: &Assembled) {
+        let now = Instant::now();
         self.live.replace(new.snapshot.clone());
+        new.snapshot.pools.iter().for_each(|pool| pool.take_over(now));
     }
 }
 
