@@ -15,6 +15,7 @@ mod hooks;
 mod l4;
 mod layers;
 mod process;
+mod reload;
 mod route_order;
 mod support;
 mod tls;
