@@ -75,7 +75,6 @@ const LONGEST_REASON: usize = 200;
 
 impl Pool {
     /// What another process needs to go on with the pool.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called once processes hand over"))]
     pub(crate) fn export(&self, now: Instant) -> PoolState {
         let roster = self.lineage.roster.lock();
         let endpoints = roster.endpoints.iter().zip(&roster.standings);
@@ -86,7 +85,6 @@ impl Pool {
 
     /// Goes on with what another process knew of the pool, before this one serves anybody. Addresses that this pool does
     /// not have are passed over, and so is what its configuration has no use for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called once processes hand over"))]
     pub(crate) fn import(&self, state: &PoolState, now: Instant) {
         let known = state.endpoints.iter().rev();
         let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address.as_str(), endpoint)).collect();

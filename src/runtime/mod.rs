@@ -12,6 +12,7 @@ mod explain;
 mod explain_l4;
 mod generation;
 mod grpc;
+mod heritage;
 mod listener;
 mod listener_counts;
 mod live;
@@ -36,7 +37,7 @@ pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;
-pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, Verdict};
+pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage};
@@ -45,6 +46,7 @@ pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
     GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
 };
+pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
 pub(crate) use live::Live;

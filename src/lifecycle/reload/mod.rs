@@ -22,8 +22,8 @@ use crate::edge::Edge;
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report, Why,
-    assemble,
+    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report,
+    UpgradeOrder, Upgraded, Why, assemble,
 };
 use crate::telemetry::AccessLog;
 
@@ -119,6 +119,10 @@ impl Changes for Reloader {
         self.change(order).await.map(|report| Applied { report, verdict: None })
     }
 
+    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, Refused> {
+        Err(Refused("not yet".to_owned()))
+    }
+
     fn history(&self) -> Vec<Generation> {
         self.0.history.lock().generations()
     }
@@ -192,6 +196,7 @@ impl Serving {
         let now = Instant::now();
         self.live.replace(new.snapshot.clone());
         new.snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        self.prober.update(&new.snapshot.pools);
     }
 }
 

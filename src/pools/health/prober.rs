@@ -48,7 +48,6 @@ impl Prober {
 
     /// From now on these are the pools, which have [taken over](Pool::take_over) by now. Nothing changes for those that it
     /// had before; what there was for others ends.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called once configurations are reloaded"))]
     pub(crate) fn update(&self, pools: &[Arc<Pool>]) {
         self.pools.send_replace(pools.to_vec());
     }
