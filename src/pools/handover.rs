@@ -68,6 +68,8 @@ pub(crate) struct ProbeState {
 
 /// The last moment that can be written as a date of four digits, in milliseconds since 1970.
 const LAST_DATE: u64 = 253_402_300_799_999;
+/// More failures in a row say no more of an endpoint.
+const MOST_IN_ROW: u32 = 1 << 20;
 /// So many characters of a probe's reason are taken over.
 const LONGEST_REASON: usize = 200;
 
@@ -153,7 +155,7 @@ fn import(endpoint: &Endpoint, standing: &mut Standing, state: &EndpointState, n
     load.import(&state.load, now);
     if let Some(limits) = &pool.outlier {
         standing.import(&state.ejection, limits, now);
-        record.failures_in_row.store(state.failures_in_row.min(limits.consecutive - 1), Ordering::Relaxed);
+        record.failures_in_row.store(state.failures_in_row.min(MOST_IN_ROW), Ordering::Relaxed);
         if standing.is_on_trial() {
             load.begin_trial();
         }
