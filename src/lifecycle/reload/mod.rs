@@ -224,7 +224,23 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     if old.control_socket != new.control_socket {
         found.push(format!("server.control_socket: {later}"));
     }
+    if old.log_level != new.log_level {
+        found.push(format!("log.level: {later}"));
+    }
+    if (old.access_format, &old.access_sink) != (new.access_format, &new.access_sink) {
+        found.push(format!("log.access: {later}"));
+    }
     found
+}
+
+/// Why a change has no end.
+fn broken_off(error: &JoinError) -> Refused {
+    let why = if error.is_panic() {
+        "the program panicked while it built the configuration; its messages say where"
+    } else {
+        "the process ends"
+    };
+    Refused(why.to_owned())
 }
 
 fn refused(problems: Diagnostics) -> Refused {
