@@ -191,7 +191,22 @@ impl Shared {
             history.push(&report, why, configuration, new.origin.clone(), SystemTime::now());
         }
         *served = new;
+        if let Wanted::Text(_) = wanted {
+            *self.origin.lock() = origin;
+        }
         Ok(report)
+    }
+
+    /// Where what is wanted is read, and the generation that had this configuration, if one had.
+    fn find(&self, wanted: &Wanted) -> Result<(Origin, Option<u64>), Refused> {
+        match wanted {
+            Wanted::Anew => Ok((self.origin.lock().clone(), None)),
+            Wanted::Text(text) => Ok((self.origin.lock().with_text(text), None)),
+            Wanted::Earlier(number) => {
+                let (configuration, origin) = self.history.lock().find(*number)?;
+                Ok((origin, Some(configuration)))
+            }
+        }
     }
 }
 
