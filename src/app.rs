@@ -236,7 +236,8 @@ impl BoundApp {
     }
 
     /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the drain that
-    /// `server.drain` describes. Blocks the thread. `evener status`, `drain` and `weight` reach the process meanwhile.
+    /// `server.drain` describes; SIGHUP has the configuration read again. Blocks the thread. `evener status`, `drain`,
+    /// `weight`, `reload` and `rollback` reach the process meanwhile.
     /// A service manager that listens at NOTIFY_SOCKET is told what becomes of it.
     ///
     /// # Errors

@@ -55,6 +55,11 @@ impl SecretFile {
         &self.bytes
     }
 
+    /// Whether the same file held another secret before.
+    pub(crate) fn differs_from(&self, former: &Self) -> bool {
+        self.path == former.path && self.bytes != former.bytes
+    }
+
     /// Writes a secret that was made up, for its owner only, so that the next start finds it.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// What differs in the files that the TLS of listeners stands on, which were there before too.
+    /// What differs in the files that the TLS of listeners and pools stands on, which were there before too.
     pub(crate) fn file_changes(&self, before: &Self) -> Vec<String> {
         let terminations = |listener: &Arc<Listener>| {
             let former = before.listeners.iter().find(|known| known.name == listener.name)?;
@@ -37,7 +37,12 @@ impl Snapshot {
             let told = |change| format!("listeners.{}: {change}", listener.name);
             Some(now.changes_since(former).into_iter().map(told).collect::<Vec<_>>())
         };
-        self.listeners.iter().filter_map(terminations).flatten().collect()
+        let listeners = self.listeners.iter().filter_map(terminations).flatten();
+        let is_changed = |pool: &&Arc<Pool>| {
+            before.pools.iter().any(|known| known.name() == pool.name() && pool.tls_files_changed(known))
+        };
+        let pools = self.pools.iter().filter(is_changed);
+        listeners.chain(pools.map(|pool| format!("pools.{}: files of tls", pool.name()))).collect()
     }
 
     /// Whether a peer at `ip` is believed in what it says of the client.
