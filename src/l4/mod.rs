@@ -7,6 +7,7 @@ mod udp;
 
 use std::sync::Arc;
 
+use crate::pools::Pool;
 use crate::runtime::{Listener, Live, Snapshot};
 use crate::telemetry::AccessLog;
 
@@ -38,15 +39,30 @@ impl Layer4 {
 
     /// What passes the datagrams of a listener on; `None` if it is none for them.
     pub(crate) fn datagrams(&self, listener: &Listener) -> Option<Arc<UdpProxy>> {
+        let (pool, settings) = self.service(listener)?;
+        let (log, name) = (self.log.clone(), listener.name.clone());
+        let on_end = move |end: &_| flow_line::write(end, &name, &log);
+        Some(UdpProxy::new(listener.name.clone(), pool, settings, Box::new(on_end)))
+    }
+
+    /// Has a listener's flows begin as the snapshot of now says, from here on. Every listener for datagrams has to be told
+    /// when there is one more or less of them, since they share the sockets. `false` if it is none any more.
+    #[expect(dead_code, reason = "the reload calls it")]
+    pub(crate) fn change_datagrams(&self, listener: &Listener, proxy: &UdpProxy) -> bool {
+        let service = self.service(listener);
+        let is_one = service.is_some();
+        if let Some((pool, settings)) = service {
+            proxy.change(pool, settings);
+        }
+        is_one
+    }
+
+    fn service(&self, listener: &Listener) -> Option<(Arc<Pool>, UdpSettings)> {
         let service = listener.udp()?;
         let snapshot = self.live.snapshot();
         let pool = snapshot.pools.get(service.pool.0)?.clone();
         let flows = self.flows(listener, service.flows, &snapshot);
-        let settings = UdpSettings { idle: service.idle, flows, responses: service.responses };
-        let (log, name) = (self.log.clone(), listener.name.clone());
-        let pool_name = pool.name().clone();
-        let on_end = move |end: &_| flow_line::write(end, &name, &pool_name, &log);
-        Some(UdpProxy::new(listener.name.clone(), pool, settings, Box::new(on_end)))
+        Some((pool, UdpSettings { idle: service.idle, flows, responses: service.responses }))
     }
 
     /// How many flows a listener may have of the `wanted` ones: each has a socket, and all listeners for datagrams have the
