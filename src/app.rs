@@ -260,14 +260,10 @@ impl BoundApp {
     pub fn start(self) -> RunningApp {
         let addresses = self.addresses();
         self.parts.tell_unused();
-        let Parts { live, edge, prober, bound, log, .. } = self.parts;
+        let Parts { live, edge, prober, log, .. } = self.parts;
         let mut tasks = JoinSet::new();
-        let (ending, prober_drain) = (live.ending().clone(), live.drain());
-        tasks.spawn(async move {
-            if let Err(error) = edge.run(bound, &ending).await {
-                log::error!("the listeners cannot be served error={error}");
-            }
-        });
+        let prober_drain = live.drain();
+        tasks.spawn(async move { edge.run().await });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
         RunningApp { addresses, live, log, tasks }

@@ -28,7 +28,8 @@ impl Drain {
         Self { live, edge, times }
     }
 
-    /// Returns when nothing is left, or what is left has had its time.
+    /// Returns when nothing is left, or what is left has had its time. It may be dropped on the way: the stage that it has
+    /// come to then lasts until the end of the process is taken back or it is run again.
     pub(super) async fn run(&self) {
         let DrainSpec { accept_grace, requests, .. } = self.times;
         log::info!("draining {} accept_grace={accept_grace}", self.open());
@@ -77,7 +78,7 @@ impl Drain {
     }
 
     fn open(&self) -> Open {
-        self.edge.open(self.live.ending())
+        self.edge.open()
     }
 }
 

@@ -7,7 +7,7 @@ use pingora_proxy::HttpProxy;
 
 use crate::config::spec::DrainSpec;
 use crate::control::CannotOpen;
-use crate::edge::{BindError, BoundListener, Edge, InheritError, Inherited, bind_all};
+use crate::edge::{BindError, Edge, EdgeLimits, InheritError, Inherited};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::l4::Layer4;
 use crate::pools::Prober;
@@ -22,7 +22,6 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) edge: Arc<Edge<HttpProxy<Gateway>>>,
     pub(crate) prober: Prober,
-    pub(crate) bound: Vec<BoundListener>,
     pub(crate) log: Arc<AccessLog>,
     pub(super) threads: usize,
     pub(super) drain: DrainSpec,
@@ -61,19 +60,21 @@ impl Parts {
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.threads.unwrap_or_else(cores);
-        let bound = bind_all(&assembled.snapshot.listeners, threads, &mut inherited)?;
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
-        let layer4 = Layer4::new(live.clone(), log.clone(), flow_sockets());
+        let layer4 = Layer4::new(log.clone(), flow_sockets());
         let connections = config.connections.unwrap_or_else(default_connections);
+        let limits = EdgeLimits { connections, ipv6_prefix: config.ipv6_prefix };
+        let edge = Edge::new(app, layer4, log.clone(), live.ending().clone(), limits, threads);
+        let prepared = edge.prepare(&assembled.snapshot.listeners, &mut inherited)?;
+        edge.adopt(prepared, config.drain);
         Ok(Self {
-            edge: Edge::new(app, layer4, log.clone(), connections, config.ipv6_prefix),
+            edge,
             prober: Prober::new(&assembled.snapshot.pools),
             live,
-            bound,
             log,
             threads,
             drain: config.drain,
@@ -90,11 +91,7 @@ impl Parts {
 
     /// Where the listeners really listen.
     pub(crate) fn addresses(&self) -> Vec<(ListenerName, BindAddr)> {
-        let of = |bound: &BoundListener| {
-            let name = bound.listener.name.clone();
-            bound.sockets.iter().map(move |socket| (name.clone(), socket.address.clone())).collect::<Vec<_>>()
-        };
-        self.bound.iter().flat_map(of).collect()
+        self.edge.addresses()
     }
 }
 

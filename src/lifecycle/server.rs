@@ -8,10 +8,10 @@ use pingora_proxy::HttpProxy;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::edge::{BoundListener, Edge};
+use crate::edge::Edge;
 use crate::gateway::Gateway;
 use crate::pools::Prober;
-use crate::runtime::{Live, TlsFiles};
+use crate::runtime::TlsFiles;
 
 use super::control::ControlSocket;
 use super::drain::Drain;
@@ -25,7 +25,7 @@ pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
 pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
     parts.tell_unused();
-    let Parts { live, edge, prober, bound, log, threads, drain, .. } = parts;
+    let Parts { live, edge, prober, log, threads, drain, .. } = parts;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
     let (started, data_plane) = watch::channel(None);
@@ -36,8 +36,8 @@ pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
         server.add_service(service);
     }
     let tls_files = TlsFiles::new(live.clone());
-    server.add_service(UpkeepService { prober, tls_files: Some(tls_files), live: live.clone() });
-    server.add_service(EdgeService { live, edge, bound, threads, started });
+    server.add_service(UpkeepService { prober, tls_files: Some(tls_files) });
+    server.add_service(EdgeService { edge, threads, started });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
     log.settle(LOG_PATIENCE);
@@ -45,9 +45,7 @@ pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
 
 /// The accept loops of all listeners, as one service with the data plane's threads.
 struct EdgeService {
-    live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
-    bound: Vec<BoundListener>,
     threads: usize,
     /// Is told the runtime that this runs on.
     started: watch::Sender<Option<Handle>>,
@@ -57,10 +55,7 @@ struct EdgeService {
 impl Service for EdgeService {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
         self.started.send_replace(Some(Handle::current()));
-        let bound = std::mem::take(&mut self.bound);
-        if let Err(error) = self.edge.run(bound, self.live.ending()).await {
-            log::error!("the listeners cannot be served error={error}");
-        }
+        self.edge.run().await;
     }
 
     fn name(&self) -> &'static str {
@@ -83,14 +78,14 @@ struct UpkeepService {
     prober: Prober,
     /// Until the start.
     tls_files: Option<TlsFiles>,
-    live: Arc<Live>,
 }
 
 #[async_trait]
 impl Service for UpkeepService {
     async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
         if let Some(tls_files) = self.tls_files.take() {
-            tokio::spawn(tls_files.run(self.live.drain()));
+            // Not to the drain, which may be taken back.
+            tokio::spawn(tls_files.run(shutdown.clone()));
         }
         self.prober.run(shutdown).await;
     }

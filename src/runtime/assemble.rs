@@ -12,7 +12,7 @@ use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install
 use crate::types::{PoolName, Random, ZoneName};
 
 use super::route::{Redirect, Respond, Step};
-use super::{Action, Listener, Registry, Route, SecretFile, Snapshot};
+use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way.
 #[derive(Debug)]
@@ -30,6 +30,18 @@ pub(crate) struct Assembled {
 /// All problems at once: those that were found before, and filters and policies that are not registered or
 /// refuse their settings.
 pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled, Diagnostics> {
+    assemble_with(loaded, registry, ListenerIds::default())
+}
+
+/// The same in a process in which listeners have numbers already.
+///
+/// # Errors
+/// As for [`assemble`].
+pub(crate) fn assemble_with(
+    loaded: Loaded,
+    registry: &Registry,
+    mut ids: ListenerIds,
+) -> Result<Assembled, Diagnostics> {
     let Loaded { config, source, diagnostics } = loaded;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
@@ -54,11 +66,13 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
     if warnings.has_errors() {
         return Err(warnings);
     }
-    let router = Router::build(config.routes.iter().map(rule));
+    let id_of = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect::<Vec<_>>();
+    let router = router(&config, &id_of);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
-    let listeners = config.listeners.iter().zip(listeners).enumerate();
-    let new_listener = |(index, (listener, tls))| Arc::new(Listener::new(index, listener, tls));
-    let listeners = listeners.map(new_listener).collect();
+    let listeners = id_of.iter().zip(&config.listeners).zip(listeners);
+    let listeners =
+        listeners.map(|((id, listener), tls)| Arc::new(Listener::new(*id, listener, tls, &pools)));
+    let listeners = Listeners::new(listeners.collect(), ids);
     let trusted_proxies = config.trusted_proxies.clone();
     let trusts_unix = config.trusts_unix;
     let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
@@ -80,8 +94,15 @@ fn secret_file(config: &Config, source: &Source, diagnostics: &mut Diagnostics) 
     opened.map_err(problem).ok()
 }
 
-fn rule(route: &config::Route) -> Rule<'_> {
-    Rule { name: &route.name, listeners: &route.listeners, matches: &route.matches }
+/// The router, which knows each listener by the number that it has of `id_of`.
+fn router(config: &Config, id_of: &[usize]) -> Router {
+    let ids = |route: &config::Route| route.listeners.iter().map(|index| id_of[*index]).collect();
+    let ids: Vec<Vec<usize>> = config.routes.iter().map(ids).collect();
+    Router::build(config.routes.iter().zip(&ids).map(|(route, listeners)| rule(route, listeners)))
+}
+
+fn rule<'a>(route: &'a config::Route, listeners: &'a [usize]) -> Rule<'a> {
+    Rule { name: &route.name, listeners, matches: &route.matches }
 }
 
 fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnings: &mut Diagnostics) {

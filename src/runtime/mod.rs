@@ -11,6 +11,7 @@ mod explain_l4;
 mod grpc;
 mod listener;
 mod listener_counts;
+mod listeners;
 mod live;
 mod peer;
 mod registry;
@@ -29,17 +30,20 @@ mod trust;
 mod way;
 
 pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
+#[cfg(test)]
+pub(crate) use assemble::assemble_with;
 pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
-pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage};
+pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use grpc::{
     GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
 };
 pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
+pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use peer::{Ends, Peer};
 pub(crate) use registry::{Registered, Registry};

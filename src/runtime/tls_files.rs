@@ -101,7 +101,7 @@ impl TlsFiles {
         if is_due {
             self.read = now;
         }
-        for listener in &self.live.snapshot().listeners {
+        for listener in self.live.snapshot().listeners.iter() {
             let Some(termination) = &listener.tls else { continue };
             let stamps: Vec<_> = termination.files().iter().map(|file| stamp(file)).collect();
             let seen = self.seen.entry(listener.name.clone()).or_default();
