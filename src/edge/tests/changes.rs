@@ -54,7 +54,7 @@ async fn forty_listeners_keep_their_sockets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_may_move_to_another_listener_and_a_listener_elsewhere() {
-    let mut rig = Rig::new("a: { bind: 127.0.0.1:0 }, b: { bind: 127.0.0.1:0 }").await;
+    let rig = Rig::new("a: { bind: 127.0.0.1:0 }, b: { bind: 127.0.0.1:0 }").await;
     let (one, other) = (rig.at("a"), rig.at("b"));
     // From here on both are known by their ports.
     let text = |a, b| format!("a: {{ bind: '{a}' }}, b: {{ bind: '{b}' }}");

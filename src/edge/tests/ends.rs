@@ -61,7 +61,7 @@ async fn what_takes_longer_than_the_drain_is_cut() {
     passed_on.is_echoed().await;
     datagram_is_echoed(&flow).await;
     let times = DrainSpec { requests: Span::from_millis(20), ..LONG };
-    rig.change("other: { bind: 127.0.0.1:0 }", times);
+    rig.change("", times);
     let (head, _) = running.answer().await;
     assert!(head.starts_with("http/1.1 5"), "{head}");
     running.is_closed().await;
@@ -76,7 +76,7 @@ async fn what_takes_longer_than_the_drain_is_cut() {
     tunnel.opens_tunnel().await;
     passed_on.is_echoed().await;
     let times = DrainSpec { requests: Span::from_millis(10), tunnels: Span::from_millis(20), ..LONG };
-    rig.change("other: { bind: 127.0.0.1:0 }", times);
+    rig.change("", times);
     tunnel.is_closed().await;
     passed_on.is_closed().await;
     eventually("connections end", || rig.edge.open().to_string().starts_with("http=0 tunnels=0 tcp=0")).await;
@@ -95,7 +95,7 @@ async fn nobody_who_has_come_is_turned_away() {
         stream.set_nonblocking(true).unwrap();
         clients.push(Client { stream: tokio::net::TcpStream::from_std(stream).unwrap() });
     }
-    rig.change("other: { bind: 127.0.0.1:0 }", LONG);
+    rig.change("", LONG);
     for client in &mut clients {
         client.ask("/").await;
     }

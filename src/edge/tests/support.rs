@@ -190,7 +190,7 @@ impl Client {
 
     /// Has a request upgraded.
     pub(super) async fn opens_tunnel(&mut self) {
-        let fields = "host: a.example\r\nconnection: upgrade\r\nupgrade: echo\r\n";
+        let fields = "host: a.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
         self.send(&format!("GET /app/tunnel HTTP/1.1\r\n{fields}\r\n")).await;
         let (head, _) = self.answer().await;
         assert!(head.starts_with("http/1.1 101 "), "{head}");
@@ -256,7 +256,8 @@ async fn serve_http(mut stream: TcpStream, release: Arc<Notify>) -> std::io::Res
         }
         let head = String::from_utf8_lossy(&head);
         if head.contains("/tunnel") {
-            let upgraded = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+            let upgraded =
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
             stream.write_all(upgraded.as_bytes()).await?;
             let (mut reader, mut writer) = stream.split();
             return tokio::io::copy(&mut reader, &mut writer).await.map(drop);
