@@ -188,10 +188,12 @@ impl Loop {
                 biased;
                 () = superseded(phase, accepting, proxy) => continue,
                 // Its flows end with it.
-                () = service.ending.reached(Stage::AllCut) => return,
+                () = service.ending.reached(Stage::AllCut) => Ok(()),
                 passed_on = pass_on(proxy, socket, &service) => passed_on,
             };
             match passed_on {
+                // A pause may have come before the end.
+                Ok(()) if *self.phase.borrow() == Phase::Paused => {}
                 Ok(()) => return,
                 Err(error) => tell_and_rest(&error, &service.listener).await,
             }

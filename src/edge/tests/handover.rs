@@ -27,7 +27,7 @@ async fn an_edge_that_stops_can_go_on() {
     datagram_is_echoed(&flow).await;
     let (addresses, at) = (rig.edge.addresses(), rig.at("web"));
 
-    rig.edge.pause();
+    rig.pause().await;
     rig.ending.advance(Stage::Draining);
     idle.is_closed().await;
     let mut waiting = queued(at).await;
@@ -67,7 +67,7 @@ async fn another_edge_takes_over_and_loses_nobody() {
     assert_eq!(of_dns.sockets.len(), 2);
     let mut inherited = Inherited::from_predecessor(sockets);
 
-    former.edge.pause();
+    former.pause().await;
     // The order is another one, and a listener has come.
     let mut next = Rig::empty().await;
     let mut waiting = queued(former.at("more")).await;
