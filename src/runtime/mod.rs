@@ -15,6 +15,7 @@ mod grpc;
 mod heritage;
 mod listener;
 mod listener_counts;
+mod listeners;
 mod live;
 mod peer;
 mod registry;
@@ -40,7 +41,7 @@ pub(crate) use changes::Unchanging;
 pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
-pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage};
+pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
@@ -49,6 +50,7 @@ pub(crate) use grpc::{
 pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
+pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use peer::{Ends, Peer};
 pub(crate) use registry::Registry;

@@ -8,15 +8,16 @@ use nix::errno::Errno;
 use pingora_core::server::ShutdownWatch;
 use smallvec::SmallVec;
 use tokio::io::Interest;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::types::{Random, Rarely};
 
-use super::UdpProxy;
 use super::discards::Discard;
 use super::flows::{FlowId, Flows, Volume};
 use super::io::{Arena, Arrival, BATCH, Dialer, Outbox, Readiness, prepare, receive};
 use super::uplinks::Uplinks;
+use super::{Service, UdpProxy};
 
 /// So often everything is looked at before other tasks of the thread have a turn.
 const ROUNDS: usize = 2;
@@ -28,6 +29,7 @@ const REST: Duration = Duration::from_millis(10);
 /// Serves one bound socket and all flows that begin there.
 pub(super) struct Driver {
     proxy: Arc<UdpProxy>,
+    changes: watch::Receiver<Service>,
     socket: tokio::net::UdpSocket,
     bound: IpAddr,
     readiness: Readiness,
@@ -66,10 +68,13 @@ impl Driver {
         let bound = socket.local_addr()?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         let (readiness, watcher) = Readiness::new()?;
-        let uplinks = Uplinks::new(proxy.clone(), Dialer::new(watcher), Random::new());
+        let changes = proxy.service.subscribe();
+        let Service { pool, settings } = changes.borrow().clone();
+        let uplinks = Uplinks::new(proxy.clone(), pool, Dialer::new(watcher), Random::new());
         Ok(Self {
-            flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
+            flows: Flows::new(settings.limits(), proxy.seats.clone()),
             proxy,
+            changes,
             socket,
             bound: bound.ip(),
             readiness,
@@ -86,6 +91,7 @@ impl Driver {
         let mut alarm = Alarm::new();
         let mut is_draining = false;
         loop {
+            self.keep_up();
             let outcome = self.work();
             if !is_draining && *drain.borrow_and_update() {
                 is_draining = true;
@@ -108,6 +114,10 @@ impl Driver {
                             true
                         }
                         changed = drain.changed(), if !is_draining => changed.is_ok(),
+                        changed = self.changes.changed() => {
+                            self.changes.mark_changed();
+                            changed.is_ok()
+                        }
                     };
                     // The runtime shuts down, or nobody is left who could ask for a drain.
                     if !is_woken {
@@ -115,6 +125,15 @@ impl Driver {
                     }
                 }
             }
+        }
+    }
+
+    /// Takes the listener's pool and settings over when they have changed.
+    fn keep_up(&mut self) {
+        if self.changes.has_changed().unwrap_or(false) {
+            let Service { pool, settings } = self.changes.borrow_and_update().clone();
+            self.flows.set_limits(settings.limits());
+            self.uplinks.set_pool(pool);
         }
     }
 
@@ -234,7 +253,7 @@ impl Driver {
 
     fn lose(&mut self, id: FlowId, error: Errno, now: Instant) {
         if let Some(place) = self.flows.place(id) {
-            self.uplinks.tell_failed(&place.lease, error, now);
+            self.uplinks.tell_failed(&place.pool, &place.lease, error, now);
         }
         self.flows.lose(id, now, &mut self.uplinks);
     }

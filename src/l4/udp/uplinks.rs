@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use tokio::time::Instant;
 
 use crate::hooks::PickCx;
-use crate::pools::{Endpoint, Lease, Pick, Tried, is_among};
+use crate::pools::{Endpoint, Lease, Pick, Pool, Tried, is_among};
 use crate::types::{EndpointAddr, Random};
 
 use super::FlowEnd;
@@ -27,6 +27,8 @@ pub(super) trait Dial {
 /// The way to the endpoints of the pool: picks them, connects to them, and tells the pool what they are worth.
 pub(super) struct Uplinks<D> {
     proxy: Arc<UdpProxy>,
+    /// Where flows begin.
+    pool: Arc<Pool>,
     dial: D,
     random: Random,
     no_headers: HeaderMap,
@@ -36,6 +38,8 @@ pub(super) struct Uplinks<D> {
 #[derive(Debug)]
 pub(super) struct Hold<S> {
     pub(super) lease: Lease,
+    /// That which the lease is of.
+    pub(super) pool: Arc<Pool>,
     pub(super) socket: S,
 }
 
@@ -43,15 +47,20 @@ pub(super) struct Hold<S> {
 const ATTEMPTS: usize = 3;
 
 impl<D: Dial> Uplinks<D> {
-    pub(super) fn new(proxy: Arc<UdpProxy>, dial: D, random: Random) -> Self {
-        Self { proxy, dial, random, no_headers: HeaderMap::new() }
+    pub(super) fn new(proxy: Arc<UdpProxy>, pool: Arc<Pool>, dial: D, random: Random) -> Self {
+        Self { proxy, pool, dial, random, no_headers: HeaderMap::new() }
+    }
+
+    /// Has flows begin in another pool.
+    pub(super) fn set_pool(&mut self, pool: Arc<Pool>) {
+        self.pool = pool;
     }
 
     /// Picks by the policy; where that names an endpoint that was tried, another one.
     fn pick(&mut self, client: IpAddr, tried: &[Arc<Endpoint>], now: Instant) -> Result<Lease, Discard> {
         let client_ip = client.to_canonical();
         let cx = PickCx { client_ip, now, host: "", path: "", query: None, headers: &self.no_headers };
-        let pool = &self.proxy.pool;
+        let pool = &self.pool;
         match pool.pick(&cx, None, &mut self.random) {
             Pick::Endpoint(lease) if !is_among(tried, lease.endpoint()) => Ok(lease),
             Pick::Endpoint(lease) => Ok(pool.pick_another(tried, now, &mut self.random).unwrap_or(lease)),
@@ -62,8 +71,8 @@ impl<D: Dial> Uplinks<D> {
     }
 
     /// Tells of an endpoint that failed, once in a while.
-    pub(super) fn tell_failed(&self, lease: &Lease, error: impl Display, now: Instant) {
-        let (listener, pool, endpoint) = (&self.proxy.listener, self.proxy.pool.name(), lease.endpoint());
+    pub(super) fn tell_failed(&self, pool: &Pool, lease: &Lease, error: impl Display, now: Instant) {
+        let (listener, pool, endpoint) = (&self.proxy.listener, pool.name(), lease.endpoint());
         if endpoint.may_tell(now) {
             let address = endpoint.address();
             log::warn!(
@@ -91,11 +100,11 @@ impl<D: Dial> Destinations for Uplinks<D> {
                 return Err(Discard::Unreachable);
             };
             match self.dial.dial(id, address) {
-                Ok(socket) => return Ok(Hold { lease, socket }),
+                Ok(socket) => return Ok(Hold { lease, pool: self.pool.clone(), socket }),
                 Err(error) if is_shortage(error) => return Err(Discard::NoSocket),
                 Err(error) => {
-                    self.tell_failed(&lease, error, now);
-                    self.proxy.pool.failed(&lease, None, now);
+                    self.tell_failed(&self.pool, &lease, error, now);
+                    self.pool.failed(&lease, None, now);
                     remember(tried, lease.endpoint());
                 }
             }
@@ -105,11 +114,10 @@ impl<D: Dial> Destinations for Uplinks<D> {
 
     fn is_unfit(&self, place: &Self::Place) -> bool {
         use crate::pools::State::{Ejected, Unfit};
-        let pool = &self.proxy.pool;
-        // In a panic those that are not fit serve as well.
+        // In a panic those that are not fit serve as well. What counts is the pool where the client would go.
         matches!(place.lease.endpoint().state(), Unfit | Ejected)
-            && !pool.is_in_panic()
-            && pool.has_another(&[], &place.lease)
+            && !self.pool.is_in_panic()
+            && self.pool.has_another(&[], &place.lease)
     }
 
     fn avoid(&self, place: &Self::Place, tried: &mut Tried) {
@@ -117,12 +125,11 @@ impl<D: Dial> Destinations for Uplinks<D> {
     }
 
     fn answered(&mut self, place: &Self::Place, latency: Duration, now: Instant) {
-        self.proxy.pool.answered(&place.lease, latency, now);
+        place.pool.answered(&place.lease, latency, now);
     }
 
     fn ended(&mut self, ended: Ended<Self::Place>, now: Instant) {
-        let Ended { key, tally, place: Hold { lease, .. }, reason } = ended;
-        let pool = &self.proxy.pool;
+        let Ended { key, tally, place: Hold { lease, pool, .. }, reason } = ended;
         let is_answered = tally.first_reply.is_some();
         match reason {
             EndReason::EndpointFailed => pool.failed(&lease, None, now),
@@ -132,6 +139,7 @@ impl<D: Dial> Destinations for Uplinks<D> {
         }
         (self.proxy.on_end)(&FlowEnd {
             client: key.client,
+            pool: pool.name().clone(),
             endpoint: lease.endpoint().address().clone(),
             datagrams_in: tally.datagrams_in,
             datagrams_out: tally.datagrams_out,

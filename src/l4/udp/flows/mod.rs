@@ -62,6 +62,11 @@ impl<D: Destinations> Flows<D> {
         self.is_draining = true;
     }
 
+    /// Changes what ends flows, those too that there are.
+    pub(super) fn set_limits(&mut self, limits: FlowLimits) {
+        self.limits = limits;
+    }
+
     pub(super) fn place(&self, id: FlowId) -> Option<&D::Place> {
         self.order.get(id)?.place.as_ref()
     }
@@ -193,15 +198,17 @@ impl<D: Destinations> Flows<D> {
 
     // === Ends ===
 
-    /// Ends flows that were idle for too long, `most` of them at once. Returns whether there may be more.
+    /// Ends flows that were idle for too long, or have become too many, `most` of them at once. Returns whether there may
+    /// be more.
     pub(super) fn expire(&mut self, most: usize, now: Instant, to: &mut D) -> bool {
         for _ in 0..most {
-            match self.order.oldest() {
-                Some((id, flow)) if flow.last + self.limits.idle <= now => {
-                    self.end(id, EndReason::Idle, now, to);
-                }
-                _ => return false,
-            }
+            let Some((id, flow)) = self.order.oldest() else { return false };
+            let reason = match flow.last + self.limits.idle <= now {
+                true => EndReason::Idle,
+                false if self.seats.are_too_few() => EndReason::Evicted,
+                false => return false,
+            };
+            self.end(id, reason, now, to);
         }
         true
     }

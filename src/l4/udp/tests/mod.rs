@@ -1,3 +1,4 @@
+mod change;
 mod drain;
 mod errors;
 mod replies;
