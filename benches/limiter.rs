@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 use divan::{Bencher, black_box};
 use evener::filters::{Decision, Limiter};
+use evener::hooks::Export;
 use tokio::time::Instant;
 
 fn main() {
@@ -60,4 +61,15 @@ fn contended(bencher: Bencher<'_, '_>) {
     let now = Instant::now();
     let limiter = limiter(1, u32::MAX, now);
     bencher.bench(|| limiter.decide(0, black_box(now)));
+}
+
+/// A million keys that go to another process: into bytes and out of them.
+#[divan::bench(sample_count = 10)]
+fn handed_over(bencher: Bencher<'_, '_>) {
+    let now = Instant::now();
+    let old = limiter(1_000_000, 1, now);
+    bencher.with_inputs(|| limiter(0, 1, now)).bench_local_values(|mut new| {
+        new.import(&old.export(black_box(now)), now).expect("what was just exported");
+        new
+    });
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use crate::config::{self, Diagnostics, Loaded, Outline, ReferenceSection};
+use crate::config::{self, Diagnostics, Diff, Origin, ReferenceSection};
 use crate::edge::Inherited;
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
-use crate::lifecycle::{self, ControlSocket, Parts, StartError};
-use crate::runtime::{self, Assembled, Question, Registered, Registry, Side};
+use crate::lifecycle::{self, ControlSocket, Parts, Reloader, Running, Serving, StartError};
+use crate::runtime::{self, Applied, Assembled, Changes, Question, Registry, Side, Why};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName, Random};
 
@@ -25,19 +25,19 @@ use crate::types::{BindAddr, ListenerName, Random};
 /// ```
 #[derive(Debug)]
 pub struct AppBuilder {
-    registry: Registry,
-    taken: Vec<String>,
+    registry: Arc<Registry>,
 }
 
 /// A configuration that was checked and built, and can be started.
 #[derive(Debug)]
 pub struct App {
     assembled: Assembled,
+    origin: Origin,
+    registry: Arc<Registry>,
 }
 
 /// An app whose listeners are bound: clients can connect, and are served once it runs.
 pub struct BoundApp {
-    assembled: Assembled,
     parts: Parts,
     /// None until it was tried to open it.
     control: Option<ControlSocket>,
@@ -48,9 +48,21 @@ pub struct BoundApp {
 pub struct RunningApp {
     addresses: Vec<(ListenerName, BindAddr)>,
     live: Arc<runtime::Live>,
+    reloader: Reloader,
     log: Arc<AccessLog>,
     tasks: JoinSet<()>,
 }
+
+/// What a reload came to. Displayed as the differences, a line each.
+#[derive(Debug)]
+pub struct Reloaded {
+    report: runtime::Report,
+}
+
+/// Why a configuration could not take the place of another, in the form of `evener reload`. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReloadError(runtime::Refused);
 
 /// Why a configuration was refused: every problem with its place, in the form of `evener check`.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +78,7 @@ pub struct BindFailed(#[from] StartError);
 impl App {
     /// A builder with the built-in filters and policies.
     pub fn builder() -> AppBuilder {
-        AppBuilder { registry: Registry::with_built_ins(), taken: Vec::new() }
+        AppBuilder { registry: Arc::new(Registry::with_built_ins()) }
     }
 
     /// What is legal but surely not meant: routes that can never match, pools that nobody uses.
@@ -85,8 +97,9 @@ impl App {
     }
 
     /// The configuration, to be asked about the requests of a log beside another.
-    pub(crate) fn side<'a>(&'a self, outline: &'a Outline) -> Side<'a> {
-        Side { config: &self.assembled.config, snapshot: &self.assembled.snapshot, outline }
+    pub(crate) fn side(&self) -> Side<'_> {
+        let Assembled { config, snapshot, outline, .. } = &self.assembled;
+        Side { config, snapshot, outline }
     }
 
     /// Binds every listener, or none.
@@ -109,8 +122,9 @@ impl App {
     }
 
     fn bind_with(self, inherited: Inherited) -> Result<BoundApp, BindFailed> {
-        let parts = Parts::build(&self.assembled, inherited)?;
-        Ok(BoundApp { assembled: self.assembled, parts, control: None })
+        let Self { assembled, origin, registry } = self;
+        let parts = Parts::build(assembled, (origin, registry), inherited)?;
+        Ok(BoundApp { parts, control: None })
     }
 }
 
@@ -129,9 +143,7 @@ impl AppBuilder {
         S: DeserializeOwned,
         F: Filter + 'static,
     {
-        if self.registry.filter(name, build) == Registered::Taken {
-            self.taken.push(format!("filter `{name}`"));
-        }
+        Arc::make_mut(&mut self.registry).filter(name, build);
         self
     }
 
@@ -156,9 +168,7 @@ impl AppBuilder {
             let new_policy = build(settings, cx)?;
             Ok(move |members: &[Member], _: &mut Random| Box::new(new_policy(members)) as Box<dyn Policy>)
         };
-        if self.registry.policy(name, build) == Registered::Taken {
-            self.taken.push(format!("policy `{name}`"));
-        }
+        Arc::make_mut(&mut self.registry).policy(name, build);
         self
     }
 
@@ -167,14 +177,7 @@ impl AppBuilder {
     /// # Errors
     /// All of its problems at once, or a hook's name that was registered twice.
     pub fn load(&self, path: &Path) -> Result<App, ConfigError> {
-        self.assemble(config::load(path))
-    }
-
-    /// As [`load`](Self::load), with what the file says, to be compared with another.
-    pub(crate) fn load_with_outline(&self, path: &Path) -> Result<(App, Outline), ConfigError> {
-        let loaded = config::load(path).map_err(ConfigError)?;
-        let app = self.assemble(Ok(loaded.clone()))?;
-        Ok((app, Outline::of(&loaded).map_err(ConfigError)?))
+        self.load_from(Origin::File(path.to_owned()))
     }
 
     /// Loads, checks and builds a configuration from a text. `name` stands for it in diagnostics; relative paths
@@ -183,7 +186,7 @@ impl AppBuilder {
     /// # Errors
     /// As for [`load`](Self::load).
     pub fn load_text(&self, name: &str, base: &Path, text: &str) -> Result<App, ConfigError> {
-        self.assemble(config::load_text(name, base, text))
+        self.load_from(Origin::Text { name: name.to_owned(), base: base.to_owned(), text: text.to_owned() })
     }
 
     /// The reference of all configuration keys, as Markdown.
@@ -200,16 +203,9 @@ impl AppBuilder {
         &self.registry
     }
 
-    fn assemble(&self, loaded: Result<Loaded, Diagnostics>) -> Result<App, ConfigError> {
-        let loaded = loaded.map_err(ConfigError)?;
-        if let Some(taken) = self.taken.first() {
-            let mut problems = Diagnostics::new(loaded.source.file());
-            let root = config::KeyPath::default();
-            problems.error(&loaded.source, &root, format!("this program registers {taken} twice"));
-            return Err(ConfigError(problems));
-        }
-        let assembled = runtime::assemble(loaded, &self.registry).map_err(ConfigError)?;
-        Ok(App { assembled })
+    pub(crate) fn load_from(&self, origin: Origin) -> Result<App, ConfigError> {
+        let assembled = runtime::assemble(&origin, &self.registry, None).map_err(ConfigError)?;
+        Ok(App { assembled, origin, registry: self.registry.clone() })
     }
 }
 
@@ -222,7 +218,7 @@ impl BoundApp {
     /// What to print when the app is up: addresses, pools, and requests to try.
     pub fn banner(&self) -> String {
         let control = self.control.as_ref().and_then(ControlSocket::path);
-        lifecycle::banner(&self.assembled, &self.addresses(), control)
+        lifecycle::banner(&self.parts.assembled, &self.addresses(), control)
     }
 
     /// Opens the control socket now, so that the banner can tell where it is; else [`run`](Self::run) does. Commands
@@ -233,7 +229,7 @@ impl BoundApp {
     /// leads to a warning.
     pub fn with_control_socket(mut self) -> Result<Self, BindFailed> {
         if self.control.is_none() {
-            let opened = ControlSocket::open(self.assembled.config.control_socket.as_ref());
+            let opened = ControlSocket::open(self.parts.assembled.config.control_socket.as_ref());
             self.control = Some(opened.map_err(StartError::from)?);
         }
         Ok(self)
@@ -246,8 +242,8 @@ impl BoundApp {
     /// # Errors
     /// As for [`with_control_socket`](Self::with_control_socket).
     pub fn run(self) -> Result<(), BindFailed> {
-        let Self { assembled, parts, control } = self.with_control_socket()?;
-        let messages = Messages::init(assembled.config.log_level);
+        let Self { parts, control } = self.with_control_socket()?;
+        let messages = Messages::init(parts.assembled.config.log_level);
         lifecycle::serve(parts, control.unwrap_or(ControlSocket::Off));
         messages.settle(lifecycle::LOG_PATIENCE);
         Ok(())
@@ -260,7 +256,8 @@ impl BoundApp {
     pub fn start(self) -> RunningApp {
         let addresses = self.addresses();
         self.parts.tell_unused();
-        let Parts { live, edge, prober, bound, log, .. } = self.parts;
+        let Running { reloader, serving, bound, .. } = self.parts.into_running();
+        let Serving { live, edge, prober, log } = serving;
         let mut tasks = JoinSet::new();
         let (ending, prober_drain) = (live.ending().clone(), live.drain());
         tasks.spawn(async move {
@@ -270,7 +267,7 @@ impl BoundApp {
         });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
-        RunningApp { addresses, live, log, tasks }
+        RunningApp { addresses, live, reloader, log, tasks }
     }
 }
 
@@ -286,6 +283,23 @@ impl RunningApp {
         &self.addresses
     }
 
+    /// Reads the configuration again and serves it from then on, as `evener reload` does. Nothing is lost: connections stay,
+    /// requests that run end by the configuration that they began with, and what is known of endpoints is carried on.
+    ///
+    /// # Errors
+    /// When it cannot be served; what was served before still is.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload(Why::Program, None).await.map(Reloaded::from).map_err(ReloadError)
+    }
+
+    /// The same with a text that takes the place of what was loaded, also for reloads to come.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload).
+    pub async fn reload_text(&self, text: &str) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload_text(text).await.map(Reloaded::from).map_err(ReloadError)
+    }
+
     /// Stops accepting, lets running requests finish, and returns when the last connection has ended and its log
     /// line is written. A request that never ends is waited for; put a `timeout` around this where there may be
     /// one.
@@ -295,6 +309,25 @@ impl RunningApp {
         let log = self.log.clone();
         // Fails only when the runtime itself ends; then nobody waits for the log either.
         let _ = tokio::task::spawn_blocking(move || log.settle(lifecycle::LOG_PATIENCE)).await;
+    }
+}
+
+impl Reloaded {
+    /// What differs from what was served before.
+    pub fn diff(&self) -> &Diff {
+        &self.report.diff
+    }
+}
+
+impl From<Applied> for Reloaded {
+    fn from(applied: Applied) -> Self {
+        Self { report: applied.report }
+    }
+}
+
+impl std::fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.report.fmt(f)
     }
 }
 

@@ -6,11 +6,13 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::{App, AppBuilder};
-use crate::config::{self, Outline};
+use crate::config;
+use crate::control::{Command, Reply};
 use crate::runtime::{Replay, Replayed, Side};
 use crate::telemetry::read_lines;
 
-use super::{BAD_CONFIG, fail};
+use super::process::Process;
+use super::{fail, load, unexpected};
 
 /// The exit codes of diff(1).
 const DIFFERENT: u8 = 1;
@@ -21,9 +23,12 @@ pub(super) struct Diff {
     /// The configuration that might come.
     #[arg(short, long, value_name = "NEW")]
     config: PathBuf,
-    /// The configuration that it would replace.
-    #[arg(long, value_name = "OLD")]
-    against: PathBuf,
+    /// The configuration that it would replace. Default: what the process that runs by it serves at this moment.
+    #[arg(long, value_name = "OLD", conflicts_with = "socket")]
+    against: Option<PathBuf>,
+    /// The control socket of the process to compare with. Default: the one that the configuration names.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// Also tell which requests of this access log would take another route, other filters or another pool.
     #[arg(long, value_name = "LOG")]
     replay: Option<PathBuf>,
@@ -43,13 +48,18 @@ struct Told {
 
 impl Diff {
     pub(super) fn run(self, builder: &AppBuilder) -> Result<(), u8> {
-        let Self { config, against, replay, json } = self;
+        let Self { config, against, socket, replay, json } = self;
         // Both before the first error ends it, so that all problems are told.
-        let (old, new) = (load(builder, &against), load(builder, &config));
-        let ((old, old_outline), (new, new_outline)) = (old?, new?);
-        let diff = config::diff(&old_outline, &new_outline);
+        let new = load(builder, &config);
+        let old = match against {
+            Some(against) => load(builder, &against),
+            None => served(builder, Process::named(socket, &config)),
+        };
+        let (old, new) = (old?, new?);
+        let (old, new) = (old.side(), new.side());
+        let diff = config::diff(old.outline, new.outline);
         let ask = |log: &PathBuf| {
-            replayed(log, old.side(&old_outline), new.side(&new_outline)).map_err(|error| {
+            replayed(log, old, new).map_err(|error| {
                 fail(format_args!("{}: {error}", log.display()));
                 TROUBLE
             })
@@ -66,11 +76,19 @@ impl Diff {
     }
 }
 
-fn load(builder: &AppBuilder, file: &Path) -> Result<(App, Outline), u8> {
-    builder.load_with_outline(file).map_err(|error| {
-        eprint!("{error}");
-        BAD_CONFIG
-    })
+/// What a process serves.
+fn served(builder: &AppBuilder, process: Process) -> Result<App, u8> {
+    match process.ask(&Command::Served {}, |_| ()).map_err(|_| TROUBLE)? {
+        Reply::Served(origin) => builder.load_from(origin).map_err(|error| {
+            eprint!("{error}");
+            fail("what the process serves is refused here; use the `evener` that it was started with");
+            TROUBLE
+        }),
+        _ => {
+            unexpected();
+            Err(TROUBLE)
+        }
+    }
 }
 
 fn replayed(log: &Path, old: Side<'_>, new: Side<'_>) -> io::Result<Replayed> {

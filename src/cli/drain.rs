@@ -33,8 +33,10 @@ impl Drain {
         }
         let wait = if no_wait { Span::default() } else { timeout };
         let mut last = None;
-        let progress = |count| {
-            if last.replace(count) != Some(count) {
+        let progress = |reply| {
+            if let Reply::InFlight(count) = reply
+                && last.replace(count) != Some(count)
+            {
                 eprintln!("{} in flight", requests(count));
             }
         };

@@ -3,7 +3,10 @@
 mod diff;
 mod drain;
 mod explain;
+mod history;
 mod process;
+mod reload;
+mod rollback;
 mod status;
 mod weight;
 
@@ -52,6 +55,13 @@ enum Command {
     Diff(diff::Diff),
     /// Tell what goes on in the pools of a process that runs.
     Status(status::Status),
+    /// Have a process that runs read its configuration again and serve it, and print what differs. Exits with 64 when it is
+    /// refused; what was served stays then.
+    Reload(reload::Reload),
+    /// Have a process that runs serve an earlier configuration again.
+    Rollback(rollback::Rollback),
+    /// List the configurations that a process has served, and what each changed.
+    History(history::History),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
     Drain(drain::Drain),
     /// Change the weight of an endpoint of a process that runs.
@@ -78,6 +88,9 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Explain(explain) => explain.run(builder),
         Command::Diff(diff) => diff.run(builder),
         Command::Status(status) => status.run(),
+        Command::Reload(reload) => reload.run(),
+        Command::Rollback(rollback) => rollback.run(),
+        Command::History(history) => history.run(),
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
         Command::Simulate(args) => simulate(builder, &args),

@@ -21,8 +21,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Asks the process; `progress` is told of requests in flight until it has answered.
-    pub(super) fn ask(&self, command: &Command, progress: impl FnMut(u32)) -> Result<Reply, u8> {
+    /// The one behind this socket, or else that which this configuration names.
+    pub(super) fn named(socket: Option<PathBuf>, config: &Path) -> Self {
+        let config = socket.is_none().then(|| config.to_owned());
+        Self { config, socket }
+    }
+
+    /// Asks the process; `progress` is told of replies before the last.
+    pub(super) fn ask(&self, command: &Command, progress: impl FnMut(Reply)) -> Result<Reply, u8> {
         control::ask(&self.find()?, command, progress).map_err(fail)
     }
 

@@ -15,6 +15,7 @@ mod load;
 mod model;
 mod node;
 mod node_deserializer;
+mod origin;
 mod places;
 mod recover;
 mod reference;
@@ -33,6 +34,7 @@ pub use model::{
     Health, Http, Listener, ListenerTls, Pool, Route, Secret, Service, SniPools, Sticky, Tcp, Udp,
     UpstreamTls,
 };
+pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
 pub(crate) use resolve::read_secret;
 pub use source::{Part, Source};

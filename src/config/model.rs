@@ -33,6 +33,8 @@ pub struct Config {
     pub zone: Option<ZoneName>,
     /// Where control commands reach the process, if they do.
     pub control_socket: Option<ControlPlace>,
+    /// Whether a change of the file is served by itself.
+    pub watch: bool,
     /// What keeps the secret of pools that name none; relative to the working directory.
     pub secret_file: PathBuf,
     /// In the order of the file; one or more.

@@ -49,6 +49,11 @@ impl Source {
         &self.file
     }
 
+    /// All of it.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn root(&self) -> &Node {
         &self.root
     }

@@ -37,14 +37,14 @@ const LINE_LIMIT: Duration = Duration::from_secs(5);
 /// Larger answers are surely none: ten thousand endpoints take about 10 MiB.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// Asks the process behind the socket and returns its last reply; `progress` is told of requests in flight until then.
+/// Asks the process behind the socket and returns its last reply; `progress` is told of those before it.
 ///
 /// # Errors
 /// When nobody answers, or the answer is that nothing was done.
 pub(crate) fn ask(
     path: &Path,
     command: &Command,
-    mut progress: impl FnMut(u32),
+    mut progress: impl FnMut(Reply),
 ) -> Result<Reply, ClientError> {
     let mut stream = connect(path).map_err(|source| unreached(path, source))?;
     stream.set_read_timeout(Some(LINE_LIMIT))?;
@@ -54,8 +54,8 @@ pub(crate) fn ask(
     let mut stream = BufReader::new(stream);
     loop {
         match read_reply(&mut stream) {
-            Ok(Reply::InFlight(count)) => progress(count),
             Ok(Reply::Error(reason)) => return Err(ClientError::Refused(reason)),
+            Ok(reply) if !reply.is_last() => progress(reply),
             last => return last,
         }
     }

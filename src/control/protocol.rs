@@ -6,11 +6,12 @@
 //! {"v":1,"reply":"drained"}
 //! ```
 //!
-//! A connection carries one request and its replies, of which the last is not `in_flight`.
+//! A connection carries one request and its replies; [`Reply::is_last`] says whether one is followed by others.
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Status, Target};
+use crate::config::Origin;
+use crate::runtime::{Generation, Probation, Report, Status, Target, Verdict};
 use crate::types::{Span, Weight};
 
 /// Changes whenever one side could misunderstand the other.
@@ -28,6 +29,14 @@ pub(crate) enum Command {
     Undrain { endpoint: Target },
     /// Change an endpoint's share.
     Weight { endpoint: Target, weight: Weight },
+    /// Read the configuration again and serve it, on probation or for good.
+    Reload { probation: Option<Probation> },
+    /// Serve the configuration of an earlier generation again: of this one, or of the one before.
+    Rollback { to: Option<u64> },
+    /// Tell the last generations.
+    History {},
+    /// Tell what is served, as it was read.
+    Served {},
 }
 
 /// What a process says.
@@ -51,6 +60,19 @@ pub(crate) enum Reply {
         from: u16,
         to: u16,
     },
+    /// It goes on; more replies follow.
+    Working,
+    /// Another configuration is served.
+    Changed(Report),
+    /// Another configuration is served on probation; more replies follow.
+    OnProbation(Report),
+    /// What the probation came to.
+    Judged(Verdict),
+    /// What was to be served is not, for this reason; what was served before is.
+    Refused(String),
+    /// The oldest first; the last one is served.
+    History(Vec<Generation>),
+    Served(Origin),
     /// Nothing was done, for this reason.
     Error(String),
 }
@@ -96,6 +118,11 @@ impl Command {
 }
 
 impl Reply {
+    /// Whether nothing comes after it.
+    pub(super) fn is_last(&self) -> bool {
+        !matches!(self, Self::InFlight(_) | Self::Working | Self::OnProbation(_))
+    }
+
     pub(super) fn to_line(&self) -> Vec<u8> {
         line(&Answer { v: VERSION, reply: self })
     }

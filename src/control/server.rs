@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::pools::State;
-use crate::runtime::{Control, ControlError, Drain, Target};
+use crate::runtime::{Applied, Control, ControlError, Drain, Refused, Target, Verdict, Why};
 use crate::types::Span;
 
 use super::protocol::{Command, InvalidLine, Reply};
@@ -37,6 +37,9 @@ enum Failure {
     Invalid(#[from] InvalidLine),
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The configuration is, not the request.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("{0} was taken in again meanwhile")]
     Undrained(Target),
 }
@@ -99,6 +102,7 @@ impl Connection {
         let reply = match self.answer(&control).await {
             Ok(Some(reply)) => reply,
             Ok(None) | Err(Failure::Gone(_)) => return,
+            Err(Failure::Refused(refused)) => Reply::Refused(refused.0),
             Err(failure) => Reply::Error(failure.to_string()),
         };
         // Whoever is gone needs no answer.
@@ -126,6 +130,16 @@ impl Connection {
                 let change = control.set_weight(&endpoint, weight, now)?;
                 Reply::Weight { from: change.from, to: change.to }
             }
+            Command::Reload { probation } => {
+                let applied = self.while_working(control.changes().reload(Why::Command, probation)).await?;
+                self.follow(applied?).await?
+            }
+            Command::Rollback { to } => {
+                let applied = self.while_working(control.changes().roll_back(to)).await?;
+                self.follow(applied?).await?
+            }
+            Command::History {} => Reply::History(control.changes().history()),
+            Command::Served {} => Reply::Served(control.changes().served()),
         };
         Ok(Some(reply))
     }
@@ -163,6 +177,29 @@ impl Connection {
         }
     }
 
+    /// Says again and again that the work goes on, until it is done.
+    async fn while_working<T>(&mut self, work: impl Future<Output = T>) -> io::Result<T> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = sleep(HEARTBEAT) => self.tell(&Reply::Working).await?,
+            }
+        }
+    }
+
+    /// Tells what a change came to, and its probation.
+    async fn follow(&mut self, applied: Applied) -> io::Result<Reply> {
+        let Applied { report, verdict: Some(mut verdict) } = applied else {
+            return Ok(Reply::Changed(applied.report));
+        };
+        self.tell(&Reply::OnProbation(report)).await?;
+        let judged =
+            async move { verdict.wait_for(Option::is_some).await.ok().and_then(|told| told.clone()) };
+        // Whoever judges is gone only when the process ends.
+        Ok(Reply::Judged(self.while_working(judged).await?.unwrap_or(Verdict::Overtaken)))
+    }
+
     async fn tell(&mut self, reply: &Reply) -> io::Result<()> {
         timeout(LINE_LIMIT, self.stream.write_all(&reply.to_line())).await?
     }
@@ -175,11 +212,11 @@ fn may_ask(peer: u32, own: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::PathBuf;
 
     use super::*;
-    use crate::config::load_text;
-    use crate::runtime::{Live, Registry, assemble};
+    use crate::config::Origin;
+    use crate::runtime::{Live, Registry, Unchanging, assemble};
 
     const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 } }
 pools: { app: { endpoints: [127.0.0.1:9001, 127.0.0.1:9002] } }
@@ -188,11 +225,14 @@ routes: [{ pool: app }]
 
     /// A client of a connection that is served.
     fn connected() -> UnixStream {
-        let loaded = load_text("test.yaml", Path::new(""), TEXT).unwrap();
-        let snapshot = assemble(loaded, &Registry::with_built_ins()).unwrap().snapshot;
+        let origin =
+            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text: TEXT.to_owned() };
+        let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };
-        tokio::spawn(connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot))))));
+        tokio::spawn(
+            connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging)))),
+        );
         client
     }
 

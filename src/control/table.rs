@@ -13,6 +13,10 @@ type Row = [String; COLUMNS];
 /// The status for people: for each pool a line with its totals, then its endpoints in columns.
 pub(crate) fn table(status: &Status) -> String {
     let mut out = format!("evener {}, process {}", status.version, status.process);
+    if status.generation > 1 {
+        // Writing into a String cannot fail.
+        let _ = write!(out, ", generation {}", status.generation);
+    }
     out.push_str(if status.draining { ", draining\n" } else { "\n" });
     for listener in &status.listeners {
         // Writing into a String cannot fail.
@@ -182,6 +186,9 @@ mod tests {
             version: "0.1.0".to_owned(),
             process: 42,
             draining: false,
+            generation: 1,
+            changes_made: 0,
+            changes_refused: 0,
             listeners: Vec::new(),
             pools,
             certificates: Vec::new(),

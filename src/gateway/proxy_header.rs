@@ -37,7 +37,7 @@ pub(super) fn end_with_answer(request: &mut RequestHeader, cx: &RequestCx) -> Op
 }
 
 fn version(cx: &RequestCx) -> SendProxyProtocol {
-    cx.pool().map_or(SendProxyProtocol::Off, |pool| pool.config().send_proxy_protocol)
+    cx.lease.as_ref().map_or(SendProxyProtocol::Off, |lease| lease.endpoint().pool().send_proxy_protocol)
 }
 
 /// The client as logs and routes see it. Of one that a trusted proxy tells by `X-Forwarded-For` the port is not known,

@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
 
 use super::admit::content_length;
@@ -223,15 +224,17 @@ pub(super) async fn hand_on(
 /// endpoint failed it once, unless that is in drain and will be gone in any case.
 fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     let Some(pool) = cx.pool() else { return Some(()) };
-    let Some(sticky) = pool.sticky() else { return Some(()) };
-    let has_failed =
-        |index| cx.tried.iter().any(|tried| tried.index() == index && tried.state().is_in_drain());
+    let has_failed = |pinned: usize| {
+        let pinned = &pool.endpoints()[pinned];
+        pinned.state().is_in_drain() && is_among(&cx.tried, pinned)
+    };
     let is_bound = cx.pinned.is_some_and(|pinned| pool.serves_its_own(pinned) && !has_failed(pinned));
     if is_bound || response.status.is_server_error() {
         return Some(());
     }
-    let endpoint = cx.lease.as_ref()?.endpoint().index();
-    let cookie = sticky.set_cookie(endpoint, cx.facts.as_ref()?.scheme);
+    let endpoint = cx.lease.as_ref()?.endpoint();
+    // The cookie is that of the configuration by which the endpoint was picked.
+    let Some(cookie) = endpoint.set_cookie(cx.facts.as_ref()?.scheme) else { return Some(()) };
     response.append_header(SET_COOKIE, cookie).ok().map(drop)
 }
 

@@ -18,7 +18,7 @@ use super::deadline::Watchdog;
 use super::failure;
 use super::grpc;
 use super::reply::is_final;
-use super::upstream::{is_overdue, left_of_total};
+use super::upstream::{self, is_overdue, left_of_total};
 
 /// A kept connection that turns out to be closed is no fault of the request's: it is sent again, so often at
 /// most, if it may be sent twice.
@@ -321,7 +321,7 @@ fn is_gone(error: &Error) -> bool {
 fn is_unserved(error: &Error, cx: &RequestCx) -> bool {
     let is_ended = h2_error(error)
         .is_some_and(|h2| h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR));
-    let is_auto = || cx.pool().is_some_and(|pool| pool.config().protocol == UpstreamProtocol::Auto);
+    let is_auto = || upstream::protocol(cx) == Some(UpstreamProtocol::Auto);
     (is_ended && cx.noted == Noted::Nothing) || (*error.etype() == ErrorType::H2Downgrade && is_auto())
 }
 

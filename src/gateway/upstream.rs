@@ -77,7 +77,7 @@ pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<
             // Streams may be held up by whoever reads them.
             options.write_timeout = Some(pool.timeouts().tunnel.get());
         }
-        if cx.is_upgrade_req && pool.config().protocol == UpstreamProtocol::Auto {
+        if cx.is_upgrade_req && protocol(cx) == Some(UpstreamProtocol::Auto) {
             // What can be upgraded is HTTP/1.
             options.alpn = ALPN::H1;
         }
@@ -86,8 +86,14 @@ pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<
 }
 
 fn speaks_http2_only(cx: &RequestCx) -> bool {
-    let protocol = cx.pool().map(|pool| pool.config().protocol);
-    matches!(protocol, Some(UpstreamProtocol::H2 | UpstreamProtocol::H2c))
+    matches!(protocol(cx), Some(UpstreamProtocol::H2 | UpstreamProtocol::H2c))
+}
+
+/// The version of HTTP that is spoken to the endpoint, or is to be. The configuration by which the endpoint was picked
+/// decides, which may be newer than that of the request.
+pub(super) fn protocol(cx: &RequestCx) -> Option<UpstreamProtocol> {
+    let endpoint = cx.lease.as_ref().map(|lease| lease.endpoint().pool());
+    endpoint.or_else(|| cx.pool().map(|pool| pool.config())).map(|pool| pool.protocol)
 }
 
 /// Whether an upgrade cannot be left out without loss: clients offer others, to HTTP/2 above all, and go on without.
@@ -227,12 +233,12 @@ pub(super) fn connected(cx: &mut RequestCx, fd: RawFd) {
 /// over.
 pub(super) fn begin_exchange(session: &mut Session, cx: &mut RequestCx, version: Version) -> Result<()> {
     let is_h2 = version == Version::HTTP_2;
-    let Some((pool, lease)) = cx.pool().zip(cx.lease.as_ref()) else { return Ok(()) };
+    let Some(lease) = &cx.lease else { return Ok(()) };
     if !is_h2 && speaks_http2_only(cx) {
         // A server that knows nothing of ALPN, to which Pingora would speak HTTP/1.
         return Err(Error::explain(ErrorType::TLSHandshakeFailure, "HTTP/2 was not chosen").into_up());
     }
-    if pool.config().protocol == UpstreamProtocol::Auto && !cx.is_upgrade_req {
+    if protocol(cx) == Some(UpstreamProtocol::Auto) && !cx.is_upgrade_req {
         lease.endpoint().note_version(is_h2);
     }
     if let Some(fd) = cx.socket.take()

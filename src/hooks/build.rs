@@ -1,12 +1,18 @@
 use std::fmt;
+use std::sync::Arc;
 
 use crate::types::{PoolName, closest};
+
+use super::Export;
+use super::keep::{Keeper, Keeping, Scope};
 
 /// What a hook's build function may ask about the configuration that it is built into.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildCx<'a> {
     pools: &'a [PoolName],
     ipv6_prefix: u8,
+    /// None where there is no configuration before and after this one.
+    keeper: Option<Keeper<'a>>,
 }
 
 /// A pool of the configuration that the hook was built into; valid for that configuration only, which is safe
@@ -24,7 +30,15 @@ pub struct BuildError {
 
 impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
-        Self { pools, ipv6_prefix }
+        Self { pools, ipv6_prefix, keeper: None }
+    }
+
+    /// The same for a hook that keeps its states in that scope.
+    pub(crate) fn keeping<'b>(self, keeping: &'b Keeping<'b>, scope: &'b Scope) -> BuildCx<'b>
+    where
+        'a: 'b,
+    {
+        BuildCx { keeper: Some(Keeper { keeping, scope }), ..self }
     }
 
     /// Looks up a pool by name, so that a hook can send requests there with [`FilterCx::set_pool`].
@@ -47,6 +61,56 @@ impl<'a> BuildCx<'a> {
     /// How many bits of an IPv6 address stand for one client (`server.http_client_id.ipv6_prefix`).
     pub fn ipv6_prefix(&self) -> u8 {
         self.ipv6_prefix
+    }
+
+    /// State that outlives this configuration: the very one that the hook's predecessor kept under `name`, or what
+    /// `make` makes where there is none.
+    ///
+    /// The predecessor is, in the configuration before, the filter of the same name on the route of the same name; of
+    /// several such filters on a route, the one with the same place among them. For a policy it is the policy of the
+    /// pool of the same name. Requests that began before a reload go on with the filter of their configuration, so that
+    /// both may use the state at once. What a new configuration does not ask for is dropped when the last of them ends.
+    ///
+    /// A state is found by `name` and type. The name says all that the state depends on, so that a state that was made
+    /// for other settings is made anew:
+    ///
+    /// ```
+    /// use std::collections::HashSet;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use evener::hooks::{BuildCx, BuildError, testing};
+    ///
+    /// struct Seen {
+    ///     clients: Arc<Mutex<HashSet<String>>>,
+    /// }
+    ///
+    /// fn build(header: &str, cx: &BuildCx<'_>) -> Result<Seen, BuildError> {
+    ///     Ok(Seen { clients: cx.keep(&format!("clients by {header}"), Mutex::default) })
+    /// }
+    ///
+    /// let mut generations = testing::Generations::new();
+    /// let old = generations.build("X-User", build)?;
+    /// old.clients.lock().unwrap().insert("ada".to_owned());
+    /// let reloaded = generations.build("X-User", build)?;
+    /// assert!(reloaded.clients.lock().unwrap().contains("ada"));
+    /// let changed = generations.build("X-Tenant", build)?;
+    /// assert!(changed.clients.lock().unwrap().is_empty());
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    pub fn keep<T: Send + Sync + 'static>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.keeper {
+            Some(keeper) => keeper.keep(name, make),
+            None => Arc::new(make()),
+        }
+    }
+
+    /// As [`keep`](Self::keep), and also over an upgrade: what another process has exported is imported into the state
+    /// that `make` makes, if it comes from this hook's predecessor and was kept under this name.
+    pub fn keep_exported<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.keeper {
+            Some(keeper) => keeper.keep_exported(name, make),
+            None => Arc::new(make()),
+        }
     }
 }
 

@@ -108,8 +108,8 @@ impl KeySpec {
     /// The request's key as a number: equal for requests that belong together, and evenly spread as far as
     /// `state` spreads. `None` when the request has no such header, cookie or parameter.
     ///
-    /// With a [`RandomState`](std::hash::RandomState) nobody can choose keys that meet in the same place. Costs two
-    /// rounds of `state` and no allocation.
+    /// With a [`RandomState`](std::hash::RandomState) or a [`KeySeed`](super::KeySeed) nobody can choose keys that meet
+    /// in the same place. Costs two rounds of `state` and no allocation.
     pub fn hash(&self, parts: KeyParts<'_>, ipv6_prefix: u8, state: &impl BuildHasher) -> Option<u128> {
         Some(match self.part_of(parts, ipv6_prefix)? {
             KeyPart::Client(client) => wide(state, client.as_u128()),

@@ -13,7 +13,8 @@
 //! a hook that cannot be built refuses the whole configuration.
 //!
 //! One built hook serves all requests of its route, on all worker threads at once. State of one request goes
-//! into [`FilterCx::extensions_mut`]. A hook that panics fails its request with status 500 and nothing else.
+//! into [`FilterCx::extensions_mut`]; what outlives the configuration is had from [`BuildCx::keep`]. A hook that
+//! panics fails its request with status 500 and nothing else.
 //!
 //! [`testing`] calls a filter as the edge would, without a network.
 //!
@@ -22,11 +23,14 @@
 
 mod build;
 mod cx;
+mod export;
 mod filter;
 mod flow;
+mod keep;
 mod key;
 mod load;
 mod policy;
+mod seed;
 pub mod testing;
 mod tls;
 mod vars;
@@ -34,11 +38,14 @@ mod view;
 
 pub use build::{BuildCx, BuildError, PoolRef};
 pub use cx::{Facts, FilterCx, Scheme};
+pub use export::{Export, ImportError};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
+pub(crate) use keep::{Keeping, Kept, Scope};
 pub use key::{InvalidKey, KeyParts, KeySpec};
-pub(crate) use load::{Begun, Load, PoolLoad};
+pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use policy::{Member, PickCx, Policy};
+pub use seed::KeySeed;
 pub use tls::{ClientCert, TlsSession};
 pub use vars::RequestVars;
 pub use view::{RequestView, ResponseView};

@@ -8,7 +8,7 @@ use pingora_core::services::Service;
 
 use crate::config::ControlPlace;
 use crate::control::{self, BoundControl, CannotOpen};
-use crate::runtime::{Control, Live};
+use crate::runtime::Control;
 
 /// The control socket as far as there is one. Its file is removed when this is dropped.
 #[derive(Debug)]
@@ -42,11 +42,11 @@ impl ControlSocket {
     }
 
     /// The service that answers on it, if there is one. What was in the way of one is told.
-    pub(super) fn service(&mut self, live: Arc<Live>) -> Option<ControlService> {
+    pub(super) fn service(&mut self, control: Control) -> Option<ControlService> {
         match self {
             Self::Off => None,
             Self::Open(bound) => {
-                Some(ControlService { socket: bound.take_socket(), control: Arc::new(Control::new(live)) })
+                Some(ControlService { socket: bound.take_socket(), control: Arc::new(control) })
             }
             Self::Without(error) => {
                 log::warn!("status, drain and weight do not reach this process: {error}");

@@ -14,7 +14,6 @@ use crate::runtime::{Live, Stage};
 pub(super) struct Drain {
     live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
-    times: DrainSpec,
 }
 
 /// How often what is left is told.
@@ -24,13 +23,13 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const CUT_LIMIT: Duration = Duration::from_millis(200);
 
 impl Drain {
-    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>, times: DrainSpec) -> Self {
-        Self { live, edge, times }
+    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>) -> Self {
+        Self { live, edge }
     }
 
     /// Returns when nothing is left, or what is left has had its time.
     pub(super) async fn run(&self) {
-        let DrainSpec { accept_grace, requests, .. } = self.times;
+        let DrainSpec { accept_grace, requests, tunnels } = self.live.snapshot().drain;
         log::info!("draining {} accept_grace={accept_grace}", self.open());
         self.live.ending().advance(Stage::Leaving);
         tokio::select! {
@@ -45,8 +44,8 @@ impl Drain {
         if !self.is_empty_within(requests.get()).await {
             log::warn!("requests have had their time {}", self.open());
             self.live.ending().advance(Stage::RequestsCut);
-            let tunnels = self.times.tunnels.get().saturating_sub(closed.elapsed());
-            if !self.is_empty_within(tunnels).await {
+            let left = tunnels.get().saturating_sub(closed.elapsed());
+            if !self.is_empty_within(left).await {
                 return self.cut("it took too long").await;
             }
         }

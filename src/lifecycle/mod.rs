@@ -5,11 +5,13 @@ mod control;
 mod drain;
 mod limits;
 mod parts;
+mod reload;
 mod server;
 mod signals;
 mod systemd;
 
 pub(crate) use banner::banner;
 pub(crate) use control::ControlSocket;
-pub(crate) use parts::{Parts, StartError};
+pub(crate) use parts::{Parts, Running, StartError};
+pub(crate) use reload::{Reloader, Serving};
 pub(crate) use server::{LOG_PATIENCE, serve};

@@ -5,29 +5,39 @@ use std::sync::Arc;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
-use crate::config::spec::DrainSpec;
+use crate::config::Origin;
 use crate::control::CannotOpen;
 use crate::edge::{BindError, BoundListener, Edge, InheritError, Inherited, bind_all};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::l4::Layer4;
 use crate::pools::Prober;
-use crate::runtime::{Assembled, Live};
+use crate::runtime::{Assembled, Live, Registry};
 use crate::telemetry::AccessLog;
 use crate::types::{BindAddr, ListenerName};
 
 use super::limits::{default_connections, flow_sockets, raise_nofile};
+use super::reload::{Reloader, Serving};
 
 /// Everything of a configuration that runs, built and bound but not started yet.
 pub(crate) struct Parts {
-    pub(crate) live: Arc<Live>,
-    pub(crate) edge: Arc<Edge<HttpProxy<Gateway>>>,
-    pub(crate) prober: Prober,
-    pub(crate) bound: Vec<BoundListener>,
-    pub(crate) log: Arc<AccessLog>,
-    pub(super) threads: usize,
-    pub(super) drain: DrainSpec,
+    live: Arc<Live>,
+    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    prober: Arc<Prober>,
+    bound: Vec<BoundListener>,
+    log: Arc<AccessLog>,
+    threads: usize,
     /// What was handed over and has no use here.
     unused: Vec<String>,
+    pub(crate) assembled: Assembled,
+    source: (Origin, Arc<Registry>),
+}
+
+/// The same, once it is started.
+pub(crate) struct Running {
+    pub(crate) reloader: Reloader,
+    pub(crate) serving: Serving,
+    pub(crate) bound: Vec<BoundListener>,
+    pub(super) threads: usize,
 }
 
 /// Why a sound configuration cannot be started here.
@@ -51,7 +61,11 @@ const KEPT_PER_THREAD: usize = 1024;
 impl Parts {
     /// Opens what the configuration needs of this machine, as far as it was not handed over. On any failure nothing stays
     /// open.
-    pub(crate) fn build(assembled: &Assembled, mut inherited: Inherited) -> Result<Self, StartError> {
+    pub(crate) fn build(
+        assembled: Assembled,
+        source: (Origin, Arc<Registry>),
+        mut inherited: Inherited,
+    ) -> Result<Self, StartError> {
         raise_nofile();
         let config = &assembled.config;
         if let Some(secret) = &assembled.secret_file {
@@ -71,14 +85,24 @@ impl Parts {
         let connections = config.connections.unwrap_or_else(default_connections);
         Ok(Self {
             edge: Edge::new(app, layer4, log.clone(), connections, config.ipv6_prefix),
-            prober: Prober::new(&assembled.snapshot.pools),
+            prober: Arc::new(Prober::new(&assembled.snapshot.pools)),
             live,
             bound,
             log,
             threads,
-            drain: config.drain,
             unused: inherited.into_unused(),
+            assembled,
+            source,
         })
+    }
+
+    /// Whoever changes the configuration from now on, and what is to be started.
+    pub(crate) fn into_running(self) -> Running {
+        let Self { live, edge, prober, bound, log, threads, assembled, source, .. } = self;
+        let serving = Serving { live, edge, prober, log };
+        let (origin, registry) = source;
+        let reloader = Reloader::new(registry, origin, assembled, serving.clone());
+        Running { reloader, serving, bound, threads }
     }
 
     /// Warns of what was handed over in vain.

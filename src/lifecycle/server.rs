@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use tokio::sync::watch;
 use crate::edge::{BoundListener, Edge};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
-use crate::runtime::{Live, TlsFiles};
+use crate::runtime::{Control, Live, TlsFiles};
 
 use super::control::ControlSocket;
 use super::drain::Drain;
-use super::parts::{Parts, server_conf};
+use super::parts::{Parts, Running, server_conf};
+use super::reload::{Reloader, Serving};
 use super::signals::Signals;
 use super::systemd::ServiceManager;
 
@@ -25,18 +27,19 @@ pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
 pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
     parts.tell_unused();
-    let Parts { live, edge, prober, bound, log, threads, drain, .. } = parts;
+    let Running { reloader, serving, bound, threads } = parts.into_running();
+    let Serving { live, edge, prober, log } = serving;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
     let (started, data_plane) = watch::channel(None);
     let manager = ServiceManager::new(live.clone(), edge.clone(), data_plane);
-    let drain = Drain::new(live.clone(), edge.clone(), drain);
-    let signals = Signals::new(live.clone(), drain, log.clone(), manager);
-    if let Some(service) = control.service(live.clone()) {
+    let drain = Drain::new(live.clone(), edge.clone());
+    let signals = Signals::new(reloader.clone(), drain, log.clone(), manager);
+    if let Some(service) = control.service(Control::new(live.clone(), Arc::new(reloader.clone()))) {
         server.add_service(service);
     }
-    let tls_files = TlsFiles::new(live.clone());
-    server.add_service(UpkeepService { prober, tls_files: Some(tls_files), live: live.clone() });
+    let tls_files = Some(TlsFiles::new(live.clone()));
+    server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader), live: live.clone() });
     server.add_service(EdgeService { live, edge, bound, threads, started });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
@@ -77,12 +80,13 @@ impl Service for EdgeService {
     }
 }
 
-/// The health checks and the look at certificates, on a thread of their own, so that a busy data plane does not fail its
+/// The health checks and the look at files, on a thread of their own, so that a busy data plane does not fail its
 /// own probes.
 struct UpkeepService {
-    prober: Prober,
+    prober: Arc<Prober>,
     /// Until the start.
     tls_files: Option<TlsFiles>,
+    reloader: Option<Reloader>,
     live: Arc<Live>,
 }
 
@@ -92,7 +96,16 @@ impl Service for UpkeepService {
         if let Some(tls_files) = self.tls_files.take() {
             tokio::spawn(tls_files.run(self.live.drain()));
         }
-        self.prober.run(shutdown).await;
+        let watch = async {
+            match self.reloader.take() {
+                Some(reloader) => reloader.watch().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.prober.run(shutdown) => {}
+            never = watch => match never {},
+        }
     }
 
     fn name(&self) -> &'static str {

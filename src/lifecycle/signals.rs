@@ -7,16 +7,17 @@ use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::runtime::Live;
+use crate::runtime::{Changes, Why};
 use crate::telemetry::AccessLog;
 
 use super::drain::Drain;
+use super::reload::Reloader;
 use super::systemd::ServiceManager;
 
 /// What signals do: SIGINT ends the process at once; SIGTERM and SIGQUIT after a drain, and at once when they come
-/// again. SIGUSR1 has the access log opened again; SIGHUP has certificates read again.
+/// again. SIGUSR1 has the access log opened again; SIGHUP has the configuration read again.
 pub(super) struct Signals {
-    live: Arc<Live>,
+    reloader: Reloader,
     drain: Drain,
     log: Arc<AccessLog>,
     manager: ServiceManager,
@@ -36,8 +37,13 @@ struct Upkeep {
 }
 
 impl Signals {
-    pub(super) fn new(live: Arc<Live>, drain: Drain, log: Arc<AccessLog>, manager: ServiceManager) -> Self {
-        Self { live, drain, log, manager }
+    pub(super) fn new(
+        reloader: Reloader,
+        drain: Drain,
+        log: Arc<AccessLog>,
+        manager: ServiceManager,
+    ) -> Self {
+        Self { reloader, drain, log, manager }
     }
 
     /// Drains after the first signal; ends with what the process is to do then.
@@ -77,10 +83,8 @@ impl Signals {
 
     async fn reloaded(&self, hangup: &mut Signal) -> Infallible {
         while let Some(()) = hangup.recv().await {
-            log::warn!(
-                "SIGHUP reads certificates again, and no more; restart to serve a changed configuration"
-            );
-            self.manager.reloading(self.live.tls_rereads().wish()).await;
+            // What came of it is in the log.
+            let _ = self.manager.reloading(self.reloader.reload(Why::Signal, None)).await;
         }
         pending().await
     }

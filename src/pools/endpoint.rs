@@ -1,22 +1,20 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::time::Duration;
 
-use crossbeam_utils::CachePadded;
+use http::HeaderValue;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
 use crate::config;
 use crate::config::spec::UpstreamProtocol;
-use crate::hooks::{Load, Member};
-use crate::types::{EndpointAddr, Rarely, Weight, ZoneName};
+use crate::hooks::{Load, Member, Scheme};
+use crate::types::{EndpointAddr, ZoneName};
 
-use super::health::{History, ProbeResult};
+use super::generation::Generation;
+use super::health::ProbeResult;
 use super::lease::Lease;
-use super::peer::{PeerTls, peer_template};
-use super::queue::Queue;
-use super::window::Window;
+use super::peer::peer_template;
+use super::record::Record;
 
 /// What an endpoint is at the moment: one state, the same for requests, probes, logs and displays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,72 +53,60 @@ impl State {
     }
 }
 
-/// One member of a pool, shared by all threads.
+/// A member of a pool as one of its generations has it, shared by all threads.
 pub(crate) struct Endpoint {
-    /// How policies see it.
+    /// What is known of its address.
+    record: Arc<Record>,
+    /// The same as in the record, one step nearer.
     member: Member,
-    /// Its place in the pool's list.
+    generation: Arc<Generation>,
+    /// Its place in the generation's list.
     index: usize,
-    zone: Option<ZoneName>,
-    is_backup: bool,
-    state: AtomicU8,
-    gets_work: AtomicBool,
-    epoch: AtomicU32,
-    /// Failures in a row.
-    pub(super) failures_in_row: AtomicU32,
-    pub(super) window: Window,
-    pub(super) history: History,
-    queue: Arc<Queue>,
     peer: HttpPeer,
-    speaks_h2: AtomicBool,
-    told: Rarely,
-}
-
-/// What all endpoints of a pool share when they are made.
-pub(super) struct Common<'a> {
-    pub(super) config: &'a config::Pool,
-    pub(super) tls: Option<&'a PeerTls>,
-    pub(super) queue: &'a Arc<Queue>,
-    pub(super) load: &'a Arc<crate::hooks::PoolLoad>,
-    pub(super) state: State,
-    pub(super) now: Instant,
 }
 
 // === Endpoint ===
 
 impl Endpoint {
-    pub(super) fn new(config: &config::Endpoint, index: usize, common: &Common<'_>) -> Self {
-        let pool = common.config;
-        let load = Load::new(
-            config.weight,
-            config.max_requests,
-            pool.slow_start.get(),
-            common.load.clone(),
-            common.now,
-        );
-        let window = pool.outlier.as_ref().map_or(Duration::ZERO, |outlier| outlier.window.get());
-        Self {
-            member: Member::new(Arc::new(config.address.clone()), Arc::new(CachePadded::new(load))),
-            index,
-            zone: config.zone.clone(),
-            is_backup: config.backup,
-            state: AtomicU8::new(common.state as u8),
-            gets_work: AtomicBool::new(false),
-            epoch: AtomicU32::new(0),
-            failures_in_row: AtomicU32::new(0),
-            window: Window::new(window),
-            history: History::default(),
-            queue: common.queue.clone(),
-            peer: peer_template(&config.address, pool, common.tls),
-            speaks_h2: AtomicBool::new(matches!(pool.protocol, UpstreamProtocol::H2 | UpstreamProtocol::H2c)),
-            told: Rarely::default(),
-        }
+    pub(super) fn new(record: Arc<Record>, index: usize, generation: &Arc<Generation>) -> Self {
+        let peer = peer_template(record.address(), &generation.config, generation.tls.as_ref());
+        Self { member: record.member().clone(), record, generation: generation.clone(), index, peer }
+    }
+
+    pub(super) fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    /// Whether both stand for the same address, if of different generations.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.record, &other.record)
+    }
+
+    /// What its generation says of it.
+    pub(crate) fn config(&self) -> &config::Endpoint {
+        &self.pool().endpoints[self.index]
+    }
+
+    /// What its generation says of its pool: how to speak to the endpoint.
+    pub(crate) fn pool(&self) -> &config::Pool {
+        &self.generation.config
+    }
+
+    /// How TLS is begun with the endpoint, and the name that its certificate has to hold; `None` where none is spoken.
+    pub(crate) fn tls_client(&self) -> Option<(&Arc<rustls::ClientConfig>, String)> {
+        self.generation.tls_client(self.address())
+    }
+
+    /// The `Set-Cookie` that binds a client to the endpoint, if its pool has any.
+    pub(crate) fn set_cookie(&self, scheme: Scheme) -> Option<&HeaderValue> {
+        self.generation.sticky.as_ref().map(|sticky| sticky.set_cookie(self.index, scheme))
     }
 
     pub(crate) fn address(&self) -> &Arc<EndpointAddr> {
         self.member.shared_address()
     }
 
+    /// Its place in the list of its generation.
     pub(crate) fn index(&self) -> usize {
         self.index
     }
@@ -129,16 +115,12 @@ impl Endpoint {
         self.load().weight()
     }
 
-    pub(super) fn set_weight(&self, weight: Weight) {
-        self.load().set_weight(weight);
-    }
-
     pub(crate) fn zone(&self) -> Option<&ZoneName> {
-        self.zone.as_ref()
+        self.config().zone.as_ref()
     }
 
     pub(crate) fn is_backup(&self) -> bool {
-        self.is_backup
+        self.config().backup
     }
 
     pub(crate) fn load(&self) -> &Load {
@@ -150,55 +132,12 @@ impl Endpoint {
     }
 
     pub(crate) fn state(&self) -> State {
-        match self.state.load(Ordering::Acquire) {
-            0 => State::Checking,
-            1 => State::Fit,
-            2 => State::Unfit,
-            3 => State::Ejected,
-            _ if self.in_flight() > 0 => State::Draining,
-            _ => State::Drained,
-        }
-    }
-
-    pub(super) fn publish(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
+        self.record.state()
     }
 
     /// The last probes, the oldest first.
     pub(crate) fn probes(&self) -> Vec<ProbeResult> {
-        self.history.snapshot()
-    }
-
-    /// Whether it is among those that may be picked.
-    pub(super) fn gets_work(&self) -> bool {
-        self.gets_work.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn set_gets_work(&self, gets_work: bool) {
-        self.gets_work.store(gets_work, Ordering::SeqCst);
-    }
-
-    /// The number of its ejections and returns: what requests of an earlier epoch come to says nothing of this one.
-    pub(super) fn epoch(&self) -> u32 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    pub(super) fn begin_ejection(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.load().end_trial();
-    }
-
-    /// Lets one request at a time through, until it is known whether the endpoint has recovered.
-    pub(super) fn begin_trial(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.load().forget_latency();
-        self.window.forget();
-        self.failures_in_row.store(0, Ordering::Relaxed);
-        self.load().begin_trial();
-    }
-
-    pub(super) fn queue(&self) -> &Queue {
-        &self.queue
+        self.record.history.snapshot()
     }
 
     /// How policies see the endpoint.
@@ -213,18 +152,21 @@ impl Endpoint {
 
     /// Whether the endpoint speaks HTTP/2. Where it chooses for itself, this is what it chose last.
     pub(crate) fn speaks_h2(&self) -> bool {
-        self.speaks_h2.load(Ordering::Relaxed)
+        match self.pool().protocol {
+            UpstreamProtocol::H1 => false,
+            UpstreamProtocol::H2 | UpstreamProtocol::H2c => true,
+            UpstreamProtocol::Auto => self.record.chose_h2(),
+        }
     }
 
+    /// Notes what the endpoint chose.
     pub(crate) fn note_version(&self, is_h2: bool) {
-        if self.speaks_h2() != is_h2 {
-            self.speaks_h2.store(is_h2, Ordering::Relaxed);
-        }
+        self.record.note_choice(is_h2);
     }
 
     /// Whether a failure that requests repeat may be told again: once in a while is enough for the log.
     pub(crate) fn may_tell(&self, now: Instant) -> bool {
-        self.told.may_tell(now)
+        self.record.may_tell(now)
     }
 
     /// A hold on the endpoint, if it has room for another request.
@@ -235,19 +177,8 @@ impl Endpoint {
     }
 
     /// The same for a request that waits, which counts the pick when it goes on.
-    fn try_place(self: &Arc<Self>) -> Option<Lease> {
+    pub(super) fn try_place(self: &Arc<Self>) -> Option<Lease> {
         self.load().try_begin().map(|begun| Lease::new(self.clone(), begun))
-    }
-
-    /// Gives room that it has to requests that wait.
-    pub(super) fn serve_waiting(self: &Arc<Self>) {
-        while self.queue.waiting() > 0 && self.gets_work() {
-            let Some(place) = self.try_place() else { return };
-            // Back it comes when nobody waits any more, and ends here.
-            if self.queue.hand_over(place).is_err() {
-                return;
-            }
-        }
     }
 }
 

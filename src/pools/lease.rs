@@ -19,7 +19,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(super) fn new(endpoint: Arc<Endpoint>, begun: Begun) -> Self {
-        let epoch = endpoint.epoch();
+        let epoch = endpoint.record().epoch();
         Self { endpoint, epoch, is_probe: AtomicBool::new(begun == Begun::AsProbe), is_passed_on: false }
     }
 
@@ -29,7 +29,7 @@ impl Lease {
 
     /// Whether what the request comes to tells of the endpoint as it is now: not if it was ejected meanwhile.
     pub(super) fn is_current(&self) -> bool {
-        self.epoch == self.endpoint.epoch()
+        self.epoch == self.endpoint.record().epoch()
     }
 
     /// Whether the trial waits for this request; true once at most.
@@ -37,14 +37,19 @@ impl Lease {
         self.is_probe.load(Ordering::Relaxed) && self.is_probe.swap(false, Ordering::Relaxed)
     }
 
-    /// Gives the place to the first request that waits, if the endpoint takes further work.
+    /// Gives the place to the first request that waits, if the endpoint takes further work. It goes on with the newest
+    /// generation, of whichever this one is.
     fn pass_on(&self) -> bool {
-        let endpoint = &self.endpoint;
-        if endpoint.queue().waiting() == 0 || !endpoint.gets_work() || endpoint.load().is_on_trial() {
+        let (record, load) = (self.endpoint.record(), self.endpoint.load());
+        if record.queue().waiting() == 0
+            || !record.gets_work()
+            || load.is_on_trial()
+            || load.is_beyond_limit()
+        {
             return false;
         }
-        let place = Self::new(endpoint.clone(), Begun::Usually);
-        match endpoint.queue().hand_over(place) {
+        let Some(endpoint) = record.current() else { return false };
+        match record.queue().hand_over(Self::new(endpoint, Begun::Usually)) {
             Ok(()) => true,
             Err(mut place) => {
                 place.is_passed_on = true;
@@ -68,6 +73,6 @@ impl Drop for Lease {
         }
         self.endpoint.load().end();
         // Somebody may have begun to wait since it was looked for.
-        self.endpoint.serve_waiting();
+        self.endpoint.record().serve_waiting();
     }
 }

@@ -10,7 +10,7 @@ use crate::hooks::{Member, Policy};
 use crate::types::Random;
 
 use super::policy::LeastRequests;
-use super::{Lease, Pool};
+use super::{Lease, Pool, PoolParts};
 
 /// A pool of one endpoint, to which outcomes are told as the gateway does.
 #[derive(Debug)]
@@ -32,10 +32,19 @@ impl Recorder {
         #[expect(clippy::expect_used, reason = "the text above is a configuration")]
         let config = loaded.expect("a configuration").config;
         let policy = |_: &[Member], _: &mut Random| Box::new(LeastRequests) as Box<dyn Policy>;
-        let pool = Pool::new(&config.pools[0], None, None, &[], Box::new(policy), Random::with_seed(1), now);
+        let pool = Pool::new(PoolParts {
+            config: &config.pools[0],
+            tls: None,
+            own_zone: None,
+            secret: &[],
+            new_policy: Box::new(policy),
+            random: Random::with_seed(1),
+            predecessor: None,
+            now,
+        });
         #[expect(clippy::expect_used, reason = "nothing else has asked for room")]
         let lease = pool.endpoints()[0].try_lease(now).expect("an idle endpoint");
-        Self { pool: Arc::new(pool), lease }
+        Self { pool, lease }
     }
 
     /// An answer that took so long, and then ended well.

@@ -6,8 +6,11 @@
 
 mod back_off;
 mod endpoint;
+mod generation;
+mod handover;
 mod health;
 mod lease;
+mod lineage;
 #[doc(hidden)]
 pub mod measuring;
 mod outliers;
@@ -17,8 +20,11 @@ pub mod policy;
 mod pool;
 mod proxy_header;
 mod queue;
+mod record;
+mod roster;
 mod standing;
 mod sticky;
+mod succession;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -27,11 +33,14 @@ mod window;
 
 pub(crate) use back_off::back_off;
 pub(crate) use endpoint::{Endpoint, State};
+pub(crate) use generation::PolicyFactory;
+#[cfg_attr(not(test), expect(unused_imports, reason = "named once processes hand over"))]
+pub(crate) use handover::PoolState;
 pub(crate) use health::{ProbeResult, Prober};
 pub(crate) use lease::Lease;
 pub(crate) use peer::{Identity, PeerTls, UnusableTls};
 pub(crate) use picker::{Pick, is_among};
-pub(crate) use pool::{BetweenAttempts, PolicyFactory, Pool, RetryPermit, Tried};
+pub(crate) use pool::{BetweenAttempts, Pool, PoolParts, RetryPermit, Tried};
 pub(crate) use proxy_header::begin_with_header;
 pub(crate) use queue::QueueError;
 pub(crate) use standing::Health;

@@ -11,7 +11,8 @@ use crate::config::spec::OutlierLimits;
 
 use super::endpoint::{Endpoint, State};
 use super::lease::Lease;
-use super::pool::{Pool, Roster};
+use super::pool::Pool;
+use super::roster::Roster;
 use super::standing::Standing;
 
 /// A failure counts as slow as this, so that fast failures attract nothing.
@@ -43,13 +44,14 @@ impl Pool {
     /// An attempt that was answered ended well, or by its client.
     pub(crate) fn succeeded(&self, lease: &Lease, now: Instant) {
         let endpoint = lease.endpoint();
-        if self.config().outlier.is_none() || !lease.is_current() {
+        let record = endpoint.record();
+        if !record.window.is_counting() || !lease.is_current() {
             return;
         }
-        endpoint.window.note(false, endpoint.load().nanos(now));
+        record.window.note(false, endpoint.load().nanos(now));
         // Read first: nearly always there is nothing to write.
-        if endpoint.failures_in_row.load(Ordering::Relaxed) != 0 {
-            endpoint.failures_in_row.store(0, Ordering::Relaxed);
+        if record.failures_in_row.load(Ordering::Relaxed) != 0 {
+            record.failures_in_row.store(0, Ordering::Relaxed);
         }
     }
 
@@ -63,46 +65,50 @@ impl Pool {
         }
         let penalty = retry_after.map_or(PENALTY, |after| after.clamp(SHORTEST_PENALTY, LONGEST_PENALTY));
         endpoint.load().observe(penalty, now);
-        let Some(limits) = &self.config().outlier else { return };
-        endpoint.window.note(true, endpoint.load().nanos(now));
-        let in_row = endpoint.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
+        // By the rules of the newest configuration, whichever the request began with.
+        let picker = self.lineage.picker.load();
+        let Some(limits) = &picker.generation.config.outlier else { return };
+        let record = endpoint.record();
+        record.window.note(true, endpoint.load().nanos(now));
+        let in_row = record.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
         let is_probe = lease.take_probe();
         let reason =
             if is_probe { Some(Reason::OnTrial) } else { reason_to_eject(endpoint, limits, in_row, now) };
         let is_ejected = reason.is_some_and(|reason| self.eject(endpoint, limits, reason, now));
         if is_probe && !is_ejected {
             endpoint.load().return_probe();
-            endpoint.serve_waiting();
+            endpoint.record().serve_waiting();
         }
     }
 
     fn eject(&self, endpoint: &Endpoint, limits: &OutlierLimits, reason: Reason, now: Instant) -> bool {
-        let ejected = self.change(|Roster { standings, random }| {
-            let may_eject = may_eject(standings, endpoint.index(), limits);
-            may_eject.then(|| {
-                endpoint.begin_ejection();
-                standings[endpoint.index()].eject(limits, now, random)
+        let ejected = self.change(|roster| {
+            let index = roster.index_of(endpoint)?;
+            may_eject(&roster.standings, index, limits).then(|| {
+                endpoint.record().begin_ejection();
+                roster.standings[index].eject(limits, now, &mut roster.random)
             })
         });
         let Some(length) = ejected else { return false };
-        self.ejected.notify_one();
+        self.lineage.ejected.notify_one();
         let (pool, address) = (self.name(), endpoint.address());
         log::warn!("endpoint is ejected pool={pool} endpoint={address} for={length:.1?} reason=\"{reason}\"");
         true
     }
 
     fn pass_trial(&self, endpoint: &Arc<Endpoint>, now: Instant) {
-        let trusted = self.change(|Roster { standings, .. }| {
-            standings[endpoint.index()].pass_trial().then(|| {
+        let trusted = self.change(|roster| {
+            let index = roster.index_of(endpoint)?;
+            roster.standings[index].pass_trial().then(|| {
                 endpoint.load().end_trial();
-                self.start_slowly(endpoint, standings, now);
+                roster.start_slowly(index, now);
             })
         });
         if trusted.is_some() {
             log::info!("endpoint is trusted again pool={} endpoint={}", self.name(), endpoint.address());
         } else {
             endpoint.load().return_probe();
-            endpoint.serve_waiting();
+            endpoint.record().serve_waiting();
         }
     }
 
@@ -110,10 +116,10 @@ impl Pool {
     /// ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        let returned = self.change(|Roster { standings, .. }| {
+        let returned = self.change(|Roster { endpoints, standings, .. }| {
             let mut returns = |endpoint: &&Arc<Endpoint>| standings[endpoint.index()].return_to_trial(now);
-            let returned: Vec<_> = self.endpoints().iter().filter(|endpoint| returns(endpoint)).collect();
-            returned.iter().for_each(|endpoint| endpoint.begin_trial());
+            let returned: Vec<_> = endpoints.iter().filter(|endpoint| returns(endpoint)).cloned().collect();
+            returned.iter().for_each(|endpoint| endpoint.record().begin_trial());
             next = standings.iter().filter_map(Standing::ejected_until).min();
             (!returned.is_empty()).then_some(returned)
         });
@@ -127,10 +133,10 @@ impl Pool {
     pub(crate) async fn keep(&self) {
         loop {
             match self.end_ejections(Instant::now()) {
-                None => self.ejected.notified().await,
+                None => self.lineage.ejected.notified().await,
                 Some(next) => tokio::select! {
                     () = tokio::time::sleep_until(next) => {}
-                    () = self.ejected.notified() => {}
+                    () = self.lineage.ejected.notified() => {}
                 },
             }
         }
@@ -138,7 +144,9 @@ impl Pool {
 
     /// When ejections end, by the endpoints' index.
     pub(crate) fn ejected_until(&self) -> Vec<Option<Instant>> {
-        self.roster.lock().standings.iter().map(Standing::ejected_until).collect()
+        let roster = self.lineage.roster.lock();
+        let until = |endpoint: &Arc<Endpoint>| roster.standing_of(endpoint)?.ejected_until();
+        self.endpoints.iter().map(until).collect()
     }
 }
 
@@ -148,7 +156,7 @@ fn reason_to_eject(endpoint: &Endpoint, limits: &OutlierLimits, in_row: u32, now
     if in_row.is_multiple_of(limits.consecutive) {
         return Some(Reason::InRow(in_row));
     }
-    let (requests, failures) = endpoint.window.sum(endpoint.load().nanos(now));
+    let (requests, failures) = endpoint.record().window.sum(endpoint.load().nanos(now));
     let is_enough = requests >= u64::from(limits.min_requests);
     let is_bad = failures * 100 >= requests * u64::from(limits.failure_rate.get());
     (is_enough && is_bad).then_some(Reason::Share { failures, requests })

@@ -84,6 +84,10 @@ impl PeerTls {
         })
     }
 
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
     pub(super) fn client(&self) -> &Arc<ClientConfig> {
         &self.client
     }

@@ -7,13 +7,16 @@ use crate::hooks::{Member, PickCx, Policy};
 use crate::types::{Percent, Random, ZoneName};
 
 use super::endpoint::{Endpoint, State};
+use super::generation::{Generation, PolicyFactory};
 use super::lease::Lease;
 use super::policy::least_loaded_of;
-use super::pool::PolicyFactory;
 use super::standing::Standing;
 
 /// Who gets work at one moment, and the policy built for them. Never changes; each flip publishes a new one.
 pub(super) struct Picker {
+    pub(super) generation: Arc<Generation>,
+    /// All of the generation, whether they get work or not.
+    all: Arc<[Arc<Endpoint>]>,
     members: Vec<Member>,
     endpoints: Vec<Arc<Endpoint>>,
     /// The weights that the policy was built for.
@@ -38,13 +41,6 @@ pub(crate) enum Pick {
     PolicyFailed,
 }
 
-/// What decides, besides the endpoints' states, about who gets work.
-pub(super) struct Rules<'a> {
-    pub(super) own_zone: Option<&'a ZoneName>,
-    pub(super) panic: Percent,
-    pub(super) new_policy: &'a PolicyFactory,
-}
-
 /// Who gets work, and who else could.
 struct Selection {
     active: Vec<Arc<Endpoint>>,
@@ -56,26 +52,34 @@ impl Picker {
     /// Who gets work as things stand. The policy is built anew only where that or a weight is different from what it was
     /// `before`: tables cost time, and turns go on.
     pub(super) fn new(
-        endpoints: &[Arc<Endpoint>],
+        generation: &Arc<Generation>,
+        endpoints: &Arc<[Arc<Endpoint>]>,
         standings: &[Standing],
-        rules: &Rules<'_>,
         before: Option<&Self>,
         random: &mut Random,
     ) -> Self {
-        let Selection { active, spare, is_panic } = select(endpoints, standings, rules);
+        let Selection { active, spare, is_panic } = select(endpoints, standings, generation);
         let members: Vec<_> = active.iter().map(|endpoint| endpoint.member().clone()).collect();
         let weights: Vec<_> = members.iter().map(Member::weight).collect();
         let is_as_before = |before: &&Self| before.weights == weights && is_same(&before.endpoints, &active);
         let kept = before.filter(is_as_before).and_then(|before| before.policy.clone());
-        let policy = kept.or_else(|| build_policy(&members, rules.new_policy, random));
-        Self { members, endpoints: active, weights, policy, spare, is_panic }
+        let policy = kept.or_else(|| build_policy(&members, &generation.new_policy, random));
+        let (generation, all) = (generation.clone(), endpoints.clone());
+        Self { generation, all, members, endpoints: active, weights, policy, spare, is_panic }
     }
 
     /// Tells each of all the pool's endpoints whether it may be picked.
-    pub(super) fn tell(&self, endpoints: &[Arc<Endpoint>]) {
-        let mut gets_work = vec![false; endpoints.len()];
+    pub(super) fn tell(&self) {
+        let mut gets_work = vec![false; self.all.len()];
         self.endpoints.iter().chain(&self.spare).for_each(|endpoint| gets_work[endpoint.index()] = true);
-        endpoints.iter().zip(gets_work).for_each(|(endpoint, gets_work)| endpoint.set_gets_work(gets_work));
+        let told = self.all.iter().zip(gets_work);
+        told.for_each(|(endpoint, gets_work)| endpoint.record().set_gets_work(gets_work));
+    }
+
+    /// The endpoint of this generation that stands for the address of `endpoint`.
+    pub(super) fn find(&self, endpoint: &Endpoint) -> Option<&Arc<Endpoint>> {
+        let at_its_place = self.all.get(endpoint.index()).filter(|one| one.is_same(endpoint));
+        at_its_place.or_else(|| self.all.iter().find(|one| one.is_same(endpoint)))
     }
 
     /// Asks the policy; where its choice has no room, the least loaded that has some serves instead.
@@ -123,7 +127,7 @@ impl Picker {
     /// Whether an endpoint that is not among `tried`, and not `but` either, has room.
     pub(super) fn has_another(&self, tried: &[Arc<Endpoint>], but: &Arc<Endpoint>) -> bool {
         let mut all = self.endpoints.iter().chain(&self.spare);
-        all.any(|one| !is_among(tried, one) && !Arc::ptr_eq(one, but) && one.load().has_room())
+        all.any(|one| !is_among(tried, one) && !one.is_same(but) && one.load().has_room())
     }
 
     /// Whether nobody gets work.
@@ -133,7 +137,7 @@ impl Picker {
 
     /// Lets those that wait have whatever room there is.
     pub(super) fn serve_waiting(&self) {
-        self.endpoints.iter().chain(&self.spare).for_each(Endpoint::serve_waiting);
+        self.endpoints.iter().chain(&self.spare).for_each(|endpoint| endpoint.record().serve_waiting());
     }
 }
 
@@ -170,16 +174,16 @@ fn build_policy(
     built.ok().map(Arc::from)
 }
 
-/// Whether it is one of those that were tried.
+/// Whether its address is one of those that were tried.
 pub(crate) fn is_among(tried: &[Arc<Endpoint>], endpoint: &Arc<Endpoint>) -> bool {
-    tried.iter().any(|one| Arc::ptr_eq(one, endpoint))
+    tried.iter().any(|one| one.is_same(endpoint))
 }
 
 // === Who gets work ===
 
 /// The first tier with anybody fit serves: all but the backups, else the backups. Within it the own zone goes first. If
 /// fewer than the panic threshold are fit, all of the tier serve that can be connected to.
-fn select(endpoints: &[Arc<Endpoint>], standings: &[Standing], rules: &Rules<'_>) -> Selection {
+fn select(endpoints: &[Arc<Endpoint>], standings: &[Standing], generation: &Generation) -> Selection {
     let (primaries, backups): (Vec<_>, Vec<_>) = endpoints.iter().partition(|endpoint| !endpoint.is_backup());
     let fit_of = |tier: &[&Arc<Endpoint>]| -> Vec<Arc<Endpoint>> {
         let fit = tier.iter().filter(|endpoint| standings[endpoint.index()].state() == State::Fit);
@@ -190,10 +194,10 @@ fn select(endpoints: &[Arc<Endpoint>], standings: &[Standing], rules: &Rules<'_>
         true => (&backups, fit_backups, Vec::new()),
         false => (&primaries, fit_primaries, fit_backups),
     };
-    if let Some(active) = in_panic(tier, &fit, standings, rules.panic) {
+    if let Some(active) = in_panic(tier, &fit, standings, generation.config.panic) {
         return Selection { active, spare: backups, is_panic: true };
     }
-    let (active, mut spare) = prefer_zone(fit, rules.own_zone);
+    let (active, mut spare) = prefer_zone(fit, generation.own_zone.as_ref());
     spare.extend(backups);
     Selection { active, spare, is_panic: false }
 }

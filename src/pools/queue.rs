@@ -1,21 +1,19 @@
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::config::spec::QueueSpec;
+
 use super::lease::Lease;
 
-/// Requests that wait for an endpoint to have room, the oldest first.
+/// Requests that wait for an endpoint to have room, the oldest first. It outlives the generations of its pool.
 ///
 /// Whoever ends a request hands its place over to the first that waits, so that nobody who comes later can take it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
-    size: usize,
-    timeout: Duration,
     /// How many wait; read without the lock by all requests.
     waiting: AtomicUsize,
     line: Mutex<Line>,
@@ -49,28 +47,27 @@ struct Place<'q> {
 }
 
 impl Queue {
-    pub(super) fn new(size: u32, timeout: Duration) -> Arc<Self> {
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        Arc::new(Self { size, timeout, waiting: AtomicUsize::new(0), line: Mutex::default() })
-    }
-
     /// How many requests wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    /// Waits for a place. `pick` is asked once more when the request stands in line, since a place may have become
-    /// free before it did.
-    pub(super) async fn wait(&self, pick: impl FnOnce() -> Option<Lease>) -> Result<Lease, QueueError> {
+    /// Waits for a place, within the `limits` of the request's own configuration. `pick` is asked once more when the
+    /// request stands in line, since a place may have become free before it did.
+    pub(super) async fn wait(
+        &self,
+        limits: &QueueSpec,
+        pick: impl FnOnce() -> Option<Lease>,
+    ) -> Result<Lease, QueueError> {
         let (sender, receiver) = oneshot::channel();
-        let place = self.join(sender)?;
+        let place = self.join(limits.size, sender)?;
         // Who stands behind others must not pass them.
         if place.is_first()
             && let Some(lease) = pick()
         {
             return Ok(lease);
         }
-        match tokio::time::timeout(self.timeout, receiver).await {
+        match tokio::time::timeout(limits.timeout.get(), receiver).await {
             Ok(Ok(lease)) => {
                 lease.endpoint().load().note_pick(Instant::now());
                 Ok(lease)
@@ -80,9 +77,9 @@ impl Queue {
         }
     }
 
-    fn join(&self, place: oneshot::Sender<Lease>) -> Result<Place<'_>, QueueError> {
+    fn join(&self, size: u32, place: oneshot::Sender<Lease>) -> Result<Place<'_>, QueueError> {
         let mut line = self.line.lock();
-        if line.waiters.len() >= self.size {
+        if line.waiters.len() as u64 >= u64::from(size) {
             return Err(QueueError::Full);
         }
         let ticket = line.next_ticket;

@@ -1,17 +1,22 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::spec::OutlierLimits;
 use crate::types::{Random, jittered};
 
 use super::endpoint::State;
+use super::health::Streak;
 
 /// All that decides about an endpoint's state: what its probes found, what its requests came to, and what an operator
 /// asked for. A plain value; the pool keeps one for each endpoint under its lock.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
-    health: Health,
+    /// What its probes found, and how many in a row found something else lately.
+    streak: Streak,
+    /// Whether it came to others that served already, and was never fit itself.
+    is_newcomer: bool,
     is_drained: bool,
     ejected_until: Option<Instant>,
     /// How many ejections count against the endpoint: the next one lasts so many times longer.
@@ -36,17 +41,39 @@ pub(crate) enum Health {
     },
 }
 
+/// What another process needs to go on with ejections. Times are in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EjectionState {
+    /// How much longer the present one lasts.
+    pub(crate) left_ns: Option<u64>,
+    /// How many count against the endpoint.
+    pub(crate) ejections: u32,
+    /// How long ago the last one ended.
+    pub(crate) returned_ns: Option<u64>,
+    /// How many successes are owed since.
+    pub(crate) owed: u32,
+}
+
 /// So many requests of live traffic have to succeed before an endpoint that was ejected is trusted again.
 const TRIAL: u32 = 3;
 
 impl Standing {
     pub(super) fn new(health: Health) -> Self {
-        Self { health, is_drained: false, ejected_until: None, ejections: 0, returned: None, owed: 0 }
+        Self {
+            streak: Streak::of(health),
+            is_newcomer: false,
+            is_drained: false,
+            ejected_until: None,
+            ejections: 0,
+            returned: None,
+            owed: 0,
+        }
     }
 
     /// The one state that all of it comes to. An operator's word goes first, then what probes say.
     pub(super) fn state(&self) -> State {
-        match self.health {
+        match self.health() {
             _ if self.is_drained => State::Draining,
             Health::Checking => State::Checking,
             Health::Unfit { .. } => State::Unfit,
@@ -57,15 +84,47 @@ impl Standing {
 
     /// Whether it may be tried when too few endpoints are fit: anything but what cannot be connected to.
     pub(super) fn may_serve_in_panic(&self) -> bool {
-        !self.is_drained && matches!(self.health, Health::Fit | Health::Unfit { is_reachable: true })
+        !self.is_drained && matches!(self.health(), Health::Fit | Health::Unfit { is_reachable: true })
     }
 
     pub(super) fn health(&self) -> Health {
-        self.health
+        self.streak.health()
     }
 
-    pub(super) fn set_health(&mut self, health: Health) {
-        self.health = health;
+    pub(super) fn streak(&self) -> Streak {
+        self.streak
+    }
+
+    /// Notes what one probe found; `threshold` results against the present health change it. Returns whether the endpoint
+    /// comes back by it.
+    pub(super) fn observe(&mut self, found: Health, threshold: usize) -> bool {
+        let mut streak = self.streak;
+        streak.observe(found, threshold);
+        self.go_on(streak)
+    }
+
+    /// Notes what probes say from now on; returns whether the endpoint comes back by it.
+    pub(super) fn set_health(&mut self, health: Health) -> bool {
+        self.go_on(Streak::of(health))
+    }
+
+    /// Goes on from what probes found, here or in another process; returns whether the endpoint comes back by it. Those
+    /// that are all new start together, and none of them comes back.
+    pub(super) fn go_on(&mut self, streak: Streak) -> bool {
+        let was_out = match self.health() {
+            Health::Checking => self.is_newcomer,
+            Health::Unfit { .. } => true,
+            Health::Fit => false,
+        };
+        self.streak = streak;
+        let is_fit = streak.health() == Health::Fit;
+        self.is_newcomer &= !is_fit;
+        was_out && is_fit
+    }
+
+    /// It comes to others that serve already.
+    pub(super) fn set_newcomer(&mut self) {
+        self.is_newcomer = true;
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -103,6 +162,32 @@ impl Standing {
         self.returned = Some(now);
         self.owed = TRIAL;
         true
+    }
+
+    /// Ends ejection and trial, and forgets all that led to them.
+    pub(super) fn forgive(&mut self) {
+        (self.ejected_until, self.ejections, self.returned, self.owed) = (None, 0, None, 0);
+    }
+
+    pub(super) fn export(&self, now: Instant) -> EjectionState {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        EjectionState {
+            left_ns: self.ejected_until.map(|until| nanos(until.saturating_duration_since(now))),
+            ejections: self.ejections,
+            returned_ns: self.returned.map(|returned| nanos(now.saturating_duration_since(returned))),
+            owed: self.owed,
+        }
+    }
+
+    /// Goes on with what another process knew of ejections, within the present limits.
+    pub(super) fn import(&mut self, state: &EjectionState, limits: &OutlierLimits, now: Instant) {
+        // More make no ejection longer.
+        let most = limits.max_eject.get().as_nanos() / limits.eject.get().as_nanos().max(1) + 1;
+        self.ejections = state.ejections.min(u32::try_from(most).unwrap_or(u32::MAX));
+        self.returned = state.returned_ns.map(Duration::from_nanos).and_then(|ago| now.checked_sub(ago));
+        let left = state.left_ns.map(Duration::from_nanos);
+        self.ejected_until = left.map(|left| now + left.min(limits.max_eject.get()));
+        self.owed = if left.is_some() { 0 } else { state.owed.min(TRIAL) };
     }
 
     pub(super) fn is_on_trial(&self) -> bool {

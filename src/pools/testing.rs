@@ -9,7 +9,7 @@ use crate::config::load_text;
 use crate::hooks::{Member, Policy};
 use crate::types::{Random, ZoneName};
 
-use super::{Pool, policy};
+use super::{PolicyFactory, Pool, PoolParts, policy};
 
 /// A pool's configuration as a file would give it, with defaults but for `keys`.
 pub(super) fn pool_config_with(endpoints: &[&str], keys: &str) -> config::Pool {
@@ -45,6 +45,27 @@ pub(super) fn pool_in_zone(
     now: Instant,
 ) -> Arc<Pool> {
     let config = pool_config_with(endpoints, keys);
-    let factory = |_: &[Member], _: &mut Random| Box::new(policy::LeastRequests) as Box<dyn Policy>;
-    Arc::new(Pool::new(&config, None, zone, b"secret", Box::new(factory), Random::with_seed(1), now))
+    pool_of(&config, zone, Box::new(least_requests), None, now)
+}
+
+/// The pool with another configuration, before it takes over.
+pub(super) fn successor(pool: &Arc<Pool>, endpoints: &[&str], keys: &str, now: Instant) -> Arc<Pool> {
+    let config = pool_config_with(endpoints, keys);
+    pool_of(&config, None, Box::new(least_requests), Some(pool), now)
+}
+
+fn least_requests(_: &[Member], _: &mut Random) -> Box<dyn Policy> {
+    Box::new(policy::LeastRequests)
+}
+
+pub(super) fn pool_of(
+    config: &config::Pool,
+    own_zone: Option<&ZoneName>,
+    new_policy: PolicyFactory,
+    predecessor: Option<&Arc<Pool>>,
+    now: Instant,
+) -> Arc<Pool> {
+    let random = Random::with_seed(1);
+    let secret = b"secret";
+    Pool::new(PoolParts { config, tls: None, own_zone, secret, new_policy, random, predecessor, now })
 }

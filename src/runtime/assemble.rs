@@ -4,46 +4,73 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::spec::{RedirectSpec, RespondSpec};
-use crate::config::{self, Config, Diagnostics, KeyPath, Loaded, Source};
-use crate::hooks::{BuildCx, PoolRef};
-use crate::pools::{PeerTls, Pool, UnusableTls};
+use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
+use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
+use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
 
+use super::carried::Carried;
 use super::route::{Redirect, Respond, Step};
 use super::{Action, Listener, Registry, Route, SecretFile, Snapshot};
 
-/// A configuration that was built to the end, with what was noticed on the way.
+/// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
 pub(crate) struct Assembled {
+    /// What it was built from, to be built again.
+    pub(crate) origin: Origin,
     pub(crate) config: Config,
+    pub(crate) outline: Outline,
+    /// What differs from the configuration before; nothing where there was none.
+    pub(crate) diff: Diff,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What the hooks keep for the configuration after this one.
+    pub(crate) kept: Kept,
     /// To be saved before anything is served.
     pub(crate) secret_file: Option<SecretFile>,
+    pub(crate) ticket_keys: Arc<TicketKeys>,
     pub(crate) warnings: Diagnostics,
 }
 
-/// Builds everything that requests need; the only way to a running configuration, for `check` and start alike.
+/// Builds everything that requests need; the only way to a running configuration, for `check`, start and reload alike. What
+/// has a name, and is the same as in the `previous` configuration, is carried on.
 ///
 /// # Errors
-/// All problems at once: those that were found before, and filters and policies that are not registered or
-/// refuse their settings.
-pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled, Diagnostics> {
-    let Loaded { config, source, diagnostics } = loaded;
+/// All problems at once: those of the text, and filters and policies that are not registered or refuse their settings.
+pub(crate) fn assemble(
+    origin: &Origin,
+    registry: &Registry,
+    previous: Option<&Assembled>,
+) -> Result<Assembled, Diagnostics> {
+    let Loaded { config, source, diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
-    let secret_file = secret_file(&config, &source, &mut diagnostics);
+    if let Some(taken) = registry.taken() {
+        diagnostics.error(&source, &KeyPath::default(), format_args!("this program registers {taken} twice"));
+    }
+    let secret_file = secret_file(&config, &source, previous, &mut diagnostics);
     install_provider();
     let clock = system_clock();
+    let new_keys = || Arc::new(TicketKeys::new(clock.clone()));
+    let ticket_keys = previous.map_or_else(new_keys, |previous| previous.ticket_keys.clone());
+    // What is wrong with the text is told with what is wrong beyond it; nothing is carried on then.
+    let outline = if diagnostics.has_errors() { None } else { Some(Outline::of(&config, &source)?) };
+    let carried = previous.zip(outline.as_ref());
+    let carried =
+        carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
+    let nothing = Kept::default();
+    let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
     let mut builder = Builder {
         registry,
+        carried: carried.as_ref(),
         source: &source,
         cx: BuildCx::new(&pool_names, config.ipv6_prefix),
+        keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
         now: Instant::now(),
-        ticket_keys: Arc::new(TicketKeys::new(clock.clone())),
+        ticket_keys: ticket_keys.clone(),
         clock,
         diagnostics,
     };
@@ -51,27 +78,43 @@ pub(crate) fn assemble(loaded: Loaded, registry: &Registry) -> Result<Assembled,
     let routes: Vec<_> = config.routes.iter().map(|route| builder.route(route)).collect();
     let listeners: Vec<_> = config.listeners.iter().map(|listener| builder.termination(listener)).collect();
     let mut warnings = builder.diagnostics;
-    if warnings.has_errors() {
-        return Err(warnings);
-    }
+    let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
+    let diff = carried.map(|carried| carried.diff).unwrap_or_default();
     let router = Router::build(config.routes.iter().map(rule));
     warn_of_unreachable(&router, &config, &source, &mut warnings);
     let listeners = config.listeners.iter().zip(listeners).enumerate();
     let new_listener = |(index, (listener, tls))| Arc::new(Listener::new(index, listener, tls));
     let listeners = listeners.map(new_listener).collect();
-    let trusted_proxies = config.trusted_proxies.clone();
-    let trusts_unix = config.trusts_unix;
-    let snapshot = Snapshot { router, routes, pools, pool_names, listeners, trusted_proxies, trusts_unix };
-    Ok(Assembled { config, snapshot: Arc::new(snapshot), secret_file, warnings })
+    let snapshot = Snapshot {
+        router,
+        routes,
+        pools,
+        pool_names,
+        listeners,
+        trusted_proxies: config.trusted_proxies.clone(),
+        trusts_unix: config.trusts_unix,
+        drain: config.drain,
+        watches_file: config.watch,
+    };
+    let snapshot = Arc::new(snapshot);
+    let kept = keeping.into_kept();
+    let origin = origin.fixed_to(&source);
+    Ok(Assembled { origin, config, outline, diff, snapshot, kept, secret_file, ticket_keys, warnings })
 }
 
 /// The secret file, if a pool needs it.
-fn secret_file(config: &Config, source: &Source, diagnostics: &mut Diagnostics) -> Option<SecretFile> {
+fn secret_file(
+    config: &Config,
+    source: &Source,
+    previous: Option<&Assembled>,
+    diagnostics: &mut Diagnostics,
+) -> Option<SecretFile> {
     let needs_it = |pool: &config::Pool| pool.sticky.as_ref().is_some_and(|sticky| sticky.secret.is_none());
     if !config.pools.iter().any(needs_it) {
         return None;
     }
-    let opened = SecretFile::open(&config.secret_file);
+    let known = previous.and_then(|previous| previous.secret_file.as_ref());
+    let opened = SecretFile::open(&config.secret_file, known);
     let problem = |error| {
         let path = KeyPath::default().child("server").child("secret_file");
         let message = format!("`{}` cannot be read: {error}", config.secret_file.display());
@@ -96,8 +139,10 @@ fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnin
 
 struct Builder<'a> {
     registry: &'a Registry,
+    carried: Option<&'a Carried<'a>>,
     source: &'a Source,
     cx: BuildCx<'a>,
+    keeping: &'a Keeping<'a>,
     zone: Option<&'a ZoneName>,
     secret: &'a [u8],
     now: Instant,
@@ -112,12 +157,27 @@ impl Builder<'_> {
         // A bare name has no settings; they would stand under it.
         let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
         let tls = config.tls.as_ref().map(|tls| self.peer_tls(tls));
-        match self.registry.build_policy(&balance.policy, self.source, &settings, &self.cx) {
+        let scope = Scope::policy(&config.name);
+        let cx = self.cx.keeping(self.keeping, &scope);
+        match self.registry.build_policy(&balance.policy, self.source, &settings, &cx) {
             Ok(policy) => {
                 // An error is reported already, and ends this once everything was looked at.
                 let tls = tls.flatten();
-                let random = Random::new();
-                Some(Arc::new(Pool::new(config, tls, self.zone, self.secret, policy, random, self.now)))
+                let carried = self.carried;
+                if let Some(pool) = carried.and_then(|carried| carried.unchanged(config, tls.as_ref())) {
+                    return Some(pool.clone());
+                }
+                let predecessor = carried.and_then(|carried| carried.predecessor(config));
+                Some(Pool::new(PoolParts {
+                    config,
+                    tls,
+                    own_zone: self.zone,
+                    secret: self.secret,
+                    new_policy: policy,
+                    random: Random::new(),
+                    predecessor,
+                    now: self.now,
+                }))
             }
             Err(problems) => {
                 self.diagnostics.append(problems);
@@ -170,7 +230,8 @@ impl Builder<'_> {
     }
 
     fn route(&mut self, config: &config::Route) -> Route {
-        let filters: Box<[Step]> = config.filters.iter().filter_map(|filter| self.step(filter)).collect();
+        let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index));
+        let filters: Box<[Step]> = steps.collect();
         Route {
             name: config.name.clone(),
             filters_bodies: filters.iter().any(|step| step.filter.filters_bodies()),
@@ -183,9 +244,13 @@ impl Builder<'_> {
         }
     }
 
-    fn step(&mut self, config: &config::FilterUse) -> Option<Step> {
-        match self.registry.build_filter(&config.name, self.source, &config.settings, &self.cx) {
-            Ok(filter) => Some(Step { name: config.name.clone(), filter }),
+    fn step(&mut self, route: &config::Route, index: usize) -> Option<Step> {
+        let config::FilterUse { name, settings } = &route.filters[index];
+        let number = route.filters[..index].iter().filter(|filter| filter.name == *name).count();
+        let scope = Scope::filter(&route.name, name, number);
+        let cx = self.cx.keeping(self.keeping, &scope);
+        match self.registry.build_filter(name, self.source, settings, &cx) {
+            Ok(filter) => Some(Step { name: name.clone(), filter }),
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None
@@ -206,3 +271,6 @@ fn respond(spec: &RespondSpec) -> Respond {
         delay: spec.delay.get(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
 use super::status::{CertificateStatus, ListenerStatus, PoolStatus};
-use super::{Live, Snapshot, Status};
+use super::{Changes, Live, Snapshot, Status};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -19,6 +19,7 @@ use super::{Live, Snapshot, Status};
 #[derive(Debug)]
 pub(crate) struct Control {
     live: Arc<Live>,
+    changes: Arc<dyn Changes>,
     /// Held over a change and its message, so that each change is told once and in order.
     changing: Mutex<()>,
 }
@@ -74,8 +75,13 @@ fn certificates(snapshot: &Snapshot, pool: Option<&str>) -> Vec<CertificateStatu
 // === Control ===
 
 impl Control {
-    pub(crate) fn new(live: Arc<Live>) -> Self {
-        Self { live, changing: Mutex::new(()) }
+    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
+        Self { live, changes, changing: Mutex::new(()) }
+    }
+
+    /// Changes of the process as a whole.
+    pub(crate) fn changes(&self) -> &dyn Changes {
+        &*self.changes
     }
 
     /// What goes on in all pools, or in one of them.
@@ -88,10 +94,14 @@ impl Control {
             None => snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
             Some(name) => vec![PoolStatus::of(find_pool(&snapshot.pools, name)?, now)],
         };
+        let counts = self.changes.counts();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
             draining: self.live.is_draining(),
+            generation: counts.generation,
+            changes_made: counts.made,
+            changes_refused: counts.refused,
             listeners: match pool {
                 None => snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
                 Some(_) => Vec::new(),
@@ -261,11 +271,11 @@ impl fmt::Display for Known {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::PathBuf;
 
     use super::*;
-    use crate::config::load_text;
-    use crate::runtime::{Registry, assemble};
+    use crate::config::Origin;
+    use crate::runtime::{Registry, Unchanging, assemble};
 
     fn control() -> Control {
         let text = "listeners: { web: { bind: 127.0.0.1:0 } }
@@ -274,9 +284,10 @@ pools:
   local: { endpoints: ['unix:/run/a/b.sock', '[::1]:80'] }
 routes: [{ pool: app }, { match: { path: /x }, pool: local }]
 ";
-        let loaded = load_text("test.yaml", Path::new(""), text).unwrap();
-        let assembled = assemble(loaded, &Registry::with_built_ins()).unwrap();
-        Control::new(Arc::new(Live::new(assembled.snapshot)))
+        let origin =
+            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text: text.to_owned() };
+        let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
+        Control::new(Arc::new(Live::new(assembled.snapshot)), Arc::new(Unchanging))
     }
 
     fn target(text: &str) -> Target {

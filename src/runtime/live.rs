@@ -3,24 +3,28 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::{Ending, Rereads, Snapshot, Stage};
+use super::{Ending, Snapshot, Stage};
 
 /// The snapshot that new requests take, and whether new requests are still wanted.
 #[derive(Debug)]
 pub(crate) struct Live {
     snapshot: ArcSwap<Snapshot>,
     ending: Ending,
-    tls_rereads: Rereads,
 }
 
 impl Live {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot: ArcSwap::new(snapshot), ending: Ending::default(), tls_rereads: Rereads::default() }
+        Self { snapshot: ArcSwap::new(snapshot), ending: Ending::default() }
     }
 
     /// The snapshot for a request that begins now; it keeps it to its end.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Has requests that begin from now on served by another snapshot.
+    pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
     }
 
     /// Begins the drain: no new connections, and the old ones end with their running requests.
@@ -31,11 +35,6 @@ impl Live {
     /// How far the end of the process has come.
     pub(crate) fn ending(&self) -> &Ending {
         &self.ending
-    }
-
-    /// Who wants the files of the listeners' TLS read again.
-    pub(crate) fn tls_rereads(&self) -> &Rereads {
-        &self.tls_rereads
     }
 
     /// Whether clients are to come back elsewhere.

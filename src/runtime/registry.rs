@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -13,23 +15,19 @@ use crate::pools::policy::{
 use crate::types::{Random, closest};
 
 type BuildFilter =
-    Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<Box<dyn Filter>, Diagnostics> + Send + Sync>;
+    Arc<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<Box<dyn Filter>, Diagnostics> + Send + Sync>;
 type BuildPolicy =
-    Box<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<PolicyFactory, Diagnostics> + Send + Sync>;
+    Arc<dyn Fn(&Source, &KeyPath, &BuildCx<'_>) -> Result<PolicyFactory, Diagnostics> + Send + Sync>;
 
 /// What filters and policies there are, by name, and how each is built from its settings.
+#[derive(Clone, Default)]
 pub(crate) struct Registry {
     filters: BTreeMap<String, BuildFilter>,
     policies: BTreeMap<String, BuildPolicy>,
     /// With their headings in the reference.
     schemas: Vec<(String, Schema)>,
-}
-
-/// Whether a name was free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Registered {
-    New,
-    Taken,
+    /// What was registered under a name that was taken.
+    taken: Vec<String>,
 }
 
 /// Settings of a policy that has none.
@@ -40,7 +38,7 @@ struct NoSettings {}
 impl Registry {
     /// The built-in filters and policies.
     pub(crate) fn with_built_ins() -> Self {
-        let mut registry = Self { filters: BTreeMap::new(), policies: BTreeMap::new(), schemas: Vec::new() };
+        let mut registry = Self::default();
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("rate_limit", RateLimit::build);
@@ -105,40 +103,42 @@ impl Registry {
         self.schemas.push((format!("{kind} `{name}`"), schema));
     }
 
-    /// Adds a filter under a name that is not taken.
+    /// Adds a filter. A name that is taken keeps what it stands for, and configurations are refused.
     pub(crate) fn filter<S, F>(
         &mut self,
         name: &str,
         build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
-    ) -> Registered
-    where
+    ) where
         S: DeserializeOwned,
         F: Filter + 'static,
     {
-        let build: BuildFilter = Box::new(move |source, path, cx| {
+        let build: BuildFilter = Arc::new(move |source, path, cx| {
             let settings = source.read_at::<S>(path)?;
             let filter = build(settings, cx).map_err(|error| diagnose(error, source, path))?;
             Ok(Box::new(filter))
         });
-        insert(&mut self.filters, name, build)
+        if insert(&mut self.filters, name, build).is_err() {
+            self.taken.push(format!("filter `{name}`"));
+        }
     }
 
-    /// Adds a policy under a name that is not taken.
+    /// Adds a policy; as for [`filter`](Self::filter).
     pub(crate) fn policy<S, F>(
         &mut self,
         name: &str,
         build: impl Fn(S, &BuildCx<'_>) -> Result<F, BuildError> + Send + Sync + 'static,
-    ) -> Registered
-    where
+    ) where
         S: DeserializeOwned,
         F: Fn(&[Member], &mut Random) -> Box<dyn Policy> + Send + Sync + 'static,
     {
-        let build: BuildPolicy = Box::new(move |source, path, cx| {
+        let build: BuildPolicy = Arc::new(move |source, path, cx| {
             let settings = source.read_at::<S>(path)?;
             let factory = build(settings, cx).map_err(|error| diagnose(error, source, path))?;
             Ok(Box::new(factory))
         });
-        insert(&mut self.policies, name, build)
+        if insert(&mut self.policies, name, build).is_err() {
+            self.taken.push(format!("policy `{name}`"));
+        }
     }
 
     pub(crate) fn build_filter(
@@ -167,6 +167,11 @@ impl Registry {
         }
     }
 
+    /// The first thing that was registered under a name that was taken.
+    pub(crate) fn taken(&self) -> Option<&str> {
+        self.taken.first().map(String::as_str)
+    }
+
     /// The names of all policies, in alphabetical order.
     pub(crate) fn policy_names(&self) -> impl Iterator<Item = &str> {
         self.policies.keys().map(String::as_str)
@@ -178,12 +183,17 @@ impl Registry {
     }
 }
 
-fn insert<B>(map: &mut BTreeMap<String, B>, name: &str, build: B) -> Registered {
-    if map.contains_key(name) {
-        return Registered::Taken;
+/// A name that stands for something already.
+struct Taken;
+
+fn insert<B>(map: &mut BTreeMap<String, B>, name: &str, build: B) -> Result<(), Taken> {
+    match map.entry(name.to_owned()) {
+        Entry::Occupied(_) => Err(Taken),
+        Entry::Vacant(free) => {
+            free.insert(build);
+            Ok(())
+        }
     }
-    map.insert(name.to_owned(), build);
-    Registered::New
 }
 
 /// A hook's own error, at the key of its settings that it names.

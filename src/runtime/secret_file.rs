@@ -21,11 +21,13 @@ const LENGTH: usize = 32;
 const SHORTEST: usize = 16;
 
 impl SecretFile {
-    /// Reads the file. One that is not there is not made yet: a check changes nothing.
+    /// Reads the file. One that is not there is not made yet: a check changes nothing. Where it is gone since it was read
+    /// as `known`, what it held stays.
     ///
     /// # Errors
     /// When the file is there and holds no secret, or the system has no randomness.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, known: Option<&Self>) -> io::Result<Self> {
+        let known = known.filter(|known| known.path == path);
         let path = path.to_owned();
         match read_secret(&path) {
             Ok(bytes) if bytes.len() >= SHORTEST => Ok(Self { path, bytes, is_new: false }),
@@ -34,6 +36,9 @@ impl SecretFile {
                 Err(io::Error::new(io::ErrorKind::InvalidData, problem))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(known) = known {
+                    return Ok(Self { is_new: true, ..known.clone() });
+                }
                 let mut bytes = vec![0; LENGTH];
                 let none = |_| io::Error::other("the system gives no randomness");
                 SystemRandom::new().fill(&mut bytes).map_err(none)?;
@@ -90,10 +95,10 @@ mod tests {
     fn is_made_once_for_its_owner_only() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run/secret");
-        let made = SecretFile::open(&path).unwrap();
+        let made = SecretFile::open(&path, None).unwrap();
         assert!(!path.exists());
         made.save().unwrap();
-        let found = SecretFile::open(&path).unwrap();
+        let found = SecretFile::open(&path, None).unwrap();
         assert!(found.bytes == made.bytes && found.bytes.iter().any(|&byte| byte != 0));
         found.save().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -101,10 +106,25 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_outlives_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let made = SecretFile::open(&path, None).unwrap();
+        made.save().unwrap();
+        fs::remove_file(&path).unwrap();
+        let kept = SecretFile::open(&path, Some(&made)).unwrap();
+        assert!(kept.bytes == made.bytes);
+        kept.save().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), made.bytes);
+        let elsewhere = SecretFile::open(&directory.path().join("other"), Some(&made)).unwrap();
+        assert!(elsewhere.bytes != made.bytes);
+    }
+
+    #[test]
     fn a_file_without_a_secret_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, "short").unwrap();
-        assert!(SecretFile::open(&path).unwrap_err().to_string().contains("5 bytes"));
+        assert!(SecretFile::open(&path, None).unwrap_err().to_string().contains("5 bytes"));
     }
 }

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::config::spec::DrainSpec;
 use crate::pools::Pool;
 use crate::router::Router;
 use crate::types::{Cidr, PoolName};
@@ -21,9 +22,24 @@ pub(crate) struct Snapshot {
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,
+    /// What clients have of time when they have to go.
+    pub(crate) drain: DrainSpec,
+    /// Whether a change of the configuration's file is served by itself.
+    pub(crate) watches_file: bool,
 }
 
 impl Snapshot {
+    /// What differs in the files that the TLS of listeners stands on, which were there before too.
+    pub(crate) fn file_changes(&self, before: &Self) -> Vec<String> {
+        let terminations = |listener: &Arc<Listener>| {
+            let former = before.listeners.iter().find(|known| known.name == listener.name)?;
+            let (now, former) = (listener.tls.as_ref()?, former.tls.as_ref()?);
+            let told = |change| format!("listeners.{}: {change}", listener.name);
+            Some(now.changes_since(former).into_iter().map(told).collect::<Vec<_>>())
+        };
+        self.listeners.iter().filter_map(terminations).flatten().collect()
+    }
+
     /// Whether a peer at `ip` is believed in what it says of the client.
     pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(ip))

@@ -19,6 +19,14 @@ pub(crate) struct Status {
     pub(crate) process: u32,
     /// Whether the process takes no new connections any more and is about to end.
     pub(crate) draining: bool,
+    /// The number of the configuration that is served; the process has begun with 1.
+    #[serde(default)]
+    pub(crate) generation: u64,
+    /// Configurations that were put in the place of another since the start, and that were refused.
+    #[serde(default)]
+    pub(crate) changes_made: u64,
+    #[serde(default)]
+    pub(crate) changes_refused: u64,
     /// In the order of the configuration; none where one pool was asked for.
     #[serde(default)]
     pub(crate) listeners: Vec<ListenerStatus>,

@@ -1,7 +1,6 @@
 //! Takes over certificates, keys and authorities that have changed on disk, while clients are served.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::tls::{Problem, Termination};
 use crate::types::ListenerName;
 
-use super::Live;
+use super::{Live, Stamp};
 
 /// Looks after the files that the listeners' TLS stands on.
 ///
@@ -50,19 +49,11 @@ struct Refused {
     due: Instant,
 }
 
-/// What changes when a file does, or who may read it. Copies may keep the date of their original, but never this one.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    changed: (i64, i64),
-    length: u64,
-    inode: u64,
-}
-
 /// Why a listener's files are read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     Change,
-    /// They are read now and then, or somebody asks for it, and then hears everything.
+    /// They are read now and then, and everything is told.
     Review,
     Retry,
 }
@@ -72,40 +63,38 @@ impl TlsFiles {
         Self { live, seen: HashMap::new(), read: Instant::now() }
     }
 
-    /// Looks again and again until the drain begins, and at once when asked to.
+    /// Looks again and again until the drain begins.
     pub(crate) async fn run(mut self, mut drain: watch::Receiver<bool>) {
         loop {
-            let wish = tokio::select! {
+            tokio::select! {
                 _ = drain.wait_for(|draining| *draining) => return,
-                wish = self.live.tls_rereads().wished() => Some(wish),
-                () = sleep(PERIOD) => None,
-            };
+                () = sleep(PERIOD) => {}
+            }
             // Disks may hang, and keys are checked by arithmetic.
             let looked = tokio::task::spawn_blocking(move || {
-                self.look(wish.is_some());
+                self.look();
                 self
             });
             // It fails only when the runtime ends.
             let Ok(back) = looked.await else { return };
             self = back;
-            if let Some(wish) = wish {
-                self.live.tls_rereads().fulfil(wish);
-            }
         }
     }
 
     /// The first look always reads: a file may have changed between the start and now.
-    fn look(&mut self, is_asked: bool) {
+    fn look(&mut self) {
         let now = Instant::now();
         let is_due = now.duration_since(self.read) >= REREAD;
         if is_due {
             self.read = now;
         }
-        for listener in &self.live.snapshot().listeners {
+        let snapshot = self.live.snapshot();
+        self.seen.retain(|name, _| snapshot.listeners.iter().any(|listener| listener.name == *name));
+        for listener in &snapshot.listeners {
             let Some(termination) = &listener.tls else { continue };
-            let stamps: Vec<_> = termination.files().iter().map(|file| stamp(file)).collect();
+            let stamps: Vec<_> = termination.files().iter().map(|file| Stamp::of(file)).collect();
             let seen = self.seen.entry(listener.name.clone()).or_default();
-            let reason = if is_asked || is_due {
+            let reason = if is_due {
                 Reason::Review
             } else if seen.stamps != stamps {
                 Reason::Change
@@ -155,11 +144,4 @@ fn tell(level: log::Level, listener: &ListenerName, problems: &[Problem]) {
         let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
         log::log!(level, "tls listener={listener} {message}{help}");
     }
-}
-
-fn stamp(file: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-
-    let found = file.metadata().ok()?;
-    Some(Stamp { changed: (found.ctime(), found.ctime_nsec()), length: found.len(), inode: found.ino() })
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::config::{self, Diagnostic, Diagnostics, Loaded};
 use crate::hooks::BuildCx;
-use crate::pools::{PolicyFactory, Pool};
+use crate::pools::{PolicyFactory, Pool, PoolParts};
 use crate::runtime::Registry;
 use crate::types::Random;
 
@@ -55,7 +55,16 @@ impl Subject {
     pub(super) fn run(self, plan: &Plan, seed: u64) -> Outcomes {
         let mut seeds = Random::with_seed(!seed);
         let start = Instant::now();
-        let pool = Pool::new(&self.config, None, None, b"", self.factory, seeds.fork(), start);
+        let pool = Pool::new(PoolParts {
+            config: &self.config,
+            tls: None,
+            own_zone: None,
+            secret: b"",
+            new_policy: self.factory,
+            random: seeds.fork(),
+            predecessor: None,
+            now: start,
+        });
         simulate(plan, &pool, start, seeds)
     }
 }

@@ -30,18 +30,18 @@ pub(crate) enum Change {
     Authorities(PathBuf),
 }
 
-impl Reloaded {
-    pub(super) fn new(former: &State, now: &State, warnings: Vec<Problem>) -> Self {
-        let certificates = former.certificates.iter().zip(&now.certificates);
-        let certificates = certificates.filter_map(|(former, now)| compare(former, now));
-        let authorities = former.authorities.iter().zip(&now.authorities);
-        let authorities = authorities
-            .filter(|(former, now)| former != now)
-            .map(|(_, (file, _))| Change::Authorities(file.clone()));
-        let mut changes: Vec<_> = certificates.chain(authorities).collect();
-        changes.dedup();
-        Self { changes, warnings }
-    }
+/// What files hold that are there in both.
+pub(super) fn changes(former: &State, now: &State) -> Vec<Change> {
+    let certificates = now.certificates.iter().filter_map(|now| {
+        let former = former.certificates.iter().find(|former| former.file == now.file)?;
+        compare(former, now)
+    });
+    let authorities = former.authorities.iter().zip(&now.authorities);
+    let authorities = authorities.filter(|(former, now)| former.0 == now.0 && former.1 != now.1);
+    let authorities = authorities.map(|(_, (file, _))| Change::Authorities(file.clone()));
+    let mut changes: Vec<_> = certificates.chain(authorities).collect();
+    changes.dedup();
+    changes
 }
 
 fn compare(former: &Certificate, now: &Certificate) -> Option<Change> {

@@ -10,7 +10,7 @@ use crate::config::spec::HttpVersion;
 use super::certificate::CertificateInfo;
 use super::client_auth::PolicyId;
 use super::handshake::{self, Accepted};
-use super::reload::Reloaded;
+use super::reload::{Change, Reloaded, changes};
 use super::state::{self, State};
 use super::tickets::{Ring, TicketKeys};
 use super::{Clock, HandshakeError, Problem};
@@ -60,7 +60,12 @@ impl Termination {
         let (state, warnings) = State::read(&self.config, &self.surroundings, Some(&former))?;
         let state = Arc::new(state);
         self.state.store(state.clone());
-        Ok(Reloaded::new(&former, &state, warnings))
+        Ok(Reloaded { changes: changes(&former, &state), warnings })
+    }
+
+    /// What differs in files that both stand on.
+    pub(crate) fn changes_since(&self, former: &Self) -> Vec<Change> {
+        changes(&former.state.load(), &self.state.load())
     }
 
     /// The files that it stands on, for whoever watches them.

@@ -16,6 +16,7 @@ mod l4;
 mod layers;
 mod lossless;
 mod process;
+mod reload;
 mod route_order;
 mod support;
 mod tls;

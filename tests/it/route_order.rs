@@ -58,6 +58,10 @@ fn taken(loaded: &Loaded) -> Vec<Option<String>> {
     taken
 }
 
+fn outline(loaded: &Loaded) -> Outline {
+    Outline::of(&loaded.config, &loaded.source).unwrap()
+}
+
 #[test]
 fn an_order_that_the_router_minds_is_told() {
     let all: Vec<_> = MATCHES.into_iter().enumerate().collect();
@@ -68,7 +72,7 @@ fn an_order_that_the_router_minds_is_told() {
             let mut swapped = all.clone();
             swapped.swap(one, other);
             let after = load(&swapped);
-            let diff = diff(&Outline::of(&before).unwrap(), &Outline::of(&after).unwrap());
+            let diff = diff(&outline(&before), &outline(&after));
             let is_minded = taken(&before) != taken(&after);
             assert!(!is_minded || !diff.is_empty(), "{one} and {other}: {diff}");
             minded += usize::from(is_minded);

@@ -1,5 +1,5 @@
 use crate::config::spec::Spec;
-use crate::config::{BalanceUse, Config, Diagnostic, Diagnostics, KeyPath, Loaded, Pool, Route, Source};
+use crate::config::{BalanceUse, Config, Diagnostic, Diagnostics, KeyPath, Pool, Route, Source};
 
 use super::value::{Value, told_apart};
 
@@ -16,11 +16,7 @@ impl Outline {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn of(loaded: &Loaded) -> Result<Self, Diagnostics> {
-        let Loaded { config, source, diagnostics } = loaded;
-        if diagnostics.has_errors() {
-            return Err(diagnostics.clone());
-        }
+    pub fn of(config: &Config, source: &Source) -> Result<Self, Diagnostics> {
         let spec: Spec = source.read_at(&KeyPath::default())?;
         let written = serde_json::to_value(&spec).map_err(|error| {
             let mut problems = Diagnostics::new(source.file());

@@ -7,7 +7,8 @@ mod keys;
 
 fn outline(text: &str) -> Outline {
     let loaded = load_text("x.yaml", Path::new("/etc/evener"), text).unwrap();
-    Outline::of(&loaded).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+    let loaded = loaded.sound().unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    Outline::of(&loaded.config, &loaded.source).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 fn told(old: &str, new: &str) -> String {

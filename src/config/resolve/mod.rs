@@ -52,6 +52,7 @@ pub(super) fn resolve(
         drain: spec.server.drain,
         zone: spec.server.zone,
         control_socket: control_place(spec.server.control_socket, base),
+        watch: spec.server.watch,
         secret_file: base.join(spec.server.secret_file),
         listeners,
         pools,

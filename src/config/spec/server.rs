@@ -39,6 +39,8 @@ pub struct ServerSpec {
     /// The socket for `evener status`, `drain` and `weight`, with access for its owner only; or `off`. Default:
     /// `run/evener.sock`.
     pub control_socket: ControlSocket,
+    /// Whether the file is looked at every second, and served anew when it has changed.
+    pub watch: bool,
     /// The file that keeps the secret of sticky cookies whose pool names none. It is made, for its owner only, when
     /// there is none.
     pub secret_file: PathBuf,
@@ -91,6 +93,7 @@ impl Default for ServerSpec {
             zone: None,
             drain: DrainSpec::default(),
             control_socket: ControlSocket::Default,
+            watch: false,
             secret_file: "run/evener.secret".into(),
         }
     }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,21 +17,22 @@ use super::{Decision, Limiter, RateLimitMode, RateLimitSettings, RateLimitVerdic
 /// The filter `rate_limit`.
 ///
 /// A request that is over the rate gets 429 with `Retry-After`, `RateLimit-Policy` and `RateLimit`, and does not
-/// count against the rate itself. A decision costs well under a microsecond.
+/// count against the rate itself. A decision costs well under a microsecond. A filter goes on with what its predecessor
+/// on the route knows of its keys, as long as the rate, the burst and the keys are the same.
 #[derive(Debug)]
 pub struct RateLimit {
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
     key: KeySpec,
     mode: RateLimitMode,
     ipv6_prefix: u8,
     max_delay: Duration,
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
     policy: HeaderValue,
     headers: bool,
     description: String,
 }
 
-/// Requests that one filter holds at once; each costs a task and its connection's buffers.
+/// Requests that one filter and its predecessors hold at once; each costs a task and its connection's buffers.
 const MAX_WAITING: usize = 10_000;
 
 /// The key of all requests that have none, which therefore share one limit (fail closed).
@@ -43,12 +45,14 @@ impl RateLimit {
     /// When `burst` is 0, `keys` is not 1000 to 10000000, or `max_delay` is not up to 1m or stands without
     /// `mode: delay`.
     pub fn build(settings: RateLimitSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
-        let burst = settings.checked_burst()?;
+        let (burst, keys) = (settings.checked_burst()?, settings.checked_keys()?);
+        let RateLimitSettings { rate, key, .. } = &settings;
+        let name = format!("{rate} burst {burst} of {keys} by {key}");
         Ok(Self {
-            limiter: Limiter::new(settings.rate, burst, settings.checked_keys()?),
+            limiter: cx.keep_exported(&name, || Limiter::new(*rate, burst, keys)),
             max_delay: settings.checked_delay()?,
             policy: policy(settings.rate).map_err(|error| BuildError::new(error).at("rate"))?,
-            waiting: Semaphore::new(MAX_WAITING),
+            waiting: cx.keep("waiting", || Semaphore::new(MAX_WAITING)),
             mode: settings.mode,
             ipv6_prefix: cx.ipv6_prefix(),
             headers: settings.headers,

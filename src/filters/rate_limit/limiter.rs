@@ -1,4 +1,3 @@
-use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -6,10 +5,13 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::hooks::KeySeed;
 use crate::types::Rate;
 
 use super::gcra::{Gcra, Step};
 use super::table::{Spread, Table};
+
+mod export;
 
 /// Decides for each of many keys whether its next request keeps to a rate.
 ///
@@ -27,7 +29,7 @@ pub struct Limiter {
     gcra: Gcra,
     shards: Box<[CachePadded<Mutex<Table>>]>,
     spread: Spread,
-    hasher: RandomState,
+    seed: KeySeed,
     /// Time zero: the first decision's.
     start: OnceLock<Instant>,
 }
@@ -61,12 +63,11 @@ impl Limiter {
     /// A limiter that lets `burst` requests of each key pass at once and `rate` in the long run, for up to `keys`
     /// keys at a time. A `burst` of 0 counts as 1, and so does a `keys` of 0.
     pub fn new(rate: Rate, burst: u32, keys: usize) -> Self {
-        let hasher = RandomState::new();
-        let spread = Spread(hasher.hash_one(1), hasher.hash_one(2));
+        let spread = Spread::random();
         let count = (keys / KEYS_PER_SHARD).next_power_of_two().min(MOST_SHARDS);
         let shard = || CachePadded::new(Mutex::new(Table::new(keys / count, spread)));
         let shards = std::iter::repeat_with(shard).take(count).collect();
-        Self { gcra: Gcra::new(rate, burst), shards, spread, hasher, start: OnceLock::new() }
+        Self { gcra: Gcra::new(rate, burst), shards, spread, seed: KeySeed::random(), start: OnceLock::new() }
     }
 
     /// Decides on a request that does not wait. `now` may be a little behind that of other threads.
@@ -100,8 +101,8 @@ impl Limiter {
     }
 
     /// The hasher of this limiter, seeded at random, for keys that clients may choose.
-    pub fn hasher(&self) -> &RandomState {
-        &self.hasher
+    pub fn hasher(&self) -> &KeySeed {
+        &self.seed
     }
 
     /// How many keys are held. Locks every shard in turn; for tests and status pages.

@@ -1,5 +1,7 @@
 //! A bounded map from keys to their TAT that forgets by itself what no longer matters.
 
+use std::hash::{BuildHasher, RandomState};
+
 use super::gcra::Tat;
 
 /// Open addressing with linear probing over slots of 32 bytes, at most three quarters of them in use.
@@ -42,6 +44,11 @@ pub(super) enum Place {
 }
 
 impl Spread {
+    pub(super) fn random() -> Self {
+        let state = RandomState::new();
+        Self(state.hash_one(1), state.hash_one(2))
+    }
+
     pub(super) fn of(self, key: u128) -> u64 {
         let (high, low) = ((key >> 64) as u64, key as u64);
         let product = u128::from(high ^ self.0) * u128::from(low ^ self.1);
@@ -80,6 +87,12 @@ impl Table {
                 self.used += 1;
             }
         }
+    }
+
+    /// The keys that still owe something, with their TATs.
+    pub(super) fn owing(&self, now: u128) -> impl Iterator<Item = (u128, Tat)> {
+        let owing = self.slots.iter().filter(move |slot| slot.tat > now);
+        owing.map(|slot| (slot.key, slot.tat))
     }
 
     /// How many keys are held.

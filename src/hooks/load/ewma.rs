@@ -51,6 +51,18 @@ impl PeakEwma {
         self.average().map(|average| (average * kept_after(since)).max(SHORTEST))
     }
 
+    /// The average as of the last sample, and how many nanoseconds ago that was.
+    pub(super) fn last(&self, now: u64) -> Option<(f64, u64)> {
+        let age = now.saturating_sub(self.sampled.load(Ordering::Acquire));
+        self.average().map(|average| (average, age))
+    }
+
+    /// Goes on from an average that had its last sample at `sampled`.
+    pub(super) fn set(&self, average: Duration, sampled: u64) {
+        self.sampled.store(sampled, Ordering::Release);
+        self.average.store(average.as_secs_f64().max(SHORTEST).to_bits(), Ordering::Release);
+    }
+
     /// Forgets all samples.
     pub(super) fn forget(&self) {
         self.average.store(0, Ordering::Release);

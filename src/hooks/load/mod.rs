@@ -2,6 +2,9 @@
 
 mod ewma;
 mod pick_rate;
+mod state;
+
+pub(crate) use state::LoadState;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -18,17 +21,19 @@ use pick_rate::PickRate;
 /// The work that an endpoint has and how it has done lately, shared by all threads and kept over reloads.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// From where the other times are counted.
-    born: Instant,
+    /// From where the other times are counted: a while before the load was made, so that what another process measured
+    /// before that has a time, too.
+    origin: Instant,
     in_flight: AtomicU32,
-    /// So many requests may be in flight.
-    limit: u32,
+    /// So many requests may be in flight. It is changed seldom, as are weight and slow start.
+    limit: AtomicU32,
     /// How many requests may begin while the endpoint is on trial; [`NO_TRIAL`] while it is not.
     probes: AtomicU32,
     weight: AtomicU32,
     /// When the slow start began, in nanoseconds plus one; zero for none.
     warming_since: AtomicU64,
-    slow_start: Duration,
+    /// How long a slow start takes, in nanoseconds.
+    slow_start: AtomicU64,
     rate: PickRate,
     latency: PeakEwma,
     picks: AtomicU64,
@@ -46,6 +51,8 @@ pub(crate) struct PoolLoad {
 pub(crate) const FULL_SHARE: u64 = 1000;
 /// The number of probes of an endpoint that is not on trial.
 const NO_TRIAL: u32 = u32::MAX;
+/// Nothing that happened longer before a load was made matters to it.
+const PAST: Duration = Duration::from_secs(24 * 3600);
 /// A slow start begins with this share of the full one.
 const FLOOR: f64 = 0.1;
 
@@ -80,13 +87,13 @@ impl Load {
         now: Instant,
     ) -> Self {
         Self {
-            born: now,
+            origin: now.checked_sub(PAST).unwrap_or(now),
             in_flight: AtomicU32::new(0),
-            limit,
+            limit: AtomicU32::new(limit),
             probes: AtomicU32::new(NO_TRIAL),
             weight: AtomicU32::new(weight.get().into()),
             warming_since: AtomicU64::new(0),
-            slow_start,
+            slow_start: AtomicU64::new(nanos_of(slow_start)),
             rate: PickRate::new(),
             latency: PeakEwma::new(),
             picks: AtomicU64::new(0),
@@ -95,9 +102,9 @@ impl Load {
         }
     }
 
-    /// Nanoseconds since the endpoint was made: the clock of all that is counted by time.
+    /// Nanoseconds since the origin: the clock of all that is counted by time.
     pub(crate) fn nanos(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
+        nanos_of(now.saturating_duration_since(self.origin))
     }
 
     // === Requests ===
@@ -107,7 +114,8 @@ impl Load {
     /// This and [`end`](Self::end) are sequentially consistent with the count of those that wait for room: either a
     /// request that ends sees that somebody waits, or the one that begins to wait sees the room.
     pub(crate) fn try_begin(&self) -> Option<Begun> {
-        let one_more = |count: u32| (count < self.limit).then_some(count + 1);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let one_more = |count: u32| (count < limit).then_some(count + 1);
         self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
         self.pool.begin();
         let begun = self.take_probe();
@@ -166,7 +174,16 @@ impl Load {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight() < self.limit && self.probes.load(Ordering::Relaxed) != 0
+        self.in_flight() < self.limit.load(Ordering::Relaxed) && self.probes.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether more is in flight than may be, since the limit was lowered.
+    pub(crate) fn is_beyond_limit(&self) -> bool {
+        self.in_flight() > self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Picks since the start.
@@ -194,9 +211,17 @@ impl Load {
         self.weight.store(weight.get().into(), Ordering::Relaxed);
     }
 
+    /// How long slow starts take from now on, and one that is running.
+    pub(crate) fn set_slow_start(&self, slow_start: Duration) {
+        self.slow_start.store(nanos_of(slow_start), Ordering::Relaxed);
+        if slow_start.is_zero() {
+            self.stop_warming();
+        }
+    }
+
     /// Begins a slow start.
     pub(crate) fn warm_up(&self, now: Instant) {
-        if !self.slow_start.is_zero() {
+        if self.slow_start.load(Ordering::Relaxed) != 0 {
             self.warming_since.store(self.nanos(now) + 1, Ordering::Relaxed);
         }
     }
@@ -212,7 +237,9 @@ impl Load {
             0 => 1.0,
             since => {
                 let passed = self.nanos(now).saturating_sub(since - 1) as f64;
-                (passed / self.slow_start.as_nanos() as f64).clamp(FLOOR, 1.0)
+                // Not by a zero, which would be no number.
+                let whole = self.slow_start.load(Ordering::Relaxed).max(1) as f64;
+                (passed / whole).clamp(FLOOR, 1.0)
             }
         }
     }
@@ -249,6 +276,10 @@ impl Load {
     }
 }
 
+fn nanos_of(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +309,24 @@ mod tests {
         assert_eq!([share(0), share(1), share(5), share(10), share(11)], [1000, 1000, 5000, 10_000, 10_000]);
         load.stop_warming();
         assert_eq!(share(0), 10_000);
+    }
+
+    #[test]
+    fn limit_and_slow_start_change_at_run_time() {
+        let (load, now) = load(2, 10);
+        load.warm_up(now);
+        let half = now + Duration::from_secs(5);
+        load.set_slow_start(Duration::from_secs(50));
+        assert_eq!(load.warmth(half), 0.1);
+        load.set_slow_start(Duration::ZERO);
+        assert_eq!([load.warmth(now), load.warmth(half)], [1.0, 1.0]);
+        assert_eq!([load.try_begin(), load.try_begin()], [Some(Begun::Usually); 2]);
+        load.set_limit(1);
+        assert!(load.is_beyond_limit() && load.try_begin().is_none());
+        load.end();
+        assert!(!load.is_beyond_limit() && !load.has_room());
+        load.set_limit(2);
+        assert!(load.has_room());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod exchange;
 mod fleet;
+mod generations;
 
 pub use exchange::{Exchange, build, build_among};
 pub use fleet::Fleet;
+pub use generations::Generations;

@@ -45,7 +45,7 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
         record.attempts += 1;
         record.endpoint = Some(lease.endpoint().address().clone());
         let began = Instant::now();
-        let full = began + most(&pool);
+        let full = began + most(&pool, lease.endpoint());
         // Earlier attempts, or the wait for room, may leave this one less time than endpoints have.
         let (unreached, is_cut_short) =
             match timeout_at(due.min(full), dial(&pool, lease.endpoint(), record)).await {
@@ -88,9 +88,9 @@ async fn another(pool: &Pool, tried: &Tried, due: Instant) -> Option<Lease> {
 }
 
 /// How long an attempt may take.
-fn most(pool: &Pool) -> Duration {
+fn most(pool: &Pool, endpoint: &Endpoint) -> Duration {
     let timeouts = pool.timeouts();
-    if pool.config().tls.is_some() { timeouts.handshake.get() } else { timeouts.connect.get() }
+    if endpoint.pool().tls.is_some() { timeouts.handshake.get() } else { timeouts.connect.get() }
 }
 
 async fn dial(pool: &Pool, endpoint: &Endpoint, record: &Record) -> Result<Transport, Unreached> {
@@ -98,10 +98,10 @@ async fn dial(pool: &Pool, endpoint: &Endpoint, record: &Record) -> Result<Trans
     let connecting = timeout(pool.timeouts().connect.get(), Transport::connect(endpoint.address()));
     let too_slow = |_| Unreached { cause: Cause::ConnectTimeout, error: None };
     let mut transport = connecting.await.map_err(too_slow)?.map_err(failed)?;
-    if let Some(header) = proxy_header(pool, record) {
+    if let Some(header) = proxy_header(endpoint, record) {
         transport.write_all(&header).await.map_err(failed)?;
     }
-    let Some((client, name)) = pool.tls_client(endpoint) else { return Ok(transport) };
+    let Some((client, name)) = endpoint.tls_client() else { return Ok(transport) };
     let refused = |error| Unreached { cause: Cause::TlsFailed(tls_fault(&error)), error: Some(error) };
     let name = ServerName::try_from(name).map_err(|error| refused(io::Error::other(error)))?;
     let connector = TlsConnector::from(client.clone());
@@ -110,13 +110,13 @@ async fn dial(pool: &Pool, endpoint: &Endpoint, record: &Record) -> Result<Trans
 }
 
 /// The PROXY header that the endpoint is told by whose connection it is.
-fn proxy_header(pool: &Pool, record: &Record) -> Option<Vec<u8>> {
+fn proxy_header(endpoint: &Endpoint, record: &Record) -> Option<Vec<u8>> {
     let client = match record.ends.peer {
         Peer::Inet(address) => Some(address),
         Peer::Unix | Peer::Hidden(_) => None,
     };
     let header = ProxyHeader::of_client(client, record.ends.reached);
-    match pool.config().send_proxy_protocol {
+    match endpoint.pool().send_proxy_protocol {
         SendProxyProtocol::Off => None,
         SendProxyProtocol::V1 => Some(header.to_v1()),
         SendProxyProtocol::V2 => {

@@ -33,6 +33,13 @@ impl History {
         results.push_back(result);
     }
 
+    /// Goes on from what was found before; of more than are remembered, the last.
+    pub(in crate::pools) fn set(&self, results: impl DoubleEndedIterator<Item = ProbeResult>) {
+        let mut last: VecDeque<_> = results.rev().take(LENGTH).collect();
+        last.make_contiguous().reverse();
+        *self.results.lock() = last;
+    }
+
     /// The results so far, the oldest first.
     pub(in crate::pools) fn snapshot(&self) -> Vec<ProbeResult> {
         self.results.lock().iter().cloned().collect()

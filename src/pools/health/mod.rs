@@ -17,4 +17,5 @@ mod udp;
 pub(in crate::pools) use history::History;
 pub(crate) use history::ProbeResult;
 pub(crate) use prober::Prober;
+pub(in crate::pools) use streak::Streak;
 pub(in crate::pools) use tls::{client_config, roots_of_the_system};

@@ -7,26 +7,32 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::{Error, ErrorType};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config;
 use crate::net::is_shortage;
 use crate::pools::endpoint::pingora_addr;
+use crate::pools::pool::Verdict;
 use crate::pools::{Endpoint, Health, Pool};
 use crate::types::{jittered, with_random};
 
 use super::check::{self, Connectors, EndpointCheck};
 use super::failure;
 use super::history::ProbeResult;
-use super::streak::Streak;
 
-/// Probes the endpoints of all pools that ask for it, each at its own pace.
+/// Probes the endpoints of all pools that ask for it, each at its own pace, and ends ejections.
 #[derive(Debug)]
 pub(crate) struct Prober {
-    pools: Vec<Arc<Pool>>,
+    pools: watch::Sender<Vec<Arc<Pool>>>,
     at_once: Arc<Semaphore>,
+}
+
+/// What runs for a pool; it ends when this is dropped.
+struct Upkeep {
+    pool: Arc<Pool>,
+    _tasks: JoinSet<()>,
 }
 
 /// So many probes run at once; more wait their turn.
@@ -37,34 +43,50 @@ const TRANSITION: Duration = Duration::from_secs(1);
 
 impl Prober {
     pub(crate) fn new(pools: &[Arc<Pool>]) -> Self {
-        Self { pools: pools.to_vec(), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { pools: watch::Sender::new(pools.to_vec()), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// From now on these are the pools, which have [taken over](Pool::take_over) by now. Nothing changes for those that it
+    /// had before; what there was for others ends.
+    #[cfg_attr(not(test), expect(dead_code, reason = "called once configurations are reloaded"))]
+    pub(crate) fn update(&self, pools: &[Arc<Pool>]) {
+        self.pools.send_replace(pools.to_vec());
     }
 
     /// Probes until `shutdown` turns true.
     pub(crate) async fn run(&self, mut shutdown: ShutdownWatch) {
-        let mut tasks = JoinSet::new();
-        for pool in &self.pools {
-            let pool = pool.clone();
-            tasks.spawn(async move { pool.keep().await });
-        }
-        for probe in self.probes() {
-            tasks.spawn(probe.run());
-        }
-        // Dropping the set ends the probes; a closed channel means that the server is gone.
-        let _ = shutdown.wait_for(|stop| *stop).await;
-    }
-
-    fn probes(&self) -> Vec<Probe> {
         let connectors = Arc::new(Connectors::new());
-        let mut probes = Vec::new();
-        for pool in &self.pools {
-            let Some(health) = pool.health() else { continue };
-            for endpoint in pool.endpoints() {
-                let check = EndpointCheck::new(health, pool, endpoint, connectors.clone());
-                probes.push(Probe::new(health, pool, endpoint, Box::new(check), self.at_once.clone()));
+        let mut pools = self.pools.subscribe();
+        let mut running = Vec::new();
+        loop {
+            let wanted = pools.borrow_and_update().clone();
+            running.retain(|upkeep: &Upkeep| wanted.iter().any(|pool| Arc::ptr_eq(pool, &upkeep.pool)));
+            for pool in &wanted {
+                if !running.iter().any(|upkeep| Arc::ptr_eq(pool, &upkeep.pool)) {
+                    running.push(self.begin(pool, &connectors));
+                }
+            }
+            tokio::select! {
+                biased;
+                // A closed channel means that the server is gone.
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                _ = pools.changed() => {}
             }
         }
-        probes
+    }
+
+    fn begin(&self, pool: &Arc<Pool>, connectors: &Arc<Connectors>) -> Upkeep {
+        let mut tasks = JoinSet::new();
+        let kept = pool.clone();
+        tasks.spawn(async move { kept.keep().await });
+        if let Some(health) = pool.health() {
+            for endpoint in pool.endpoints() {
+                let check = EndpointCheck::new(health, pool, endpoint, connectors.clone());
+                let probe = Probe::new(health, pool, endpoint, Box::new(check), self.at_once.clone());
+                tasks.spawn(probe.run());
+            }
+        }
+        Upkeep { pool: pool.clone(), _tasks: tasks }
     }
 }
 
@@ -103,12 +125,12 @@ impl Probe {
     }
 
     async fn run(self) {
-        let mut streak = Streak::new();
+        let mut is_open = false;
         loop {
             if let Some((found, reason)) = self.probe().await {
-                self.note(&mut streak, found, &reason);
+                is_open = self.note(found, &reason);
             }
-            let pace = if streak.is_in_transition() { self.interval.min(TRANSITION) } else { self.interval };
+            let pace = if is_open { self.interval.min(TRANSITION) } else { self.interval };
             tokio::time::sleep(with_random(|random| jittered(pace, random))).await;
         }
     }
@@ -133,7 +155,7 @@ impl Probe {
             }
             Err(_) => (Health::Unfit { is_reachable: true }, format!("no answer within {:?}", self.timeout)),
         };
-        self.endpoint.history.note(ProbeResult {
+        self.endpoint.record().history.note(ProbeResult {
             at: SystemTime::now(),
             passed: found == Health::Fit,
             took: begun.elapsed(),
@@ -155,24 +177,23 @@ impl Probe {
         }
     }
 
-    /// Tells the pool when the endpoint's health changes, and operators when that concerns its work.
-    fn note(&self, streak: &mut Streak, found: Health, reason: &str) {
-        let before = streak.health();
-        streak.observe(found, self.check.health_threshold(found == Health::Fit));
+    /// Tells the pool, and operators when that concerns the endpoint's work. Returns whether it is open now what the
+    /// endpoint's health is.
+    fn note(&self, found: Health, reason: &str) -> bool {
+        let threshold = self.check.health_threshold(found == Health::Fit);
+        let verdict = self.pool.note_probe(&self.endpoint, found, threshold, Instant::now());
+        // The pool is not this one yet, or any more: a successor's probes find out, or this does once it has taken over.
+        let Some(Verdict { before, streak }) = verdict else { return true };
         let after = streak.health();
-        if after == before {
-            return;
+        if discriminant(&after) != discriminant(&before) {
+            let (pool, endpoint) = (self.pool.name(), self.endpoint.address());
+            if after == Health::Fit {
+                log::info!("endpoint is fit pool={pool} endpoint={endpoint} reason={reason:?}");
+            } else {
+                log::warn!("endpoint is unfit pool={pool} endpoint={endpoint} reason={reason:?}");
+            }
         }
-        self.pool.set_health(&self.endpoint, after, Instant::now());
-        if discriminant(&after) == discriminant(&before) {
-            return;
-        }
-        let (pool, endpoint) = (self.pool.name(), self.endpoint.address());
-        if after == Health::Fit {
-            log::info!("endpoint is fit pool={pool} endpoint={endpoint} reason={reason:?}");
-        } else {
-            log::warn!("endpoint is unfit pool={pool} endpoint={endpoint} reason={reason:?}");
-        }
+        streak.is_in_transition()
     }
 }
 
@@ -268,11 +289,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_probes_found_is_told_to_the_pool_and_kept() {
         let (probe, _) = probe("tcp: {}, fall: 3, timeout: 2s", &[true, false]);
-        let mut streak = Streak::new();
         let mut states = Vec::new();
         for _ in 0..4 {
             let (found, reason) = probe.probe().await.unwrap();
-            probe.note(&mut streak, found, &reason);
+            probe.note(found, &reason);
             states.push(probe.endpoint.state());
         }
         assert_eq!(states, [State::Fit, State::Fit, State::Fit, State::Unfit]);

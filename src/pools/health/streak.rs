@@ -6,28 +6,39 @@ use crate::pools::Health;
 ///
 /// The first result decides alone, so that a new endpoint neither waits through `rise` intervals nor gets work
 /// that its first probe already warned of.
-#[derive(Debug)]
-pub(super) struct Streak {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pools) struct Streak {
     health: Health,
     against: usize,
 }
 
 impl Streak {
-    pub(super) fn new() -> Self {
-        Self { health: Health::Checking, against: 0 }
+    /// One that nothing speaks against.
+    pub(in crate::pools) fn of(health: Health) -> Self {
+        Self { health, against: 0 }
     }
 
-    pub(super) fn health(&self) -> Health {
+    /// One against which so many results in a row speak, none of which has decided.
+    pub(in crate::pools) fn with_against(health: Health, against: usize) -> Self {
+        Self { health, against }
+    }
+
+    pub(in crate::pools) fn health(&self) -> Health {
         self.health
     }
 
+    /// How many results in a row speak against the present health.
+    pub(in crate::pools) fn against(&self) -> usize {
+        self.against
+    }
+
     /// Whether results against the present health are being counted.
-    pub(super) fn is_in_transition(&self) -> bool {
+    pub(in crate::pools) fn is_in_transition(&self) -> bool {
         self.against > 0
     }
 
     /// Notes what one probe found; `threshold` results against the present health change it.
-    pub(super) fn observe(&mut self, found: Health, threshold: usize) {
+    pub(in crate::pools) fn observe(&mut self, found: Health, threshold: usize) {
         let contradicts = discriminant(&found) != discriminant(&self.health);
         self.against = if contradicts { self.against + 1 } else { 0 };
         if !contradicts || self.health == Health::Checking || self.against >= threshold {
@@ -55,13 +66,13 @@ mod tests {
     #[test]
     fn the_first_probe_decides_alone() {
         for found in [Health::Fit, UNFIT, UNREACHABLE] {
-            assert_eq!(observe(&mut Streak::new(), found), (found, false));
+            assert_eq!(observe(&mut Streak::of(Health::Checking), found), (found, false));
         }
     }
 
     #[test]
     fn only_results_in_a_row_count_and_they_are_a_transition() {
-        let mut streak = Streak::new();
+        let mut streak = Streak::of(Health::Checking);
         observe(&mut streak, Health::Fit);
         let found = [UNFIT, UNFIT, Health::Fit, UNFIT, UNFIT, UNFIT, Health::Fit, Health::Fit, Health::Fit];
         let expected = [
@@ -80,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_last_probe_says_whether_an_unfit_one_can_be_reached() {
-        let mut streak = Streak::new();
+        let mut streak = Streak::of(Health::Checking);
         let found = [UNREACHABLE, UNFIT, UNREACHABLE, Health::Fit, UNREACHABLE];
         let health = [UNREACHABLE, UNFIT, UNREACHABLE, UNFIT, UNREACHABLE];
         assert_eq!(found.map(|found| observe(&mut streak, found).0), health);

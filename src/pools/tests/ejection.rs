@@ -1,3 +1,5 @@
+use crate::pools::testing::{pool_config_with, pool_of};
+
 use super::*;
 
 #[test]
@@ -186,12 +188,12 @@ fn answers_that_break_off_are_failures_in_a_row() {
 #[test]
 fn an_open_stream_starves_no_endpoint_of_its_latency() {
     let now = Instant::now();
-    let config = crate::pools::testing::pool_config_with(THREE, ", outlier: off, slow_start: 0");
+    let config = pool_config_with(THREE, ", outlier: off, slow_start: 0");
     let factory = |members: &[crate::hooks::Member], _: &mut Random| {
         Box::new(crate::pools::policy::PeakEwma::new(members)) as Box<dyn crate::hooks::Policy>
     };
-    let pool = Pool::new(&config, None, None, b"", Box::new(factory), Random::with_seed(1), now);
-    let mut stage = Stage { pool: Arc::new(pool), now, random: Random::with_seed(7) };
+    let pool = pool_of(&config, None, Box::new(factory), None, now);
+    let mut stage = Stage { pool, now, random: Random::with_seed(7) };
     (0..3).for_each(|index| stage.answer(index));
     let _streams: Vec<_> = (0..3).map(|index| stage.endpoint(index).try_lease(now).unwrap()).collect();
     stage.fail(0, 1);

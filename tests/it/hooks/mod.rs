@@ -14,6 +14,7 @@ mod bodies;
 mod contract;
 mod failures;
 mod filter_example;
+mod kept_example;
 mod policy_example;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,7 @@ fn the_code_in_the_documentation_is_the_code_of_the_examples() {
         "examples/conf/custom-filter.yaml",
         "examples/conf/custom-policy.yaml",
         "tests/it/hooks/filter_example.rs",
+        "tests/it/hooks/kept_example.rs",
         "tests/it/hooks/policy_example.rs",
     ]
     .map(read);

@@ -23,16 +23,22 @@ impl Edge {
     /// The same for a program with hooks of its own.
     pub async fn start_with(builder: AppBuilder, config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path().to_str().unwrap();
-        let config = config.replace("LOG", &format!("{dir}/access.log")).replace("DIR", dir);
-        let config = if config.contains("\nlog:") || config.starts_with("log:") {
-            config
-        } else {
-            format!("{config}\nlog: {{ access: {{ format: off }} }}\n")
-        };
-        let app = builder.load_text("test.yaml", Path::new(dir), &config);
+        let config = filled_in(config, folder.path());
+        let app = builder.load_text("test.yaml", folder.path(), &config);
         let app = app.unwrap_or_else(|error| panic!("{error}\n{config}"));
         Self { running: app.bind().unwrap().start(), folder }
+    }
+
+    /// Serves another configuration from now on; what differs.
+    pub async fn reload(&self, config: &str) -> String {
+        let reloaded = self.try_reload(config).await;
+        reloaded.unwrap_or_else(|error| panic!("{error}\n{config}"))
+    }
+
+    /// The same where it may be refused.
+    pub async fn try_reload(&self, config: &str) -> Result<String, String> {
+        let reloaded = self.running.reload_text(&filled_in(config, self.folder.path())).await;
+        reloaded.map(|reloaded| reloaded.to_string()).map_err(|error| error.to_string())
     }
 
     /// The first address of the first listener.
@@ -94,5 +100,15 @@ impl Edge {
     /// Drains the edge and waits for its end.
     pub async fn stop(self) {
         self.running.stop().await;
+    }
+}
+
+fn filled_in(config: &str, folder: &Path) -> String {
+    let dir = folder.to_str().unwrap();
+    let config = config.replace("LOG", &format!("{dir}/access.log")).replace("DIR", dir);
+    if config.contains("\nlog:") || config.starts_with("log:") {
+        config
+    } else {
+        format!("{config}\nlog: {{ access: {{ format: off }} }}\n")
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::load_text;
 use crate::hooks::{Member, Policy};
 use crate::l4::udp::{EndReason, FlowEnd, UdpProxy, UdpSettings};
-use crate::pools::{Pool, policy};
+use crate::pools::{Pool, PoolParts, policy};
 use crate::types::Random;
 
 /// How long anything may take before a test fails.
@@ -39,7 +39,16 @@ pub(super) fn pool(endpoints: &[SocketAddr], keys: &str, now: Instant) -> Arc<Po
         Box::new(policy::RoundRobin::new(members, random)) as Box<dyn Policy>
     };
     let config = &loaded.config.pools[0];
-    Arc::new(Pool::new(config, None, None, b"secret", Box::new(new_policy), Random::with_seed(1), now))
+    Pool::new(PoolParts {
+        config,
+        tls: None,
+        own_zone: None,
+        secret: b"secret",
+        new_policy: Box::new(new_policy),
+        random: Random::with_seed(1),
+        predecessor: None,
+        now,
+    })
 }
 
 /// A proxy of a pool that keeps what ended.

@@ -1,0 +1,102 @@
+use clap::Args;
+use serde::Serialize;
+
+use crate::control::{Command, Reply};
+use crate::runtime::{Probation, Report, Verdict};
+use crate::types::{Percent, Span};
+
+use super::process::Process;
+use super::{BAD_CONFIG, fail, unexpected};
+
+#[derive(Debug, Args)]
+pub(super) struct Reload {
+    #[command(flatten)]
+    process: Process,
+    /// Watch the new configuration for so long, and go back to the old one by itself if requests fare worse. Waits for the
+    /// end of it.
+    #[arg(long, value_name = "TIME")]
+    probation: Option<Span>,
+    /// So much more of the requests may be answered with 5xx than before, in points of percent.
+    #[arg(long, value_name = "PERCENT", default_value = "+5%", requires = "probation")]
+    max_errors: Percent,
+    /// So much longer the slowest hundredth of the requests may take than before.
+    #[arg(long, value_name = "PERCENT", default_value = "+100%", requires = "probation")]
+    max_p99: Percent,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed for programs.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    report: Option<Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+}
+
+impl Reload {
+    pub(super) fn run(self) -> Result<(), u8> {
+        let Self { process, probation, max_errors, max_p99, json } = self;
+        let probation = probation.map(|lasts| Probation { lasts, max_errors, max_p99 });
+        change(&process, &Command::Reload { probation }, json)
+    }
+}
+
+/// Has a process serve another configuration, and prints what that comes to.
+pub(super) fn change(process: &Process, command: &Command, json: bool) -> Result<(), u8> {
+    let mut on_probation = None;
+    let progress = |reply| {
+        if let Reply::OnProbation(report) = reply {
+            if !json {
+                show(&report);
+                eprintln!("on probation");
+            }
+            on_probation = Some(report);
+        }
+    };
+    let (report, verdict) = match process.ask(command, progress)? {
+        Reply::Changed(report) => {
+            if !json {
+                show(&report);
+            }
+            (Some(report), None)
+        }
+        Reply::Judged(verdict) => (on_probation, Some(verdict)),
+        Reply::Refused(problems) => {
+            eprintln!("{}", problems.trim_end());
+            return Err(BAD_CONFIG);
+        }
+        _ => return Err(unexpected()),
+    };
+    let told = Told { report, verdict };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&told).map_err(fail)?);
+    }
+    told.verdict.map_or(Ok(()), |verdict| judge(&verdict, json))
+}
+
+fn show(report: &Report) {
+    eprint!("{}", report.warnings);
+    print!("{report}");
+}
+
+/// What a probation means for whoever asked for it.
+fn judge(verdict: &Verdict, json: bool) -> Result<(), u8> {
+    match verdict {
+        Verdict::Passed { seen } => {
+            if !json {
+                println!("passed: {seen}");
+            }
+            Ok(())
+        }
+        Verdict::Failed { why, stuck: None } => {
+            Err(fail(format_args!("the new configuration was taken back: {why}")))
+        }
+        Verdict::Failed { why, stuck: Some(stuck) } => Err(fail(format_args!(
+            "the new configuration fares worse, but the old one cannot be served any more: {why}\n{stuck}"
+        ))),
+        Verdict::Overtaken => Err(fail("another change came before the end of the probation")),
+    }
+}

@@ -1,0 +1,59 @@
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Diagnostics, Loaded, Source, load, load_text};
+
+/// Where a configuration comes from, so that it can be read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A file, as it is at the moment when it is read.
+    File(PathBuf),
+    /// A text, which stays what it is.
+    Text {
+        /// What messages call it.
+        name: String,
+        /// Where relative paths in it start.
+        base: PathBuf,
+        /// The text.
+        text: String,
+    },
+}
+
+impl Origin {
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// As for [`load`].
+    pub fn read(&self) -> Result<Loaded, Diagnostics> {
+        match self {
+            Self::File(path) => load(path),
+            Self::Text { name, base, text } => load_text(name, base, text),
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Text { .. } => None,
+        }
+    }
+
+    /// The same, fixed to what was read of it.
+    pub(crate) fn fixed_to(&self, source: &Source) -> Self {
+        self.with_text(source.text())
+    }
+
+    /// Another text in its place: messages call it the same, and relative paths start where they did.
+    pub(crate) fn with_text(&self, text: &str) -> Self {
+        let (name, base) = match self {
+            Self::File(path) => {
+                (path.display().to_string(), path.parent().unwrap_or(Path::new("")).to_owned())
+            }
+            Self::Text { name, base, .. } => (name.clone(), base.clone()),
+        };
+        Self::Text { name, base, text: text.to_owned() }
+    }
+}

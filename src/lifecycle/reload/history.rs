@@ -1,0 +1,173 @@
+use std::collections::VecDeque;
+use std::time::SystemTime;
+
+use crate::config::Origin;
+use crate::runtime::{Generation, Refused, Report, Standing, Why};
+
+/// The last generations, each with its configuration, so that it can be served again.
+#[derive(Debug)]
+pub(super) struct History {
+    /// The oldest first, and never empty.
+    generations: VecDeque<(Generation, Origin)>,
+}
+
+/// So many are kept.
+const KEPT: usize = 10;
+
+impl History {
+    pub(super) fn new(first: Origin, now: SystemTime) -> Self {
+        let generation = Generation {
+            number: 1,
+            began: rfc3339(now),
+            origin: Why::Start,
+            configuration: 1,
+            diff: crate::config::Diff::default(),
+            files: Vec::new(),
+            standing: Standing::Serving,
+        };
+        Self { generations: VecDeque::from([(generation, first)]) }
+    }
+
+    /// The number of the one that is served.
+    pub(super) fn current(&self) -> u64 {
+        self.last().0.number
+    }
+
+    /// The configuration that is served.
+    pub(super) fn served(&self) -> &Origin {
+        &self.last().1
+    }
+
+    pub(super) fn generations(&self) -> Vec<Generation> {
+        self.generations.iter().map(|(generation, _)| generation.clone()).collect()
+    }
+
+    /// Notes a new generation; it has the configuration of an earlier one where that has a number.
+    pub(super) fn push(
+        &mut self,
+        report: &Report,
+        why: Why,
+        configuration: Option<u64>,
+        origin: Origin,
+        now: SystemTime,
+    ) {
+        if let Some((last, _)) = self.generations.back_mut()
+            && last.standing.is_served()
+        {
+            last.standing = Standing::Replaced;
+        }
+        let generation = Generation {
+            number: report.generation,
+            began: rfc3339(now),
+            origin: why,
+            configuration: configuration.unwrap_or(report.generation),
+            diff: report.diff.clone(),
+            files: report.files.clone(),
+            standing: Standing::Serving,
+        };
+        if self.generations.len() == KEPT {
+            self.generations.pop_front();
+        }
+        self.generations.push_back((generation, origin));
+    }
+
+    /// Notes what became of a generation, if it is still known.
+    pub(super) fn mark(&mut self, number: u64, standing: Standing) {
+        if let Some((generation, _)) = self.generations.iter_mut().find(|(known, _)| known.number == number) {
+            generation.standing = standing;
+        }
+    }
+
+    /// The configuration of a generation, or of the one before the one whose configuration is served.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn find(&self, number: Option<u64>) -> Result<(u64, Origin), Refused> {
+        let served = self.last().0.configuration;
+        let found = match number {
+            Some(number) => self.generations.iter().find(|(known, _)| known.number == number),
+            None => self.generations.iter().rev().find(|(known, _)| known.configuration < served),
+        };
+        let found = found.map(|(generation, origin)| (generation.configuration, origin.clone()));
+        found.ok_or_else(|| Refused(self.explain_missing(number)))
+    }
+
+    fn explain_missing(&self, number: Option<u64>) -> String {
+        let oldest = self.generations[0].0.number;
+        match number {
+            Some(number) => {
+                let newest = self.current();
+                format!(
+                    "no generation {number} is kept\n  help: there are {oldest} to {newest}; see `evener history`"
+                )
+            }
+            None => "no earlier configuration is kept\n  help: see `evener history`".to_owned(),
+        }
+    }
+
+    fn last(&self) -> &(Generation, Origin) {
+        &self.generations[self.generations.len() - 1]
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Diff;
+
+    fn origin(text: &str) -> Origin {
+        Origin::Text { name: "x.yaml".to_owned(), base: "".into(), text: text.to_owned() }
+    }
+
+    fn push(history: &mut History, why: Why, configuration: Option<u64>) {
+        let generation = history.current() + 1;
+        let report = Report {
+            generation,
+            diff: Diff::default(),
+            files: Vec::new(),
+            restart: Vec::new(),
+            warnings: String::new(),
+            took_ms: 0.0,
+        };
+        let text = configuration.unwrap_or(generation).to_string();
+        history.push(&report, why, configuration, origin(&text), SystemTime::UNIX_EPOCH);
+    }
+
+    fn target(history: &History, to: Option<u64>) -> Option<(u64, Origin)> {
+        history.find(to).ok()
+    }
+
+    #[test]
+    fn each_way_back_leads_further_back() {
+        let mut history = History::new(origin("1"), SystemTime::UNIX_EPOCH);
+        assert_eq!(target(&history, None), None);
+        push(&mut history, Why::Command, None);
+        push(&mut history, Why::Command, None);
+        assert_eq!(target(&history, None), Some((2, origin("2"))));
+        push(&mut history, Why::Rollback, Some(2));
+        assert_eq!(target(&history, None), Some((1, origin("1"))));
+        assert_eq!(target(&history, Some(3)), Some((3, origin("3"))));
+        push(&mut history, Why::Rollback, Some(3));
+        assert_eq!(target(&history, None), Some((2, origin("2"))));
+        let standings: Vec<_> = history.generations().into_iter().map(|one| one.standing).collect();
+        let mut expected = vec![Standing::Replaced; 4];
+        expected.push(Standing::Serving);
+        assert_eq!(standings, expected);
+    }
+
+    #[test]
+    fn the_last_ten_are_kept() {
+        let mut history = History::new(origin("1"), SystemTime::UNIX_EPOCH);
+        for _ in 0..20 {
+            push(&mut history, Why::Signal, None);
+        }
+        let numbers: Vec<_> = history.generations().iter().map(|one| one.number).collect();
+        assert_eq!(numbers, (12..=21).collect::<Vec<_>>());
+        let missing = history.find(Some(11)).unwrap_err().to_string();
+        assert_eq!(missing, "no generation 11 is kept\n  help: there are 12 to 21; see `evener history`");
+    }
+}

@@ -1,0 +1,149 @@
+//! Changes of the process as a whole, as operators ask for them; whoever owns the process makes them.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::config::{Diff, Origin};
+use crate::types::{Percent, Span};
+
+use super::{Generation, Why};
+
+/// Whoever can put another configuration in the place of the one that is served.
+#[async_trait]
+pub(crate) trait Changes: fmt::Debug + Send + Sync {
+    /// Reads the configuration again and serves it from then on. Changes are made one after the other, and to drop this
+    /// stops none.
+    ///
+    /// # Errors
+    /// When it cannot be served; then everything stays as it is.
+    async fn reload(&self, why: Why, probation: Option<Probation>) -> Result<Applied, Refused>;
+
+    /// Serves the configuration of an earlier generation again: of this one, or of the one before.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload), and when there is no such generation.
+    async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused>;
+
+    /// The last generations, the oldest first; the last one is served.
+    fn history(&self) -> Vec<Generation>;
+
+    /// What is served, as it was read.
+    fn served(&self) -> Origin;
+
+    /// How many changes were made, and refused, since the start.
+    fn counts(&self) -> ChangeCounts;
+}
+
+/// How a new generation is watched, and what makes it fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Probation {
+    /// So long.
+    pub(crate) lasts: Span,
+    /// So much more of the requests may be answered with 5xx than before, in points of percent.
+    pub(crate) max_errors: Percent,
+    /// So much longer the slowest hundredth may take than before.
+    pub(crate) max_p99: Percent,
+}
+
+/// A change that was made.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) report: Report,
+    /// What the probation comes to, if there is one.
+    pub(crate) verdict: Option<watch::Receiver<Option<Verdict>>>,
+}
+
+/// What a change came to. It is what `evener reload --json` prints, so a field that is there stays there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// The generation that is served now; the same as before where nothing differs.
+    pub(crate) generation: u64,
+    pub(crate) diff: Diff,
+    /// What differs in files that the configuration names.
+    pub(crate) files: Vec<String>,
+    /// What waits for another process, since it cannot change in one that runs.
+    pub(crate) restart: Vec<String>,
+    /// What is allowed but surely not meant.
+    pub(crate) warnings: String,
+    /// How long it took.
+    pub(crate) took_ms: f64,
+}
+
+/// What a probation came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// The generation stays, with what was seen of it.
+    Passed { seen: String },
+    /// The one before was put in its place again, for this reason; or could not be, which stands in `stuck`.
+    Failed { why: String, stuck: Option<String> },
+    /// Another change came before the end.
+    Overtaken,
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) String);
+
+/// How many changes there were since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChangeCounts {
+    /// The generation that is served.
+    pub(crate) generation: u64,
+    pub(crate) made: u64,
+    pub(crate) refused: u64,
+}
+
+impl Report {
+    /// Whether the configuration and the files that it names say what they said before.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.diff.is_empty() && self.files.is_empty()
+    }
+}
+
+/// The differences, a line each, and what is to be known besides.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("no difference\n");
+        }
+        if !self.diff.is_empty() {
+            write!(f, "{}", self.diff)?;
+        }
+        self.files.iter().try_for_each(|line| writeln!(f, "~ {line}"))?;
+        self.restart.iter().try_for_each(|line| writeln!(f, "! {line}"))
+    }
+}
+
+/// A process whose configuration does not change, for tests.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Unchanging;
+
+#[cfg(test)]
+#[async_trait]
+impl Changes for Unchanging {
+    async fn reload(&self, _: Why, _: Option<Probation>) -> Result<Applied, Refused> {
+        Err(Refused("nothing changes here".to_owned()))
+    }
+
+    async fn roll_back(&self, _: Option<u64>) -> Result<Applied, Refused> {
+        Err(Refused("nothing changes here".to_owned()))
+    }
+
+    fn history(&self) -> Vec<Generation> {
+        Vec::new()
+    }
+
+    fn served(&self) -> Origin {
+        Origin::File("test.yaml".into())
+    }
+
+    fn counts(&self) -> ChangeCounts {
+        ChangeCounts { generation: 1, ..ChangeCounts::default() }
+    }
+}
