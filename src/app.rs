@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::config::{self, Diagnostics, Diff, Origin, ReferenceSection};
 use crate::edge::Inherited;
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
-use crate::lifecycle::{self, ControlSocket, Parts, Reloader, Running, Serving, StartError};
+use crate::lifecycle::{self, ControlSocket, Parts, Reloader, Running, Serving, StartError, Takeover};
 use crate::runtime::{self, Applied, Assembled, Changes, Question, Registry, Side, Why};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName, Random};
@@ -114,16 +114,35 @@ impl App {
     /// LISTEN_FDS and LISTEN_PID) are used in place of binding their addresses. It takes all that were handed to the
     /// process, once, and closes those that no listener can use, with a warning.
     ///
+    /// Where an older process of the program has started this one to be replaced by it (`evener upgrade`), that one's
+    /// sockets are used, and nothing is accepted until it has given way, once [`run`](BoundApp::run) is called.
+    ///
     /// # Errors
     /// As for [`bind`](Self::bind), or when the variables tell of descriptors that are not open.
     pub fn bind_or_adopt(self) -> Result<BoundApp, BindFailed> {
-        let inherited = Inherited::take().map_err(StartError::from)?;
-        self.bind_with(inherited)
+        let Some(takeover) = Takeover::begin().map_err(StartError::from)? else {
+            return self.bind_with(Inherited::take().map_err(StartError::from)?);
+        };
+        Ok(BoundApp { parts: self.take_over(takeover)?, control: None })
+    }
+
+    fn take_over(self, mut takeover: Takeover) -> Result<Parts, StartError> {
+        let Self { assembled, origin, registry } = self;
+        match Parts::build(assembled, (origin, registry), takeover.take_listening(), true) {
+            Ok(mut parts) => {
+                parts.takeover = Some(takeover);
+                Ok(parts)
+            }
+            Err(error) => {
+                takeover.fail("the start", &error.to_string());
+                Err(error)
+            }
+        }
     }
 
     fn bind_with(self, inherited: Inherited) -> Result<BoundApp, BindFailed> {
         let Self { assembled, origin, registry } = self;
-        let parts = Parts::build(assembled, (origin, registry), inherited)?;
+        let parts = Parts::build(assembled, (origin, registry), inherited, false)?;
         Ok(BoundApp { parts, control: None })
     }
 }
@@ -215,6 +234,11 @@ impl BoundApp {
         self.parts.addresses()
     }
 
+    /// Whether another process serves at these addresses until this one takes over.
+    pub(crate) fn is_taking_over(&self) -> bool {
+        self.parts.takeover.is_some()
+    }
+
     /// What to print when the app is up: addresses, pools, and requests to try.
     pub fn banner(&self) -> String {
         let control = self.control.as_ref().and_then(ControlSocket::path);
@@ -229,8 +253,7 @@ impl BoundApp {
     /// leads to a warning.
     pub fn with_control_socket(mut self) -> Result<Self, BindFailed> {
         if self.control.is_none() {
-            let opened = ControlSocket::open(self.parts.assembled.config.control_socket.as_ref());
-            self.control = Some(opened.map_err(StartError::from)?);
+            self.control = Some(self.parts.open_control()?);
         }
         Ok(self)
     }
@@ -245,9 +268,9 @@ impl BoundApp {
     pub fn run(self) -> Result<(), BindFailed> {
         let Self { parts, control } = self.with_control_socket()?;
         let messages = Arc::new(Messages::init(parts.assembled.config.log_level));
-        lifecycle::serve(parts, control.unwrap_or(ControlSocket::Off), messages.clone());
+        let served = lifecycle::serve(parts, control.unwrap_or(ControlSocket::Off), messages.clone());
         messages.settle(lifecycle::LOG_PATIENCE);
-        Ok(())
+        Ok(served?)
     }
 
     /// Serves on the tokio runtime that this is called on, beside whatever else runs there.

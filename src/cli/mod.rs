@@ -20,6 +20,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::app::{App, AppBuilder, BoundApp};
+use crate::lifecycle;
 use crate::simulate::{self, SimulateArgs};
 
 /// The exit code for a configuration that is refused (EX_USAGE of sysexits.h).
@@ -130,10 +131,16 @@ fn unexpected() -> u8 {
 }
 
 fn run(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
-    let app = load(builder, config)?;
+    let app = builder.load(config).map_err(|error| {
+        eprint!("{error}");
+        lifecycle::Takeover::decline(&error.to_string());
+        BAD_CONFIG
+    })?;
     eprint!("{}", app.warnings());
     let bound = app.bind_or_adopt().and_then(BoundApp::with_control_socket).map_err(fail)?;
-    eprint!("{}", bound.banner());
+    if !bound.is_taking_over() {
+        eprint!("{}", bound.banner());
+    }
     bound.run().map_err(fail)
 }
 

@@ -1,22 +1,33 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::sync::watch;
 
 use crate::net::SocketFile;
 
 use super::connect::connect;
 
-/// The control socket, bound and listening; its file is removed when this is dropped.
+/// The control socket, bound and listening; its file is removed when this is dropped, unless another process answers there.
 #[derive(Debug)]
 pub(crate) struct BoundControl {
     socket: Option<UnixListener>,
     file: SocketFile,
-    /// Keeps the inode from becoming somebody else's, even when the server is gone already.
-    _keeper: UnixListener,
+    door: Arc<Door>,
+}
+
+/// Whether this process answers on the control socket, or another one does that has it too.
+#[derive(Debug)]
+pub(crate) struct Door {
+    path: PathBuf,
+    is_open: watch::Sender<bool>,
+    /// Also keeps the inode from becoming somebody else's, even when the server is gone already.
+    socket: UnixListener,
 }
 
 /// Why there can be no control socket at its place.
@@ -45,8 +56,26 @@ impl BoundControl {
         bind(path).map_err(|source| CannotOpen { path: path.to_owned(), reason: explain(&source), source })
     }
 
+    /// Goes on with the socket of another process, and answers once its door is opened.
+    ///
+    /// # Errors
+    /// When its file is gone, or there are no descriptors.
+    pub(crate) fn adopt(path: &Path, socket: OwnedFd) -> io::Result<Self> {
+        Self::new(socket.into(), SocketFile::at(path)?, false)
+    }
+
+    fn new(socket: UnixListener, file: SocketFile, is_open: bool) -> io::Result<Self> {
+        let (path, keeper) = (file.path().to_owned(), socket.try_clone()?);
+        let door = Arc::new(Door { path, is_open: watch::Sender::new(is_open), socket: keeper });
+        Ok(Self { socket: Some(socket), file, door })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.door
     }
 
     /// The socket for the server, once, while this keeps the file.
@@ -55,9 +84,40 @@ impl BoundControl {
     }
 }
 
+impl Door {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The socket under another descriptor, for another process.
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        Ok(self.socket.try_clone()?.into())
+    }
+
+    /// This process answers from now on.
+    pub(crate) fn open(&self) {
+        self.is_open.send_replace(true);
+    }
+
+    /// It answers nobody who comes from now on.
+    pub(crate) fn close(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// Whether it answers.
+    pub(crate) fn is_open(&self) -> watch::Receiver<bool> {
+        self.is_open.subscribe()
+    }
+}
+
 impl Drop for BoundControl {
     fn drop(&mut self) {
-        self.file.remove();
+        if *self.door.is_open.borrow() {
+            self.file.remove();
+        }
     }
 }
 
@@ -75,8 +135,7 @@ fn bind(path: &Path) -> io::Result<BoundControl> {
     let _ = fs::remove_file(&unnamed);
     let bound = bind_in_private(&unnamed).and_then(|(socket, file)| {
         fs::rename(&unnamed, path)?;
-        let keeper = socket.try_clone()?;
-        Ok(BoundControl { socket: Some(socket), file: file.renamed(path), _keeper: keeper })
+        BoundControl::new(socket, file.renamed(path), true)
     });
     if bound.is_err() {
         let _ = fs::remove_file(&unnamed);

@@ -1,4 +1,4 @@
-//! The control socket: how `evener status`, `drain` and `weight` reach a process that runs.
+//! The control socket: how commands such as `evener status` and `reload` reach a process that runs.
 //!
 //! One request a connection, one JSON text a line in both directions; see [`protocol`]. The socket is for the user that
 //! runs the process and for root only, by its mode and by what the kernel tells of each peer. The server acts through
@@ -12,7 +12,7 @@ mod protocol;
 mod server;
 mod table;
 
-pub(crate) use bind::{BoundControl, CannotOpen};
+pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::ask;
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::serve;

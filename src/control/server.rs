@@ -14,6 +14,7 @@ use crate::pools::State;
 use crate::runtime::{Applied, Control, ControlError, Drain, Refused, Target, Upgraded, Verdict, Why};
 use crate::types::Span;
 
+use super::bind::Door;
 use super::protocol::{Command, InvalidLine, Reply};
 
 /// One client and its one request.
@@ -57,13 +58,14 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The pause after a connection could not be accepted.
 const REST: Duration = Duration::from_millis(100);
 
-/// Answers on the socket until `shutdown` turns true.
+/// Answers on the socket until `shutdown` turns true, as long as the door is open.
 ///
 /// # Errors
 /// When the socket cannot be used at all.
 pub(crate) async fn serve(
     socket: StdListener,
     control: Arc<Control>,
+    door: &Door,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let socket = UnixListener::from_std(socket)?;
@@ -71,11 +73,14 @@ pub(crate) async fn serve(
     // A sender that is gone is the end, too.
     let stop = async { drop(shutdown.wait_for(|stopping| *stopping).await) };
     tokio::pin!(stop);
+    let mut is_open = door.is_open();
     loop {
+        let answers = *is_open.borrow_and_update();
         tokio::select! {
             () = &mut stop => return Ok(()),
+            Ok(()) = is_open.changed() => {}
             Some(_) = connections.join_next() => {}
-            accepted = socket.accept() => match accepted {
+            accepted = socket.accept(), if answers => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
                     let connection = Connection { stream: BufReader::new(stream) };
                     connections.spawn(connection.serve(control.clone()));

@@ -102,14 +102,20 @@ where
 
     /// Stops accepting, and leaves its sockets open for another process. Clients go on queueing up there. Flows of datagrams
     /// end: the other process gets what their clients send.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade"))]
     pub(crate) fn pause(&self) {
         self.enter(Phase::Paused);
     }
 
+    pub(crate) async fn give_way(&self) {
+        self.pause();
+    }
+
+    pub(crate) fn hold(&self) {
+        self.pause();
+    }
+
     /// Takes back the end of the process and goes on accepting, after a pause.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade whose successor has died"))]
-    pub(crate) fn resume(&self) {
+    pub(crate) async fn resume(&self) {
         // First, or whoever accepts would close at once.
         self.ending.resume();
         self.enter(Phase::Serving);
@@ -125,7 +131,6 @@ where
     ///
     /// # Errors
     /// When no further descriptors can be opened.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade"))]
     pub(crate) fn sockets(&self) -> std::io::Result<Vec<HandedOver>> {
         self.accepted.lock().open.iter().map(|one| one.hand_over()).collect()
     }

@@ -102,7 +102,6 @@ impl Inherited {
     }
 
     /// What a predecessor hands over.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade"))]
     pub(crate) fn from_predecessor(handed_over: Vec<HandedOver>) -> Self {
         Self { sockets: Vec::new(), handed_over }
     }

@@ -29,6 +29,6 @@ mod stream;
 mod tests;
 
 pub(crate) use bind::BindError;
-pub(crate) use inherited::{InheritError, Inherited};
+pub(crate) use inherited::{HandedOver, InheritError, Inherited, Kind};
 pub(crate) use open::Open;
 pub(crate) use serve::{Edge, EdgeLimits};

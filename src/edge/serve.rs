@@ -72,7 +72,6 @@ where
     }
 
     /// Has other limits from here on. No connection ends for that.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the reload"))]
     pub(crate) fn change_limits(&self, EdgeLimits { connections, ipv6_prefix }: EdgeLimits) {
         self.limits.change(connections, ipv6_prefix);
     }

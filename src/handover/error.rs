@@ -81,6 +81,13 @@ pub(crate) enum Cause {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exit(pub(super) ExitStatus);
 
+impl HandoverError {
+    /// Something of this process's own that is not to be had, such as a descriptor.
+    pub(crate) fn own(error: io::Error) -> Self {
+        Self { stage: Stage::Start, cause: Cause::Io(error) }
+    }
+}
+
 impl Cause {
     /// Whether nobody is there any more to say anything to.
     pub(crate) fn is_gone(&self) -> bool {

@@ -57,6 +57,9 @@ pub(crate) struct SocketEntry {
     /// Which one of several at this address.
     #[serde(default)]
     pub(crate) ordinal: u32,
+    /// Whether the file of a Unix socket was made by the process, and is its to remove.
+    #[serde(default)]
+    pub(crate) is_own: bool,
 }
 
 /// What a socket is for.

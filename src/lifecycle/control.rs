@@ -7,8 +7,10 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
 use crate::config::ControlPlace;
-use crate::control::{self, BoundControl, CannotOpen};
+use crate::control::{self, BoundControl, CannotOpen, Door};
 use crate::runtime::Control;
+
+use super::upgrade::Takeover;
 
 /// The control socket as far as there is one. Its file is removed when this is dropped.
 #[derive(Debug)]
@@ -34,6 +36,29 @@ impl ControlSocket {
         }
     }
 
+    /// The same where another process leaves this one the socket at that place.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn take_over(
+        place: Option<&ControlPlace>,
+        takeover: &mut Takeover,
+    ) -> Result<Self, CannotOpen> {
+        let handed = place.and_then(|place| takeover.take_control(&place.path));
+        match handed.map(|(path, socket)| BoundControl::adopt(&path, socket)) {
+            Some(Ok(bound)) => Ok(Self::Open(bound)),
+            // Its file is gone, or it is another place: there can be a new one.
+            Some(Err(_)) | None => Self::open(place),
+        }
+    }
+
+    pub(super) fn door(&self) -> Option<&Arc<Door>> {
+        match self {
+            Self::Open(bound) => Some(bound.door()),
+            Self::Off | Self::Without(_) => None,
+        }
+    }
+
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Open(bound) => Some(bound.path()),
@@ -46,10 +71,11 @@ impl ControlSocket {
         match self {
             Self::Off => None,
             Self::Open(bound) => {
-                Some(ControlService { socket: bound.take_socket(), control: Arc::new(control) })
+                let door = bound.door().clone();
+                Some(ControlService { socket: bound.take_socket(), door, control: Arc::new(control) })
             }
             Self::Without(error) => {
-                log::warn!("status, drain and weight do not reach this process: {error}");
+                log::warn!("commands such as status and reload do not reach this process: {error}");
                 None
             }
         }
@@ -59,6 +85,7 @@ impl ControlSocket {
 /// What answers on the control socket, on a thread of its own, so that it does when the data plane is busy.
 pub(super) struct ControlService {
     socket: Option<UnixListener>,
+    door: Arc<Door>,
     control: Arc<Control>,
 }
 
@@ -66,7 +93,7 @@ pub(super) struct ControlService {
 impl Service for ControlService {
     async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
         let Some(socket) = self.socket.take() else { return };
-        if let Err(error) = control::serve(socket, self.control.clone(), shutdown).await {
+        if let Err(error) = control::serve(socket, self.control.clone(), &self.door, shutdown).await {
             log::error!("the control socket cannot be served error={error}");
         }
     }

@@ -19,6 +19,9 @@ pub(super) struct Drain {
 /// How often what is left is told.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
+/// So long this process can go back to serving, even if it has nothing left to do.
+const LINGER: Duration = Duration::from_secs(3);
+
 /// How long what is cut may take to say so in the log.
 const CUT_LIMIT: Duration = Duration::from_millis(200);
 
@@ -51,6 +54,30 @@ impl Drain {
             }
         }
         log::info!("drained");
+    }
+
+    /// The same once another process serves: clients have no need to hurry. Connections that rest stay as long as requests
+    /// may take, since whoever sends one finds the connection open then.
+    pub(super) async fn run_after_hand_over(&self) {
+        let DrainSpec { requests, tunnels, .. } = self.live.snapshot().drain;
+        let begun = Instant::now();
+        self.live.ending().advance(Stage::Leaving);
+        // The other process may yet turn out to be stillborn.
+        sleep(LINGER).await;
+        if !self.is_empty_within(requests.get().saturating_sub(begun.elapsed())).await {
+            log::warn!("requests have had their time {}", self.open());
+            self.live.ending().advance(Stage::RequestsCut);
+            let left = tunnels.get().saturating_sub(begun.elapsed());
+            if !self.is_empty_within(left).await {
+                return self.cut("it took too long").await;
+            }
+        }
+        log::info!("drained");
+    }
+
+    /// Says that the process is about to end, and no more.
+    pub(super) fn begin(&self) {
+        self.live.ending().advance(Stage::Leaving);
     }
 
     /// Ends everything that still goes on.

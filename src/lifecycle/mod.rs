@@ -9,9 +9,11 @@ mod reload;
 mod server;
 mod signals;
 mod systemd;
+mod upgrade;
 
 pub(crate) use banner::banner;
 pub(crate) use control::ControlSocket;
 pub(crate) use parts::{Parts, Running, StartError};
 pub(crate) use reload::{Reloader, Serving};
 pub(crate) use server::{LOG_PATIENCE, serve};
+pub(crate) use upgrade::Takeover;

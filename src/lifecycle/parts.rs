@@ -9,14 +9,17 @@ use crate::config::Origin;
 use crate::control::CannotOpen;
 use crate::edge::{BindError, Edge, InheritError, Inherited};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
+use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{Assembled, Live, Registry};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
 
+use super::control::ControlSocket;
 use super::limits::{edge_limits, flow_sockets, raise_nofile};
 use super::reload::{Reloader, Serving};
+use super::upgrade::Takeover;
 
 /// Everything of a configuration that runs, built and bound but not started yet.
 pub(crate) struct Parts {
@@ -29,6 +32,8 @@ pub(crate) struct Parts {
     unused: Vec<String>,
     pub(crate) assembled: Assembled,
     source: (Origin, Arc<Registry>),
+    /// Of the process that serves until this one does.
+    pub(crate) takeover: Option<Takeover>,
 }
 
 /// The same, once it is started.
@@ -36,6 +41,7 @@ pub(crate) struct Running {
     pub(crate) reloader: Reloader,
     pub(crate) serving: Serving,
     pub(super) threads: usize,
+    pub(super) takeover: Option<Takeover>,
 }
 
 /// Why a sound configuration cannot be started here.
@@ -51,6 +57,12 @@ pub(crate) enum StartError {
     SecretFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Control(#[from] CannotOpen),
+    #[error("no thread can be started: {0}")]
+    Thread(#[source] io::Error),
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
+    #[error("the place of the other process cannot be taken: {0}")]
+    Takeover(String),
 }
 
 /// Idle connections to endpoints that are kept for each worker thread; they are shared by all.
@@ -58,15 +70,17 @@ const KEPT_PER_THREAD: usize = 1024;
 
 impl Parts {
     /// Opens what the configuration needs of this machine, as far as it was not handed over. On any failure nothing stays
-    /// open.
+    /// open. Where this process `takes_over` from another, nobody is accepted yet.
     pub(crate) fn build(
         assembled: Assembled,
         source: (Origin, Arc<Registry>),
         mut inherited: Inherited,
+        takes_over: bool,
     ) -> Result<Self, StartError> {
         raise_nofile();
         let config = &assembled.config;
-        if let Some(secret) = &assembled.secret_file {
+        // The other process may know the secret though its file is gone.
+        if let Some(secret) = assembled.secret_file.as_ref().filter(|_| !takes_over) {
             let fail = |source| StartError::SecretFile { path: secret.path().to_owned(), source };
             secret.save().map_err(fail)?;
         }
@@ -83,6 +97,9 @@ impl Parts {
         let edge = Edge::new(app, layer4, log.clone(), ending, edge_limits(config), threads);
         let prepared = edge.prepare(&assembled.snapshot.listeners, &mut inherited)?;
         edge.adopt(prepared, config.drain);
+        if takes_over {
+            edge.hold();
+        }
         Ok(Self {
             edge,
             prober: Arc::new(Prober::new(&assembled.snapshot.pools)),
@@ -92,16 +109,26 @@ impl Parts {
             unused: inherited.into_unused(),
             assembled,
             source,
+            takeover: None,
         })
     }
 
     /// Whoever changes the configuration from now on, and what is to be started.
     pub(crate) fn into_running(self, messages: Option<Arc<Messages>>) -> Running {
-        let Self { live, edge, prober, log, threads, assembled, source, .. } = self;
+        let Self { live, edge, prober, log, threads, assembled, source, takeover, .. } = self;
         let serving = Serving { live, edge, prober, log, messages };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
-        Running { reloader, serving, threads }
+        Running { reloader, serving, threads, takeover }
+    }
+
+    /// The control socket, opened where the configuration says, or taken over with everything else.
+    pub(crate) fn open_control(&mut self) -> Result<ControlSocket, StartError> {
+        let place = self.assembled.config.control_socket.as_ref();
+        Ok(match &mut self.takeover {
+            Some(takeover) => ControlSocket::take_over(place, takeover)?,
+            None => ControlSocket::open(place)?,
+        })
     }
 
     /// Warns of what was handed over in vain.

@@ -3,11 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
 use pingora_proxy::HttpProxy;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::edge::Edge;
 use crate::gateway::Gateway;
@@ -18,34 +19,69 @@ use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
 use super::drain::Drain;
-use super::parts::{Parts, Running, server_conf};
+use super::parts::{Parts, Running, StartError, server_conf};
 use super::reload::{Reloader, Serving};
 use super::signals::Signals;
 use super::systemd::ServiceManager;
+use super::upgrade::{Arrival, Newcomer, Upgrader};
 
 /// How long the end of the process waits for the last lines of the access log.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
-pub(crate) fn serve(parts: Parts, mut control: ControlSocket, messages: Arc<Messages>) {
+/// Serves under a Pingora server of its own until a signal ends it, or another process has taken over. Blocks its thread.
+///
+/// # Errors
+/// When it does not come to serve, since it cannot take over from another process.
+pub(crate) fn serve(
+    parts: Parts,
+    mut control: ControlSocket,
+    messages: Arc<Messages>,
+) -> Result<(), StartError> {
     parts.tell_unused();
-    let Running { reloader, serving, threads } = parts.into_running(Some(messages));
-    let Serving { live, edge, prober, log, .. } = serving;
+    let Running { reloader, serving, threads, takeover } = parts.into_running(Some(messages));
+    let Serving { live, edge, prober, log, .. } = serving.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
     let (started, data_plane) = watch::channel(None);
-    let manager = ServiceManager::new(live.clone(), edge.clone(), data_plane);
-    let drain = Drain::new(live.clone(), edge.clone());
-    let signals = Signals::new(reloader.clone(), drain, log.clone(), manager);
+    let (arrival, arriving) = watch::channel(takeover.as_ref().map_or(Arrival::Serving, |_| Arrival::Coming));
+    let manager = ServiceManager::new(live.clone(), edge.clone(), data_plane, arriving.clone());
+    let manager = Arc::new(manager);
+    let predecessor = Arc::default();
+    let (handed, successors) = mpsc::channel(1);
+    let door = control.door().cloned();
+    reloader.set_upgrader(Upgrader::new(
+        edge.clone(),
+        door.clone(),
+        manager.clone(),
+        Arc::clone(&predecessor),
+        handed,
+    ));
+    let signals = Signals {
+        reloader: reloader.clone(),
+        drain: Drain::new(live.clone(), edge.clone()),
+        log: log.clone(),
+        manager,
+        successors: Mutex::new(Some(successors)),
+        arrival: arriving.clone(),
+    };
     if let Some(service) = control.service(Control::new(live.clone(), Arc::new(reloader.clone()))) {
         server.add_service(service);
     }
-    let tls_files = Some(TlsFiles::new(live.clone()));
+    if let Some(takeover) = takeover {
+        let reloader = reloader.clone();
+        let newcomer = Newcomer { reloader, serving, control: door, predecessor, arrival };
+        takeover.finish(newcomer).map_err(StartError::Thread)?;
+    }
+    let tls_files = Some(TlsFiles::new(live));
     server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader) });
     server.add_service(EdgeService { edge, threads, started });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
     log.settle(LOG_PATIENCE);
+    match &*arriving.borrow() {
+        Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
+        Arrival::Coming | Arrival::Serving => Ok(()),
+    }
 }
 
 /// The accept loops of all listeners, as one service with the data plane's threads.

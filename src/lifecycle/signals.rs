@@ -2,25 +2,35 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
-use crate::runtime::{Changes, Why};
+use crate::handover::{End, Successor};
+use crate::runtime::{Changes, UpgradeOrder, Why};
 use crate::telemetry::AccessLog;
 
 use super::drain::Drain;
 use super::reload::Reloader;
 use super::systemd::ServiceManager;
+use super::upgrade::Arrival;
 
-/// What signals do: SIGINT ends the process at once; SIGTERM and SIGQUIT after a drain, and at once when they come
-/// again. SIGUSR1 has the access log opened again; SIGHUP has the configuration read again.
+/// What leads the process to its end, and what signals do on the way: SIGINT ends it at once; SIGTERM and SIGQUIT after a
+/// drain, and at once when they come again. SIGUSR1 has the access log opened again, SIGHUP the configuration read again;
+/// SIGUSR2 has a new process take over.
 pub(super) struct Signals {
-    reloader: Reloader,
-    drain: Drain,
-    log: Arc<AccessLog>,
-    manager: ServiceManager,
+    pub(super) reloader: Reloader,
+    pub(super) drain: Drain,
+    pub(super) log: Arc<AccessLog>,
+    pub(super) manager: Arc<ServiceManager>,
+    /// Processes that have taken over, until somebody waits for them.
+    pub(super) successors: Mutex<Option<mpsc::Receiver<Successor>>>,
+    pub(super) arrival: watch::Receiver<Arrival>,
 }
 
 /// The signals that end the process.
@@ -34,27 +44,38 @@ struct Ends {
 struct Upkeep {
     hangup: Signal,
     usr1: Signal,
+    usr2: Signal,
 }
 
-impl Signals {
-    pub(super) fn new(
-        reloader: Reloader,
-        drain: Drain,
-        log: Arc<AccessLog>,
-        manager: ServiceManager,
-    ) -> Self {
-        Self { reloader, drain, log, manager }
-    }
+/// What ends the life of a process beside its successor.
+enum Parting {
+    Drained,
+    /// A signal came.
+    Cut,
+    SuccessorGone(End),
+}
 
-    /// Drains after the first signal; ends with what the process is to do then.
+/// How long an older process has to learn that this one ends at once.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+impl Signals {
+    /// Drains after the first signal, or after another process has taken over; ends with what the process is to do then.
     async fn ended(&self, ends: &mut Ends) -> ShutdownSignal {
-        tokio::select! {
-            _ = ends.int.recv() => {
-                log::info!("stopping at once");
-                return ShutdownSignal::FastShutdown;
+        let mut successors = self.successors.lock().take();
+        loop {
+            tokio::select! {
+                _ = ends.int.recv() => {
+                    log::info!("stopping at once");
+                    return self.stop().await;
+                }
+                _ = ends.term.recv() => break,
+                _ = ends.quit.recv() => break,
+                Some(successor) = next(&mut successors) => {
+                    if self.leave(successor, ends).await {
+                        return ShutdownSignal::FastShutdown;
+                    }
+                }
             }
-            _ = ends.term.recv() => {}
-            _ = ends.quit.recv() => {}
         }
         self.manager.stopping();
         tokio::select! {
@@ -65,12 +86,56 @@ impl Signals {
         ShutdownSignal::FastShutdown
     }
 
+    /// Ends at once. An older process that still finishes its work is not to come back for this one.
+    async fn stop(&self) -> ShutdownSignal {
+        if self.reloader.predecessor().is_some() {
+            self.drain.begin();
+            sleep(FAREWELL).await;
+        }
+        ShutdownSignal::FastShutdown
+    }
+
+    /// Finishes the work of a process that another has taken over from. False where that has died, and this one serves
+    /// again.
+    async fn leave(&self, mut successor: Successor, ends: &mut Ends) -> bool {
+        let mut may_come_back = true;
+        let drained = self.drain.run_after_hand_over();
+        tokio::pin!(drained);
+        loop {
+            let parting = tokio::select! {
+                () = &mut drained => Parting::Drained,
+                () = ends.any() => Parting::Cut,
+                end = successor.gone(), if may_come_back => Parting::SuccessorGone(end),
+            };
+            match parting {
+                Parting::Drained => break,
+                Parting::Cut => {
+                    self.drain.cut("by a signal").await;
+                    break;
+                }
+                // Somebody wants nobody to serve.
+                Parting::SuccessorGone(End::Regular) => may_come_back = false,
+                Parting::SuccessorGone(End::Died(how)) => {
+                    log::error!("the new process died, this one serves again error=\"{how}\"");
+                    self.reloader.take_back().await;
+                    return false;
+                }
+            }
+        }
+        if may_come_back {
+            // Whoever is gone need not be told.
+            let _ = successor.done().await;
+        }
+        true
+    }
+
     async fn kept_up(&self, upkeep: &mut Upkeep) -> Infallible {
-        let Upkeep { hangup, usr1 } = upkeep;
+        let Upkeep { hangup, usr1, usr2 } = upkeep;
         // Neither waits for the other's disk.
         tokio::select! {
             never = self.log_reopened(usr1) => never,
             never = self.reloaded(hangup) => never,
+            never = self.upgraded(usr2) => never,
         }
     }
 
@@ -88,6 +153,23 @@ impl Signals {
         }
         pending().await
     }
+
+    async fn upgraded(&self, usr2: &mut Signal) -> Infallible {
+        while let Some(()) = usr2.recv().await {
+            if let Err(refused) = self.reloader.upgrade(UpgradeOrder::default()).await {
+                log::error!("nothing has changed: {refused}");
+            }
+        }
+        pending().await
+    }
+}
+
+/// The next process that has taken over; never, where none can.
+async fn next(successors: &mut Option<mpsc::Receiver<Successor>>) -> Option<Successor> {
+    match successors {
+        Some(successors) => successors.recv().await,
+        None => pending().await,
+    }
 }
 
 #[async_trait]
@@ -97,8 +179,11 @@ impl ShutdownSignalWatch for Signals {
             log::error!("signals cannot be received; only SIGKILL ends this process");
             return pending().await;
         };
+        let mut arrival = self.arrival.clone();
         tokio::select! {
             signal = self.ended(&mut ends) => signal,
+            // The process before this one goes on.
+            () = Arrival::failed(&mut arrival) => ShutdownSignal::FastShutdown,
             never = self.kept_up(&mut upkeep) => match never {},
             never = self.manager.keep_told() => match never {},
         }
@@ -125,6 +210,10 @@ impl Ends {
 
 impl Upkeep {
     fn new() -> io::Result<Self> {
-        Ok(Self { hangup: signal(SignalKind::hangup())?, usr1: signal(SignalKind::user_defined1())? })
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
+            usr2: signal(SignalKind::user_defined2())?,
+        })
     }
 }

@@ -34,7 +34,6 @@ mod window;
 pub(crate) use back_off::back_off;
 pub(crate) use endpoint::{Endpoint, State};
 pub(crate) use generation::PolicyFactory;
-#[cfg_attr(not(test), expect(unused_imports, reason = "named once processes hand over"))]
 pub(crate) use handover::PoolState;
 pub(crate) use health::{ProbeResult, Prober};
 pub(crate) use lease::Lease;

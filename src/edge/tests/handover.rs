@@ -35,7 +35,7 @@ async fn an_edge_that_stops_can_go_on() {
     within(rig.edge.drained()).await;
     assert_eq!(rig.edge.addresses(), addresses);
 
-    rig.edge.resume();
+    rig.edge.resume().await;
     let (head, _) = waiting.answer().await;
     assert!(!head.contains("connection: close"), "{head}");
     waiting.is_served().await;

@@ -82,6 +82,7 @@ async fn upgrade(part: &str, sockets: &[OwnedFd], state: &State) -> Result<Succe
             listener: None,
             address: String::new(),
             ordinal,
+            is_own: false,
         };
         let entries: Vec<_> = (0..sockets.len()).map(|i| entry(u32::try_from(i).unwrap())).collect();
         assert!(giver.give_sockets(&given(sockets, &entries)).await?.state);

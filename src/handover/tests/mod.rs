@@ -51,6 +51,7 @@ fn pipes(count: u32) -> (Vec<OwnedFd>, Vec<SocketEntry>, Vec<std::io::PipeReader
         listener: Some("web".to_owned()),
         address: "127.0.0.1:8080".to_owned(),
         ordinal,
+        is_own: false,
     };
     (writers.into_iter().map(OwnedFd::from).collect(), (0..count).map(entry).collect(), readers)
 }

@@ -7,8 +7,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -23,12 +23,13 @@ use crate::edge::{Edge, Inherited};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report,
-    UpgradeOrder, Upgraded, Why, assemble,
+    Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, Probation, Refused, Registry,
+    Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
 };
 use crate::telemetry::{AccessLog, Messages};
 
 use super::limits::edge_limits;
+use super::upgrade::{Estate, Upgrader};
 
 use history::History;
 use watch::watch;
@@ -59,6 +60,8 @@ struct Shared {
     history: Mutex<History>,
     made: AtomicU64,
     refused: AtomicU64,
+    /// None where the process is not this library's to replace.
+    upgrader: OnceLock<Upgrader>,
 }
 
 /// A change that is wanted.
@@ -89,7 +92,38 @@ impl Reloader {
             history: Mutex::new(history),
             made: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            upgrader: OnceLock::new(),
         }))
+    }
+
+    /// Lets the process be replaced.
+    pub(super) fn set_upgrader(&self, upgrader: Upgrader) {
+        // There is one at most.
+        let _ = self.0.upgrader.set(upgrader);
+    }
+
+    /// The process that this one took over from, as long as it finishes its work.
+    pub(super) fn predecessor(&self) -> Option<u32> {
+        self.0.upgrader.get().and_then(Upgrader::predecessor)
+    }
+
+    /// Serves again after another process had taken over.
+    pub(super) async fn take_back(&self) {
+        if let Some(upgrader) = self.0.upgrader.get() {
+            upgrader.take_back().await;
+        }
+    }
+
+    /// Goes on with what another process knew, before anything is served here.
+    pub(super) async fn inherit(&self, heritage: Heritage) -> Result<(), Refused> {
+        let mut served = self.0.served.lock().await;
+        heritage.bequeath(&mut served, &self.0.registry, Instant::now()).map_err(refused)?;
+        if let Some(secret) = &served.secret_file {
+            save(secret)?;
+        }
+        self.0.serving.live.replace(served.snapshot.clone());
+        self.0.serving.prober.update(&served.snapshot.pools);
+        Ok(())
     }
 
     /// Serves the configuration's file anew whenever it changes, if the configuration wants that.
@@ -131,8 +165,11 @@ impl Changes for Reloader {
         self.change(order).await.map(|report| Applied { report, verdict: None })
     }
 
-    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, Refused> {
-        Err(Refused("not yet".to_owned()))
+    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused> {
+        let shared = self.0.clone();
+        // A task of its own: it goes on when whoever has asked is gone.
+        let upgraded = tokio::spawn(async move { shared.upgrade(order).await }).await;
+        upgraded.unwrap_or_else(|_| Err(Refused("the process ends".to_owned())))
     }
 
     fn history(&self) -> Vec<Generation> {
@@ -153,6 +190,25 @@ impl Changes for Reloader {
 }
 
 impl Shared {
+    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused> {
+        let upgrader = self.upgrader.get().ok_or_else(|| {
+            Refused("this process is part of a program that replaces it by itself".to_owned())
+        })?;
+        // Nothing changes until it is clear who serves.
+        let served = self.served.lock().await;
+        self.check_serving()?;
+        let (origin, generation) = (self.origin.lock().clone(), self.history.lock().current());
+        upgrader.upgrade(order, Estate { served: &served, origin: &origin, generation }).await
+    }
+
+    /// Whether changes are still of use.
+    fn check_serving(&self) -> Result<(), Refused> {
+        if self.serving.live.is_draining() {
+            return Err(Refused("the process is about to end".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Makes a change as a whole or not at all, and tells of it.
     fn change(&self, served: &mut Assembled, order: Order) -> Result<Report, Refused> {
         let begun = Instant::now();
@@ -179,10 +235,7 @@ impl Shared {
         let (origin, configuration) = self.find(&wanted)?;
         let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
         if let Some(secret) = &new.secret_file {
-            let path = secret.path().display();
-            secret
-                .save()
-                .map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))?;
+            save(secret)?;
         }
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
@@ -234,6 +287,11 @@ impl Serving {
         self.prober.update(&snapshot.pools);
         Ok(())
     }
+}
+
+fn save(secret: &SecretFile) -> Result<(), Refused> {
+    let path = secret.path().display();
+    secret.save().map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))
 }
 
 /// What differs in files that both configurations name.

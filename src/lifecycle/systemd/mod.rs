@@ -23,6 +23,8 @@ use crate::pools::State;
 use crate::runtime::Live;
 use crate::types::Rarely;
 
+use super::upgrade::Arrival;
+
 use notify::{NotifySocket, watchdog_period};
 
 /// The service manager, as far as there is one.
@@ -32,6 +34,7 @@ pub(super) struct ServiceManager {
     edge: Arc<Edge<HttpProxy<Gateway>>>,
     /// The runtime of the accept loops, once it runs.
     data_plane: watch::Receiver<Option<Handle>>,
+    arrival: watch::Receiver<Arrival>,
     /// Whether it was told that the process serves.
     is_ready: AtomicBool,
     /// What it was told last of what goes on.
@@ -63,10 +66,19 @@ impl ServiceManager {
         live: Arc<Live>,
         edge: Arc<Edge<HttpProxy<Gateway>>>,
         data_plane: watch::Receiver<Option<Handle>>,
+        arrival: watch::Receiver<Arrival>,
     ) -> Self {
         let manager =
             NotifySocket::from_env().map(|socket| Manager { socket, failures_told: Rarely::default() });
-        Self { manager, live, edge, data_plane, is_ready: AtomicBool::new(false), told: Mutex::default() }
+        Self {
+            manager,
+            live,
+            edge,
+            data_plane,
+            arrival,
+            is_ready: AtomicBool::new(false),
+            told: Mutex::default(),
+        }
     }
 
     /// Tells what becomes of the process, and that it is alive, to its end. Signals must be handled by now: they may come
@@ -102,6 +114,13 @@ impl ServiceManager {
         done
     }
 
+    /// Has the manager take another process for the main one, or this one again.
+    pub(super) fn leave_to(&self, process: u32) {
+        if let Some(manager) = &self.manager {
+            manager.tell(&format!("MAINPID={process}"));
+        }
+    }
+
     /// Has the manager know that a drain begins.
     pub(super) fn stopping(&self) {
         if let Some(manager) = &self.manager {
@@ -115,6 +134,7 @@ impl ServiceManager {
     }
 
     async fn report(&self, manager: &Manager) -> Infallible {
+        Arrival::serving(&mut self.arrival.clone()).await;
         self.settled().await;
         if !self.live.is_draining() {
             self.is_ready.store(true, Ordering::Relaxed);

@@ -1,0 +1,157 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pingora_proxy::HttpProxy;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::config::Origin;
+use crate::control::Door;
+use crate::edge::Edge;
+use crate::gateway::Gateway;
+use crate::handover::{Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program};
+use crate::lifecycle::systemd::ServiceManager;
+use crate::runtime::{Assembled, Heritage, Refused, UpgradeOrder, Upgraded};
+
+use super::luggage::{Sockets, packed};
+
+/// Has another process take the place of this one.
+pub(in crate::lifecycle) struct Upgrader {
+    /// Where the program of this process is, as far as that is known.
+    program: Option<PathBuf>,
+    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    control: Option<Arc<Door>>,
+    manager: Arc<ServiceManager>,
+    /// The process before this one, as long as it finishes its work.
+    predecessor: Arc<Mutex<Option<u32>>>,
+    /// Whoever leads this process to its end.
+    successors: mpsc::Sender<Successor>,
+}
+
+/// What the other process is told by, and of.
+pub(in crate::lifecycle) struct Estate<'a> {
+    pub(in crate::lifecycle) served: &'a Assembled,
+    pub(in crate::lifecycle) origin: &'a Origin,
+    pub(in crate::lifecycle) generation: u64,
+}
+
+impl Upgrader {
+    pub(in crate::lifecycle) fn new(
+        edge: Arc<Edge<HttpProxy<Gateway>>>,
+        control: Option<Arc<Door>>,
+        manager: Arc<ServiceManager>,
+        predecessor: Arc<Mutex<Option<u32>>>,
+        successors: mpsc::Sender<Successor>,
+    ) -> Self {
+        let program = own_program();
+        let program =
+            program.inspect_err(|error| log::debug!("the own program is unknown error={error}")).ok();
+        Self { program, edge, control, manager, predecessor, successors }
+    }
+
+    /// The process before this one, as long as it finishes its work.
+    pub(in crate::lifecycle) fn predecessor(&self) -> Option<u32> {
+        *self.predecessor.lock()
+    }
+
+    /// Has another process take over. Dropped before its end, it leaves everything as it was.
+    ///
+    /// # Errors
+    /// When no other process takes over; then everything is as it was.
+    pub(in crate::lifecycle) async fn upgrade(
+        &self,
+        order: UpgradeOrder,
+        estate: Estate<'_>,
+    ) -> Result<Upgraded, Refused> {
+        self.check_alone()?;
+        may_leave().map_err(|error| Refused(error.to_string()))?;
+        let program = self.program(order, estate.origin)?;
+        log::info!("a new process is started program={}", program.path.display());
+        match self.give(&program, &estate).await {
+            Ok(upgraded) => Ok(upgraded),
+            Err(error) => {
+                log::error!("the upgrade came to nothing, this process serves on error=\"{error}\"");
+                Err(Refused(error.to_string()))
+            }
+        }
+    }
+
+    /// At most two generations of the process live at a time.
+    fn check_alone(&self) -> Result<(), Refused> {
+        match self.predecessor() {
+            None => Ok(()),
+            Some(pid) => Err(Refused(format!(
+                "process {pid}, from which this one took over, still finishes its work\n  \
+                 help: wait for its end (server.drain bounds it), or end it at once: kill {pid}"
+            ))),
+        }
+    }
+
+    fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, Refused> {
+        let path = order.binary.or(self.program.clone());
+        let path = path.ok_or_else(|| {
+            Refused("the program of this process is unknown\n  help: name it with --binary".to_owned())
+        })?;
+        let config = order.config.or_else(|| origin.file().map(PathBuf::from));
+        let config = config.ok_or_else(|| {
+            Refused("this process was not started with a file\n  help: name one with -c".to_owned())
+        })?;
+        let args = vec![OsString::from("run"), OsString::from("-c"), config.into_os_string()];
+        Ok(Program { path, args, env: Vec::new() })
+    }
+
+    async fn give(&self, program: &Program, estate: &Estate<'_>) -> Result<Upgraded, HandoverError> {
+        let mut giver = Giver::start(program, Limits::default())?;
+        let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
+        let peer = giver.greet(&own, estate.generation).await?;
+        let sockets = match self.sockets() {
+            Ok(sockets) => sockets,
+            Err(error) => return Err(give_up(giver, error).await),
+        };
+        let need = giver.give_sockets(&sockets.given()).await?;
+        drop(sockets);
+        if need.state {
+            let state = packed(Heritage::of(estate.served, Instant::now()));
+            giver.give_state(&state).await?;
+        }
+        giver.ready().await?;
+        // From here on the other process would serve, and only one of the two may accept.
+        self.edge.give_way().await;
+        self.control.iter().for_each(|door| door.close());
+        self.manager.leave_to(peer.pid);
+        match giver.go().await {
+            Ok(successor) => {
+                log::info!("another process serves, this one finishes its work process={}", peer.pid);
+                // Whoever leads to the end is gone only when that has come.
+                let _ = self.successors.send(successor).await;
+                Ok(Upgraded { process: peer.pid, version: peer.version })
+            }
+            Err(error) => {
+                self.take_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    fn sockets(&self) -> std::io::Result<Sockets> {
+        let control = match &self.control {
+            Some(door) => Some((door.path().to_owned(), door.duplicate()?)),
+            None => None,
+        };
+        Ok(Sockets { listening: self.edge.sockets()?, control })
+    }
+
+    /// Serves again, since nobody else does any more.
+    pub(in crate::lifecycle) async fn take_back(&self) {
+        self.edge.resume().await;
+        self.control.iter().for_each(|door| door.open());
+        self.manager.leave_to(std::process::id());
+    }
+}
+
+async fn give_up(giver: Giver, error: std::io::Error) -> HandoverError {
+    giver.stay(&format!("its sockets cannot be duplicated: {error}")).await;
+    HandoverError::own(error)
+}

@@ -1,0 +1,9 @@
+//! How one process takes the place of another: what each does at the steps of [`crate::handover`].
+
+mod give;
+mod luggage;
+mod take;
+
+pub(super) use give::{Estate, Upgrader};
+pub(crate) use take::Takeover;
+pub(super) use take::{Arrival, Newcomer};

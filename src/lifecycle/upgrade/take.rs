@@ -1,0 +1,198 @@
+use std::future::pending;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::control::Door;
+use crate::edge::Inherited;
+use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, Taker, Welcome};
+use crate::lifecycle::reload::{Reloader, Serving};
+use crate::runtime::Stage;
+
+use super::luggage::{Sockets, unpacked};
+
+/// The place of another process, which this one is about to take. Dropped before its end, it leaves that process as it was.
+#[derive(Debug)]
+pub(crate) struct Takeover {
+    /// Its own, since it begins before the process has any other.
+    runtime: Runtime,
+    taker: Taker,
+    welcome: Welcome,
+    sockets: Sockets,
+}
+
+/// How far a process has come that may have to take over first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::lifecycle) enum Arrival {
+    /// Another one serves yet.
+    Coming,
+    Serving,
+    /// It does not come to serve, for this reason.
+    Failed(String),
+}
+
+/// What serves in the place of another process once that has given way.
+pub(in crate::lifecycle) struct Newcomer {
+    pub(in crate::lifecycle) reloader: Reloader,
+    pub(in crate::lifecycle) serving: Serving,
+    pub(in crate::lifecycle) control: Option<Arc<Door>>,
+    /// The process before this one, as long as it finishes its work.
+    pub(in crate::lifecycle) predecessor: Arc<Mutex<Option<u32>>>,
+    pub(in crate::lifecycle) arrival: watch::Sender<Arrival>,
+}
+
+/// How long the first probes may take before this process says that it could serve.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+impl Takeover {
+    /// Begins to take over, if another process has started this one for that; to be called once the configuration is found
+    /// to be good. Blocks its thread.
+    ///
+    /// # Errors
+    /// When the other process is gone, or goes on by itself.
+    pub(crate) fn begin() -> Result<Option<Self>, HandoverError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(HandoverError::own)?;
+        let begun = runtime.block_on(async {
+            let Some(mut taker) = Taker::inherit(Limits::default())? else { return Ok(None) };
+            let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
+            let welcome = taker.greet(&own).await?;
+            let sockets = Sockets::taken(taker.take_sockets().await?);
+            Ok(Some((taker, welcome, sockets)))
+        })?;
+        Ok(begun.map(|(taker, welcome, sockets)| Self { runtime, taker, welcome, sockets }))
+    }
+
+    /// Tells the other process, if one has started this one, that the configuration is refused.
+    pub(crate) fn decline(problems: &str) {
+        let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            if let Ok(Some(taker)) = Taker::inherit(Limits::default()) {
+                // Whoever is gone need not be told.
+                let _ = taker.fail("the configuration", problems).await;
+            }
+        });
+    }
+
+    /// The sockets of the listeners.
+    pub(crate) fn take_listening(&mut self) -> Inherited {
+        Inherited::from_predecessor(std::mem::take(&mut self.sockets.listening))
+    }
+
+    /// The control socket, if it is the one at this path.
+    pub(in crate::lifecycle) fn take_control(
+        &mut self,
+        wanted: &std::path::Path,
+    ) -> Option<(PathBuf, OwnedFd)> {
+        let is_same = |path: &std::path::Path| path == wanted || same_file(path, wanted);
+        self.sockets.control.take_if(|(path, _)| is_same(path))
+    }
+
+    /// Tells the other process that this one cannot go on.
+    pub(crate) fn fail(self, stage: &str, message: &str) {
+        // Whoever is gone need not be told.
+        let _ = self.runtime.block_on(self.taker.fail(stage, message));
+    }
+
+    /// Does the rest on a thread of its own.
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub(in crate::lifecycle) fn finish(self, newcomer: Newcomer) -> io::Result<()> {
+        let Self { runtime, taker, welcome, sockets } = self;
+        drop(sockets);
+        *newcomer.predecessor.lock() = Some(welcome.peer.pid);
+        let thread = std::thread::Builder::new().name("handover".to_owned());
+        thread.spawn(move || runtime.block_on(newcomer.take_over(taker, &welcome)))?;
+        Ok(())
+    }
+}
+
+fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+impl Newcomer {
+    async fn take_over(self, taker: Taker, welcome: &Welcome) {
+        match self.arrive(taker).await {
+            Ok(predecessor) => {
+                let Peer { version, pid } = &welcome.peer;
+                self.serving.edge.resume().await;
+                self.control.iter().for_each(|door| door.open());
+                self.arrival.send_replace(Arrival::Serving);
+                log::info!("this process serves now in the place of another process={pid} version={version}");
+                self.see_off(predecessor, *pid).await;
+            }
+            Err(reason) => {
+                log::error!("the place of the other process cannot be taken error=\"{reason}\"");
+                self.arrival.send_replace(Arrival::Failed(reason));
+            }
+        }
+    }
+
+    /// Learns what the other process knows, and waits until it has given way.
+    async fn arrive(&self, mut taker: Taker) -> Result<Predecessor, String> {
+        self.settled().await;
+        let state = taker.take_state().await.map_err(told)?;
+        let inherited = match unpacked(state) {
+            Ok(heritage) => self.reloader.inherit(heritage).await.map_err(|refused| refused.0),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = inherited {
+            // Whoever is gone need not be told.
+            let _ = taker.fail("what the old process knows", &reason).await;
+            return Err(reason);
+        }
+        taker.ready().await.map_err(told)
+    }
+
+    /// Waits for the first probes: whether endpoints can be reached is not the same in every process.
+    async fn settled(&self) {
+        let snapshot = self.serving.live.snapshot();
+        join_all(snapshot.pools.iter().map(|pool| pool.wait_until_settled(SETTLE_LIMIT))).await;
+    }
+
+    /// Waits for the end of the other process; if this one is asked to end before, that one does not come back for it.
+    async fn see_off(&self, mut predecessor: Predecessor, pid: u32) {
+        let ended = tokio::select! {
+            end = predecessor.gone() => Some(end),
+            () = self.serving.live.ending().reached(Stage::Leaving) => None,
+        };
+        match ended {
+            Some(End::Regular) => log::info!("the old process has ended process={pid}"),
+            Some(End::Died(how)) => log::warn!("the old process died process={pid} error=\"{how}\""),
+            None => {
+                // Whoever is gone need not be told.
+                let _ = timeout(Duration::from_secs(1), predecessor.leave()).await;
+            }
+        }
+        *self.predecessor.lock() = None;
+    }
+}
+
+fn told(error: HandoverError) -> String {
+    error.to_string()
+}
+
+impl Arrival {
+    /// Resolves once the process serves.
+    pub(in crate::lifecycle) async fn serving(arrival: &mut watch::Receiver<Self>) {
+        if arrival.wait_for(|arrival| *arrival == Self::Serving).await.is_err() {
+            pending::<()>().await;
+        }
+    }
+
+    /// Resolves once it is known that it does not come to serve.
+    pub(in crate::lifecycle) async fn failed(arrival: &mut watch::Receiver<Self>) {
+        if arrival.wait_for(|arrival| matches!(arrival, Self::Failed(_))).await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}
