@@ -2,11 +2,14 @@
 //!
 //! All datagrams of one client address and port to one address of this machine are a flow, which one endpoint serves
 //! until nothing was sent for a while. `flows` decides about them and knows no socket; `uplinks` is their way to the pool;
-//! `io` moves datagrams, many in a system call; `driver` is the task that brings these together for one bound socket.
+//! `io` moves datagrams, many in a system call; `driver` is the task that brings these together for one bound socket;
+//! `handover` is how a socket goes to another process.
 
 mod discards;
 mod driver;
 mod flows;
+#[cfg_attr(not(test), expect(dead_code, reason = "an upgrade hands sockets over"))]
+mod handover;
 mod io;
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,8 @@ use crate::types::{EndpointAddr, ListenerName, PoolName};
 
 pub(crate) use discards::{Discard, Discards};
 pub(crate) use flows::EndReason;
+#[cfg_attr(not(test), expect(unused_imports, reason = "an upgrade hands sockets over"))]
+pub(crate) use handover::{Steering, Turn, channel};
 
 use driver::Driver;
 use flows::{FlowLimits, Seats};
@@ -113,10 +118,23 @@ impl UdpProxy {
     /// # Errors
     /// When the socket cannot be set up. After that nothing that happens to it ends the run.
     pub(crate) async fn run(self: Arc<Self>, socket: UdpSocket, drain: ShutdownWatch) -> std::io::Result<()> {
+        self.run_in_turn(socket, Turn::default(), drain).await
+    }
+
+    /// The same on a socket that other processes read before or after this one ([`Steering`]).
+    ///
+    /// # Errors
+    /// When the socket or the channel to the process before cannot be set up.
+    pub(crate) async fn run_in_turn(
+        self: Arc<Self>,
+        socket: UdpSocket,
+        turn: Turn,
+        drain: ShutdownWatch,
+    ) -> std::io::Result<()> {
         // The kernel spreads clients by the number of sockets: if one were closed, others would get what belongs to flows
         // elsewhere.
         let _open = socket.try_clone()?;
-        Driver::new(self.clone(), socket)?.run(drain).await;
+        Driver::new(self.clone(), socket, turn)?.run(drain).await;
         self.seats.vacated().await;
         Ok(())
     }

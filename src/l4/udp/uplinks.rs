@@ -14,7 +14,7 @@ use crate::types::{EndpointAddr, Random};
 use super::FlowEnd;
 use super::UdpProxy;
 use super::discards::Discard;
-use super::flows::{Destinations, EndReason, Ended, FlowId};
+use super::flows::{Destinations, EndReason, Ended, FlowId, FlowKey};
 
 /// Makes the sockets of flows.
 pub(super) trait Dial {
@@ -32,6 +32,8 @@ pub(super) struct Uplinks<D> {
     dial: D,
     random: Random,
     no_headers: HeaderMap,
+    /// Whose flows have ended since it was asked; `None` while nobody asks.
+    ended: Option<Vec<FlowKey>>,
 }
 
 /// A flow's place at an endpoint.
@@ -48,12 +50,22 @@ const ATTEMPTS: usize = 3;
 
 impl<D: Dial> Uplinks<D> {
     pub(super) fn new(proxy: Arc<UdpProxy>, pool: Arc<Pool>, dial: D, random: Random) -> Self {
-        Self { proxy, pool, dial, random, no_headers: HeaderMap::new() }
+        Self { proxy, pool, dial, random, no_headers: HeaderMap::new(), ended: None }
     }
 
     /// Has flows begin in another pool.
     pub(super) fn set_pool(&mut self, pool: Arc<Pool>) {
         self.pool = pool;
+    }
+
+    /// Takes note of the flows that end from here on, or of none.
+    pub(super) fn note_ends(&mut self, are_noted: bool) {
+        self.ended = are_noted.then(Vec::new);
+    }
+
+    /// Whose flows have ended since the last time.
+    pub(super) fn take_ended(&mut self) -> Vec<FlowKey> {
+        self.ended.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Picks by the policy; where that names an endpoint that was tried, another one.
@@ -130,6 +142,9 @@ impl<D: Dial> Destinations for Uplinks<D> {
 
     fn ended(&mut self, ended: Ended<Self::Place>, now: Instant) {
         let Ended { key, tally, place: Hold { lease, pool, .. }, reason } = ended;
+        if let Some(ended) = &mut self.ended {
+            ended.push(key);
+        }
         let is_answered = tally.first_reply.is_some();
         match reason {
             EndReason::EndpointFailed => pool.failed(&lease, None, now),

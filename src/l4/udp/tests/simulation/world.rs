@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::l4::udp::flows::{FlowId, FlowKey, Flows, Volume};
+use crate::l4::udp::flows::{Begins, FlowId, FlowKey, Flows, Volume};
 use crate::l4::udp::tests::support::{Ends, named_pool, proxy};
 use crate::l4::udp::uplinks::Uplinks;
 use crate::l4::udp::{Discard, EndReason, Service, UdpProxy, UdpSettings};
@@ -182,7 +182,7 @@ impl World {
             }
             _ => {
                 self.is_draining = true;
-                self.tables.iter_mut().for_each(|table| table.flows.drain());
+                self.tables.iter_mut().for_each(|table| table.flows.set_begins(Begins::Nowhere));
                 Event::Drain
             }
         }
@@ -242,7 +242,9 @@ impl World {
     }
 
     fn expire(&mut self) {
-        self.pools.iter().for_each(|pool| drop(pool.end_ejections(self.now)));
+        for pool in &self.pools {
+            pool.end_ejections(self.now);
+        }
         for Table { flows, uplinks } in &mut self.tables {
             while flows.expire(3, self.now, uplinks) {}
         }
