@@ -15,31 +15,31 @@ use super::{Place, told};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
+pub(super) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evener"));
     command.args(arguments).current_dir(folder);
     command
 }
 
 /// Runs a command in the folder of a process.
-async fn evener(running: &Running, arguments: &[&str]) -> (i32, String, String) {
+pub(super) async fn evener(running: &Running, arguments: &[&str]) -> (i32, String, String) {
     let mut command = command(&running.file(""), arguments);
     told(&tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
 }
 
-async fn status(running: &Running) -> serde_json::Value {
+pub(super) async fn status(running: &Running) -> serde_json::Value {
     let (code, out, err) = evener(running, &["status", "--json"]).await;
     assert_eq!((code, &*err), (0, ""));
     serde_json::from_str(&out).unwrap()
 }
 
-async fn get(running: &Running) -> u16 {
+pub(super) async fn get(running: &Running) -> u16 {
     let mut client = Client::connect(running.address()).await;
     client.send(GET).await;
     client.response().await.status
 }
 
-fn config(pool: &str) -> String {
+pub(super) fn config(pool: &str) -> String {
     format!(
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
 pools: {{ app: {{ {pool} }} }}
@@ -61,15 +61,15 @@ log: {{ access: {{ format: off }} }}
 }
 
 /// A process whose first endpoint gets all requests while it is fit, and answers each once it may.
-struct Gated {
-    running: Running,
-    first: Endpoint,
-    second: Endpoint,
-    gate: Arc<Semaphore>,
+pub(super) struct Gated {
+    pub(super) running: Running,
+    pub(super) first: Endpoint,
+    pub(super) second: Endpoint,
+    pub(super) gate: Arc<Semaphore>,
 }
 
 impl Gated {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let (first, gate) = Endpoint::held().await;
         let second = Endpoint::answering("second").await;
         let endpoints = format!("balance: first, endpoints: ['{}', '{}']", first.address(), second.address());
@@ -78,7 +78,7 @@ impl Gated {
     }
 
     /// A request that waits at the first endpoint.
-    async fn begin(&self) -> Client {
+    pub(super) async fn begin(&self) -> Client {
         let before = self.first.requests().len();
         let mut client = Client::connect(self.running.address()).await;
         client.send(GET).await;
@@ -86,7 +86,7 @@ impl Gated {
         client
     }
 
-    fn target(&self) -> String {
+    pub(super) fn target(&self) -> String {
         format!("app/{}", self.first.address())
     }
 
@@ -96,13 +96,13 @@ impl Gated {
 }
 
 /// A command that runs; it is killed when it is dropped.
-struct Started {
+pub(super) struct Started {
     child: Child,
     errors: Option<BufReader<ChildStderr>>,
 }
 
 impl Started {
-    fn new(folder: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn new(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = command(folder, arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = Some(BufReader::new(child.stderr.take().unwrap()));
@@ -110,7 +110,7 @@ impl Started {
     }
 
     /// The next line on standard error.
-    async fn line(&mut self) -> String {
+    pub(super) async fn line(&mut self) -> String {
         let mut errors = self.errors.take().unwrap();
         let read = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -127,7 +127,7 @@ impl Started {
     }
 
     /// Waits for the end; exit code, standard output and what is left of standard error.
-    async fn ended(mut self) -> (i32, String, String) {
+    pub(super) async fn ended(mut self) -> (i32, String, String) {
         eventually("the command ends", async || !self.is_running()).await;
         let (mut out, mut err) = (String::new(), String::new());
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

@@ -7,6 +7,7 @@ mod diff;
 mod drain;
 mod explain;
 mod log;
+mod reload;
 mod run;
 mod signals;
 mod simulate;
@@ -32,11 +33,11 @@ impl Place {
         Self { folder }
     }
 
-    fn path(&self) -> &std::path::Path {
+    pub(super) fn path(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evener"));
         command.args(arguments).current_dir(self.folder.path());
         command
