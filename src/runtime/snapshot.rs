@@ -6,7 +6,7 @@ use crate::pools::Pool;
 use crate::router::Router;
 use crate::types::{Cidr, PoolName};
 
-use super::{Listener, Route};
+use super::{Listener, Listeners, Route};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.
     pub(crate) pool_names: Vec<PoolName>,
-    pub(crate) listeners: Vec<Arc<Listener>>,
+    pub(crate) listeners: Listeners,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,

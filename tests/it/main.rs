@@ -14,6 +14,7 @@ mod fleet;
 mod hooks;
 mod l4;
 mod layers;
+mod lossless;
 mod process;
 mod reload;
 mod route_order;

@@ -18,15 +18,17 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use crate::config::{Config, Diagnostics, Origin};
-use crate::edge::Edge;
+use crate::config::{Config, Origin};
+use crate::edge::{Edge, Inherited};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report, Why,
-    assemble,
+    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report,
+    UpgradeOrder, Upgraded, Why, assemble,
 };
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Messages};
+
+use super::limits::edge_limits;
 
 use history::History;
 use watch::watch;
@@ -38,6 +40,8 @@ pub(crate) struct Serving {
     pub(crate) edge: Arc<Edge<HttpProxy<Gateway>>>,
     pub(crate) prober: Arc<Prober>,
     pub(crate) log: Arc<AccessLog>,
+    /// Those of a program that leaves its messages to this library.
+    pub(crate) messages: Option<Arc<Messages>>,
 }
 
 /// Makes the changes of a process. Clones are one and the same.
@@ -127,6 +131,10 @@ impl Changes for Reloader {
         self.change(order).await.map(|report| Applied { report, verdict: None })
     }
 
+    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, Refused> {
+        Err(Refused("not yet".to_owned()))
+    }
+
     fn history(&self) -> Vec<Generation> {
         self.0.history.lock().generations()
     }
@@ -176,7 +184,7 @@ impl Shared {
                 .save()
                 .map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))?;
         }
-        self.serving.serve(&new);
+        self.serving.serve(&new)?;
         let mut history = self.history.lock();
         let mut report = Report {
             generation: history.current(),
@@ -211,11 +219,20 @@ impl Shared {
 }
 
 impl Serving {
-    /// Serves what was assembled from now on.
-    fn serve(&self, new: &Assembled) {
+    /// Serves what was assembled from now on. What can fail comes first, and leaves nothing behind.
+    fn serve(&self, new: &Assembled) -> Result<(), Refused> {
+        let Assembled { config, snapshot, .. } = new;
+        let mut nobody = Inherited::default();
+        let prepared = self.edge.prepare(&snapshot.listeners, &mut nobody).map_err(refused)?;
+        self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
         let now = Instant::now();
-        self.live.replace(new.snapshot.clone());
-        new.snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
+        self.edge.change_limits(edge_limits(config));
+        self.live.replace(snapshot.clone());
+        snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        self.edge.adopt(prepared, config.drain);
+        self.prober.update(&snapshot.pools);
+        Ok(())
     }
 }
 
@@ -239,12 +256,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     if old.control_socket != new.control_socket {
         found.push(format!("server.control_socket: {later}"));
     }
-    if old.log_level != new.log_level {
-        found.push(format!("log.level: {later}"));
-    }
-    if (old.access_format, &old.access_sink) != (new.access_format, &new.access_sink) {
-        found.push(format!("log.access: {later}"));
-    }
     found
 }
 
@@ -258,7 +269,7 @@ fn broken_off(error: &JoinError) -> Refused {
     Refused(why.to_owned())
 }
 
-fn refused(problems: Diagnostics) -> Refused {
+fn refused(problems: impl fmt::Display) -> Refused {
     Refused(problems.to_string())
 }
 

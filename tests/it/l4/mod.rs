@@ -10,7 +10,7 @@ mod outliers;
 mod policies;
 mod proxy_header;
 mod queueing;
-mod server;
+pub(crate) mod server;
 mod sni;
 mod soak;
 mod sockets;

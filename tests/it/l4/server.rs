@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// An endpoint that does with each connection what a script says. It ends, with all its connections, when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// Sends back what it gets, to the end of it.
-    pub(super) async fn echo() -> Self {
+    pub(crate) async fn echo() -> Self {
         Self::with(echo).await
     }
 
@@ -76,7 +76,7 @@ impl Server {
         Self::with(async |stream| stream.set_zero_linger().unwrap()).await
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 

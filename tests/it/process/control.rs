@@ -21,16 +21,12 @@ pub(super) fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command in the folder of a process.
 pub(super) async fn evener(running: &Running, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = command(&running.file(""), arguments);
-    told(&tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
+    running.evener(arguments).await
 }
 
 pub(super) async fn status(running: &Running) -> serde_json::Value {
-    let (code, out, err) = evener(running, &["status", "--json"]).await;
-    assert_eq!((code, &*err), (0, ""));
-    serde_json::from_str(&out).unwrap()
+    running.status().await
 }
 
 pub(super) async fn get(running: &Running) -> u16 {

@@ -36,7 +36,7 @@ impl Running {
     }
 
     /// Starts it by a command of the test's own.
-    pub(super) async fn launch(place: Place, mut command: Command, examples: usize) -> Self {
+    pub(crate) async fn launch(place: Place, mut command: Command, examples: usize) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let messages = Arc::<Mutex<Vec<String>>>::default();
         let kept = messages.clone();
@@ -44,7 +44,8 @@ impl Running {
         let banner = tokio::task::spawn_blocking(move || {
             let mut banner: Vec<String> = Vec::new();
             while banner.iter().filter(|line| line.starts_with("  curl ")).count() < examples {
-                banner.push(lines.next().expect("the banner ends").unwrap());
+                let line = lines.next().unwrap_or_else(|| panic!("the banner ends: {}", banner.join("\n")));
+                banner.push(line.unwrap());
             }
             // The pipe stays open and is emptied, so that messages do not block the process.
             std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().push(line)));
@@ -79,13 +80,31 @@ impl Running {
         eventually(text, told).await;
     }
 
+    /// Whether there was a message on standard error that contains this.
+    pub(crate) fn has_told(&self, text: &str) -> bool {
+        self.messages.lock().iter().any(|message| message.contains(text))
+    }
+
     /// The path of a file in the folder in which the process runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.place.folder.path().join(name)
     }
 
+    /// Runs another command in the folder of the process; exit code, standard output and standard error.
+    pub(crate) async fn evener(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.place.command(arguments);
+        told(&tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
+    }
+
+    /// What `evener status --json` tells.
+    pub(crate) async fn status(&self) -> serde_json::Value {
+        let (code, out, err) = self.evener(&["status", "--json"]).await;
+        assert_eq!((code, &*err), (0, ""));
+        serde_json::from_str(&out).unwrap()
+    }
+
     /// Its process id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 

@@ -89,6 +89,28 @@ async fn trust_in_proxies_changes_on_connections_that_stay() {
     }
 }
 
+#[tokio::test]
+async fn limits_on_connections_change_while_clients_are_connected() {
+    let limited = |most: u32| format!("server: {{ connections: {most} }}\n{}", responding(200));
+    let edge = Edge::start(&limited(2)).await;
+    let mut first = edge.connect().await;
+    first.send(GET).await;
+    assert_eq!(first.response().await.status, 200);
+    let is_served = async || {
+        let mut client = edge.connect().await;
+        // It may be closed by then.
+        let _ = client.try_send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        !client.rest().await.is_empty()
+    };
+    assert!(is_served().await);
+    edge.reload(&limited(1)).await;
+    eventually("others are refused", async || !is_served().await).await;
+    first.send(GET).await;
+    assert_eq!(first.response().await.status, 200);
+    edge.reload(&limited(2)).await;
+    eventually("others are served", is_served).await;
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fuse {

@@ -1,9 +1,11 @@
 //! Another configuration in the place of the one that is served: what changes, and what is carried on.
 
 mod changes;
+mod listeners;
 mod pools;
 mod requests;
 mod sticky;
+mod tls;
 mod upstream_tls;
 
 use std::net::SocketAddr;

@@ -15,6 +15,13 @@ pub struct Endpoint {
     connections: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
+/// What an endpoint remembers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Requests,
+    Nothing,
+}
+
 /// A request as the endpoint got it.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -92,7 +99,7 @@ impl Endpoint {
     where
         F: Future<Output = Option<Exchange>> + Send + 'static,
     {
-        Self::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), first, script)
+        Self::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), first, Memory::Requests, script)
     }
 
     /// Answers one request for each permit, and probes at once.
@@ -136,12 +143,21 @@ impl Endpoint {
     where
         F: Future<Output = Option<Exchange>> + Send + 'static,
     {
-        Self::start(listener, "", script)
+        Self::start(listener, "", Memory::Requests, script)
+    }
+
+    /// Hands every request to `script` and remembers none, however many there are.
+    pub async fn forgetful<F>(script: impl Fn(Exchange) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<Exchange>> + Send + 'static,
+    {
+        Self::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), "", Memory::Nothing, script)
     }
 
     fn start<F>(
         listener: TcpListener,
         first: &'static str,
+        memory: Memory,
         script: impl Fn(Exchange) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -159,7 +175,9 @@ impl Endpoint {
                     let mut next = Some((stream, Vec::new()));
                     while let Some((stream, ahead)) = next.take() {
                         let Some(exchange) = read(stream, ahead, first).await else { return };
-                        seen.lock().push(exchange.request.clone());
+                        if memory == Memory::Requests {
+                            seen.lock().push(exchange.request.clone());
+                        }
                         next = script(exchange).await.map(|exchange| (exchange.stream, exchange.ahead));
                     }
                 });

@@ -43,24 +43,44 @@ async fn a_reload_tells_what_differs_and_a_second_one_nothing() {
 async fn what_waits_for_another_process_and_what_is_surely_not_meant_is_told() {
     let running = Running::start(&responding("", 201), 1).await;
     let pools = "pools: { unused: { endpoints: [127.0.0.1:1] } }\n";
-    write(
-        &running,
-        &format!(
-            "{}{pools}",
-            responding("threads: 1, control_socket: off", 202).replace("log: { ", "log: { level: warn, ")
-        ),
-    );
+    write(&running, &format!("{}{pools}", responding("threads: 1, control_socket: off", 202)));
     let (code, out, err) = evener(&running, &["reload", "--socket", "run/evener.sock"]).await;
     assert_eq!(code, 0, "{err}");
     let later = "counts from the next upgrade or start on\n";
-    for key in ["server.threads", "server.control_socket", "log.level"] {
+    for key in ["server.threads", "server.control_socket"] {
         assert!(out.contains(&format!("! {key}: {later}")), "{out}");
     }
+    assert_eq!(out.matches("! ").count(), 2, "{out}");
     assert!(err.contains("warning: ") && err.contains("unused"), "{err}");
     assert_eq!(answer(&running).await, 202);
     // The socket stays where it was.
     let (code, out, _) = evener(&running, &["reload", "--socket", "run/evener.sock"]).await;
     assert_eq!((code, &*out), (0, "no difference\n"));
+}
+
+#[tokio::test]
+async fn logs_change_while_they_are_written() {
+    let logging = |status: u16, log: &str| {
+        responding("", status).replace("log: { access: { format: off } }", &format!("log: {{ {log} }}"))
+    };
+    let running = Running::start(&logging(201, "access: { to: one.log }"), 1).await;
+    assert_eq!(answer(&running).await, 201);
+    write(&running, &logging(202, "level: error, access: { to: two.log }"));
+    assert_eq!(evener(&running, &["reload"]).await.0, 0);
+    assert_eq!(answer(&running).await, 202);
+    let lines = |name: &str| std::fs::read_to_string(running.file(name)).unwrap_or_default().lines().count();
+    eventually("each line is where it belongs", async || (lines("one.log"), lines("two.log")) == (1, 1))
+        .await;
+    // One that cannot be opened is refused as a whole.
+    write(&running, &logging(203, "access: { to: gone/three.log }"));
+    let (code, _, err) = evener(&running, &["reload"]).await;
+    assert!(code == 64 && err.contains("gone/three.log"), "{code}: {err}");
+    assert_eq!(answer(&running).await, 202);
+    eventually("the old log goes on", async || lines("two.log") == 2).await;
+    write(&running, &logging(204, "level: info, access: { to: two.log }"));
+    assert_eq!(evener(&running, &["reload"]).await.0, 0);
+    running.tells("configuration is served generation=3 why=command").await;
+    assert!(!running.has_told("configuration is served generation=2"));
 }
 
 #[tokio::test]
