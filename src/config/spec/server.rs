@@ -36,7 +36,7 @@ pub struct ServerSpec {
     pub zone: Option<ZoneName>,
     /// What a process that ends (SIGTERM, SIGQUIT) leaves its clients of time.
     pub drain: DrainSpec,
-    /// The socket for `evener status`, `drain` and `weight`, with access for its owner only; or `off`. Default:
+    /// The socket for `evener status`, `drain`, `reload` and others, with access for its owner only; or `off`. Default:
     /// `run/evener.sock`.
     pub control_socket: ControlSocket,
     /// Whether the file is looked at every second, and served anew when it has changed.

@@ -15,27 +15,27 @@ use super::{Place, told};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
+pub(super) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evener"));
     command.args(arguments).current_dir(folder);
     command
 }
 
-async fn evener(running: &Running, arguments: &[&str]) -> (i32, String, String) {
+pub(super) async fn evener(running: &Running, arguments: &[&str]) -> (i32, String, String) {
     running.evener(arguments).await
 }
 
-async fn status(running: &Running) -> serde_json::Value {
+pub(super) async fn status(running: &Running) -> serde_json::Value {
     running.status().await
 }
 
-async fn get(running: &Running) -> u16 {
+pub(super) async fn get(running: &Running) -> u16 {
     let mut client = Client::connect(running.address()).await;
     client.send(GET).await;
     client.response().await.status
 }
 
-fn config(pool: &str) -> String {
+pub(super) fn config(pool: &str) -> String {
     format!(
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
 pools: {{ app: {{ {pool} }} }}
@@ -57,15 +57,15 @@ log: {{ access: {{ format: off }} }}
 }
 
 /// A process whose first endpoint gets all requests while it is fit, and answers each once it may.
-struct Gated {
-    running: Running,
-    first: Endpoint,
-    second: Endpoint,
-    gate: Arc<Semaphore>,
+pub(super) struct Gated {
+    pub(super) running: Running,
+    pub(super) first: Endpoint,
+    pub(super) second: Endpoint,
+    pub(super) gate: Arc<Semaphore>,
 }
 
 impl Gated {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let (first, gate) = Endpoint::held().await;
         let second = Endpoint::answering("second").await;
         let endpoints = format!("balance: first, endpoints: ['{}', '{}']", first.address(), second.address());
@@ -74,7 +74,7 @@ impl Gated {
     }
 
     /// A request that waits at the first endpoint.
-    async fn begin(&self) -> Client {
+    pub(super) async fn begin(&self) -> Client {
         let before = self.first.requests().len();
         let mut client = Client::connect(self.running.address()).await;
         client.send(GET).await;
@@ -82,7 +82,7 @@ impl Gated {
         client
     }
 
-    fn target(&self) -> String {
+    pub(super) fn target(&self) -> String {
         format!("app/{}", self.first.address())
     }
 
@@ -92,13 +92,13 @@ impl Gated {
 }
 
 /// A command that runs; it is killed when it is dropped.
-struct Started {
+pub(super) struct Started {
     child: Child,
     errors: Option<BufReader<ChildStderr>>,
 }
 
 impl Started {
-    fn new(folder: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn new(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = command(folder, arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = Some(BufReader::new(child.stderr.take().unwrap()));
@@ -106,7 +106,7 @@ impl Started {
     }
 
     /// The next line on standard error.
-    async fn line(&mut self) -> String {
+    pub(super) async fn line(&mut self) -> String {
         let mut errors = self.errors.take().unwrap();
         let read = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -123,7 +123,7 @@ impl Started {
     }
 
     /// Waits for the end; exit code, standard output and what is left of standard error.
-    async fn ended(mut self) -> (i32, String, String) {
+    pub(super) async fn ended(mut self) -> (i32, String, String) {
         eventually("the command ends", async || !self.is_running()).await;
         let (mut out, mut err) = (String::new(), String::new());
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

@@ -73,7 +73,7 @@ async fn sighup_and_sigusr1_leave_the_process_serving() {
     let mut client = Client::connect(running.address()).await;
     running.signal(Signal::USR1);
     running.signal(Signal::HUP);
-    running.tells("SIGHUP reads certificates again").await;
+    running.tells("configuration is served generation=1 why=signal").await;
     get(&mut client, "/").await;
     assert!(running.is_running());
 }

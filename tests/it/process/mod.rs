@@ -7,6 +7,7 @@ mod diff;
 mod drain;
 mod explain;
 mod log;
+mod reload;
 mod run;
 mod signals;
 mod simulate;

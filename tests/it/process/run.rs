@@ -80,6 +80,11 @@ impl Running {
         eventually(text, told).await;
     }
 
+    /// Whether there was a message on standard error that contains this.
+    pub(crate) fn has_told(&self, text: &str) -> bool {
+        self.messages.lock().iter().any(|message| message.contains(text))
+    }
+
     /// The path of a file in the folder in which the process runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.place.folder.path().join(name)

@@ -41,6 +41,11 @@ impl Edge {
         reloaded.map(|reloaded| reloaded.to_string()).map_err(|error| error.to_string())
     }
 
+    /// Has what is served be read again; what differs.
+    pub async fn reread(&self) -> String {
+        self.running.reload().await.unwrap().to_string()
+    }
+
     /// The first address of the first listener.
     pub fn address(&self) -> SocketAddr {
         self.addresses()[0]
