@@ -7,5 +7,6 @@ mod endpoints;
 mod measure;
 mod quiet;
 mod site;
+mod soak;
 mod tally;
 mod variations;
