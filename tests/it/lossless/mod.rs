@@ -4,6 +4,7 @@
 
 mod clients;
 mod endpoints;
+mod faults;
 mod measure;
 mod quiet;
 mod site;
