@@ -236,15 +236,16 @@ impl BoundApp {
     }
 
     /// Serves on threads of its own until a signal ends the process: SIGINT at once, SIGTERM after the drain that
-    /// `server.drain` describes. Blocks the thread. `evener status`, `drain` and `weight` reach the process meanwhile.
+    /// `server.drain` describes; SIGHUP has the configuration read again. Blocks the thread. `evener status`, `drain`,
+    /// `weight`, `reload` and `rollback` reach the process meanwhile.
     /// A service manager that listens at NOTIFY_SOCKET is told what becomes of it.
     ///
     /// # Errors
     /// As for [`with_control_socket`](Self::with_control_socket).
     pub fn run(self) -> Result<(), BindFailed> {
         let Self { parts, control } = self.with_control_socket()?;
-        let messages = Messages::init(parts.assembled.config.log_level);
-        lifecycle::serve(parts, control.unwrap_or(ControlSocket::Off));
+        let messages = Arc::new(Messages::init(parts.assembled.config.log_level));
+        lifecycle::serve(parts, control.unwrap_or(ControlSocket::Off), messages.clone());
         messages.settle(lifecycle::LOG_PATIENCE);
         Ok(())
     }
@@ -256,15 +257,11 @@ impl BoundApp {
     pub fn start(self) -> RunningApp {
         let addresses = self.addresses();
         self.parts.tell_unused();
-        let Running { reloader, serving, bound, .. } = self.parts.into_running();
-        let Serving { live, edge, prober, log } = serving;
+        let Running { reloader, serving, .. } = self.parts.into_running(None);
+        let Serving { live, edge, prober, log, .. } = serving;
         let mut tasks = JoinSet::new();
-        let (ending, prober_drain) = (live.ending().clone(), live.drain());
-        tasks.spawn(async move {
-            if let Err(error) = edge.run(bound, &ending).await {
-                log::error!("the listeners cannot be served error={error}");
-            }
-        });
+        let prober_drain = live.drain();
+        tasks.spawn(async move { edge.run().await });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
         RunningApp { addresses, live, reloader, log, tasks }

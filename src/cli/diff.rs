@@ -49,13 +49,15 @@ struct Told {
 impl Diff {
     pub(super) fn run(self, builder: &AppBuilder) -> Result<(), u8> {
         let Self { config, against, socket, replay, json } = self;
-        // Both before the first error ends it, so that all problems are told.
         let new = load(builder, &config);
-        let old = match against {
-            Some(against) => load(builder, &against),
-            None => served(builder, Process::named(socket, &config)),
+        let (old, new) = match against {
+            // Both before the first error ends it, so that all problems are told.
+            Some(against) => (load(builder, &against)?, new?),
+            None => {
+                let new = new?;
+                (served(builder, &Process::named(socket, &config))?, new)
+            }
         };
-        let (old, new) = (old?, new?);
         let (old, new) = (old.side(), new.side());
         let diff = config::diff(old.outline, new.outline);
         let ask = |log: &PathBuf| {
@@ -77,7 +79,7 @@ impl Diff {
 }
 
 /// What a process serves.
-fn served(builder: &AppBuilder, process: Process) -> Result<App, u8> {
+fn served(builder: &AppBuilder, process: &Process) -> Result<App, u8> {
     match process.ask(&Command::Served {}, |_| ()).map_err(|_| TROUBLE)? {
         Reply::Served(origin) => builder.load_from(origin).map_err(|error| {
             eprint!("{error}");

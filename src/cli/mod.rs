@@ -8,6 +8,7 @@ mod process;
 mod reload;
 mod rollback;
 mod status;
+mod upgrade;
 mod weight;
 
 use std::fmt::Display;
@@ -62,6 +63,10 @@ enum Command {
     Rollback(rollback::Rollback),
     /// List the configurations that a process has served, and what each changed.
     History(history::History),
+    /// Have a new process take the place of one that runs: it takes over all sockets and what is known of endpoints, and
+    /// once it could serve, the old one accepts nothing more and ends with its work. Until then every failure leaves the
+    /// old one as it was.
+    Upgrade(upgrade::Upgrade),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
     Drain(drain::Drain),
     /// Change the weight of an endpoint of a process that runs.
@@ -91,6 +96,7 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Reload(reload) => reload.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::History(history) => history.run(),
+        Command::Upgrade(upgrade) => upgrade.run(),
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
         Command::Simulate(args) => simulate(builder, &args),

@@ -27,6 +27,10 @@ impl Process {
         Self { config, socket }
     }
 
+    pub(super) fn behind(socket: PathBuf) -> Self {
+        Self { config: None, socket: Some(socket) }
+    }
+
     /// Asks the process; `progress` is told of replies before the last.
     pub(super) fn ask(&self, command: &Command, progress: impl FnMut(Reply)) -> Result<Reply, u8> {
         control::ask(&self.find()?, command, progress).map_err(fail)

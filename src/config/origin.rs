@@ -41,6 +41,17 @@ impl Origin {
         }
     }
 
+    /// The same for a process with another working directory.
+    pub(crate) fn anywhere(&self) -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        match self {
+            Self::File(path) => Self::File(here.join(path)),
+            Self::Text { name, base, text } => {
+                Self::Text { name: name.clone(), base: here.join(base), text: text.clone() }
+            }
+        }
+    }
+
     /// The same, fixed to what was read of it.
     pub(crate) fn fixed_to(&self, source: &Source) -> Self {
         self.with_text(source.text())

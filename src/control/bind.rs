@@ -1,10 +1,12 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::net::SocketFile;
 
 use super::connect::connect;
 
@@ -12,9 +14,7 @@ use super::connect::connect;
 #[derive(Debug)]
 pub(crate) struct BoundControl {
     socket: Option<UnixListener>,
-    path: PathBuf,
-    /// Device and inode of the file.
-    identity: (u64, u64),
+    file: SocketFile,
     /// Keeps the inode from becoming somebody else's, even when the server is gone already.
     _keeper: UnixListener,
 }
@@ -46,7 +46,7 @@ impl BoundControl {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The socket for the server, once, while this keeps the file.
@@ -57,11 +57,7 @@ impl BoundControl {
 
 impl Drop for BoundControl {
     fn drop(&mut self) {
-        // Another process may have put its own socket there meanwhile.
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // It is of no use any more, and the next start would replace it.
-            let _ = fs::remove_file(&self.path);
-        }
+        self.file.remove();
     }
 }
 
@@ -77,10 +73,10 @@ fn bind(path: &Path) -> io::Result<BoundControl> {
     let unnamed = folder.join(format!(".{}.sock", std::process::id()));
     // A process that had this id may have been killed between its own two steps.
     let _ = fs::remove_file(&unnamed);
-    let bound = bind_in_private(&unnamed).and_then(|(socket, identity)| {
+    let bound = bind_in_private(&unnamed).and_then(|(socket, file)| {
         fs::rename(&unnamed, path)?;
         let keeper = socket.try_clone()?;
-        Ok(BoundControl { socket: Some(socket), path: path.to_owned(), identity, _keeper: keeper })
+        Ok(BoundControl { socket: Some(socket), file: file.renamed(path), _keeper: keeper })
     });
     if bound.is_err() {
         let _ = fs::remove_file(&unnamed);
@@ -88,13 +84,13 @@ fn bind(path: &Path) -> io::Result<BoundControl> {
     bound
 }
 
-fn bind_in_private(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+fn bind_in_private(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
-    Ok((socket.into(), identity(path)?))
+    Ok((socket.into(), SocketFile::at(path)?))
 }
 
 /// Nothing there, or a socket on which nobody answers.
@@ -109,11 +105,6 @@ fn check_is_free(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let file = fs::symlink_metadata(path)?;
-    Ok((file.dev(), file.ino()))
 }
 
 fn explain(error: &io::Error) -> String {

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::Origin;
-use crate::runtime::{Generation, Probation, Report, Status, Target, Verdict};
+use crate::runtime::{Generation, Probation, Report, Status, Target, UpgradeOrder, Verdict};
 use crate::types::{Span, Weight};
 
 /// Changes whenever one side could misunderstand the other.
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Reload { probation: Option<Probation> },
     /// Serve the configuration of an earlier generation again: of this one, or of the one before.
     Rollback { to: Option<u64> },
+    /// Have another process take over.
+    Upgrade { order: UpgradeOrder },
     /// Tell the last generations.
     History {},
     /// Tell what is served, as it was read.
@@ -70,6 +72,13 @@ pub(crate) enum Reply {
     Judged(Verdict),
     /// What was to be served is not, for this reason; what was served before is.
     Refused(String),
+    /// Another process serves, and this one finishes its work.
+    Upgraded {
+        process: u32,
+        version: String,
+    },
+    /// No other process took over, for this reason.
+    Stays(String),
     /// The oldest first; the last one is served.
     History(Vec<Generation>),
     Served(Origin),

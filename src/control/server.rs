@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::pools::State;
-use crate::runtime::{Applied, Control, ControlError, Drain, Refused, Target, Verdict, Why};
+use crate::runtime::{Applied, Control, ControlError, Drain, Refused, Target, Upgraded, Verdict, Why};
 use crate::types::Span;
 
 use super::protocol::{Command, InvalidLine, Reply};
@@ -137,6 +137,13 @@ impl Connection {
             Command::Rollback { to } => {
                 let applied = self.while_working(control.changes().roll_back(to)).await?;
                 self.follow(applied?).await?
+            }
+            Command::Upgrade { order } => {
+                let upgraded = self.while_working(control.changes().upgrade(order)).await?;
+                match upgraded {
+                    Ok(Upgraded { process, version }) => Reply::Upgraded { process, version },
+                    Err(Refused(why)) => Reply::Stays(why),
+                }
             }
             Command::History {} => Reply::History(control.changes().history()),
             Command::Served {} => Reply::Served(control.changes().served()),

@@ -1,38 +1,37 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::runtime::Listener;
+use crate::net::SocketFile;
 use crate::types::{BindAddr, ListenerName};
 
-use super::inherited::{Inherited, Kind};
+use super::inherited::Kind;
 
-/// A listener whose sockets are bound and listen; connections queue up from here on.
+/// An address that is bound; clients queue up from here on.
 #[derive(Debug)]
-pub(crate) struct BoundListener {
-    pub(crate) listener: Arc<Listener>,
-    pub(crate) sockets: Vec<BoundSocket>,
-}
-
-/// One bound socket.
-#[derive(Debug)]
-pub(crate) struct BoundSocket {
+pub(super) struct BoundSocket {
+    pub(super) kind: Kind,
+    /// As the configuration has it.
+    pub(super) configured: BindAddr,
     /// Where it really listens: with the port that the kernel chose for port 0.
-    pub(crate) address: BindAddr,
-    pub(super) socket: StdSocket,
+    pub(super) address: BindAddr,
+    /// Several where the kernel spreads clients over them.
+    pub(super) sockets: Vec<Arc<StdSocket>>,
+    /// The file of a Unix socket that is ours to remove.
+    pub(super) file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
 pub(super) enum StdSocket {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
-    /// Several at one address, over which the kernel spreads clients.
-    Udp(Vec<UdpSocket>),
+    Udp(UdpSocket),
 }
 
 /// An address that cannot be listened on.
@@ -49,28 +48,80 @@ pub(crate) struct BindError {
 /// The kernel cuts this down to net.core.somaxconn.
 pub(super) const BACKLOG: i32 = 65_535;
 
-/// Binds every address of every listener, or none: on the first that fails the others are closed again. Datagrams get a
-/// socket for each of so many threads. What was handed over for an address is used as it is.
-pub(crate) fn bind_all(
-    listeners: &[Arc<Listener>],
-    threads: usize,
-    inherited: &mut Inherited,
-) -> Result<Vec<BoundListener>, BindError> {
-    let mut bound = Vec::with_capacity(listeners.len());
-    for listener in listeners {
-        let mut sockets = Vec::with_capacity(listener.binds.len());
-        for address in &listener.binds {
-            let opened = bind_or_adopt(address, listener.udp().map(|_| threads), inherited);
-            sockets.extend(opened.map_err(|source| BindError {
-                listener: listener.name.clone(),
-                address: address.clone(),
-                reason: explain(&source),
-                source,
-            })?);
-        }
-        bound.push(BoundListener { listener: listener.clone(), sockets });
+impl BindError {
+    pub(super) fn new(listener: &ListenerName, address: &BindAddr, source: io::Error) -> Self {
+        let reason = explain(&source);
+        Self { listener: listener.clone(), address: address.clone(), reason, source }
     }
-    Ok(bound)
+}
+
+impl BoundSocket {
+    /// Binds an address, for datagrams with so many `sockets`.
+    pub(super) fn bind(kind: Kind, configured: &BindAddr, sockets: usize) -> io::Result<Self> {
+        let (address, sockets) = match (kind, configured) {
+            (Kind::Datagrams, BindAddr::Inet(inet)) => bind_udp(*inet, sockets)?,
+            (Kind::Connections, BindAddr::Inet(inet)) => bind_inet(*inet)?,
+            (Kind::Connections, BindAddr::Unix(path)) => (configured.clone(), vec![bind_unix(path)?]),
+            (Kind::Datagrams, BindAddr::Unix(_)) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let file = match configured {
+            BindAddr::Unix(path) => Some(SocketFile::at(path)?),
+            BindAddr::Inet(_) => None,
+        };
+        Ok(Self::new(kind, configured, address, sockets, file))
+    }
+
+    /// What was bound before this process began.
+    pub(super) fn adopt(
+        kind: Kind,
+        configured: &BindAddr,
+        sockets: Vec<Socket>,
+        file: Option<SocketFile>,
+    ) -> io::Result<Self> {
+        let mut address = configured.clone();
+        let mut adopted = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            if let Some(inet) = socket.local_addr()?.as_socket() {
+                address = BindAddr::Inet(inet);
+            }
+            adopted.push(match (kind, configured) {
+                (Kind::Datagrams, _) => StdSocket::Udp(socket.into()),
+                (Kind::Connections, BindAddr::Unix(_)) => StdSocket::Unix(socket.into()),
+                (Kind::Connections, BindAddr::Inet(_)) => {
+                    socket.set_tcp_nodelay(true)?;
+                    StdSocket::Tcp(socket.into())
+                }
+            });
+        }
+        Ok(Self::new(kind, configured, address, adopted, file))
+    }
+
+    fn new(
+        kind: Kind,
+        configured: &BindAddr,
+        address: BindAddr,
+        sockets: Vec<StdSocket>,
+        file: Option<SocketFile>,
+    ) -> Self {
+        let sockets = sockets.into_iter().map(Arc::new).collect();
+        Self { kind, configured: configured.clone(), address, sockets, file }
+    }
+
+    /// The same sockets under other descriptors.
+    pub(super) fn duplicate(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(|socket| socket.duplicate()).collect()
+    }
+}
+
+impl StdSocket {
+    /// The same socket under another descriptor.
+    fn duplicate(&self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Tcp(socket) => socket.try_clone()?.into(),
+            Self::Unix(socket) => socket.try_clone()?.into(),
+            Self::Udp(socket) => socket.try_clone()?.into(),
+        })
+    }
 }
 
 fn explain(error: &io::Error) -> String {
@@ -86,44 +137,7 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-/// Takes what was handed over for an address, and else binds it.
-fn bind_or_adopt(
-    address: &BindAddr,
-    datagrams: Option<usize>,
-    inherited: &mut Inherited,
-) -> io::Result<Vec<BoundSocket>> {
-    let kind = if datagrams.is_some() { Kind::Datagrams } else { Kind::Connections };
-    let adopted = inherited.matching(kind, address)?;
-    if adopted.is_empty() {
-        return Ok(vec![bind(address, datagrams)?]);
-    }
-    let of = |socket| BoundSocket { address: address.clone(), socket };
-    Ok(match (kind, address) {
-        (Kind::Datagrams, _) => vec![of(StdSocket::Udp(adopted.into_iter().map(UdpSocket::from).collect()))],
-        (Kind::Connections, BindAddr::Unix(_)) => {
-            adopted.into_iter().map(|socket| of(StdSocket::Unix(socket.into()))).collect()
-        }
-        (Kind::Connections, BindAddr::Inet(_)) => {
-            let adopt = |socket: Socket| {
-                socket.set_tcp_nodelay(true)?;
-                Ok(of(StdSocket::Tcp(socket.into())))
-            };
-            adopted.into_iter().map(adopt).collect::<io::Result<_>>()?
-        }
-    })
-}
-
-/// Binds an address: for so many sockets of datagrams, or for connections.
-fn bind(address: &BindAddr, datagrams: Option<usize>) -> io::Result<BoundSocket> {
-    match (address, datagrams) {
-        (BindAddr::Inet(inet), Some(sockets)) => bind_udp(*inet, sockets),
-        (BindAddr::Inet(inet), None) => bind_inet(*inet),
-        (BindAddr::Unix(path), None) => bind_unix(path),
-        (BindAddr::Unix(_), Some(_)) => Err(io::ErrorKind::Unsupported.into()),
-    }
-}
-
-fn bind_udp(address: SocketAddr, sockets: usize) -> io::Result<BoundSocket> {
+fn bind_udp(address: SocketAddr, sockets: usize) -> io::Result<(BindAddr, Vec<StdSocket>)> {
     // Alone first: among sockets that share their address, those of another process would go unnoticed.
     let only = udp_socket(address, Sharing::Refused)?;
     let address = only.local_addr()?;
@@ -133,7 +147,7 @@ fn bind_udp(address: SocketAddr, sockets: usize) -> io::Result<BoundSocket> {
         drop(only);
         (0..sockets).map(|_| udp_socket(address, Sharing::Allowed)).collect::<io::Result<_>>()?
     };
-    Ok(BoundSocket { address: BindAddr::Inet(address), socket: StdSocket::Udp(sockets) })
+    Ok((BindAddr::Inet(address), sockets.into_iter().map(StdSocket::Udp).collect()))
 }
 
 /// Whether other sockets of this user may be bound to the same address.
@@ -154,7 +168,7 @@ fn udp_socket(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn bind_inet(address: SocketAddr) -> io::Result<BoundSocket> {
+fn bind_inet(address: SocketAddr) -> io::Result<(BindAddr, Vec<StdSocket>)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // A restart must not wait for the old connections' TIME_WAIT.
@@ -168,14 +182,14 @@ fn bind_inet(address: SocketAddr) -> io::Result<BoundSocket> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let socket: std::net::TcpListener = socket.into();
-    Ok(BoundSocket { address: BindAddr::Inet(socket.local_addr()?), socket: StdSocket::Tcp(socket) })
+    Ok((BindAddr::Inet(socket.local_addr()?), vec![StdSocket::Tcp(socket)]))
 }
 
-fn bind_unix(path: &Path) -> io::Result<BoundSocket> {
+fn bind_unix(path: &Path) -> io::Result<StdSocket> {
     remove_stale(path)?;
     let socket = std::os::unix::net::UnixListener::bind(path)?;
     socket.set_nonblocking(true)?;
-    Ok(BoundSocket { address: BindAddr::Unix(path.to_owned()), socket: StdSocket::Unix(socket) })
+    Ok(StdSocket::Unix(socket))
 }
 
 /// Removes a socket that a process left behind; one that still answers, or anything else, stays.
@@ -207,12 +221,14 @@ mod tests {
     #[test]
     fn datagrams_get_a_socket_for_each_thread_and_an_address_of_their_own() {
         for sockets in [1, 3] {
-            let first = bind_udp("127.0.0.1:0".parse().unwrap(), sockets).unwrap();
-            let StdSocket::Udp(bound) = &first.socket else { unreachable!() };
-            let addresses: Vec<_> =
-                bound.iter().map(|socket| BindAddr::Inet(socket.local_addr().unwrap())).collect();
-            assert_eq!(addresses, vec![first.address.clone(); sockets]);
-            let BindAddr::Inet(address) = first.address else { unreachable!() };
+            let (address, bound) = bind_udp("127.83.1.1:0".parse().unwrap(), sockets).unwrap();
+            let address_of = |socket: &StdSocket| match socket {
+                StdSocket::Udp(socket) => BindAddr::Inet(socket.local_addr().unwrap()),
+                _ => unreachable!(),
+            };
+            let addresses: Vec<_> = bound.iter().map(address_of).collect();
+            assert_eq!(addresses, vec![address.clone(); sockets]);
+            let BindAddr::Inet(address) = address else { unreachable!() };
             assert_eq!(bind_udp(address, 3).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         }
     }
@@ -228,8 +244,8 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_told_as_such() {
-        let first = bind_inet("127.0.0.1:0".parse().unwrap()).unwrap();
-        let BindAddr::Inet(address) = first.address else { unreachable!() };
+        let (address, _bound) = bind_inet("127.0.0.1:0".parse().unwrap()).unwrap();
+        let BindAddr::Inet(address) = address else { unreachable!() };
         let error = bind_inet(address).unwrap_err();
         assert!(explain(&error).contains("in use"), "{error}");
     }

@@ -42,8 +42,11 @@ where
     tokio::pin!(alarm, drained);
     let (leaving, mut stages) = (ending.leaving(), StageWatch::new(ending));
     let mut first_due = Some(first_due);
+    // Once it was told to end it does, even if the drain is taken back.
+    let mut is_last = false;
     for served in 0.. {
-        let rest = Rest { wait, alarm: alarm.as_mut(), ending, drained: drained.as_mut() };
+        let rest =
+            Rest { wait, alarm: alarm.as_mut(), ending, drained: drained.as_mut(), is_last: &mut is_last };
         let head = match next_head(&mut stream, listener, rest, first_due.take()).await {
             Ok(Next::Head(head)) => head,
             Ok(Next::Refused(cause)) => return refuse(stream, &cause, log).await,
@@ -52,7 +55,8 @@ where
         };
         stream.begin_request(head.length, head.framing);
         let mut session = ServerSession::new_http1(stream);
-        session.set_keepalive_reuses_remaining(Some(reuses_left(&listener.limits, served, born)));
+        let reuses = if is_last { 0 } else { reuses_left(&listener.limits, served, born) };
+        session.set_keepalive_reuses_remaining(Some(reuses));
         let served = cut::serve(&mut stages, &*client, app.process_new_http(session, &leaving)).await;
         let Some(reused) = served.flatten() else { return };
         let (io, _) = reused.consume();
@@ -79,13 +83,14 @@ struct Rest<'a, D> {
     alarm: Pin<&'a mut Sleep>,
     ending: &'a Ending,
     drained: Pin<&'a mut D>,
+    is_last: &'a mut bool,
 }
 
 impl<D: Future> Rest<'_, D> {
     /// Waits for the first bytes of a request; false when there will be none.
     async fn until_arrival(&mut self, stream: &mut EdgeStream) -> io::Result<bool> {
-        let mut is_last = self.ending.has_reached(Stage::Draining);
-        let mut deadline = Instant::now() + if is_last { LAST_LOOK } else { self.wait };
+        *self.is_last |= self.ending.has_reached(Stage::Draining);
+        let mut deadline = Instant::now() + if *self.is_last { LAST_LOOK } else { self.wait };
         if deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(deadline);
         }
@@ -94,8 +99,8 @@ impl<D: Future> Rest<'_, D> {
                 biased;
                 arrived = stream.arrival() => return Ok(arrived? > 0),
                 // What the client has sent by now is looked at before it is left.
-                _ = &mut self.drained, if !is_last => {
-                    is_last = true;
+                _ = &mut self.drained, if !*self.is_last => {
+                    *self.is_last = true;
                     deadline = deadline.min(Instant::now() + LAST_LOOK);
                     self.alarm.as_mut().reset(deadline);
                 }

@@ -1,4 +1,5 @@
-//! Sockets that were open before the process began: socket activation, as in sd_listen_fds(3).
+//! Sockets that were open before the process began: of a service manager (socket activation, as in sd_listen_fds(3)), or
+//! of a process that this one takes over from.
 
 use std::fmt;
 use std::fs;
@@ -10,12 +11,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Socket, Type};
 
-use crate::types::BindAddr;
+use crate::net::SocketFile;
+use crate::types::{BindAddr, ListenerName};
 
-/// Sockets of the service manager's, for listeners to use in place of their own.
+use super::bind::BoundSocket;
+
+/// Sockets of somebody else's, for listeners to use in place of their own.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
+    /// The service manager's.
     sockets: Vec<InheritedSocket>,
+    /// A predecessor's.
+    handed_over: Vec<HandedOver>,
+}
+
+/// All sockets of one address that one process hands over to another.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    pub(crate) kind: Kind,
+    /// As the configuration has it.
+    pub(crate) address: BindAddr,
+    /// Whom it belongs to.
+    pub(crate) listener: ListenerName,
+    /// Whether the file of a Unix socket goes with its listener, since no service manager has made it.
+    pub(crate) is_own: bool,
+    /// In an order that counts where the kernel spreads clients over them.
+    pub(crate) sockets: Vec<OwnedFd>,
 }
 
 /// What the environment says of sockets that were handed over is not so.
@@ -25,7 +46,7 @@ pub(crate) struct InheritError(String);
 
 /// What arrives at a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Connections,
     Datagrams,
 }
@@ -77,14 +98,49 @@ impl Inherited {
             })?;
             Ok(InheritedSocket::new(number, names.next(), owned.into()))
         });
-        Ok(Self { sockets: sockets.collect::<Result<_, _>>()? })
+        Ok(Self { sockets: sockets.collect::<Result<_, _>>()?, handed_over: Vec::new() })
     }
 
-    /// Takes out what listens at this address.
+    /// What a predecessor hands over.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade"))]
+    pub(crate) fn from_predecessor(handed_over: Vec<HandedOver>) -> Self {
+        Self { sockets: Vec::new(), handed_over }
+    }
+
+    /// Takes out what a predecessor had for a listener of this name at this address.
+    pub(super) fn of_listener(
+        &mut self,
+        kind: Kind,
+        address: &BindAddr,
+        listener: &ListenerName,
+    ) -> io::Result<Option<BoundSocket>> {
+        let found = |one: &HandedOver| one.listens(kind, address) && one.listener == *listener;
+        self.take_handed_over(found)
+    }
+
+    /// Takes out what listens at this address, whomever it was for.
+    ///
+    /// # Errors
+    /// When it cannot be used, or clients of IPv4 and IPv6 come to the same socket, which listeners keep apart.
+    pub(super) fn at(&mut self, kind: Kind, address: &BindAddr) -> io::Result<Option<BoundSocket>> {
+        if let Some(found) = self.take_handed_over(|one| one.listens(kind, address))? {
+            return Ok(Some(found));
+        }
+        let matching = self.matching(kind, address)?;
+        // Their files are the service manager's.
+        (!matching.is_empty()).then(|| BoundSocket::adopt(kind, address, matching, None)).transpose()
+    }
+
+    fn take_handed_over(&mut self, is_it: impl Fn(&HandedOver) -> bool) -> io::Result<Option<BoundSocket>> {
+        let Some(place) = self.handed_over.iter().position(is_it) else { return Ok(None) };
+        self.handed_over.remove(place).into_bound().map(Some)
+    }
+
+    /// Takes out what the service manager has for this address.
     ///
     /// # Errors
     /// When clients of IPv4 and IPv6 come to the same socket, which listeners keep apart.
-    pub(super) fn matching(&mut self, kind: Kind, address: &BindAddr) -> io::Result<Vec<Socket>> {
+    fn matching(&mut self, kind: Kind, address: &BindAddr) -> io::Result<Vec<Socket>> {
         if let Some(dual) = self.sockets.iter().find(|socket| socket.mixes(kind, address)) {
             let message = format!(
                 "{dual} was handed over for clients of IPv4 and IPv6 alike; write BindIPv6Only=ipv6-only in its unit, \
@@ -102,7 +158,30 @@ impl Inherited {
             let why = socket.place.as_ref().err().unwrap_or(&"no listener is bound to its address");
             format!("{socket} was handed over, but {why}; it is closed")
         };
-        self.sockets.into_iter().map(tell).collect()
+        let tell_handed_over = |one: HandedOver| {
+            format!(
+                "the socket of `{}` at {} was handed over in vain; it is closed",
+                one.listener, one.address
+            )
+        };
+        let handed_over = self.handed_over.into_iter().map(tell_handed_over);
+        self.sockets.into_iter().map(tell).chain(handed_over).collect()
+    }
+}
+
+impl HandedOver {
+    fn listens(&self, kind: Kind, address: &BindAddr) -> bool {
+        self.kind == kind && is_same(&self.address, address)
+    }
+
+    fn into_bound(self) -> io::Result<BoundSocket> {
+        let file = match &self.address {
+            // It may have been removed from under its socket, which then serves those that are connected to it.
+            BindAddr::Unix(path) if self.is_own => SocketFile::at(path).ok(),
+            _ => None,
+        };
+        let sockets = self.sockets.into_iter().map(Socket::from).collect();
+        BoundSocket::adopt(self.kind, &self.address, sockets, file)
     }
 }
 
@@ -192,7 +271,7 @@ fn own(number: RawFd) -> io::Result<OwnedFd> {
 
 /// Whether both stand for one address. The kernel keeps the path by which a socket was bound, and the configuration may
 /// have another one to the same place.
-fn is_same(one: &BindAddr, other: &BindAddr) -> bool {
+pub(super) fn is_same(one: &BindAddr, other: &BindAddr) -> bool {
     let real = |path: &Path| fs::canonicalize(path).ok();
     match (one, other) {
         (BindAddr::Unix(one), BindAddr::Unix(other)) => {
@@ -218,6 +297,7 @@ mod tests {
             sockets: sockets
                 .map(|((number, name), socket)| InheritedSocket::new(number, name, socket))
                 .collect(),
+            handed_over: Vec::new(),
         }
     }
 

@@ -4,9 +4,13 @@
 //! strictly ([`head`]); only then Pingora sees it, through an [`EdgeStream`](stream::EdgeStream) that hands over
 //! this one request and not a byte of the next. Between requests nothing of a connection is kept but its socket.
 
+mod accept;
+mod accepting;
+mod adopt;
 mod bind;
 mod body;
 mod cut;
+mod entry;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod head;
@@ -16,12 +20,15 @@ mod inherited;
 mod last_chunk;
 mod limits;
 mod open;
+mod prepared;
 mod proxy_protocol;
 mod refusal;
 mod serve;
 mod stream;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use bind::{BindError, BoundListener, bind_all};
+pub(crate) use bind::BindError;
 pub(crate) use inherited::{InheritError, Inherited};
 pub(crate) use open::Open;
-pub(crate) use serve::Edge;
+pub(crate) use serve::{Edge, EdgeLimits};

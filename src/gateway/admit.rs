@@ -63,7 +63,7 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     adopt_authority(head)?;
     cx.asked_host = head.headers.get(HOST).cloned();
     cx.host = host(cx.asked_host.as_ref(), head.version)?;
-    if !connection.serves(cx.host.as_str()) {
+    if !connection.serves(cx.host.as_str(), &cx.snapshot) {
         return Err(Cause::Misdirected);
     }
     canonicalise_target(head)?;
@@ -388,7 +388,7 @@ fn check_absolute_form(head: &RequestHeader) -> Result<(), Cause> {
 /// bodies come along.
 fn to_https(head: &RequestHeader, connection: &Connection, cx: &RequestCx) -> Result<Option<Flow>, Cause> {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let url = connection.listener().https_url(cx.host.as_str(), target, &head.headers);
+    let url = connection.listener_in(&cx.snapshot).https_url(cx.host.as_str(), target, &head.headers);
     let Some(url) = url else { return Ok(None) };
     if cx.host.as_str().is_empty() {
         return Err(Cause::BadRequest);
@@ -399,7 +399,7 @@ fn to_https(head: &RequestHeader, connection: &Connection, cx: &RequestCx) -> Re
 
 fn parts<'a>(head: &'a RequestHeader, connection: &Connection, cx: &'a RequestCx) -> Parts<'a> {
     Parts {
-        listener: connection.listener().index,
+        listener: connection.listener().id,
         host: cx.host.as_str(),
         path: head.uri.path(),
         query: head.uri.query(),

@@ -247,6 +247,11 @@ pub(super) async fn until_cut(session: &Session) {
     }
 }
 
+/// Whether the client is asked to come back on another connection.
+pub(super) fn is_leaving(session: &Session) -> bool {
+    connection(session).is_some_and(|connection| connection.ending().has_reached(Stage::Leaving))
+}
+
 /// The client's connection, which rides on the session's proxy digest.
 pub(super) fn connection(session: &Session) -> Option<&Arc<Connection>> {
     let digest = session.as_downstream().digest()?;

@@ -155,7 +155,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        relay::hand_on(session, response, cx, self.live.is_draining()).await
+        relay::hand_on(session, response, cx).await
     }
 
     fn response_body_filter(

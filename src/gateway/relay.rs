@@ -17,7 +17,7 @@ use crate::runtime::{Cause, is_endless};
 use super::admit::content_length;
 use super::chain;
 use super::clock;
-use super::cx::{RequestCx, connection};
+use super::cx::{RequestCx, connection, is_leaving};
 use super::grpc::{self, Call};
 use super::retry;
 use super::upstream::is_overdue;
@@ -175,7 +175,6 @@ pub(super) async fn hand_on(
     session: &mut Session,
     response: &mut ResponseHeader,
     cx: &mut RequestCx,
-    is_draining: bool,
 ) -> Result<()> {
     let is_upgrade = response.status == StatusCode::SWITCHING_PROTOCOLS;
     let is_interim = response.status.is_informational() && !is_upgrade;
@@ -209,7 +208,7 @@ pub(super) async fn hand_on(
     {
         connection.mark_lasting();
     }
-    if is_draining {
+    if is_leaving(session) {
         session.set_keepalive(None);
     }
     if is_whole(session.req_header(), response) || grpc::is_over(cx) {

@@ -9,11 +9,11 @@ use pingora_proxy::{FailToProxy, Session};
 use tokio::time::{Instant, sleep};
 
 use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
-use crate::runtime::{Action, Cause, ErrorBody, Stage, error_answer};
+use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 
 use super::admit::{SERVED, content_length};
 use super::chain;
-use super::cx::{RequestCx, connection, filter_parts, until_cut};
+use super::cx::{RequestCx, filter_parts, is_leaving, until_cut};
 use super::failure::{cause_of, is_after_answer};
 use super::{grpc, upstream};
 
@@ -162,7 +162,7 @@ fn may_have_body(status: StatusCode) -> bool {
 async fn send(session: &mut Session, head: ResponseHeader, body: bytes::Bytes) -> Result<()> {
     let closes = !is_cheap_to_drain(session.req_header());
     session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
-    if connection(session).is_some_and(|connection| connection.ending().has_reached(Stage::Leaving)) {
+    if is_leaving(session) {
         session.set_keepalive(None);
     }
     let has_body =

@@ -41,7 +41,7 @@ pub use cx::{Facts, FilterCx, Scheme};
 pub use export::{Export, ImportError};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
-pub(crate) use keep::{Keeping, Kept, Scope};
+pub(crate) use keep::{Exported, Keeping, Kept, Scope};
 pub use key::{InvalidKey, KeyParts, KeySpec};
 pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use policy::{Member, PickCx, Policy};

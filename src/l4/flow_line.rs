@@ -1,10 +1,10 @@
 use crate::telemetry::{AccessLog, ConnectionLine, ConnectionTimings, Millis, started};
-use crate::types::{ListenerName, PoolName};
+use crate::types::ListenerName;
 
 use super::udp::{EndReason, FlowEnd};
 
 /// Writes the line of a flow of datagrams.
-pub(super) fn write(end: &FlowEnd, listener: &ListenerName, pool: &PoolName, log: &AccessLog) {
+pub(super) fn write(end: &FlowEnd, listener: &ListenerName, log: &AccessLog) {
     if !log.is_on() {
         return;
     }
@@ -15,7 +15,7 @@ pub(super) fn write(end: &FlowEnd, listener: &ListenerName, pool: &PoolName, log
         listener: listener.as_str(),
         protocol: "UDP",
         server_name: None,
-        pool: Some(pool.as_str()),
+        pool: Some(end.pool.as_str()),
         endpoint: Some(end.endpoint.to_string()),
         attempts: 1,
         bytes_in: end.bytes_in,

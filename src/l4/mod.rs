@@ -7,7 +7,8 @@ mod udp;
 
 use std::sync::Arc;
 
-use crate::runtime::{Listener, Live, Snapshot};
+use crate::pools::Pool;
+use crate::runtime::Listener;
 use crate::telemetry::AccessLog;
 
 use tcp::TcpProxy;
@@ -19,7 +20,6 @@ pub(crate) use udp::UdpProxy;
 /// Passes on what listeners do not understand.
 #[derive(Debug)]
 pub(crate) struct Layer4 {
-    live: Arc<Live>,
     log: Arc<AccessLog>,
     tcp: TcpProxy,
     /// So many sockets may all flows of datagrams have.
@@ -27,8 +27,8 @@ pub(crate) struct Layer4 {
 }
 
 impl Layer4 {
-    pub(crate) fn new(live: Arc<Live>, log: Arc<AccessLog>, flow_sockets: usize) -> Self {
-        Self { tcp: TcpProxy::new(live.clone(), log.clone()), live, log, flow_sockets }
+    pub(crate) fn new(log: Arc<AccessLog>, flow_sockets: usize) -> Self {
+        Self { tcp: TcpProxy::new(log.clone()), log, flow_sockets }
     }
 
     /// Passes a connection on, to its end.
@@ -36,23 +36,33 @@ impl Layer4 {
         self.tcp.pass(arrival).await;
     }
 
-    /// What passes the datagrams of a listener on; `None` if it is none for them.
-    pub(crate) fn datagrams(&self, listener: &Listener) -> Option<Arc<UdpProxy>> {
-        let service = listener.udp()?;
-        let snapshot = self.live.snapshot();
-        let pool = snapshot.pools.get(service.pool.0)?.clone();
-        let flows = self.flows(listener, service.flows, &snapshot);
-        let settings = UdpSettings { idle: service.idle, flows, responses: service.responses };
+    /// What passes the datagrams of a listener on, one of so many that are `sharing` the sockets; `None` if it is none for
+    /// them.
+    pub(crate) fn datagrams(&self, listener: &Listener, sharing: usize) -> Option<Arc<UdpProxy>> {
+        let (pool, settings) = self.service(listener, sharing)?;
         let (log, name) = (self.log.clone(), listener.name.clone());
-        let pool_name = pool.name().clone();
-        let on_end = move |end: &_| flow_line::write(end, &name, &pool_name, &log);
+        let on_end = move |end: &_| flow_line::write(end, &name, &log);
         Some(UdpProxy::new(listener.name.clone(), pool, settings, Box::new(on_end)))
+    }
+
+    /// Has flows begin as the listener says from here on. All that share the sockets have to be told when there is one more
+    /// or less of them.
+    pub(crate) fn change_datagrams(&self, proxy: &UdpProxy, listener: &Listener, sharing: usize) {
+        if let Some((pool, settings)) = self.service(listener, sharing) {
+            proxy.change(pool, settings);
+        }
+    }
+
+    fn service(&self, listener: &Listener, sharing: usize) -> Option<(Arc<Pool>, UdpSettings)> {
+        let service = listener.udp()?;
+        let flows = self.flows(listener, service.flows, sharing);
+        let settings = UdpSettings { idle: service.idle, flows, responses: service.responses };
+        Some((service.pool.clone(), settings))
     }
 
     /// How many flows a listener may have of the `wanted` ones: each has a socket, and all listeners for datagrams have the
     /// same share of those.
-    fn flows(&self, listener: &Listener, wanted: u32, snapshot: &Snapshot) -> u32 {
-        let sharing = snapshot.listeners.iter().filter(|listener| listener.udp().is_some()).count();
+    fn flows(&self, listener: &Listener, wanted: u32, sharing: usize) -> u32 {
         let share = u32::try_from(self.flow_sockets / sharing.max(1)).unwrap_or(u32::MAX).max(1);
         if share < wanted {
             let name = &listener.name;

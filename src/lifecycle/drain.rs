@@ -27,7 +27,8 @@ impl Drain {
         Self { live, edge }
     }
 
-    /// Returns when nothing is left, or what is left has had its time.
+    /// Returns when nothing is left, or what is left has had its time. It may be dropped on the way: the stage that it has
+    /// come to then lasts until the end of the process is taken back or it is run again.
     pub(super) async fn run(&self) {
         let DrainSpec { accept_grace, requests, tunnels } = self.live.snapshot().drain;
         log::info!("draining {} accept_grace={accept_grace}", self.open());
@@ -76,7 +77,7 @@ impl Drain {
     }
 
     fn open(&self) -> Open {
-        self.edge.open(self.live.ending())
+        self.edge.open()
     }
 }
 

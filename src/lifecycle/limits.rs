@@ -1,3 +1,5 @@
+use crate::config::Config;
+use crate::edge::EdgeLimits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// More clients at once than this want a limit that somebody chose.
@@ -12,9 +14,15 @@ pub(super) fn raise_nofile() {
     }
 }
 
+/// What holds for all listeners of a configuration together.
+pub(super) fn edge_limits(config: &Config) -> EdgeLimits {
+    let connections = config.connections.unwrap_or_else(default_connections);
+    EdgeLimits { connections, ipv6_prefix: config.ipv6_prefix }
+}
+
 /// How many clients may be connected at once when the configuration does not say: 70 % of the descriptors, so
 /// that connections to endpoints, flows of datagrams, logs and probes have the rest.
-pub(super) fn default_connections() -> usize {
+fn default_connections() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from((descriptors.saturating_mul(7) / 10).min(MOST_CONNECTIONS)).unwrap_or(usize::MAX)
 }

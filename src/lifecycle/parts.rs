@@ -7,15 +7,15 @@ use pingora_proxy::HttpProxy;
 
 use crate::config::Origin;
 use crate::control::CannotOpen;
-use crate::edge::{BindError, BoundListener, Edge, InheritError, Inherited, bind_all};
+use crate::edge::{BindError, Edge, InheritError, Inherited};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{Assembled, Live, Registry};
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
 
-use super::limits::{default_connections, flow_sockets, raise_nofile};
+use super::limits::{edge_limits, flow_sockets, raise_nofile};
 use super::reload::{Reloader, Serving};
 
 /// Everything of a configuration that runs, built and bound but not started yet.
@@ -23,7 +23,6 @@ pub(crate) struct Parts {
     live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
     prober: Arc<Prober>,
-    bound: Vec<BoundListener>,
     log: Arc<AccessLog>,
     threads: usize,
     /// What was handed over and has no use here.
@@ -36,7 +35,6 @@ pub(crate) struct Parts {
 pub(crate) struct Running {
     pub(crate) reloader: Reloader,
     pub(crate) serving: Serving,
-    pub(crate) bound: Vec<BoundListener>,
     pub(super) threads: usize,
 }
 
@@ -75,19 +73,20 @@ impl Parts {
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.threads.unwrap_or_else(cores);
-        let bound = bind_all(&assembled.snapshot.listeners, threads, &mut inherited)?;
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
-        let layer4 = Layer4::new(live.clone(), log.clone(), flow_sockets());
-        let connections = config.connections.unwrap_or_else(default_connections);
+        let layer4 = Layer4::new(log.clone(), flow_sockets());
+        let ending = live.ending().clone();
+        let edge = Edge::new(app, layer4, log.clone(), ending, edge_limits(config), threads);
+        let prepared = edge.prepare(&assembled.snapshot.listeners, &mut inherited)?;
+        edge.adopt(prepared, config.drain);
         Ok(Self {
-            edge: Edge::new(app, layer4, log.clone(), connections, config.ipv6_prefix),
+            edge,
             prober: Arc::new(Prober::new(&assembled.snapshot.pools)),
             live,
-            bound,
             log,
             threads,
             unused: inherited.into_unused(),
@@ -97,12 +96,12 @@ impl Parts {
     }
 
     /// Whoever changes the configuration from now on, and what is to be started.
-    pub(crate) fn into_running(self) -> Running {
-        let Self { live, edge, prober, bound, log, threads, assembled, source, .. } = self;
-        let serving = Serving { live, edge, prober, log };
+    pub(crate) fn into_running(self, messages: Option<Arc<Messages>>) -> Running {
+        let Self { live, edge, prober, log, threads, assembled, source, .. } = self;
+        let serving = Serving { live, edge, prober, log, messages };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
-        Running { reloader, serving, bound, threads }
+        Running { reloader, serving, threads }
     }
 
     /// Warns of what was handed over in vain.
@@ -114,11 +113,7 @@ impl Parts {
 
     /// Where the listeners really listen.
     pub(crate) fn addresses(&self) -> Vec<(ListenerName, BindAddr)> {
-        let of = |bound: &BoundListener| {
-            let name = bound.listener.name.clone();
-            bound.sockets.iter().map(move |socket| (name.clone(), socket.address.clone())).collect::<Vec<_>>()
-        };
-        self.bound.iter().flat_map(of).collect()
+        self.edge.addresses()
     }
 }
 

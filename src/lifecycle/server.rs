@@ -9,10 +9,12 @@ use pingora_proxy::HttpProxy;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::edge::{BoundListener, Edge};
+use crate::edge::Edge;
 use crate::gateway::Gateway;
 use crate::pools::Prober;
-use crate::runtime::{Control, Live, TlsFiles};
+use crate::runtime::{Control, TlsFiles};
+
+use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
 use super::drain::Drain;
@@ -25,10 +27,10 @@ use super::systemd::ServiceManager;
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves under a Pingora server of its own until a signal ends it. Blocks its thread.
-pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
+pub(crate) fn serve(parts: Parts, mut control: ControlSocket, messages: Arc<Messages>) {
     parts.tell_unused();
-    let Running { reloader, serving, bound, threads } = parts.into_running();
-    let Serving { live, edge, prober, log } = serving;
+    let Running { reloader, serving, threads } = parts.into_running(Some(messages));
+    let Serving { live, edge, prober, log, .. } = serving;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
     let (started, data_plane) = watch::channel(None);
@@ -39,8 +41,8 @@ pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
         server.add_service(service);
     }
     let tls_files = Some(TlsFiles::new(live.clone()));
-    server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader), live: live.clone() });
-    server.add_service(EdgeService { live, edge, bound, threads, started });
+    server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader) });
+    server.add_service(EdgeService { edge, threads, started });
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
     log.settle(LOG_PATIENCE);
@@ -48,9 +50,7 @@ pub(crate) fn serve(parts: Parts, mut control: ControlSocket) {
 
 /// The accept loops of all listeners, as one service with the data plane's threads.
 struct EdgeService {
-    live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
-    bound: Vec<BoundListener>,
     threads: usize,
     /// Is told the runtime that this runs on.
     started: watch::Sender<Option<Handle>>,
@@ -60,10 +60,7 @@ struct EdgeService {
 impl Service for EdgeService {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
         self.started.send_replace(Some(Handle::current()));
-        let bound = std::mem::take(&mut self.bound);
-        if let Err(error) = self.edge.run(bound, self.live.ending()).await {
-            log::error!("the listeners cannot be served error={error}");
-        }
+        self.edge.run().await;
     }
 
     fn name(&self) -> &'static str {
@@ -87,14 +84,14 @@ struct UpkeepService {
     /// Until the start.
     tls_files: Option<TlsFiles>,
     reloader: Option<Reloader>,
-    live: Arc<Live>,
 }
 
 #[async_trait]
 impl Service for UpkeepService {
     async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
         if let Some(tls_files) = self.tls_files.take() {
-            tokio::spawn(tls_files.run(self.live.drain()));
+            // Not to the drain, which may be taken back.
+            tokio::spawn(tls_files.run(shutdown.clone()));
         }
         let watch = async {
             match self.reloader.take() {

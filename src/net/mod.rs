@@ -2,8 +2,10 @@
 
 mod shortage;
 mod socket;
+mod socket_file;
 mod transport;
 
 pub(crate) use shortage::is_shortage;
 pub(crate) use socket::Socket;
+pub(crate) use socket_file::SocketFile;
 pub(crate) use transport::{Acceptor, Transport};

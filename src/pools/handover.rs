@@ -68,6 +68,8 @@ pub(crate) struct ProbeState {
 
 /// The last moment that can be written as a date of four digits, in milliseconds since 1970.
 const LAST_DATE: u64 = 253_402_300_799_999;
+/// More failures in a row say no more of an endpoint.
+const MOST_IN_ROW: u32 = 1 << 20;
 /// So many characters of a probe's reason are taken over.
 const LONGEST_REASON: usize = 200;
 
@@ -75,7 +77,6 @@ const LONGEST_REASON: usize = 200;
 
 impl Pool {
     /// What another process needs to go on with the pool.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called once processes hand over"))]
     pub(crate) fn export(&self, now: Instant) -> PoolState {
         let roster = self.lineage.roster.lock();
         let endpoints = roster.endpoints.iter().zip(&roster.standings);
@@ -86,7 +87,6 @@ impl Pool {
 
     /// Goes on with what another process knew of the pool, before this one serves anybody. Addresses that this pool does
     /// not have are passed over, and so is what its configuration has no use for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called once processes hand over"))]
     pub(crate) fn import(&self, state: &PoolState, now: Instant) {
         let known = state.endpoints.iter().rev();
         let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address.as_str(), endpoint)).collect();
@@ -155,7 +155,7 @@ fn import(endpoint: &Endpoint, standing: &mut Standing, state: &EndpointState, n
     load.import(&state.load, now);
     if let Some(limits) = &pool.outlier {
         standing.import(&state.ejection, limits, now);
-        record.failures_in_row.store(state.failures_in_row.min(limits.consecutive - 1), Ordering::Relaxed);
+        record.failures_in_row.store(state.failures_in_row.min(MOST_IN_ROW), Ordering::Relaxed);
         if standing.is_on_trial() {
             load.begin_trial();
         }

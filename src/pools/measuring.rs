@@ -1,4 +1,4 @@
-//! What the benchmarks measure of a pool's insides. No part of the public interface.
+//! What the benchmarks measure of the insides. No part of the public interface.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use crate::config;
 use crate::hooks::{Member, Policy};
 use crate::types::Random;
+
+pub use crate::telemetry::{Pulse, PulseSummary};
 
 use super::policy::LeastRequests;
 use super::{Lease, Pool, PoolParts};

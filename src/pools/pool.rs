@@ -106,6 +106,14 @@ impl Pool {
         self.tls().map(|(_, own)| own.digest()) == tls.map(PeerTls::digest)
     }
 
+    /// Whether the files that both of them name for TLS hold something else by now.
+    pub(crate) fn tls_files_changed(&self, former: &Self) -> bool {
+        let files = |config: &config::UpstreamTls| (config.ca.clone(), config.identity.clone());
+        self.tls().zip(former.tls()).is_some_and(|((config, tls), (former_config, former))| {
+            files(config) == files(former_config) && tls.digest() != former.digest()
+        })
+    }
+
     pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
     }

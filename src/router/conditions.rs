@@ -10,7 +10,7 @@ use super::{Parts, Rule};
 pub(super) enum Condition {
     /// The names are for explanations only.
     Listeners {
-        indexes: Box<[usize]>,
+        numbers: Box<[usize]>,
         names: Box<[ListenerName]>,
     },
     Methods(Box<[Method]>),
@@ -26,7 +26,7 @@ pub(super) fn conditions(rule: &Rule<'_>) -> Vec<Condition> {
     let mut all = Vec::new();
     if !rule.listeners.is_empty() {
         let names = spec.listeners.iter().cloned().collect();
-        all.push(Condition::Listeners { indexes: rule.listeners.into(), names });
+        all.push(Condition::Listeners { numbers: rule.listeners.into(), names });
     }
     if !spec.methods.is_empty() {
         all.push(Condition::Methods(spec.methods.iter().map(|method| method.0.clone()).collect()));
@@ -49,7 +49,7 @@ pub(super) fn hold(conditions: &[Condition], parts: &Parts<'_>) -> bool {
 impl Condition {
     pub(super) fn holds(&self, parts: &Parts<'_>) -> bool {
         match self {
-            Self::Listeners { indexes, .. } => indexes.contains(&parts.listener),
+            Self::Listeners { numbers, .. } => numbers.contains(&parts.listener),
             Self::Methods(methods) => methods.contains(parts.method),
             Self::Clients(networks) => networks.iter().any(|network| network.contains(parts.client_ip)),
             Self::Header(name, wanted) => one_is(wanted, headers(parts, name)),
@@ -154,7 +154,7 @@ mod tests {
         let headers = HeaderMap::new();
         let holds = |condition: Condition| condition.holds(&parts(None, &headers));
         let listeners =
-            |indexes: &[usize]| Condition::Listeners { indexes: indexes.into(), names: [].into() };
+            |numbers: &[usize]| Condition::Listeners { numbers: numbers.into(), names: [].into() };
         assert!(holds(listeners(&[0, 1])) && !holds(listeners(&[0, 2])));
         assert!(holds(Condition::Methods([Method::POST, Method::GET].into())));
         assert!(!holds(Condition::Methods([Method::HEAD].into())));

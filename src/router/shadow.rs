@@ -115,8 +115,8 @@ fn covers(wide: &[Condition], narrow: &[Condition]) -> bool {
 impl Condition {
     fn implies(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Listeners { indexes: own, .. }, Self::Listeners { indexes, .. }) => {
-                is_subset(own, indexes)
+            (Self::Listeners { numbers: own, .. }, Self::Listeners { numbers, .. }) => {
+                is_subset(own, numbers)
             }
             (Self::Methods(own), Self::Methods(wider)) => is_subset(own, wider),
             (Self::Clients(own), Self::Clients(wider)) => is_subset(own, wider),

@@ -13,7 +13,7 @@ use crate::types::{PoolName, Random, ZoneName};
 
 use super::carried::Carried;
 use super::route::{Redirect, Respond, Step};
-use super::{Action, Listener, Registry, Route, SecretFile, Snapshot};
+use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
@@ -80,11 +80,14 @@ pub(crate) fn assemble(
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    let router = Router::build(config.routes.iter().map(rule));
+    let mut ids = previous.map_or_else(ListenerIds::default, |previous| previous.snapshot.listeners.ids().clone());
+    let id_of = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect::<Vec<_>>();
+    let router = router(&config, &id_of);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
-    let listeners = config.listeners.iter().zip(listeners).enumerate();
-    let new_listener = |(index, (listener, tls))| Arc::new(Listener::new(index, listener, tls));
-    let listeners = listeners.map(new_listener).collect();
+    let listeners = id_of.iter().zip(&config.listeners).zip(listeners);
+    let listeners =
+        listeners.map(|((id, listener), tls)| Arc::new(Listener::new(*id, listener, tls, &pools)));
+    let listeners = Listeners::new(listeners.collect(), ids);
     let snapshot = Snapshot {
         router,
         routes,
@@ -123,8 +126,15 @@ fn secret_file(
     opened.map_err(problem).ok()
 }
 
-fn rule(route: &config::Route) -> Rule<'_> {
-    Rule { name: &route.name, listeners: &route.listeners, matches: &route.matches }
+/// The router, which knows each listener by the number that it has of `id_of`.
+fn router(config: &Config, id_of: &[usize]) -> Router {
+    let ids = |route: &config::Route| route.listeners.iter().map(|index| id_of[*index]).collect();
+    let ids: Vec<Vec<usize>> = config.routes.iter().map(ids).collect();
+    Router::build(config.routes.iter().zip(&ids).map(|(route, listeners)| rule(route, listeners)))
+}
+
+fn rule<'a>(route: &'a config::Route, listeners: &'a [usize]) -> Rule<'a> {
+    Rule { name: &route.name, listeners, matches: &route.matches }
 }
 
 fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnings: &mut Diagnostics) {

@@ -1,6 +1,7 @@
 //! Changes of the process as a whole, as operators ask for them; whoever owns the process makes them.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,12 @@ pub(crate) trait Changes: fmt::Debug + Send + Sync {
     /// As for [`reload`](Self::reload), and when there is no such generation.
     async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused>;
 
+    /// Has another process take over, and begins the end of this one.
+    ///
+    /// # Errors
+    /// When none does; then everything stays as it is.
+    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused>;
+
     /// The last generations, the oldest first; the last one is served.
     fn history(&self) -> Vec<Generation>;
 
@@ -46,6 +53,22 @@ pub(crate) struct Probation {
     pub(crate) max_errors: Percent,
     /// So much longer the slowest hundredth may take than before.
     pub(crate) max_p99: Percent,
+}
+
+/// Which process is to take over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UpgradeOrder {
+    /// Its program; `None` for that of this process, as its file is by now.
+    pub(crate) binary: Option<PathBuf>,
+    /// Its configuration; `None` for that of this process.
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Which process has taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upgraded {
+    pub(crate) process: u32,
+    pub(crate) version: String,
 }
 
 /// A change that was made.
@@ -132,6 +155,10 @@ impl Changes for Unchanging {
     }
 
     async fn roll_back(&self, _: Option<u64>) -> Result<Applied, Refused> {
+        Err(Refused("nothing changes here".to_owned()))
+    }
+
+    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, Refused> {
         Err(Refused("nothing changes here".to_owned()))
     }
 

@@ -104,11 +104,18 @@ impl Connection {
         self.tls.as_ref().map(|tls| &tls.session)
     }
 
-    /// Whether a request for `host` may be served on it: not when other clients' certificates are asked for there.
-    pub(crate) fn serves(&self, host: &str) -> bool {
-        match (&self.listener.tls, &self.tls) {
+    /// Its listener as the configuration of a request has it, and as it was accepted once there is none of that name.
+    pub(crate) fn listener_in<'a>(&'a self, snapshot: &'a Snapshot) -> &'a Listener {
+        snapshot.listeners.with_id(self.listener.id).unwrap_or(&self.listener)
+    }
+
+    /// Whether a request for `host` may be served on it: not when other clients' certificates are asked for there, or when
+    /// TLS is by now that the connection does not speak.
+    pub(crate) fn serves(&self, host: &str, snapshot: &Snapshot) -> bool {
+        match (&self.listener_in(snapshot).tls, &self.tls) {
             (Some(termination), Some(tls)) => termination.serves(host, tls.policy),
-            _ => true,
+            (Some(_), None) => false,
+            (None, _) => true,
         }
     }
 

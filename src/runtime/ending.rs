@@ -1,13 +1,15 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::sync::Arc;
+use std::iter::successors;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
 
-/// How far the end of the process has come. Each stage goes beyond the one before it.
+/// How far the end has come. Each stage goes beyond the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Stage {
@@ -23,12 +25,24 @@ pub(crate) enum Stage {
     AllCut,
 }
 
-/// The end of the process, as listeners, connections and requests learn of it. Clones are one and the same.
+/// The end of the process, or that of what it has accepted by a listener that goes, as listeners, connections and requests
+/// learn of it. Clones are one and the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Ending(Arc<Shared>);
 
+/// The same for somebody who does not want to count as one of those whom it is about.
+#[derive(Debug)]
+pub(crate) struct WeakEnding {
+    shared: Weak<Shared>,
+    /// Is closed once nobody is left.
+    stage: watch::Receiver<Stage>,
+}
+
 #[derive(Debug)]
 struct Shared {
+    /// That of the process, for a listener's. What it has come to, this one has, too.
+    parent: Option<Ending>,
+    own: Mutex<Own>,
     /// The stage, to be read without a lock. It is there before the channels tell it.
     reached: AtomicU8,
     stage: watch::Sender<Stage>,
@@ -38,9 +52,17 @@ struct Shared {
     lasting: AtomicUsize,
 }
 
+/// Held while a stage is told, so that everybody hears of the stages in their order.
+#[derive(Debug)]
+struct Own {
+    /// How far this has come, whatever its parent has.
+    stage: Stage,
+    children: Vec<Weak<Shared>>,
+}
+
 /// One of the requests that are counted as lasting, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lasting(Arc<Shared>);
+pub(crate) struct Lasting(Ending);
 
 /// What fails the reads and writes of a request that a drain has no more time for.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -55,7 +77,15 @@ pub(crate) const LAST_LOOK: Duration = Duration::from_millis(10);
 
 impl Default for Ending {
     fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Ending {
+    fn new(parent: Option<Self>) -> Self {
         Self(Arc::new(Shared {
+            parent,
+            own: Mutex::new(Own { stage: Stage::Serving, children: Vec::new() }),
             reached: AtomicU8::new(Stage::Serving as u8),
             stage: watch::Sender::new(Stage::Serving),
             leaving: watch::Sender::new(false),
@@ -63,22 +93,48 @@ impl Default for Ending {
             lasting: AtomicUsize::new(0),
         }))
     }
-}
 
-impl Ending {
+    /// One that may come before this one. Whatever stage this one reaches or goes back from, the other does, too.
+    pub(crate) fn child(&self) -> Self {
+        let child = Self::new(Some(self.clone()));
+        let mut own = self.0.own.lock();
+        own.children.retain(|child| child.strong_count() > 0);
+        own.children.push(Arc::downgrade(&child.0));
+        child.0.tell(self.stage());
+        child
+    }
+
     /// Goes on to a stage, unless it is further already.
     pub(crate) fn advance(&self, stage: Stage) {
-        let shared = &self.0;
-        shared.reached.fetch_max(stage as u8, Ordering::AcqRel);
-        shared.leaving.send_if_modified(|leaving| !std::mem::replace(leaving, stage >= Stage::Leaving));
-        if stage >= Stage::Draining {
-            shared.draining.send_if_modified(|draining| !std::mem::replace(draining, true));
+        self.change(|own| stage.max(own));
+    }
+
+    /// Goes back to serving, whatever was begun: clients are accepted and served as before. What was told to end by then
+    /// ends all the same.
+    pub(crate) fn resume(&self) {
+        self.change(|_| Stage::Serving);
+    }
+
+    fn change(&self, change: impl FnOnce(Stage) -> Stage) {
+        // Those of both are always taken in this order, and nothing is told of a parent's stage that is not so any more.
+        let parent = self.0.parent.as_ref().map(|parent| (parent.0.own.lock(), parent.stage()));
+        let mut own = self.0.own.lock();
+        own.stage = change(own.stage);
+        self.0.tell(parent.map_or(own.stage, |(_, parent)| parent.max(own.stage)));
+        let stage = self.stage();
+        for child in own.children.iter().filter_map(Weak::upgrade) {
+            let of_child = child.own.lock().stage;
+            child.tell(stage.max(of_child));
         }
-        shared.stage.send_if_modified(|told| {
-            let is_further = *told < stage;
-            *told = stage.max(*told);
-            is_further
-        });
+    }
+
+    fn stage(&self) -> Stage {
+        *self.0.stage.borrow()
+    }
+
+    /// The same, without being one of those whom it is about.
+    pub(crate) fn downgrade(&self) -> WeakEnding {
+        WeakEnding { shared: Arc::downgrade(&self.0), stage: self.0.stage.subscribe() }
     }
 
     pub(crate) fn has_reached(&self, stage: Stage) -> bool {
@@ -119,8 +175,15 @@ impl Ending {
 
     /// Counts a request that goes on for as long as its client likes.
     pub(crate) fn begin_lasting(&self) -> Lasting {
-        self.0.lasting.fetch_add(1, Ordering::AcqRel);
-        Lasting(self.0.clone())
+        for one in self.lineage() {
+            one.0.lasting.fetch_add(1, Ordering::AcqRel);
+        }
+        Lasting(self.clone())
+    }
+
+    /// This one and those that it is a part of.
+    fn lineage(&self) -> impl Iterator<Item = &Self> {
+        successors(Some(self), |one| one.0.parent.as_ref())
     }
 
     /// How many go on.
@@ -129,9 +192,40 @@ impl Ending {
     }
 }
 
+impl Shared {
+    /// Has everybody know the stage.
+    fn tell(&self, stage: Stage) {
+        let set = |channel: &watch::Sender<bool>, is_so| {
+            channel.send_if_modified(|told| std::mem::replace(told, is_so) != is_so);
+        };
+        self.reached.store(stage as u8, Ordering::Release);
+        set(&self.leaving, stage >= Stage::Leaving);
+        set(&self.draining, stage >= Stage::Draining);
+        self.stage.send_if_modified(|told| std::mem::replace(told, stage) != stage);
+    }
+}
+
+impl WeakEnding {
+    /// Goes on to a stage; `false` if nobody is left whom that is about.
+    pub(crate) fn advance(&self, stage: Stage) -> bool {
+        let ending = self.shared.upgrade().map(Ending);
+        ending.is_some_and(|ending| {
+            ending.advance(stage);
+            true
+        })
+    }
+
+    /// Resolves once nobody is left.
+    pub(crate) async fn over(&mut self) {
+        while self.stage.changed().await.is_ok() {}
+    }
+}
+
 impl Drop for Lasting {
     fn drop(&mut self) {
-        self.0.lasting.fetch_sub(1, Ordering::AcqRel);
+        for one in self.0.lineage() {
+            one.0.lasting.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -172,6 +266,58 @@ mod tests {
         assert!(ending.reached(Stage::AllCut).now_or_never().is_none());
     }
 
+    #[tokio::test]
+    async fn a_listeners_end_comes_with_that_of_the_process_or_before_it() {
+        let process = Ending::default();
+        let (one, other) = (process.child(), process.child());
+        let stages = || [&process, &one, &other].map(Ending::stage);
+        one.advance(Stage::Draining);
+        assert_eq!(stages(), [Stage::Serving, Stage::Draining, Stage::Serving]);
+        process.advance(Stage::Leaving);
+        assert_eq!(stages(), [Stage::Leaving, Stage::Draining, Stage::Leaving]);
+        assert!(*other.leaving().borrow() && !*other.draining().borrow());
+        process.advance(Stage::RequestsCut);
+        assert_eq!(stages(), [Stage::RequestsCut; 3]);
+        assert_eq!(process.child().stage(), Stage::RequestsCut);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_process_is_taken_back_but_not_that_of_a_listener_that_went() {
+        let process = Ending::default();
+        let (gone, there) = (process.child(), process.child());
+        let (leaving, draining) = (there.leaving(), there.draining());
+        gone.advance(Stage::Draining);
+        process.advance(Stage::Draining);
+        assert_eq!((*leaving.borrow(), *draining.borrow()), (true, true));
+        process.resume();
+        assert_eq!(
+            [&process, &gone, &there].map(Ending::stage),
+            [Stage::Serving, Stage::Draining, Stage::Serving]
+        );
+        assert_eq!((*leaving.borrow(), *draining.borrow()), (false, false));
+        assert!(!there.has_reached(Stage::Leaving) && gone.has_reached(Stage::Draining));
+        process.advance(Stage::AllCut);
+        assert!(there.has_reached(Stage::AllCut) && gone.has_reached(Stage::AllCut));
+    }
+
+    #[tokio::test]
+    async fn it_is_known_when_nobody_is_left_whom_an_end_is_about() {
+        let process = Ending::default();
+        let ending = process.child();
+        let mut weak = ending.downgrade();
+        assert!(weak.over().now_or_never().is_none());
+        assert!(weak.advance(Stage::Draining));
+        assert!(weak.over().now_or_never().is_none());
+        let lasting = ending.begin_lasting();
+        drop(ending);
+        assert!(weak.over().now_or_never().is_none());
+        drop(lasting);
+        weak.over().await;
+        assert!(!weak.advance(Stage::AllCut));
+        drop(process.child());
+        assert_eq!(process.0.own.lock().children.len(), 1);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_has_a_moment_for_its_first_bytes() {
         let ending = Ending::default();
@@ -189,8 +335,12 @@ mod tests {
     fn what_lasts_is_counted_until_it_ends() {
         let ending = Ending::default();
         let (one, other) = (ending.begin_lasting(), ending.begin_lasting());
-        assert_eq!(ending.lasting(), 2);
+        let child = ending.child();
+        let of_child = child.begin_lasting();
+        assert_eq!((ending.lasting(), child.lasting()), (3, 1));
         drop((one, other));
-        assert_eq!(ending.lasting(), 0);
+        assert_eq!((ending.lasting(), child.lasting()), (1, 1));
+        drop(of_child);
+        assert_eq!((ending.lasting(), child.lasting()), (0, 0));
     }
 }

@@ -6,6 +6,7 @@ use http::header::HOST;
 use http::uri::Scheme as HttpScheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use crate::pools::Pool;
 use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost};
 
@@ -224,12 +225,11 @@ fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt
                 respond.body.len()
             )
         }
-        Action::Pool(pool) => write_pool(snapshot, pool.0, out),
+        Action::Pool(pool) => write_pool(&snapshot.pools[pool.0], out),
     }
 }
 
-pub(super) fn write_pool(snapshot: &Snapshot, index: usize, out: &mut String) -> std::fmt::Result {
-    let pool = &snapshot.pools[index];
+pub(super) fn write_pool(pool: &Pool, out: &mut String) -> std::fmt::Result {
     let total: u32 = pool.endpoints().iter().map(|endpoint| u32::from(endpoint.weight())).sum();
     writeln!(out, "pool       {}: {} picks one of", pool.name(), pool.config().balance.policy)?;
     for endpoint in pool.endpoints() {

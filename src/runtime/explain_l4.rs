@@ -18,7 +18,7 @@ pub(super) enum Transport {
 /// How a listener of that kind passes on.
 enum Service<'s> {
     Tcp(&'s TcpService),
-    Udp(UdpService),
+    Udp(&'s UdpService),
 }
 
 impl Transport {
@@ -58,7 +58,7 @@ pub(super) fn explain(
     let (listener, service) = listener(snapshot, question, transport)?;
     let mut out = String::new();
     // Writing into a String cannot fail.
-    let _ = write_answer(snapshot, question, listener, &service, &mut out);
+    let _ = write_answer(question, listener, &service, &mut out);
     Ok(out)
 }
 
@@ -83,7 +83,6 @@ fn listener<'s>(
 }
 
 fn write_answer(
-    snapshot: &Snapshot,
     question: &Question,
     listener: &Listener,
     service: &Service<'_>,
@@ -93,7 +92,7 @@ fn write_answer(
     writeln!(out, "client     {}", question.client_ip)?;
     writeln!(out, "listener   {}", listener.name)?;
     let pool = match service {
-        Service::Udp(udp) => Some(udp.pool),
+        Service::Udp(udp) => Some(&udp.pool),
         Service::Tcp(tcp) => {
             let (name, protocols) = wishes(&question.url);
             if tcp.routes_by_name() {
@@ -104,7 +103,7 @@ fn write_answer(
         }
     };
     match pool {
-        Some(pool) => write_pool(snapshot, pool.0, out),
+        Some(pool) => write_pool(pool, out),
         None => writeln!(out, "answer     closed: no pool is for it"),
     }
 }

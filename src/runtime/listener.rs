@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::config;
 use crate::config::spec::{AlpnName, HttpVersion, HttpsPort, Limits, TrustedProxy};
-use crate::hooks::PoolRef;
+use crate::pools::Pool;
 use crate::tls::Termination;
 use crate::types::{BindAddr, HostMap, ListenerName, Rarely, Span};
 
@@ -18,8 +18,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// A listener as connections see it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// Its place in the configuration, by which routes name it.
-    pub(crate) index: usize,
+    /// By which routes know it, in this and in all later configurations of the process.
+    pub(crate) id: usize,
     pub(crate) name: ListenerName,
     pub(crate) binds: Vec<BindAddr>,
     pub(crate) limits: Limits,
@@ -58,24 +58,31 @@ pub(crate) struct TcpService {
 /// Where the clients of a server name go.
 #[derive(Debug)]
 struct SniPools {
-    pool: Option<PoolRef>,
-    alpn: Vec<(AlpnName, PoolRef)>,
+    pool: Option<Arc<Pool>>,
+    alpn: Vec<(AlpnName, Arc<Pool>)>,
 }
 
 /// How datagrams are passed on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct UdpService {
-    pub(crate) pool: PoolRef,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) idle: Duration,
     pub(crate) flows: u32,
     pub(crate) responses: Option<NonZeroU32>,
 }
 
 impl Listener {
-    pub(crate) fn new(index: usize, config: &config::Listener, tls: Option<Arc<Termination>>) -> Self {
+    /// A listener that goes by the number `id`. The `pools` are those of the configuration; what is passed on goes to those
+    /// that the listener has of them, whatever later configurations have.
+    pub(crate) fn new(
+        id: usize,
+        config: &config::Listener,
+        tls: Option<Arc<Termination>>,
+        pools: &[Arc<Pool>],
+    ) -> Self {
         let http = config.service.http();
         Self {
-            index,
+            id,
             name: config.name.clone(),
             binds: config.binds.clone(),
             limits: config.limits.clone(),
@@ -85,7 +92,7 @@ impl Listener {
             proxies: config.proxy_protocol_from.clone(),
             redirect_https: http.and_then(|http| http.redirect_https),
             versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),
-            passthrough: Passthrough::of(&config.service),
+            passthrough: Passthrough::of(&config.service, pools),
             counted: OnceLock::new(),
         }
     }
@@ -124,9 +131,9 @@ impl Listener {
     }
 
     /// What becomes of datagrams, where they are passed on.
-    pub(crate) fn udp(&self) -> Option<UdpService> {
+    pub(crate) fn udp(&self) -> Option<&UdpService> {
         match &self.passthrough {
-            Some(Passthrough::Udp(udp)) => Some(*udp),
+            Some(Passthrough::Udp(udp)) => Some(udp),
             _ => None,
         }
     }
@@ -163,12 +170,12 @@ impl Listener {
 }
 
 impl Passthrough {
-    fn of(service: &config::Service) -> Option<Self> {
+    fn of(service: &config::Service, pools: &[Arc<Pool>]) -> Option<Self> {
         match service {
             config::Service::Http(_) => None,
-            config::Service::Tcp(tcp) => Some(Self::Tcp(TcpService::new(tcp))),
+            config::Service::Tcp(tcp) => Some(Self::Tcp(TcpService::new(tcp, pools))),
             config::Service::Udp(udp) => Some(Self::Udp(UdpService {
-                pool: PoolRef(udp.pool),
+                pool: pools[udp.pool].clone(),
                 idle: udp.idle.get(),
                 flows: udp.flows,
                 responses: udp.responses,
@@ -178,14 +185,18 @@ impl Passthrough {
 }
 
 impl TcpService {
-    fn new(config: &config::Tcp) -> Self {
-        let pools = |target: &config::SniPools| SniPools {
-            pool: target.pool.map(PoolRef),
-            alpn: target.alpn.iter().map(|(protocol, pool)| (protocol.clone(), PoolRef(*pool))).collect(),
+    fn new(config: &config::Tcp, pools: &[Arc<Pool>]) -> Self {
+        let of = |target: &config::SniPools| SniPools {
+            pool: target.pool.map(|pool| pools[pool].clone()),
+            alpn: target
+                .alpn
+                .iter()
+                .map(|(protocol, pool)| (protocol.clone(), pools[*pool].clone()))
+                .collect(),
         };
         Self {
-            pools: SniPools { pool: config.pool.map(PoolRef), alpn: Vec::new() },
-            by_name: config.sni.iter().map(|(name, target)| (name.clone(), pools(target))).collect(),
+            pools: SniPools { pool: config.pool.map(|pool| pools[pool].clone()), alpn: Vec::new() },
+            by_name: config.sni.iter().map(|(name, target)| (name.clone(), of(target))).collect(),
             idle: config.idle.get(),
             connect: config.connect.get(),
             lifetime: config.lifetime.map(Span::get),
@@ -203,11 +214,11 @@ impl TcpService {
         &self,
         name: Option<&str>,
         offered: impl IntoIterator<Item = &'o [u8], IntoIter: Clone>,
-    ) -> Option<PoolRef> {
+    ) -> Option<&Arc<Pool>> {
         let pools = name.and_then(|name| self.by_name.get(name)).unwrap_or(&self.pools);
         let offered = offered.into_iter();
         let is_offered = |protocol: &AlpnName| offered.clone().any(|one| one == protocol.as_bytes());
-        let chosen = pools.alpn.iter().find(|(protocol, _)| is_offered(protocol)).map(|(_, pool)| *pool);
-        chosen.or(pools.pool)
+        let chosen = pools.alpn.iter().find(|(protocol, _)| is_offered(protocol)).map(|(_, pool)| pool);
+        chosen.or(pools.pool.as_ref())
     }
 }

@@ -12,8 +12,10 @@ mod explain;
 mod explain_l4;
 mod generation;
 mod grpc;
+mod heritage;
 mod listener;
 mod listener_counts;
+mod listeners;
 mod live;
 mod peer;
 mod registry;
@@ -36,17 +38,19 @@ pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;
-pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, Verdict};
+pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
-pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage};
+pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
     GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
 };
+pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
+pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use peer::{Ends, Peer};
 pub(crate) use registry::Registry;

@@ -4,12 +4,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 
 use crate::config::read_secret;
 
 /// The secret of sticky cookies whose pools name none, as it stands in its file, or made up for a file that is yet to be
 /// written.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecretFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -52,6 +53,11 @@ impl SecretFile {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether the same file held another secret before.
+    pub(crate) fn differs_from(&self, former: &Self) -> bool {
+        self.path == former.path && self.bytes != former.bytes
     }
 
     /// Writes a secret that was made up, for its owner only, so that the next start finds it.

@@ -6,7 +6,7 @@ use crate::pools::Pool;
 use crate::router::Router;
 use crate::types::{Cidr, PoolName};
 
-use super::{Listener, Route};
+use super::{Listener, Listeners, Route};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.
     pub(crate) pool_names: Vec<PoolName>,
-    pub(crate) listeners: Vec<Arc<Listener>>,
+    pub(crate) listeners: Listeners,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// What differs in the files that the TLS of listeners stands on, which were there before too.
+    /// What differs in the files that the TLS of listeners and pools stands on, which were there before too.
     pub(crate) fn file_changes(&self, before: &Self) -> Vec<String> {
         let terminations = |listener: &Arc<Listener>| {
             let former = before.listeners.iter().find(|known| known.name == listener.name)?;
@@ -37,7 +37,12 @@ impl Snapshot {
             let told = |change| format!("listeners.{}: {change}", listener.name);
             Some(now.changes_since(former).into_iter().map(told).collect::<Vec<_>>())
         };
-        self.listeners.iter().filter_map(terminations).flatten().collect()
+        let listeners = self.listeners.iter().filter_map(terminations).flatten();
+        let is_changed = |pool: &&Arc<Pool>| {
+            before.pools.iter().any(|known| known.name() == pool.name() && pool.tls_files_changed(known))
+        };
+        let pools = self.pools.iter().filter(is_changed);
+        listeners.chain(pools.map(|pool| format!("pools.{}: files of tls", pool.name()))).collect()
     }
 
     /// Whether a peer at `ip` is believed in what it says of the client.

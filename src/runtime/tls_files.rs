@@ -90,7 +90,7 @@ impl TlsFiles {
         }
         let snapshot = self.live.snapshot();
         self.seen.retain(|name, _| snapshot.listeners.iter().any(|listener| listener.name == *name));
-        for listener in &snapshot.listeners {
+        for listener in snapshot.listeners.iter() {
             let Some(termination) = &listener.tls else { continue };
             let stamps: Vec<_> = termination.files().iter().map(|file| Stamp::of(file)).collect();
             let seen = self.seen.entry(listener.name.clone()).or_default();

@@ -54,7 +54,7 @@ impl<'a> Asked<'a> {
     /// What the router is asked.
     pub(super) fn parts<'p>(&'p self, path: &'p str) -> Parts<'p> {
         Parts {
-            listener: self.listener.index,
+            listener: self.listener.id,
             host: self.host,
             path,
             query: self.query,

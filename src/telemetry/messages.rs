@@ -1,11 +1,13 @@
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use env_logger::{Builder, Env, Target};
-use log::LevelFilter;
+use arc_swap::ArcSwap;
+use env_logger::{Builder, DEFAULT_FILTER_ENV, Logger, Target};
+use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::config::spec::LogLevel;
 
@@ -15,9 +17,20 @@ use super::settle::wait_until;
 ///
 /// A thread of its own writes them: whoever logs only hands a line over, so that a stderr that nobody reads stops
 /// neither requests nor the end of the process. Lines beyond the queue are dropped and counted.
-#[derive(Debug)]
 pub(crate) struct Messages {
-    counts: Arc<Counts>,
+    leveled: Arc<Leveled>,
+    /// Whether messages come here; not when the embedding program has installed a logger first.
+    is_installed: bool,
+}
+
+/// A logger whose filter is replaced while it is used. `RUST_LOG` may name modules, so that a level alone, as in
+/// [`log::set_max_level`], is not all that there is to change.
+struct Leveled {
+    logger: ArcSwap<Logger>,
+    /// What `RUST_LOG` says.
+    directives: Option<String>,
+    /// None when no thread could be started: then the logger writes by itself, which is better than silence.
+    queue: Option<Queue>,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +41,7 @@ struct Counts {
 }
 
 /// Where the logger writes to: each write is one whole line.
+#[derive(Clone)]
 struct Queue {
     lines: SyncSender<Vec<u8>>,
     counts: Arc<Counts>,
@@ -43,26 +57,73 @@ impl Messages {
     /// log tells better; so its own messages are written only from `warn` up, those of its proxy not at all, unless
     /// `RUST_LOG` asks for them. Has no effect when the program has set up a logger of its own.
     pub(crate) fn init(level: LogLevel) -> Self {
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::<Counts>::default();
         let (lines, queued) = sync_channel(QUEUE);
-        let writer_counts = counts.clone();
         let writer = std::thread::Builder::new().name("messages".to_owned());
+        let writer_counts = counts.clone();
         let is_written = writer.spawn(move || write_lines(&queued, io::stderr(), &writer_counts)).is_ok();
-        let mut builder = builder(level);
-        // Without a thread the logger writes by itself, which is better than silence.
-        if is_written {
-            builder.target(Target::Pipe(Box::new(Queue { lines, counts: counts.clone() })));
+        let queue = is_written.then_some(Queue { lines, counts });
+        let leveled = Arc::new(Leveled::new(std::env::var(DEFAULT_FILTER_ENV).ok(), queue));
+        let is_installed = log::set_boxed_logger(Box::new(leveled.clone())).is_ok();
+        let messages = Self { leveled, is_installed };
+        messages.set_level(level);
+        messages
+    }
+
+    /// Has messages of that level and above written from now on, under the same conditions as [`init`](Self::init).
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        let most = self.leveled.set_level(level);
+        if self.is_installed {
+            log::set_max_level(most);
         }
-        // A logger that the embedding program installed first stays.
-        let _ = builder.try_init();
-        Self { counts }
     }
 
     /// Waits until every message so far is written, at most `limit`. Blocks its thread: for the end of the process.
     pub(crate) fn settle(&self, limit: Duration) {
-        wait_until(limit, || self.counts.is_settled());
+        if let Some(queue) = &self.leveled.queue {
+            wait_until(limit, || queue.counts.is_settled());
+        }
     }
 }
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages").field("is_installed", &self.is_installed).finish_non_exhaustive()
+    }
+}
+
+// === Leveled ===
+
+impl Leveled {
+    /// One to which a level is still to be told.
+    fn new(directives: Option<String>, queue: Option<Queue>) -> Self {
+        Self { logger: ArcSwap::from_pointee(Builder::new().build()), directives, queue }
+    }
+
+    /// Gives the most that is written of any module.
+    fn set_level(&self, level: LogLevel) -> LevelFilter {
+        let logger = logger(level, self.directives.as_deref(), self.queue.as_ref());
+        let most = logger.filter();
+        self.logger.store(Arc::new(logger));
+        most
+    }
+}
+
+impl Log for Leveled {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.logger.load().enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.logger.load().log(record);
+    }
+
+    fn flush(&self) {
+        self.logger.load().flush();
+    }
+}
+
+// === Counts ===
 
 impl Counts {
     fn is_settled(&self) -> bool {
@@ -97,7 +158,8 @@ fn write_lines(lines: &Receiver<Vec<u8>>, mut sink: impl Write, counts: &Counts)
     }
 }
 
-fn builder(level: LogLevel) -> Builder {
+/// What is written of which module, in which form, and where to. `directives` go before `level`.
+fn logger(level: LogLevel, directives: Option<&str>, queue: Option<&Queue>) -> Logger {
     let level = match level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
@@ -111,12 +173,15 @@ fn builder(level: LogLevel) -> Builder {
         builder.filter_module("pingora_proxy", LevelFilter::Off);
         builder.filter_module("pingora_core", level.min(LevelFilter::Warn));
     }
-    builder.parse_env(Env::default());
+    builder.parse_filters(directives.unwrap_or_default());
     builder.format(|out, record| {
         let time = humantime::format_rfc3339_millis(SystemTime::now());
         writeln!(out, "{time} {:5} {} {}", record.level(), record.target(), record.args())
     });
-    builder
+    if let Some(queue) = queue {
+        builder.target(Target::Pipe(Box::new(queue.clone())));
+    }
+    builder.build()
 }
 
 #[cfg(test)]
@@ -139,5 +204,56 @@ mod tests {
         let text = String::from_utf8(sink).unwrap();
         assert_eq!(text, "line\n3 messages were lost because nobody read them in time\nline\n");
         assert!(counts.is_settled());
+    }
+    /// A logger with its lines.
+    fn leveled(level: LogLevel, directives: Option<&str>) -> (Leveled, Receiver<Vec<u8>>) {
+        let (lines, queued) = sync_channel(QUEUE);
+        let queue = Queue { lines, counts: Arc::default() };
+        let leveled = Leveled::new(directives.map(str::to_owned), Some(queue));
+        leveled.set_level(level);
+        (leveled, queued)
+    }
+
+    /// What of these is written, as `LEVEL target`, when a message of each level comes from each target.
+    fn written(leveled: &Leveled, queued: &Receiver<Vec<u8>>) -> Vec<String> {
+        for target in ["evener", "pingora_core", "pingora_proxy"] {
+            for level in [log::Level::Error, log::Level::Info, log::Level::Debug] {
+                leveled
+                    .log(&Record::builder().level(level).target(target).args(format_args!("text")).build());
+            }
+        }
+        let line = |line: Vec<u8>| {
+            let line = String::from_utf8(line).unwrap();
+            line.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" ")
+        };
+        queued.try_iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_level_changes_with_what_it_means_for_each_module() {
+        let (leveled, queued) = leveled(LogLevel::Info, None);
+        let of_info = ["ERROR evener", "INFO evener", "ERROR pingora_core"];
+        assert_eq!(written(&leveled, &queued), of_info);
+        assert_eq!(leveled.set_level(LogLevel::Debug), LevelFilter::Debug);
+        assert_eq!(written(&leveled, &queued).len(), 9, "Pingora's too");
+        assert_eq!(leveled.set_level(LogLevel::Error), LevelFilter::Error);
+        assert_eq!(written(&leveled, &queued), ["ERROR evener", "ERROR pingora_core"]);
+        assert_eq!(leveled.set_level(LogLevel::Info), LevelFilter::Info);
+        assert_eq!(written(&leveled, &queued), of_info);
+    }
+
+    #[test]
+    fn the_environment_goes_before_any_level() {
+        let (all, queued) = leveled(LogLevel::Info, Some("debug,pingora_proxy=error"));
+        let of_environment = written(&all, &queued);
+        assert!(of_environment.contains(&"DEBUG evener".to_owned()), "{of_environment:?}");
+        assert_eq!(all.set_level(LogLevel::Error), LevelFilter::Debug);
+        assert_eq!(written(&all, &queued), of_environment);
+        let (one, queued) = leveled(LogLevel::Error, Some("pingora_proxy=debug"));
+        assert_eq!(one.set_level(LogLevel::Info), LevelFilter::Debug, "for the one that may");
+        let of_one = ["INFO evener", "DEBUG pingora_proxy"].map(str::to_owned);
+        let lines = written(&one, &queued);
+        assert!(of_one.iter().all(|line| lines.contains(line)), "{lines:?}");
+        assert!(!lines.contains(&"DEBUG evener".to_owned()), "{lines:?}");
     }
 }

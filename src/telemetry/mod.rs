@@ -3,10 +3,12 @@
 mod access_log;
 mod lines;
 mod messages;
+mod pulse;
 mod read_lines;
 mod settle;
 
 pub(crate) use access_log::AccessLog;
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, started};
 pub(crate) use messages::Messages;
+pub use pulse::{Pulse, PulseSummary};
 pub(crate) use read_lines::read_lines;

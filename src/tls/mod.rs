@@ -37,10 +37,6 @@ mod termination;
 #[cfg(test)]
 mod tests;
 mod ticketer;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "keys are exported for a successor, which there is none of yet")
-)]
 mod tickets;
 mod upstream;
 

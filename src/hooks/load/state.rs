@@ -29,7 +29,7 @@ impl Load {
     pub(crate) fn export(&self, now: Instant) -> LoadState {
         let (average, age) = self.latency.last(self.nanos(now)).unzip();
         LoadState {
-            latency_ns: average.map(|seconds| (seconds * 1e9) as u64),
+            latency_ns: average.map(|seconds| (seconds * 1e9).round() as u64),
             latency_age_ns: age.unwrap_or_default(),
             warming_for_ns: self.warming_for(now),
             picks: self.picks(),

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::hooks::{PickCx, TlsSession};
 use crate::net::Transport;
 use crate::pools::{Lease, Pool};
-use crate::runtime::{Cause, Ends, Listener, Live, Stage, StageWatch, TcpService};
+use crate::runtime::{Cause, Ending, Ends, Listener, Stage, StageWatch, TcpService};
 use crate::telemetry::AccessLog;
 use crate::tls::{FirstWords, Wishes};
 
@@ -28,7 +28,6 @@ const PIPES: usize = 256;
 /// Passes connections on to the endpoints of pools.
 #[derive(Debug)]
 pub(super) struct TcpProxy {
-    live: Arc<Live>,
     log: Arc<AccessLog>,
     pipes: Arc<Pipes>,
 }
@@ -42,6 +41,7 @@ pub(crate) struct Arrival {
     pub(crate) tls: Option<Arc<TlsSession>>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) accepted: Instant,
+    pub(crate) ending: Ending,
 }
 
 /// What an endpoint is sought for.
@@ -49,6 +49,7 @@ struct Sought<'a> {
     tls: Option<&'a TlsSession>,
     service: &'a TcpService,
     accepted: Instant,
+    ending: &'a Ending,
 }
 
 /// A client's connection and one to an endpoint.
@@ -71,12 +72,13 @@ struct Hold {
 }
 
 impl TcpProxy {
-    pub(super) fn new(live: Arc<Live>, log: Arc<AccessLog>) -> Self {
-        Self { live, log, pipes: Pipes::new(PIPES) }
+    pub(super) fn new(log: Arc<AccessLog>) -> Self {
+        Self { log, pipes: Pipes::new(PIPES) }
     }
 
     /// Passes a connection on, to its end.
     pub(super) async fn pass(&self, arrival: Arrival) {
+        let ending = arrival.ending.clone();
         // Boxed: what is over once an endpoint is reached is no memory of the connection for its life.
         let Some(joined) = Box::pin(self.join(arrival)).await else { return };
         let Joined { client, endpoint, replay, limits, hold, record } = joined;
@@ -85,7 +87,7 @@ impl TcpProxy {
             let relay = Relay::new(client, endpoint, limits, self.pipes.clone(), on_answer);
             let mut relay = relay.with_replay(replay);
             // It is looked at whenever a byte passes.
-            let mut stages = StageWatch::new(self.live.ending());
+            let mut stages = StageWatch::new(&ending);
             tokio::select! {
                 biased;
                 relayed = &mut relay => relayed,
@@ -99,11 +101,11 @@ impl TcpProxy {
 
     /// Finds an endpoint for a connection. `None` when there is none: the client is gone by then.
     async fn join(&self, arrival: Arrival) -> Option<Joined> {
-        let Arrival { mut client, ends, tls, listener, accepted } = arrival;
+        let Arrival { mut client, ends, tls, listener, accepted, ending } = arrival;
         let service = listener.tcp()?;
         let mut record = Record::new(listener.clone(), ends);
-        let sought = Sought { tls: tls.as_deref(), service, accepted };
-        match self.seek(&mut client, sought, &mut record).await {
+        let sought = Sought { tls: tls.as_deref(), service, accepted, ending: &ending };
+        match seek(&mut client, sought, &mut record).await {
             Ok((Reached { endpoint, pool, lease, took }, replay)) => {
                 let limits = RelayLimits { idle: service.idle, lifetime: service.lifetime };
                 let hold = Hold { pool, lease, took };
@@ -117,40 +119,36 @@ impl TcpProxy {
             }
         }
     }
+}
 
-    /// Reaches an endpoint of the pool that the client is for. Beside it what was read of the client meanwhile.
-    async fn seek(
-        &self,
-        client: &mut Transport,
-        Sought { tls, service, accepted }: Sought<'_>,
-        record: &mut Record,
-    ) -> Result<(Reached, Vec<u8>), Unserved> {
-        let snapshot = self.live.snapshot();
-        let FirstWords { bytes, hello } = tokio::select! {
-            biased;
-            words = first_words(client, tls, &record.listener, service) => words?,
-            // A client that has not said whom it wants does not hold a drain up.
-            () = self.live.ending().gives_up(accepted) => return Err(Unserved::Cut),
-        };
-        record.asked = hello;
-        let (name, protocols) = asked(record.asked.as_ref());
-        let pool = service.pool_for(name, protocols).ok_or(Cause::NoRoute)?;
-        let pool = snapshot.pools[pool.0].clone();
-        drop(snapshot);
-        let due = Instant::now() + service.connect;
-        tokio::select! {
-            biased;
-            reached = reach::reach(pool, record, due) => Ok((reached?, bytes)),
-            // Nobody is sought for a client that is gone.
-            () = client.socket().broken() => Err(Cause::ClientGone.into()),
-        }
+/// Reaches an endpoint of the pool that the client is for. Beside it what was read of the client meanwhile.
+async fn seek(
+    client: &mut Transport,
+    Sought { tls, service, accepted, ending }: Sought<'_>,
+    record: &mut Record,
+) -> Result<(Reached, Vec<u8>), Unserved> {
+    let FirstWords { bytes, hello } = tokio::select! {
+        biased;
+        words = first_words(client, tls, &record.listener, service) => words?,
+        // A client that has not said whom it wants does not hold a drain up.
+        () = ending.gives_up(accepted) => return Err(Unserved::Cut),
+    };
+    record.asked = hello;
+    let (name, protocols) = asked(record.asked.as_ref());
+    let pool = service.pool_for(name, protocols).ok_or(Cause::NoRoute)?;
+    let due = Instant::now() + service.connect;
+    tokio::select! {
+        biased;
+        reached = reach::reach(pool.clone(), record, due) => Ok((reached?, bytes)),
+        // Nobody is sought for a client that is gone.
+        () = client.socket().broken() => Err(Cause::ClientGone.into()),
     }
 }
 
 /// Why a connection is not passed on.
 enum Unserved {
     Cause(Cause),
-    /// The process drains.
+    /// It drains.
     Cut,
 }
 

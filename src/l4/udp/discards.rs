@@ -23,6 +23,8 @@ pub(crate) enum Discard {
     Draining,
     /// The kernel took it from us, but had no room, or no way for it.
     NotSent,
+    /// The process that serves the client took no more.
+    NotPassed,
 }
 
 /// The datagrams of a listener that went nowhere, by reason.
@@ -38,7 +40,7 @@ struct Entry {
 }
 
 impl Discard {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NobodyFit,
         Self::NoRoom,
         Self::PolicyFailed,
@@ -47,6 +49,7 @@ impl Discard {
         Self::Full,
         Self::Draining,
         Self::NotSent,
+        Self::NotPassed,
     ];
 
     /// As logs have it.
@@ -60,6 +63,7 @@ impl Discard {
             Self::Full => "too many flows",
             Self::Draining => "the listener drains",
             Self::NotSent => "the kernel did not send them",
+            Self::NotPassed => "the other process takes no more",
         }
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! All datagrams of one client address and port to one address of this machine are a flow, which one endpoint serves
 //! until nothing was sent for a while. `flows` decides about them and knows no socket; `uplinks` is their way to the pool;
-//! `io` moves datagrams, many in a system call; `driver` is the task that brings these together for one bound socket.
+//! `io` moves datagrams, many in a system call; `driver` is the task that brings these together for one bound socket;
+//! `handover` is how a socket goes to another process.
 
 mod discards;
 mod driver;
 mod flows;
+#[cfg_attr(not(test), expect(dead_code, reason = "an upgrade hands sockets over"))]
+mod handover;
 mod io;
 #[cfg(test)]
 mod tests;
@@ -19,20 +22,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::server::ShutdownWatch;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::pools::Pool;
 use crate::runtime::{Counted, ListenerCounts};
-use crate::types::{EndpointAddr, ListenerName};
+use crate::types::{EndpointAddr, ListenerName, PoolName};
 
 pub(crate) use discards::{Discard, Discards};
 pub(crate) use flows::EndReason;
+#[cfg_attr(not(test), expect(unused_imports, reason = "an upgrade hands sockets over"))]
+pub(crate) use handover::{Steering, Turn, channel};
 
 use driver::Driver;
 use flows::{FlowLimits, Seats};
 
 /// When flows of a listener end, and how many there may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UdpSettings {
     /// A flow in which nothing was sent for so long ends.
     pub(crate) idle: Duration,
@@ -47,6 +53,8 @@ pub(crate) struct UdpSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct FlowEnd {
     pub(crate) client: SocketAddr,
+    /// That which it began in.
+    pub(crate) pool: PoolName,
     pub(crate) endpoint: Arc<EndpointAddr>,
     /// From the client.
     pub(crate) datagrams_in: u64,
@@ -67,11 +75,17 @@ pub(crate) type OnEnd = Box<dyn Fn(&FlowEnd) + Send + Sync>;
 /// Passes the datagrams of a listener on. All its sockets share it.
 pub(crate) struct UdpProxy {
     listener: ListenerName,
-    pool: Arc<Pool>,
-    settings: UdpSettings,
+    service: watch::Sender<Service>,
     on_end: OnEnd,
     seats: Arc<Seats>,
     discards: Discards,
+}
+
+/// What flows begin with. Each driver has a copy of its own, so that no flow asks for it.
+#[derive(Clone, Debug)]
+struct Service {
+    pool: Arc<Pool>,
+    settings: UdpSettings,
 }
 
 impl UdpProxy {
@@ -83,7 +97,16 @@ impl UdpProxy {
         on_end: OnEnd,
     ) -> Arc<Self> {
         let seats = Seats::new(settings.flows as usize);
-        Arc::new(Self { listener, pool, settings, on_end, seats, discards: Discards::default() })
+        let service = watch::Sender::new(Service { pool, settings });
+        Arc::new(Self { listener, service, on_end, seats, discards: Discards::default() })
+    }
+
+    /// Has flows begin in another pool, or by other settings; the limits of the settings are those of all flows from here
+    /// on, and the flows that are too many end. A flow stays with its endpoint until it ends, even if the endpoint is in no
+    /// pool any more: only once it is unfit the client's next datagram begins a flow in the new pool.
+    pub(crate) fn change(&self, pool: Arc<Pool>, settings: UdpSettings) {
+        self.seats.set_most(settings.flows as usize);
+        self.service.send_replace(Service { pool, settings });
     }
 
     /// Passes datagrams on that come to one socket, bound and not connected. Several may be bound to one address with
@@ -95,10 +118,23 @@ impl UdpProxy {
     /// # Errors
     /// When the socket cannot be set up. After that nothing that happens to it ends the run.
     pub(crate) async fn run(self: Arc<Self>, socket: UdpSocket, drain: ShutdownWatch) -> std::io::Result<()> {
+        self.run_in_turn(socket, Turn::default(), drain).await
+    }
+
+    /// The same on a socket that other processes read before or after this one ([`Steering`]).
+    ///
+    /// # Errors
+    /// When the socket or the channel to the process before cannot be set up.
+    pub(crate) async fn run_in_turn(
+        self: Arc<Self>,
+        socket: UdpSocket,
+        turn: Turn,
+        drain: ShutdownWatch,
+    ) -> std::io::Result<()> {
         // The kernel spreads clients by the number of sockets: if one were closed, others would get what belongs to flows
         // elsewhere.
         let _open = socket.try_clone()?;
-        Driver::new(self.clone(), socket)?.run(drain).await;
+        Driver::new(self.clone(), socket, turn)?.run(drain).await;
         self.seats.vacated().await;
         Ok(())
     }
@@ -108,14 +144,11 @@ impl UdpProxy {
         self.seats.taken()
     }
 
-    fn flow_limits(&self) -> FlowLimits {
-        FlowLimits { idle: self.settings.idle, responses: self.settings.responses }
-    }
-
     /// Counts datagrams that go nowhere, and tells of them once in a while.
     fn discard(&self, reason: Discard, datagrams: u64, now: Instant) {
         let Some(total) = self.discards.count(reason, datagrams, now) else { return };
-        let (listener, pool, why) = (&self.listener, self.pool.name(), reason.as_str());
+        let (listener, why) = (&self.listener, reason.as_str());
+        let pool = self.service.borrow().pool.name().clone();
         match reason {
             Discard::Draining => {
                 log::debug!(
@@ -129,6 +162,12 @@ impl UdpProxy {
     }
 }
 
+impl UdpSettings {
+    fn limits(&self) -> FlowLimits {
+        FlowLimits { idle: self.idle, responses: self.responses }
+    }
+}
+
 impl Counted for UdpProxy {
     fn counts(&self) -> ListenerCounts {
         ListenerCounts { open: self.open_flows(), refused: 0, dropped: self.discards.total() }
@@ -139,8 +178,7 @@ impl fmt::Debug for UdpProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UdpProxy")
             .field("listener", &self.listener)
-            .field("pool", self.pool.name())
-            .field("settings", &self.settings)
+            .field("service", &*self.service.borrow())
             .field("open_flows", &self.open_flows())
             .finish_non_exhaustive()
     }

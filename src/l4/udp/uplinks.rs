@@ -8,13 +8,13 @@ use nix::errno::Errno;
 use tokio::time::Instant;
 
 use crate::hooks::PickCx;
-use crate::pools::{Endpoint, Lease, Pick, Tried, is_among};
+use crate::pools::{Endpoint, Lease, Pick, Pool, Tried, is_among};
 use crate::types::{EndpointAddr, Random};
 
 use super::FlowEnd;
 use super::UdpProxy;
 use super::discards::Discard;
-use super::flows::{Destinations, EndReason, Ended, FlowId};
+use super::flows::{Destinations, EndReason, Ended, FlowId, FlowKey};
 
 /// Makes the sockets of flows.
 pub(super) trait Dial {
@@ -27,15 +27,21 @@ pub(super) trait Dial {
 /// The way to the endpoints of the pool: picks them, connects to them, and tells the pool what they are worth.
 pub(super) struct Uplinks<D> {
     proxy: Arc<UdpProxy>,
+    /// Where flows begin.
+    pool: Arc<Pool>,
     dial: D,
     random: Random,
     no_headers: HeaderMap,
+    /// Whose flows have ended since it was asked; `None` while nobody asks.
+    ended: Option<Vec<FlowKey>>,
 }
 
 /// A flow's place at an endpoint.
 #[derive(Debug)]
 pub(super) struct Hold<S> {
     pub(super) lease: Lease,
+    /// That which the lease is of.
+    pub(super) pool: Arc<Pool>,
     pub(super) socket: S,
 }
 
@@ -43,15 +49,30 @@ pub(super) struct Hold<S> {
 const ATTEMPTS: usize = 3;
 
 impl<D: Dial> Uplinks<D> {
-    pub(super) fn new(proxy: Arc<UdpProxy>, dial: D, random: Random) -> Self {
-        Self { proxy, dial, random, no_headers: HeaderMap::new() }
+    pub(super) fn new(proxy: Arc<UdpProxy>, pool: Arc<Pool>, dial: D, random: Random) -> Self {
+        Self { proxy, pool, dial, random, no_headers: HeaderMap::new(), ended: None }
+    }
+
+    /// Has flows begin in another pool.
+    pub(super) fn set_pool(&mut self, pool: Arc<Pool>) {
+        self.pool = pool;
+    }
+
+    /// Takes note of the flows that end from here on, or of none.
+    pub(super) fn note_ends(&mut self, are_noted: bool) {
+        self.ended = are_noted.then(Vec::new);
+    }
+
+    /// Whose flows have ended since the last time.
+    pub(super) fn take_ended(&mut self) -> Vec<FlowKey> {
+        self.ended.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Picks by the policy; where that names an endpoint that was tried, another one.
     fn pick(&mut self, client: IpAddr, tried: &[Arc<Endpoint>], now: Instant) -> Result<Lease, Discard> {
         let client_ip = client.to_canonical();
         let cx = PickCx { client_ip, now, host: "", path: "", query: None, headers: &self.no_headers };
-        let pool = &self.proxy.pool;
+        let pool = &self.pool;
         match pool.pick(&cx, None, &mut self.random) {
             Pick::Endpoint(lease) if !is_among(tried, lease.endpoint()) => Ok(lease),
             Pick::Endpoint(lease) => Ok(pool.pick_another(tried, now, &mut self.random).unwrap_or(lease)),
@@ -62,8 +83,8 @@ impl<D: Dial> Uplinks<D> {
     }
 
     /// Tells of an endpoint that failed, once in a while.
-    pub(super) fn tell_failed(&self, lease: &Lease, error: impl Display, now: Instant) {
-        let (listener, pool, endpoint) = (&self.proxy.listener, self.proxy.pool.name(), lease.endpoint());
+    pub(super) fn tell_failed(&self, pool: &Pool, lease: &Lease, error: impl Display, now: Instant) {
+        let (listener, pool, endpoint) = (&self.proxy.listener, pool.name(), lease.endpoint());
         if endpoint.may_tell(now) {
             let address = endpoint.address();
             log::warn!(
@@ -91,11 +112,11 @@ impl<D: Dial> Destinations for Uplinks<D> {
                 return Err(Discard::Unreachable);
             };
             match self.dial.dial(id, address) {
-                Ok(socket) => return Ok(Hold { lease, socket }),
+                Ok(socket) => return Ok(Hold { lease, pool: self.pool.clone(), socket }),
                 Err(error) if is_shortage(error) => return Err(Discard::NoSocket),
                 Err(error) => {
-                    self.tell_failed(&lease, error, now);
-                    self.proxy.pool.failed(&lease, None, now);
+                    self.tell_failed(&self.pool, &lease, error, now);
+                    self.pool.failed(&lease, None, now);
                     remember(tried, lease.endpoint());
                 }
             }
@@ -105,11 +126,10 @@ impl<D: Dial> Destinations for Uplinks<D> {
 
     fn is_unfit(&self, place: &Self::Place) -> bool {
         use crate::pools::State::{Ejected, Unfit};
-        let pool = &self.proxy.pool;
-        // In a panic those that are not fit serve as well.
+        // In a panic those that are not fit serve as well. What counts is the pool where the client would go.
         matches!(place.lease.endpoint().state(), Unfit | Ejected)
-            && !pool.is_in_panic()
-            && pool.has_another(&[], &place.lease)
+            && !self.pool.is_in_panic()
+            && self.pool.has_another(&[], &place.lease)
     }
 
     fn avoid(&self, place: &Self::Place, tried: &mut Tried) {
@@ -117,12 +137,14 @@ impl<D: Dial> Destinations for Uplinks<D> {
     }
 
     fn answered(&mut self, place: &Self::Place, latency: Duration, now: Instant) {
-        self.proxy.pool.answered(&place.lease, latency, now);
+        place.pool.answered(&place.lease, latency, now);
     }
 
     fn ended(&mut self, ended: Ended<Self::Place>, now: Instant) {
-        let Ended { key, tally, place: Hold { lease, .. }, reason } = ended;
-        let pool = &self.proxy.pool;
+        let Ended { key, tally, place: Hold { lease, pool, .. }, reason } = ended;
+        if let Some(ended) = &mut self.ended {
+            ended.push(key);
+        }
         let is_answered = tally.first_reply.is_some();
         match reason {
             EndReason::EndpointFailed => pool.failed(&lease, None, now),
@@ -132,6 +154,7 @@ impl<D: Dial> Destinations for Uplinks<D> {
         }
         (self.proxy.on_end)(&FlowEnd {
             client: key.client,
+            pool: pool.name().clone(),
             endpoint: lease.endpoint().address().clone(),
             datagrams_in: tally.datagrams_in,
             datagrams_out: tally.datagrams_out,

@@ -83,10 +83,14 @@ impl History {
     /// # Errors
     /// When there is none.
     pub(super) fn find(&self, number: Option<u64>) -> Result<(u64, Origin), Refused> {
-        let served = self.last().0.configuration;
+        let (last, served) = self.last();
+        // Where only files differ that the configuration names, to go back to its text leads nowhere.
+        let leads_back = |(known, origin): &&(Generation, Origin)| {
+            known.configuration < last.configuration && origin != served
+        };
         let found = match number {
             Some(number) => self.generations.iter().find(|(known, _)| known.number == number),
-            None => self.generations.iter().rev().find(|(known, _)| known.configuration < served),
+            None => self.generations.iter().rev().find(leads_back),
         };
         let found = found.map(|(generation, origin)| (generation.configuration, origin.clone()));
         found.ok_or_else(|| Refused(self.explain_missing(number)))
@@ -124,6 +128,11 @@ mod tests {
     }
 
     fn push(history: &mut History, why: Why, configuration: Option<u64>) {
+        let text = configuration.unwrap_or(history.current() + 1).to_string();
+        push_text(history, why, configuration, &text);
+    }
+
+    fn push_text(history: &mut History, why: Why, configuration: Option<u64>, text: &str) {
         let generation = history.current() + 1;
         let report = Report {
             generation,
@@ -133,8 +142,7 @@ mod tests {
             warnings: String::new(),
             took_ms: 0.0,
         };
-        let text = configuration.unwrap_or(generation).to_string();
-        history.push(&report, why, configuration, origin(&text), SystemTime::UNIX_EPOCH);
+        history.push(&report, why, configuration, origin(text), SystemTime::UNIX_EPOCH);
     }
 
     fn target(history: &History, to: Option<u64>) -> Option<(u64, Origin)> {
@@ -157,6 +165,15 @@ mod tests {
         let mut expected = vec![Standing::Replaced; 4];
         expected.push(Standing::Serving);
         assert_eq!(standings, expected);
+    }
+
+    #[test]
+    fn what_differs_in_files_alone_is_no_way_back() {
+        let mut history = History::new(origin("a"), SystemTime::UNIX_EPOCH);
+        push_text(&mut history, Why::Command, None, "b");
+        push_text(&mut history, Why::Command, None, "b");
+        assert_eq!(target(&history, None), Some((1, origin("a"))));
+        assert_eq!(target(&history, Some(2)), Some((2, origin("b"))));
     }
 
     #[test]

@@ -15,17 +15,20 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_proxy::HttpProxy;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use crate::config::{Config, Diagnostics, Origin};
-use crate::edge::Edge;
+use crate::config::{Config, Origin};
+use crate::edge::{Edge, Inherited};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report, Why,
-    assemble,
+    Applied, Assembled, ChangeCounts, Changes, Generation, Live, Probation, Refused, Registry, Report,
+    UpgradeOrder, Upgraded, Why, assemble,
 };
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Messages};
+
+use super::limits::edge_limits;
 
 use history::History;
 use watch::watch;
@@ -37,6 +40,8 @@ pub(crate) struct Serving {
     pub(crate) edge: Arc<Edge<HttpProxy<Gateway>>>,
     pub(crate) prober: Arc<Prober>,
     pub(crate) log: Arc<AccessLog>,
+    /// Those of a program that leaves its messages to this library.
+    pub(crate) messages: Option<Arc<Messages>>,
 }
 
 /// Makes the changes of a process. Clones are one and the same.
@@ -59,9 +64,17 @@ struct Shared {
 /// A change that is wanted.
 struct Order {
     why: Why,
-    origin: Origin,
-    /// The generation that had this configuration, if one had.
-    configuration: Option<u64>,
+    wanted: Wanted,
+}
+
+/// Which configuration is wanted; what that is shows when its turn has come.
+enum Wanted {
+    /// The one that is read, as it is by then.
+    Anew,
+    /// This text, also at reloads to come.
+    Text(String),
+    /// That of an earlier generation: of this one, or of the one before.
+    Earlier(Option<u64>),
 }
 
 impl Reloader {
@@ -90,33 +103,36 @@ impl Reloader {
 
     /// Serves a text in the place of what was read before, also at reloads to come.
     pub(crate) async fn reload_text(&self, text: &str) -> Result<Applied, Refused> {
-        let origin = self.0.origin.lock().with_text(text);
-        let order = Order { why: Why::Program, origin: origin.clone(), configuration: None };
-        let report = self.change(order).await?;
-        *self.0.origin.lock() = origin;
-        Ok(Applied { report, verdict: None })
+        let order = Order { why: Why::Program, wanted: Wanted::Text(text.to_owned()) };
+        self.change(order).await.map(|report| Applied { report, verdict: None })
     }
 
     async fn change(&self, order: Order) -> Result<Report, Refused> {
-        let mut served = self.0.served.clone().lock_owned().await;
         let shared = self.0.clone();
-        // A thread of its own: files are read and tables are built. It goes on when whoever has asked is gone.
-        let changed = tokio::task::spawn_blocking(move || shared.change(&mut served, order)).await;
-        changed.unwrap_or_else(|_| Err(Refused("the process ends".to_owned())))
+        // A task of its own: it goes on when whoever has asked is gone.
+        let turn = tokio::spawn(async move {
+            let mut served = shared.served.clone().lock_owned().await;
+            // And a thread: files are read and tables are built.
+            tokio::task::spawn_blocking(move || shared.change(&mut served, order)).await
+        });
+        turn.await.and_then(|changed| changed).unwrap_or_else(|error| Err(broken_off(&error)))
     }
 }
 
 #[async_trait]
 impl Changes for Reloader {
     async fn reload(&self, why: Why, _probation: Option<Probation>) -> Result<Applied, Refused> {
-        let order = Order { why, origin: self.0.origin.lock().clone(), configuration: None };
+        let order = Order { why, wanted: Wanted::Anew };
         self.change(order).await.map(|report| Applied { report, verdict: None })
     }
 
     async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused> {
-        let (configuration, origin) = self.0.history.lock().find(to)?;
-        let order = Order { why: Why::Rollback, origin, configuration: Some(configuration) };
+        let order = Order { why: Why::Rollback, wanted: Wanted::Earlier(to) };
         self.change(order).await.map(|report| Applied { report, verdict: None })
+    }
+
+    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, Refused> {
+        Err(Refused("not yet".to_owned()))
     }
 
     fn history(&self) -> Vec<Generation> {
@@ -124,7 +140,7 @@ impl Changes for Reloader {
     }
 
     fn served(&self) -> Origin {
-        self.0.history.lock().served().clone()
+        self.0.history.lock().served().anywhere()
     }
 
     fn counts(&self) -> ChangeCounts {
@@ -159,7 +175,8 @@ impl Shared {
     }
 
     fn replace(&self, served: &mut Assembled, order: Order, begun: Instant) -> Result<Report, Refused> {
-        let Order { why, origin, configuration } = order;
+        let Order { why, wanted } = order;
+        let (origin, configuration) = self.find(&wanted)?;
         let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
         if let Some(secret) = &new.secret_file {
             let path = secret.path().display();
@@ -167,12 +184,12 @@ impl Shared {
                 .save()
                 .map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))?;
         }
-        self.serving.serve(&new);
+        self.serving.serve(&new)?;
         let mut history = self.history.lock();
         let mut report = Report {
             generation: history.current(),
             diff: new.diff.clone(),
-            files: new.snapshot.file_changes(&served.snapshot),
+            files: file_changes(served, &new),
             restart: needs_restart(&served.config, &new.config),
             warnings: new.warnings.to_string(),
             took_ms: begun.elapsed().as_secs_f64() * 1000.0,
@@ -182,17 +199,51 @@ impl Shared {
             history.push(&report, why, configuration, new.origin.clone(), SystemTime::now());
         }
         *served = new;
+        if let Wanted::Text(_) = wanted {
+            *self.origin.lock() = origin;
+        }
         Ok(report)
+    }
+
+    /// Where what is wanted is read, and the generation that had this configuration, if one had.
+    fn find(&self, wanted: &Wanted) -> Result<(Origin, Option<u64>), Refused> {
+        match wanted {
+            Wanted::Anew => Ok((self.origin.lock().clone(), None)),
+            Wanted::Text(text) => Ok((self.origin.lock().with_text(text), None)),
+            Wanted::Earlier(number) => {
+                let (configuration, origin) = self.history.lock().find(*number)?;
+                Ok((origin, Some(configuration)))
+            }
+        }
     }
 }
 
 impl Serving {
-    /// Serves what was assembled from now on.
-    fn serve(&self, new: &Assembled) {
+    /// Serves what was assembled from now on. What can fail comes first, and leaves nothing behind.
+    fn serve(&self, new: &Assembled) -> Result<(), Refused> {
+        let Assembled { config, snapshot, .. } = new;
+        let mut nobody = Inherited::default();
+        let prepared = self.edge.prepare(&snapshot.listeners, &mut nobody).map_err(refused)?;
+        self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
         let now = Instant::now();
-        self.live.replace(new.snapshot.clone());
-        new.snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
+        self.edge.change_limits(edge_limits(config));
+        self.live.replace(snapshot.clone());
+        snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        self.edge.adopt(prepared, config.drain);
+        self.prober.update(&snapshot.pools);
+        Ok(())
     }
+}
+
+/// What differs in files that both configurations name.
+fn file_changes(old: &Assembled, new: &Assembled) -> Vec<String> {
+    let mut found = new.snapshot.file_changes(&old.snapshot);
+    let mut secrets = new.secret_file.iter().zip(&old.secret_file);
+    if secrets.any(|(new, old)| new.differs_from(old)) {
+        found.push("server.secret_file: the secret".to_owned());
+    }
+    found
 }
 
 /// What differs and waits for another process.
@@ -208,7 +259,17 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     found
 }
 
-fn refused(problems: Diagnostics) -> Refused {
+/// Why a change has no end.
+fn broken_off(error: &JoinError) -> Refused {
+    let why = if error.is_panic() {
+        "the program panicked while it built the configuration; its messages say where"
+    } else {
+        "the process ends"
+    };
+    Refused(why.to_owned())
+}
+
+fn refused(problems: impl fmt::Display) -> Refused {
     Refused(problems.to_string())
 }
 

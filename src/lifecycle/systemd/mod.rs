@@ -141,7 +141,7 @@ impl ServiceManager {
     }
 
     fn draining(&self) -> Summary {
-        Summary::Draining(self.edge.open(self.live.ending()))
+        Summary::Draining(self.edge.open())
     }
 
     fn summary(&self) -> Summary {

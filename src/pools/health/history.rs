@@ -25,7 +25,7 @@ pub(crate) struct ProbeResult {
 const LENGTH: usize = 10;
 
 impl History {
-    pub(super) fn note(&self, result: ProbeResult) {
+    pub(in crate::pools) fn note(&self, result: ProbeResult) {
         let mut results = self.results.lock();
         if results.len() == LENGTH {
             results.pop_front();

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -23,11 +24,15 @@ use super::failure;
 use super::history::ProbeResult;
 
 /// Probes the endpoints of all pools that ask for it, each at its own pace, and ends ejections.
-#[derive(Debug)]
 pub(crate) struct Prober {
     pools: watch::Sender<Vec<Arc<Pool>>>,
+    new_check: NewCheck,
     at_once: Arc<Semaphore>,
 }
+
+/// Makes the check of an endpoint.
+type NewCheck = Box<dyn Fn(&config::Health, &Pool, &Endpoint) -> BoxedCheck + Send + Sync>;
+type BoxedCheck = Box<dyn HealthCheck + Send + Sync>;
 
 /// What runs for a pool; it ends when this is dropped.
 struct Upkeep {
@@ -43,19 +48,31 @@ const TRANSITION: Duration = Duration::from_secs(1);
 
 impl Prober {
     pub(crate) fn new(pools: &[Arc<Pool>]) -> Self {
-        Self { pools: watch::Sender::new(pools.to_vec()), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+        let connectors = Arc::new(Connectors::new());
+        Self::with_checks(pools, move |health, pool, endpoint| {
+            Box::new(EndpointCheck::new(health, pool, endpoint, connectors.clone()))
+        })
+    }
+
+    fn with_checks(
+        pools: &[Arc<Pool>],
+        new_check: impl Fn(&config::Health, &Pool, &Endpoint) -> BoxedCheck + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            pools: watch::Sender::new(pools.to_vec()),
+            new_check: Box::new(new_check),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// From now on these are the pools, which have [taken over](Pool::take_over) by now. Nothing changes for those that it
     /// had before; what there was for others ends.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called once configurations are reloaded"))]
     pub(crate) fn update(&self, pools: &[Arc<Pool>]) {
         self.pools.send_replace(pools.to_vec());
     }
 
     /// Probes until `shutdown` turns true.
     pub(crate) async fn run(&self, mut shutdown: ShutdownWatch) {
-        let connectors = Arc::new(Connectors::new());
         let mut pools = self.pools.subscribe();
         let mut running = Vec::new();
         loop {
@@ -63,7 +80,7 @@ impl Prober {
             running.retain(|upkeep: &Upkeep| wanted.iter().any(|pool| Arc::ptr_eq(pool, &upkeep.pool)));
             for pool in &wanted {
                 if !running.iter().any(|upkeep| Arc::ptr_eq(pool, &upkeep.pool)) {
-                    running.push(self.begin(pool, &connectors));
+                    running.push(self.begin(pool));
                 }
             }
             tokio::select! {
@@ -75,14 +92,14 @@ impl Prober {
         }
     }
 
-    fn begin(&self, pool: &Arc<Pool>, connectors: &Arc<Connectors>) -> Upkeep {
+    fn begin(&self, pool: &Arc<Pool>) -> Upkeep {
         let mut tasks = JoinSet::new();
         let kept = pool.clone();
         tasks.spawn(async move { kept.keep().await });
         if let Some(health) = pool.health() {
             for endpoint in pool.endpoints() {
-                let check = EndpointCheck::new(health, pool, endpoint, connectors.clone());
-                let probe = Probe::new(health, pool, endpoint, Box::new(check), self.at_once.clone());
+                let check = (self.new_check)(health, pool, endpoint);
+                let probe = Probe::new(health, pool, endpoint, check, self.at_once.clone());
                 tasks.spawn(probe.run());
             }
         }
@@ -90,11 +107,17 @@ impl Prober {
     }
 }
 
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("pools", &self.pools).finish_non_exhaustive()
+    }
+}
+
 /// The repeated check of one endpoint.
 struct Probe {
     pool: Arc<Pool>,
     endpoint: Arc<Endpoint>,
-    check: Box<dyn HealthCheck + Send + Sync>,
+    check: BoxedCheck,
     target: Backend,
     interval: Duration,
     timeout: Duration,
@@ -108,7 +131,7 @@ impl Probe {
         health: &config::Health,
         pool: &Arc<Pool>,
         endpoint: &Arc<Endpoint>,
-        check: Box<dyn HealthCheck + Send + Sync>,
+        check: BoxedCheck,
         at_once: Arc<Semaphore>,
     ) -> Self {
         let target = check::target(health, endpoint.address());
@@ -204,148 +227,4 @@ fn is_our_own_fault(error: &Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use async_trait::async_trait;
-    use parking_lot::Mutex;
-
-    use super::super::failure::unhealthy;
-    use super::*;
-    use crate::pools::State;
-    use crate::pools::testing::pool;
-
-    /// Answers as it is told, good ones by `true`, and notes when it was asked. After the last answer it hangs.
-    struct Script {
-        answers: Mutex<VecDeque<bool>>,
-        asked: Arc<Mutex<Vec<Instant>>>,
-    }
-
-    #[async_trait]
-    impl HealthCheck for Script {
-        async fn check(&self, _: &Backend) -> pingora_core::Result<()> {
-            let answer = self.answers.lock().pop_front();
-            match answer {
-                None => std::future::pending().await,
-                Some(passed) => {
-                    self.asked.lock().push(Instant::now());
-                    if passed { Ok(()) } else { Err(unhealthy("503 Service Unavailable")) }
-                }
-            }
-        }
-
-        fn health_threshold(&self, success: bool) -> usize {
-            if success { 2 } else { 3 }
-        }
-
-        fn backend_summary(&self, _: &Backend) -> String {
-            "200 OK".to_owned()
-        }
-    }
-
-    fn probe(keys: &str, answers: &[bool]) -> (Probe, Arc<Mutex<Vec<Instant>>>) {
-        let pool = pool(&["10.0.0.1:80", "10.0.0.2:80"], &format!(", health: {{ {keys} }}"), Instant::now());
-        let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
-        let script = Script { answers: Mutex::new(answers.iter().copied().collect()), asked: asked.clone() };
-        let (health, endpoint) = (pool.health().unwrap(), &pool.endpoints()[0]);
-        (Probe::new(health, &pool, endpoint, Box::new(script), Arc::new(Semaphore::new(1))), asked)
-    }
-
-    /// Runs until the script hangs; the seconds from one probe to the next.
-    async fn gaps(keys: &str, answers: &[bool]) -> Vec<f64> {
-        let (probe, asked) = probe(keys, answers);
-        let endpoint = probe.endpoint.clone();
-        let running = tokio::spawn(probe.run());
-        while endpoint.probes().last().is_none_or(|last| !last.reason.starts_with("no answer")) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        running.abort();
-        let asked = asked.lock();
-        asked.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
-    }
-
-    fn assert_about(gaps: &[f64], expected: &[f64]) {
-        let is_about = |(gap, plain): (&f64, &f64)| (plain * 0.89..=plain * 1.11).contains(gap);
-        assert!(
-            gaps.len() == expected.len() && gaps.iter().zip(expected).all(is_about),
-            "{gaps:?} {expected:?}"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn probes_come_sooner_while_a_change_is_open() {
-        let answers = [true, false, true, false, false, false, false, true, true, true];
-        // One contradiction that came to nothing, three that did, a longer outage, and the way back.
-        let expected = [10.0, 1.0, 10.0, 1.0, 1.0, 10.0, 10.0, 1.0, 10.0];
-        assert_about(&gaps("tcp: {}, interval: 10s", &answers).await, &expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_shorter_interval_stays_what_it_is() {
-        let expected = [0.3, 0.3, 0.3];
-        assert_about(&gaps("tcp: {}, interval: 300ms", &[true, false, false, false]).await, &expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_probes_found_is_told_to_the_pool_and_kept() {
-        let (probe, _) = probe("tcp: {}, fall: 3, timeout: 2s", &[true, false]);
-        let mut states = Vec::new();
-        for _ in 0..4 {
-            let (found, reason) = probe.probe().await.unwrap();
-            probe.note(found, &reason);
-            states.push(probe.endpoint.state());
-        }
-        assert_eq!(states, [State::Fit, State::Fit, State::Fit, State::Unfit]);
-        let probes = probe.endpoint.probes();
-        let told: Vec<_> = probes.iter().map(|result| (result.passed, result.reason.as_str())).collect();
-        let expected = [
-            (true, "200 OK"),
-            (false, "503 Service Unavailable"),
-            (false, "no answer within 2s"),
-            (false, "no answer within 2s"),
-        ];
-        assert_eq!(told, expected);
-        assert_eq!(probes[3].took.as_secs(), 2);
-        assert!(probe.pool.endpoints()[1].probes().is_empty());
-    }
-
-    /// Cannot ask, since the process has no descriptor left.
-    struct OutOfDescriptors;
-
-    #[async_trait]
-    impl HealthCheck for OutOfDescriptors {
-        async fn check(&self, _: &Backend) -> pingora_core::Result<()> {
-            let cause = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
-            Err(Error::because(ErrorType::SocketError, "while connecting", cause))
-        }
-
-        fn health_threshold(&self, _: bool) -> usize {
-            1
-        }
-    }
-
-    #[tokio::test]
-    async fn a_shortage_of_our_own_tells_nothing_of_an_endpoint() {
-        let (probe, _) = probe("tcp: {}", &[]);
-        let probe = Probe { check: Box::new(OutOfDescriptors), ..probe };
-        assert_eq!(probe.probe().await, None);
-        assert_eq!((probe.endpoint.state(), probe.endpoint.probes().len()), (State::Checking, 0));
-    }
-
-    #[test]
-    fn only_what_the_system_says_makes_an_endpoint_unreachable() {
-        let (here, _) = probe("tcp: {}", &[]);
-        let (elsewhere, _) = probe("tcp: {}, port: 8081", &[]);
-        for (kind, expected) in [
-            (ErrorType::ConnectRefused, (false, true)),
-            (ErrorType::ConnectError, (false, true)),
-            (failure::PORT_UNREACHABLE, (false, true)),
-            (ErrorType::ConnectNoRoute, (false, false)),
-            (ErrorType::ConnectTimedout, (true, true)),
-            (ErrorType::ReadError, (true, true)),
-        ] {
-            let error = Error::explain(kind.clone(), "of a test");
-            assert_eq!((here.is_reachable(&error), elsewhere.is_reachable(&error)), expected, "{kind:?}");
-        }
-    }
-}
+mod tests;

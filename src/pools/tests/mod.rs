@@ -1,7 +1,10 @@
 //! What a pool does as a whole, on a time that the tests move.
 
 mod ejection;
+mod handover;
 mod membership;
+mod succession;
+mod succession_waiting;
 mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -46,6 +49,10 @@ impl Stage {
 
     fn state(&self, index: usize) -> &'static str {
         self.endpoint(index).state().as_str()
+    }
+
+    fn states(&self) -> Vec<&'static str> {
+        self.pool.endpoints().iter().map(|endpoint| endpoint.state().as_str()).collect()
     }
 
     fn pick(&mut self) -> Pick {

@@ -5,7 +5,7 @@ use super::*;
 const SMALL: &str = ", max_requests: 1, queue: { size: 2, timeout: 1s }";
 
 /// Waits as the gateway does, then says which endpoint it was.
-async fn wait(pool: &Pool) -> Result<Lease, QueueError> {
+pub(super) async fn wait(pool: &Pool) -> Result<Lease, QueueError> {
     let pick = || {
         let headers = HeaderMap::new();
         pool.pick_with_room(&pick_cx(Instant::now(), &headers), &mut Random::with_seed(3))
@@ -13,13 +13,13 @@ async fn wait(pool: &Pool) -> Result<Lease, QueueError> {
     pool.wait_for_room(pick).await
 }
 
-fn spawn_wait(stage: &Stage) -> tokio::task::JoinHandle<Result<Lease, QueueError>> {
+pub(super) fn spawn_wait(stage: &Stage) -> tokio::task::JoinHandle<Result<Lease, QueueError>> {
     let pool = stage.pool.clone();
     tokio::spawn(async move { wait(&pool).await })
 }
 
 /// Lets the spawned tasks come to their waits.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }

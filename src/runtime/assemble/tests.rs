@@ -42,12 +42,14 @@ async fn passes(assembled: &Assembled, filter: usize) -> bool {
 async fn filters_go_on_with_the_state_of_their_predecessors() {
     static BUILDS: AtomicU32 = AtomicU32::new(0);
     let registry = registry(&BUILDS);
-    let two_limits = "  - { name: api, filters: [{ rate_limit: { rate: 1/h } }, { rate_limit: { rate: 2/h } }], pool: app }\n";
-    let old = reload(two_limits, &registry, None).unwrap();
+    let api = |filters: &str| format!("  - {{ name: api, filters: [{filters}], pool: app }}\n");
+    let two_limits = api("{ rate_limit: { rate: 1/h } }, { rate_limit: { rate: 2/h } }");
+    let old = reload(&two_limits, &registry, None).unwrap();
     assert!(passes(&old, 0).await && passes(&old, 1).await);
 
-    let with_another_filter = "  - { name: api, filters: [{ hsts: {} }, { rate_limit: { rate: 1/h, headers: true } }, { rate_limit: { rate: 2/h } }], pool: app }\n";
-    let new = reload(with_another_filter, &registry, Some(&old)).unwrap();
+    let with_another_filter =
+        api("{ hsts: {} }, { rate_limit: { rate: 1/h, headers: true } }, { rate_limit: { rate: 2/h } }");
+    let new = reload(&with_another_filter, &registry, Some(&old)).unwrap();
     assert!(!passes(&new, 1).await, "the limit knows who came before it");
     assert!(
         passes(&new, 2).await && !passes(&old, 1).await,
@@ -57,10 +59,9 @@ async fn filters_go_on_with_the_state_of_their_predecessors() {
 
     let renamed = "  - { name: api2, filters: [{ rate_limit: { rate: 1/h } }], pool: app }\n";
     assert!(passes(&reload(renamed, &registry, Some(&new)).unwrap(), 0).await);
-    let changed = "  - { name: api, filters: [{ rate_limit: { rate: 1/h, burst: 2 } }], pool: app }\n";
-    let changed = reload(changed, &registry, Some(&new)).unwrap();
+    let changed = reload(&api("{ rate_limit: { rate: 1/h, burst: 2 } }"), &registry, Some(&new)).unwrap();
     assert!(passes(&changed, 0).await);
-    let back = reload(two_limits, &registry, Some(&changed)).unwrap();
+    let back = reload(&two_limits, &registry, Some(&changed)).unwrap();
     assert!(passes(&back, 0).await, "what was not asked for is gone");
 }
 

@@ -9,7 +9,7 @@ use http::HeaderName;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VisitSettings {
     /// From where the count goes on.

@@ -34,6 +34,15 @@ pub(super) struct FlowLimits {
     pub(super) responses: Option<NonZeroU32>,
 }
 
+/// Where flows begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begins {
+    Here,
+    /// In another process, so those whose endpoint is no longer fit can go there.
+    Elsewhere,
+    Nowhere,
+}
+
 /// The flows of one socket.
 pub(super) struct Flows<D: Destinations> {
     limits: FlowLimits,
@@ -44,12 +53,12 @@ pub(super) struct Flows<D: Destinations> {
     order: Recency<Flow<D>>,
     /// Flows that have an endpoint.
     live: usize,
-    is_draining: bool,
+    begins: Begins,
 }
 
 impl<D: Destinations> Flows<D> {
     pub(super) fn new(limits: FlowLimits, seats: Arc<Seats>) -> Self {
-        Self { limits, seats, by_key: HashMap::new(), order: Recency::new(), live: 0, is_draining: false }
+        Self { limits, seats, by_key: HashMap::new(), order: Recency::new(), live: 0, begins: Begins::Here }
     }
 
     /// Flows that have an endpoint.
@@ -57,9 +66,23 @@ impl<D: Destinations> Flows<D> {
         self.live
     }
 
-    /// No flow begins from here on.
-    pub(super) fn drain(&mut self) {
-        self.is_draining = true;
+    /// Clients whose flows have an endpoint.
+    pub(super) fn live_keys(&self) -> impl Iterator<Item = FlowKey> {
+        self.by_key.iter().filter(|(_, id)| self.place(**id).is_some()).map(|(key, _)| *key)
+    }
+
+    pub(super) fn is_live(&self, key: &FlowKey) -> bool {
+        self.by_key.get(key).is_some_and(|id| self.place(*id).is_some())
+    }
+
+    /// Changes where flows begin from here on.
+    pub(super) fn set_begins(&mut self, begins: Begins) {
+        self.begins = begins;
+    }
+
+    /// Changes what ends flows, those too that there are.
+    pub(super) fn set_limits(&mut self, limits: FlowLimits) {
+        self.limits = limits;
     }
 
     pub(super) fn place(&self, id: FlowId) -> Option<&D::Place> {
@@ -123,7 +146,7 @@ impl<D: Destinations> Flows<D> {
     fn go_on(&mut self, id: FlowId, now: Instant, to: &mut D) -> Result<FlowId, Discard> {
         // First of all, so that it is another flow that makes room if this one needs a new socket.
         self.touch(id, now);
-        if self.place(id).is_some_and(|place| !self.is_draining && to.is_unfit(place)) {
+        if self.place(id).is_some_and(|place| self.begins != Begins::Nowhere && to.is_unfit(place)) {
             self.leave(id, EndReason::EndpointUnfit, now, to);
         }
         if self.place(id).is_none() {
@@ -169,7 +192,7 @@ impl<D: Destinations> Flows<D> {
     /// Finds an endpoint for a flow that has none. Where the process has no socket left, or no endpoint room, the flow that
     /// was idle the longest makes room: else a few forged datagrams would keep everybody out for as long as flows may idle.
     fn reach(&mut self, id: FlowId, now: Instant, to: &mut D) -> Result<(), Discard> {
-        if self.is_draining {
+        if self.begins != Begins::Here {
             return Err(Discard::Draining);
         }
         let place = match self.try_reach(id, now, to) {
@@ -193,15 +216,17 @@ impl<D: Destinations> Flows<D> {
 
     // === Ends ===
 
-    /// Ends flows that were idle for too long, `most` of them at once. Returns whether there may be more.
+    /// Ends flows that were idle for too long, or have become too many, `most` of them at once. Returns whether there may
+    /// be more.
     pub(super) fn expire(&mut self, most: usize, now: Instant, to: &mut D) -> bool {
         for _ in 0..most {
-            match self.order.oldest() {
-                Some((id, flow)) if flow.last + self.limits.idle <= now => {
-                    self.end(id, EndReason::Idle, now, to);
-                }
-                _ => return false,
-            }
+            let Some((id, flow)) = self.order.oldest() else { return false };
+            let reason = match flow.last + self.limits.idle <= now {
+                true => EndReason::Idle,
+                false if self.seats.are_too_few() => EndReason::Evicted,
+                false => return false,
+            };
+            self.end(id, reason, now, to);
         }
         true
     }

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 /// How many flows there may be over all sockets of a listener, and how many there are.
 #[derive(Debug)]
 pub(in crate::l4::udp) struct Seats {
-    most: usize,
+    most: AtomicUsize,
     taken: AtomicUsize,
     vacated: Notify,
 }
@@ -19,7 +19,17 @@ pub(super) struct Seat {
 
 impl Seats {
     pub(in crate::l4::udp) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: AtomicUsize::new(0), vacated: Notify::new() })
+        Arc::new(Self { most: AtomicUsize::new(most), taken: AtomicUsize::new(0), vacated: Notify::new() })
+    }
+
+    /// Changes how many there may be. Nobody loses a seat by it.
+    pub(in crate::l4::udp) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Whether there are more flows than there may be.
+    pub(super) fn are_too_few(&self) -> bool {
+        self.taken() > self.most.load(Ordering::Relaxed)
     }
 
     pub(in crate::l4::udp) fn taken(&self) -> usize {
@@ -39,7 +49,8 @@ impl Seats {
 
     /// A seat, if one is free.
     pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
-        let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
+        let most = self.most.load(Ordering::Relaxed);
+        let one_more = |taken: usize| (taken < most).then_some(taken + 1);
         let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         taken.is_ok().then(|| Seat { seats: self.clone() })
     }

@@ -37,7 +37,12 @@ impl Arena {
         &self.bytes[slot * SLOT..][..train.len]
     }
 
-    fn slots(&mut self) -> impl Iterator<Item = &mut [u8]> {
+    /// Puts a train into a slot.
+    pub(super) fn put(&mut self, slot: usize, bytes: &[u8]) {
+        self.bytes[slot * SLOT..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    pub(super) fn slots(&mut self) -> impl Iterator<Item = &mut [u8]> {
         self.bytes.chunks_exact_mut(SLOT)
     }
 }

@@ -34,7 +34,7 @@ impl Train {
     }
 
     /// The length at which the kernel is to cut it; `None` for a single datagram.
-    pub(super) fn segment(self) -> Option<u16> {
+    pub(in crate::l4::udp) fn segment(self) -> Option<u16> {
         (self.len > usize::from(self.stride)).then_some(self.stride)
     }
 

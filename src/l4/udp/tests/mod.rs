@@ -1,5 +1,7 @@
+mod change;
 mod drain;
 mod errors;
+mod handover;
 mod replies;
 mod simulation;
 mod sockets;

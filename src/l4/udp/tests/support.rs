@@ -27,11 +27,15 @@ pub(super) type Ends = Arc<Mutex<Vec<FlowEnd>>>;
 
 /// A pool of these endpoints that takes turns, with further keys.
 pub(super) fn pool(endpoints: &[SocketAddr], keys: &str, now: Instant) -> Arc<Pool> {
+    named_pool("app", endpoints, keys, now)
+}
+
+pub(super) fn named_pool(name: &str, endpoints: &[SocketAddr], keys: &str, now: Instant) -> Arc<Pool> {
     let endpoints: Vec<_> = endpoints.iter().map(|address| format!("\"{address}\"")).collect();
     let text = format!(
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
-         pools: {{ app: {{ endpoints: [{}]{keys} }} }}\n\
-         routes: [{{ pool: app }}]\n",
+         pools: {{ {name}: {{ endpoints: [{}]{keys} }} }}\n\
+         routes: [{{ pool: {name} }}]\n",
         endpoints.join(", ")
     );
     let loaded = load_text("test.yaml", "".as_ref(), &text).unwrap().sound().unwrap();

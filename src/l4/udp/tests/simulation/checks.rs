@@ -3,8 +3,9 @@ use std::net::SocketAddr;
 use crate::l4::udp::flows::{FlowId, FlowKey};
 use crate::l4::udp::{EndReason, FlowEnd};
 use crate::pools::State;
+use crate::types::EndpointAddr;
 
-use super::world::{Known, World};
+use super::world::{Known, World, find};
 
 impl World {
     /// Takes note of the flows that ended, and checks that each had a reason to.
@@ -17,6 +18,7 @@ impl World {
         for (key, end) in keys.into_iter().zip(ended) {
             let known = self.known.remove(&key).expect("the flow is known");
             assert_eq!(end.client, key.1.client);
+            assert_eq!(end.pool, *self.pools[known.pool].name());
             assert_eq!(end.endpoint.to_string(), known.wire.endpoint.to_string());
             assert_eq!((end.bytes_in, end.bytes_out), (10 * end.datagrams_in, 20 * end.datagrams_out));
             self.check_end(key, &end, known);
@@ -42,31 +44,37 @@ impl World {
             }
             EndReason::EndpointFailed => assert_eq!(self.lost, Some(known.wire.number), "{end:?}"),
             EndReason::EndpointUnfit => {
-                let state = self.state_of(known.wire.endpoint);
+                let state = self.state_of(&known);
                 assert!(matches!(state, State::Unfit | State::Ejected), "{state:?} {end:?}");
             }
             EndReason::Drained => {}
         }
     }
 
-    fn state_of(&self, endpoint: SocketAddr) -> State {
-        self.pool.endpoints()[usize::from(endpoint.port() - 1)].state()
+    fn state_of(&self, known: &Known) -> State {
+        find(&self.pools[known.pool], known.wire.endpoint).expect("the pool has it").state()
     }
 
     /// Whether a flow's endpoint gets no work any more while another does.
     pub(super) fn is_left_behind(&self, key: (usize, FlowKey)) -> bool {
         let Some(known) = self.known.get(&key) else { return false };
-        let is_unfit = matches!(self.state_of(known.wire.endpoint), State::Unfit | State::Ejected);
-        let endpoints = self.pool.endpoints();
-        is_unfit && endpoints.iter().any(|other| other.state() == State::Fit && other.load().has_room())
+        let is_unfit = matches!(self.state_of(known), State::Unfit | State::Ejected);
+        is_unfit
+            && self
+                .pool()
+                .endpoints()
+                .iter()
+                .any(|other| other.state() == State::Fit && other.load().has_room())
     }
 
     /// Checks that a client does not come to an endpoint that failed it while there is another.
     pub(super) fn check_choice(&self, key: (usize, FlowKey), id: FlowId, chosen: SocketAddr) {
         let Some(failed) = self.failed.get(&key).filter(|failed| failed.contains(&chosen)) else { return };
         let in_vain = self.machine.in_vain.borrow();
-        for (port, endpoint) in (1..).zip(self.pool.endpoints()) {
-            let address = SocketAddr::new(chosen.ip(), port);
+        for endpoint in self.pool().endpoints() {
+            let EndpointAddr::Inet(address) = **endpoint.address() else {
+                unreachable!("all are IP addresses")
+            };
             let is_possible = endpoint.state() == State::Fit
                 && endpoint.load().has_room()
                 && !failed.contains(&address)
@@ -94,9 +102,12 @@ impl World {
         assert_eq!(self.proxy.open_flows(), clients, "every client is counted");
         assert!(clients <= self.settings.flows as usize, "{clients} clients");
         assert_eq!(self.machine.open.get(), live, "every flow has a socket, and no other is open");
-        assert_eq!(self.pool.in_flight() as usize, live, "the pool counts flows");
-        let at_endpoints: u32 = self.pool.endpoints().iter().map(|endpoint| endpoint.in_flight()).sum();
-        assert_eq!(at_endpoints as usize, live, "the endpoints count flows");
+        for (number, pool) in self.pools.iter().enumerate() {
+            let live = self.known.values().filter(|known| known.pool == number).count();
+            assert_eq!(pool.in_flight() as usize, live, "the pool counts its flows");
+            let at_endpoints: u32 = pool.endpoints().iter().map(|endpoint| endpoint.in_flight()).sum();
+            assert_eq!(at_endpoints as usize, live, "the endpoints count flows");
+        }
         self.forget_failures();
     }
 

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::l4::udp::UdpSettings;
 use crate::l4::udp::flows::FlowKey;
 use crate::pools::Health;
 
@@ -15,5 +16,6 @@ pub(super) enum Event {
     Judged(SocketAddr, Health),
     CutOff(Option<SocketAddr>),
     Sockets(usize),
+    Changed(Vec<SocketAddr>, UdpSettings),
     Drain,
 }

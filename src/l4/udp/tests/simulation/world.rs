@@ -1,18 +1,19 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::l4::udp::flows::{FlowId, FlowKey, Flows, Volume};
-use crate::l4::udp::tests::support::{Ends, pool, proxy};
+use crate::l4::udp::flows::{Begins, FlowId, FlowKey, Flows, Volume};
+use crate::l4::udp::tests::support::{Ends, named_pool, proxy};
 use crate::l4::udp::uplinks::Uplinks;
-use crate::l4::udp::{Discard, EndReason, UdpProxy, UdpSettings};
-use crate::pools::{Health, Pool};
-use crate::types::Random;
+use crate::l4::udp::{Discard, EndReason, Service, UdpProxy, UdpSettings};
+use crate::pools::{Endpoint, Health, Pool};
+use crate::types::{EndpointAddr, Random};
 
 use super::event::Event;
 use super::network::{Dialer, Machine, Network, Packet, Wire};
@@ -23,7 +24,8 @@ pub(super) struct World {
     random: Random,
     pub(super) settings: UdpSettings,
     pub(super) proxy: Arc<UdpProxy>,
-    pub(super) pool: Arc<Pool>,
+    /// All that there were; flows begin in the last.
+    pub(super) pools: Vec<Arc<Pool>>,
     pub(super) ends: Ends,
     /// One for each socket of the listener.
     pub(super) tables: Vec<Table>,
@@ -55,6 +57,8 @@ pub(super) struct Table {
 pub(super) struct Known {
     pub(super) id: FlowId,
     pub(super) wire: Wire,
+    /// The number of the pool that it began in.
+    pub(super) pool: usize,
     pub(super) last: Instant,
     pub(super) datagrams_in: u64,
     pub(super) datagrams_out: u64,
@@ -62,12 +66,17 @@ pub(super) struct Known {
 
 const ENDPOINTS: u16 = 4;
 
+pub(super) fn find(pool: &Pool, address: SocketAddr) -> Option<&Arc<Endpoint>> {
+    pool.endpoints().iter().find(|endpoint| **endpoint.address() == EndpointAddr::Inet(address))
+}
+
 impl Table {
     fn new(table: usize, proxy: &Arc<UdpProxy>, machine: &Rc<Machine>, random: Random) -> Self {
         let dialer = Dialer { table, machine: machine.clone() };
+        let Service { pool, settings } = proxy.service.borrow().clone();
         Self {
-            flows: Flows::new(proxy.flow_limits(), proxy.seats.clone()),
-            uplinks: Uplinks::new(proxy.clone(), dialer, random),
+            flows: Flows::new(settings.limits(), proxy.seats.clone()),
+            uplinks: Uplinks::new(proxy.clone(), pool, dialer, random),
         }
     }
 }
@@ -80,21 +89,31 @@ fn client(number: u16) -> FlowKey {
     }
 }
 
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))
+}
+
+fn settings(random: &mut Random) -> UdpSettings {
+    UdpSettings {
+        idle: Duration::from_millis(random.u64(50..2000)),
+        flows: if random.bool() { random.u32(1..3) } else { random.u32(3..30) },
+        responses: NonZeroU32::new(random.u32(0..3)),
+    }
+}
+
+fn pool_of(name: &str, ports: RangeInclusive<u16>, random: &mut Random, now: Instant) -> Arc<Pool> {
+    let endpoints: Vec<_> = ports.map(address).collect();
+    let (most, in_row) = (random.u32(1..20), random.u32(1..6));
+    let keys = format!(", outlier: {{ consecutive: {in_row}, eject: 1s }}, panic: 0%, max_requests: {most}");
+    named_pool(name, &endpoints, &keys, now)
+}
+
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::with_seed(seed);
         let now = Instant::now();
-        let endpoints: Vec<_> =
-            (1..=ENDPOINTS).map(|port| SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))).collect();
-        let settings = UdpSettings {
-            idle: Duration::from_millis(random.u64(50..2000)),
-            flows: if random.bool() { random.u32(1..3) } else { random.u32(3..30) },
-            responses: NonZeroU32::new(random.u32(0..3)),
-        };
-        let (most, in_row) = (random.u32(1..20), random.u32(1..6));
-        let keys =
-            format!(", outlier: {{ consecutive: {in_row}, eject: 1s }}, panic: 0%, max_requests: {most}");
-        let pool = pool(&endpoints, &keys, now);
+        let settings = settings(&mut random);
+        let pool = pool_of("app0", 1..=ENDPOINTS, &mut random, now);
         let (proxy, ends) = proxy(pool.clone(), settings);
         let machine = Rc::new(Machine::default());
         machine.most.set(random.usize(1..40));
@@ -106,7 +125,7 @@ impl World {
             random,
             settings,
             proxy,
-            pool,
+            pools: vec![pool],
             ends,
             tables,
             machine,
@@ -126,7 +145,7 @@ impl World {
 
     /// Has one thing happen.
     pub(super) fn step(&mut self) -> Event {
-        let endpoint = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), self.random.u16(1..=ENDPOINTS)));
+        let endpoint = address(self.random.u16(1..=ENDPOINTS));
         match self.random.u16(0..1000) {
             0..600 => {
                 let key = self.clients[self.random.usize(..self.clients.len())];
@@ -155,27 +174,55 @@ impl World {
                 self.machine.cut_off.set(cut_off);
                 Event::CutOff(cut_off)
             }
-            994..999 => {
+            994..996 => self.change(),
+            996..999 => {
                 let most = self.random.usize(1..40);
                 self.machine.most.set(most);
                 Event::Sockets(most)
             }
             _ => {
                 self.is_draining = true;
-                self.tables.iter_mut().for_each(|table| table.flows.drain());
+                self.tables.iter_mut().for_each(|table| table.flows.set_begins(Begins::Nowhere));
                 Event::Drain
             }
         }
     }
 
     fn judge(&mut self, endpoint: SocketAddr) -> Event {
-        let judged = &self.pool.endpoints()[usize::from(endpoint.port() - 1)];
+        let pool = &self.pools[self.random.usize(..self.pools.len())];
         let health = match self.random.bool() {
             true => Health::Fit,
             false => Health::Unfit { is_reachable: self.random.bool() },
         };
-        self.pool.set_health(judged, health, self.now);
+        if let Some(judged) = find(pool, endpoint) {
+            pool.set_health(judged, health, self.now);
+        }
         Event::Judged(endpoint, health)
+    }
+
+    /// Has flows begin in another pool, by other settings.
+    fn change(&mut self) -> Event {
+        let ports = self.random.u16(1..=ENDPOINTS)..=ENDPOINTS;
+        let endpoints = ports.clone().map(address).collect();
+        let name = format!("app{}", self.pools.len());
+        let pool = pool_of(&name, ports, &mut self.random, self.now);
+        self.settings = settings(&mut self.random);
+        self.proxy.change(pool.clone(), self.settings);
+        for Table { flows, uplinks } in &mut self.tables {
+            flows.set_limits(self.settings.limits());
+            uplinks.set_pool(pool.clone());
+        }
+        self.pools.push(pool);
+        // Endpoints of the new pool are others, even at the same addresses.
+        self.failed.clear();
+        self.may_evict = true;
+        self.expire();
+        Event::Changed(endpoints, self.settings)
+    }
+
+    /// Where flows begin.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        self.pools.last().expect("there is one from the beginning")
     }
 
     /// Lets time pass, from one thing that is due to the next.
@@ -195,7 +242,9 @@ impl World {
     }
 
     fn expire(&mut self) {
-        self.pool.end_ejections(self.now);
+        for pool in &self.pools {
+            pool.end_ejections(self.now);
+        }
         for Table { flows, uplinks } in &mut self.tables {
             while flows.expire(3, self.now, uplinks) {}
         }
@@ -218,8 +267,10 @@ impl World {
                 if flows.place(wire.id).is_some_and(|place| place.socket.wire == wire) {
                     self.lost = Some(wire.number);
                     flows.lose(wire.id, self.now, uplinks);
-                    let failed = self.known_key(wire).map(|key| self.failed.entry(key).or_default());
-                    failed.expect("the flow is known").push(wire.endpoint);
+                    let key = self.known_key(wire).expect("the flow is known");
+                    if self.known[&key].pool + 1 == self.pools.len() {
+                        self.failed.entry(key).or_default().push(wire.endpoint);
+                    }
                 }
             }
         }
@@ -236,7 +287,7 @@ impl World {
     fn carry(&mut self, key: FlowKey) {
         let table = self.table_of(key);
         let has_no_seat = self.proxy.open_flows() >= self.settings.flows as usize;
-        let has_no_room = !self.pool.endpoints().iter().all(|endpoint| endpoint.load().has_room());
+        let has_no_room = !self.pool().endpoints().iter().all(|endpoint| endpoint.load().has_room());
         self.may_evict = has_no_seat || has_no_room || self.machine.open.get() >= self.machine.most.get();
         let must_leave = !self.is_draining && self.is_left_behind((table, key));
         let open = self.machine.open.get();
@@ -270,7 +321,8 @@ impl World {
 
     fn begin(&mut self, key: (usize, FlowKey), id: FlowId, wire: Wire) {
         self.check_choice(key, id, wire.endpoint);
-        let known = Known { id, wire, last: self.now, datagrams_in: 1, datagrams_out: 0 };
+        let pool = self.pools.len() - 1;
+        let known = Known { id, wire, pool, last: self.now, datagrams_in: 1, datagrams_out: 0 };
         self.known.insert(key, known);
     }
 

@@ -1,0 +1,216 @@
+//! Who accepts: a task for each socket, as long as the socket is open.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use pingora_core::apps::HttpServerApp;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::l4::UdpProxy;
+use crate::net::{Acceptor, is_shortage};
+use crate::runtime::{Listener, Stage};
+
+use super::accepting::{Accepting, Busy, Means, Phase, Service};
+use super::bind::{BACKLOG, StdSocket};
+use super::serve::Edge;
+
+/// What accepts on one socket.
+#[derive(Debug)]
+pub(super) struct Loop {
+    accepting: Arc<Accepting>,
+    socket: Arc<StdSocket>,
+    phase: watch::Receiver<Phase>,
+    count: Arc<AtomicUsize>,
+    busy: Option<Busy>,
+}
+
+/// How long to wait when there is nothing to accept with.
+const REST: Duration = Duration::from_millis(100);
+
+impl Loop {
+    /// All of an address, which count as `busy` as long as they accept.
+    pub(super) fn all(accepting: &Arc<Accepting>, busy: &Arc<AtomicUsize>) -> Vec<Self> {
+        let new = |socket: &Arc<StdSocket>| Self {
+            accepting: accepting.clone(),
+            socket: socket.clone(),
+            phase: accepting.phase(),
+            count: busy.clone(),
+            busy: Some(Busy::new(busy)),
+        };
+        accepting.bound.sockets.iter().map(new).collect()
+    }
+
+    /// Accepts until the address is closed or the process drains.
+    pub(super) async fn run<A>(mut self, edge: Arc<Edge<A>>)
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        match &*self.socket.clone() {
+            StdSocket::Udp(socket) => self.pass_datagrams(socket).await,
+            _ => {
+                let acceptor = self.acceptor().await;
+                self.accept(&edge, &acceptor).await;
+                // Before it is emptied, so that the end of this task closes it.
+                edge.forget(&self.accepting);
+                if *self.phase.borrow() != Phase::Given {
+                    self.empty(&edge, &acceptor);
+                }
+            }
+        }
+        edge.forget(&self.accepting);
+    }
+
+    async fn acceptor(&self) -> Acceptor {
+        loop {
+            let acceptor = match &*self.socket {
+                StdSocket::Tcp(socket) => {
+                    socket.try_clone().and_then(TcpListener::from_std).map(Acceptor::Tcp)
+                }
+                StdSocket::Unix(socket) => {
+                    socket.try_clone().and_then(UnixListener::from_std).map(Acceptor::Unix)
+                }
+                StdSocket::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match acceptor {
+                Ok(acceptor) => return acceptor,
+                Err(error) => tell_and_rest(&error, &self.accepting.service_owned().listener).await,
+            }
+        }
+    }
+}
+
+// === Connections ===
+
+impl Loop {
+    async fn accept<A>(&mut self, edge: &Arc<Edge<A>>, acceptor: &Acceptor)
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        loop {
+            let phase = *self.phase.borrow_and_update();
+            match phase {
+                Phase::Closing | Phase::Given => return,
+                Phase::Paused => {
+                    self.busy = None;
+                    // Its sender is in what this holds.
+                    let _ = self.phase.changed().await;
+                }
+                Phase::Serving => {
+                    self.busy.get_or_insert_with(|| Busy::new(&self.count));
+                    let Self { accepting, phase, .. } = self;
+                    tokio::select! {
+                        biased;
+                        _ = phase.changed() => {}
+                        // A pause may have come before it.
+                        () = edge.ending.reached(Stage::Draining) => {
+                            if *phase.borrow() == Phase::Serving {
+                                return;
+                            }
+                        }
+                        never = accept_all(edge, acceptor, accepting) => match never {},
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in whoever has connected and waits to be accepted: to close the socket would reset them.
+    fn empty<A>(&self, edge: &Arc<Edge<A>>, acceptor: &Acceptor)
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        let service = self.accepting.service();
+        // No more than can have waited, or whoever goes on connecting would hold the drain up.
+        for _ in 0..BACKLOG {
+            match acceptor.accept_waiting() {
+                Ok(Some(accepted)) => edge.take_in(accepted, &service),
+                Ok(None) => return,
+                // Gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    let name = &service.listener.name;
+                    log::warn!("cannot accept before closing listener={name} error={error:?}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn accept_all<A>(edge: &Arc<Edge<A>>, acceptor: &Acceptor, accepting: &Accepting) -> Infallible
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    loop {
+        match acceptor.accept().await {
+            Ok(accepted) => edge.take_in(accepted, &accepting.service()),
+            // Out of descriptors or memory, accepting again at once would only burn the processor.
+            Err(error) if is_shortage(&error) => {
+                tell_and_rest(&error, &accepting.service_owned().listener).await
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn tell_and_rest(error: &io::Error, listener: &Listener) {
+    log::warn!("cannot accept listener={} error={error:?}", listener.name);
+    sleep(REST).await;
+}
+
+// === Datagrams ===
+
+impl Loop {
+    async fn pass_datagrams(&mut self, socket: &UdpSocket) {
+        loop {
+            let phase = *self.phase.borrow_and_update();
+            let service = self.accepting.service_owned();
+            let Means::Datagrams(proxy) = &service.means else { return };
+            match phase {
+                Phase::Given => return,
+                Phase::Paused => {
+                    self.busy = None;
+                    // Its sender is in what this holds.
+                    let _ = self.phase.changed().await;
+                    continue;
+                }
+                Phase::Serving | Phase::Closing => {}
+            }
+            self.busy.get_or_insert_with(|| Busy::new(&self.count));
+            let Self { accepting, phase, .. } = self;
+            let passed_on = tokio::select! {
+                biased;
+                () = superseded(phase, accepting, proxy) => continue,
+                // Its flows end with it.
+                () = service.ending.reached(Stage::AllCut) => Ok(()),
+                passed_on = pass_on(proxy, socket, &service) => passed_on,
+            };
+            match passed_on {
+                // A pause may have come before the end.
+                Ok(()) if *self.phase.borrow() == Phase::Paused => {}
+                Ok(()) => return,
+                Err(error) => tell_and_rest(&error, &service.listener).await,
+            }
+        }
+    }
+}
+
+async fn pass_on(proxy: &Arc<UdpProxy>, socket: &UdpSocket, service: &Service) -> io::Result<()> {
+    proxy.clone().run(socket.try_clone()?, service.ending.draining()).await
+}
+
+/// Resolves once the datagrams of a socket are not for this proxy any more.
+async fn superseded(phase: &mut watch::Receiver<Phase>, accepting: &Accepting, proxy: &Arc<UdpProxy>) {
+    while phase.changed().await.is_ok() {
+        let is_its = matches!(&accepting.service().means, Means::Datagrams(now) if Arc::ptr_eq(now, proxy));
+        if !is_its || matches!(*phase.borrow(), Phase::Paused | Phase::Given) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use crate::l4::UdpProxy;
+use crate::runtime::{Counted, Ending, Listener};
+
+use super::bind::BoundSocket;
+use super::inherited::{HandedOver, Kind};
+use super::limits::ListenerLimits;
+
+/// A bound address that is accepted on, for one listener after another.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    pub(super) bound: BoundSocket,
+    service: ArcSwap<Service>,
+    /// Also told when what is served here has changed.
+    phase: watch::Sender<Phase>,
+}
+
+/// What those get who are accepted now.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) listener: Arc<Listener>,
+    /// The end of those who were accepted for it.
+    pub(super) ending: Ending,
+    pub(super) means: Means,
+}
+
+/// What a listener needs besides itself. All its addresses share it, and so do all listeners that have its name in turn.
+#[derive(Clone, Debug)]
+pub(super) enum Means {
+    Connections(Arc<ListenerLimits>),
+    Datagrams(Arc<UdpProxy>),
+}
+
+/// What becomes of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// Nobody is accepted, but clients go on queueing up: another process may accept them, or this one later.
+    Paused,
+    /// Whoever has come by now is served yet, and then it is closed.
+    Closing,
+    /// It is closed at once: its sockets are somebody else's now.
+    Given,
+}
+
+/// Counts one of those who accept, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+impl Accepting {
+    pub(super) fn new(bound: BoundSocket, service: Service, phase: Phase) -> Arc<Self> {
+        let (service, phase) = (ArcSwap::from_pointee(service), watch::Sender::new(phase));
+        Arc::new(Self { bound, service, phase })
+    }
+
+    /// What is served now, for a look at it.
+    pub(super) fn service(&self) -> Guard<Arc<Service>> {
+        self.service.load()
+    }
+
+    /// The same, to be kept.
+    pub(super) fn service_owned(&self) -> Arc<Service> {
+        self.service.load_full()
+    }
+
+    /// Has those who are accepted from now on get something else. What they got before ends, unless it is the same service
+    /// of the same listener.
+    pub(super) fn serve(&self, listener: Arc<Listener>, means: Means, process: &Ending) -> Option<Ending> {
+        let former = self.service_owned();
+        let goes_on = former.is_of(&listener);
+        let ending = if goes_on { former.ending.clone() } else { process.child() };
+        self.service.store(Arc::new(Service { listener, ending, means }));
+        self.phase.send_modify(|_| {});
+        (!goes_on).then(|| former.ending.clone())
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Closes it for new clients. What is left of them ends with this.
+    pub(super) fn close(&self) -> Ending {
+        if let Some(file) = &self.bound.file {
+            file.remove();
+        }
+        self.enter(Phase::Closing);
+        self.service().ending.clone()
+    }
+
+    /// Its sockets, for another process to accept on.
+    pub(super) fn hand_over(&self) -> io::Result<HandedOver> {
+        let BoundSocket { kind, configured, file, .. } = &self.bound;
+        Ok(HandedOver {
+            kind: *kind,
+            address: configured.clone(),
+            listener: self.service().listener.name.clone(),
+            is_own: file.is_some(),
+            sockets: self.bound.duplicate()?,
+        })
+    }
+}
+
+impl Service {
+    /// Whether connections that this has accepted may go on where `listener` is now: one of the same name that makes the same
+    /// of them.
+    fn is_of(&self, listener: &Listener) -> bool {
+        let what = |listener: &Listener| {
+            (listener.id, listener.serves_as(), listener.tls.is_some(), listener.expects_proxy_header())
+        };
+        what(&self.listener) == what(listener)
+    }
+}
+
+impl Means {
+    /// Has the listener's counts asked of this.
+    pub(super) fn count_for(&self, listener: &Listener) {
+        let counted: Arc<dyn Counted> = match self {
+            Self::Connections(limits) => limits.clone(),
+            Self::Datagrams(proxy) => proxy.clone(),
+        };
+        listener.count_by(counted);
+    }
+
+    pub(super) fn of(listener: &Listener) -> Kind {
+        if listener.udp().is_some() { Kind::Datagrams } else { Kind::Connections }
+    }
+}
+
+impl Busy {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

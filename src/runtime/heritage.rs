@@ -1,0 +1,116 @@
+//! What a process leaves to the one that takes over: all that is known, and would have to be learnt anew.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::config::Diagnostics;
+use crate::hooks::{Exported, Kept};
+use crate::pools::PoolState;
+
+use super::{Assembled, Registry, SecretFile, assemble};
+
+/// What is left, in plain values. Another version may have written it: what is missing has a default, and what is unknown
+/// is passed over.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Heritage {
+    /// By name.
+    pools: BTreeMap<String, PoolState>,
+    /// The secret of sticky cookies, where its file may be gone.
+    secret: Option<SecretFile>,
+    /// The names of what hooks keep; their bytes come as parcels of the same number.
+    kept: Vec<KeptName>,
+    /// What would be wasteful in a text.
+    #[serde(skip)]
+    parcels: Vec<Parcel>,
+}
+
+/// Bytes with a name.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) name: String,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptName {
+    scope: String,
+    name: String,
+}
+
+/// The parcel of the keys of session tickets.
+const TICKET_KEYS: &str = "ticket_keys";
+
+impl Heritage {
+    /// What a process leaves that serves `served`. Takes a moment where hooks keep much.
+    pub(crate) fn of(served: &Assembled, now: Instant) -> Self {
+        let pools = served.snapshot.pools.iter().map(|pool| (pool.name().to_string(), pool.export(now)));
+        let mut parcels = vec![Parcel { name: TICKET_KEYS.to_owned(), bytes: served.ticket_keys.export() }];
+        let mut kept = Vec::new();
+        for (number, Exported { scope, name, bytes }) in served.kept.export(now).into_iter().enumerate() {
+            kept.push(KeptName { scope, name });
+            parcels.push(Parcel { name: number.to_string(), bytes: Zeroizing::new(bytes) });
+        }
+        Self { pools: pools.collect(), secret: served.secret_file.clone(), kept, parcels }
+    }
+
+    /// As a text, and what goes beside it.
+    pub(crate) fn pack(self) -> (Vec<u8>, Vec<Parcel>) {
+        // Plain structures with text keys always serialise.
+        (serde_json::to_vec(&self).unwrap_or_default(), self.parcels)
+    }
+
+    /// The same again.
+    ///
+    /// # Errors
+    /// When the text is none of this kind.
+    pub(crate) fn unpack(document: &[u8], parcels: Vec<Parcel>) -> Result<Self, serde_json::Error> {
+        Ok(Self { parcels, ..serde_json::from_slice(document)? })
+    }
+
+    /// Goes on with it, before anything is served: the same configuration again, with what is known.
+    ///
+    /// # Errors
+    /// As for [`assemble`]; a file may have changed meanwhile.
+    pub(crate) fn bequeath(
+        mut self,
+        to: &mut Assembled,
+        registry: &Registry,
+        now: Instant,
+    ) -> Result<(), Diagnostics> {
+        if let Some(keys) = self.take(TICKET_KEYS)
+            && let Err(error) = to.ticket_keys.import(&keys)
+        {
+            log::warn!("sessions of TLS are not resumed error=\"{error}\"");
+        }
+        to.kept = Kept::import(self.take_kept(), now);
+        let needs_secret = to.secret_file.is_some();
+        to.secret_file = self.secret.take().filter(|_| needs_secret).or(to.secret_file.take());
+        let assembled = assemble(&to.origin, registry, Some(to))?;
+        *to = assembled;
+        for pool in &to.snapshot.pools {
+            pool.take_over(now);
+            if let Some(state) = self.pools.get(pool.name().as_str()) {
+                pool.import(state, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_kept(&mut self) -> Vec<Exported> {
+        let names = std::mem::take(&mut self.kept).into_iter().enumerate();
+        let exported = names.filter_map(|(number, KeptName { scope, name })| {
+            let bytes = std::mem::take(&mut *self.take(&number.to_string())?);
+            Some(Exported { scope, name, bytes })
+        });
+        exported.collect()
+    }
+
+    fn take(&mut self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let index = self.parcels.iter().position(|parcel| parcel.name == name)?;
+        Some(self.parcels.swap_remove(index).bytes)
+    }
+}
