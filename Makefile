@@ -1,7 +1,7 @@
 # Everything that is done with this project, by name; `make help` lists it.
 
 CARGO ?= cargo
-# How many seconds the soak takes.
+# How many seconds endpoints fail; 400 reloads and 10 upgrades take as long as they do.
 SOAK ?= 120
 # How many seconds each fuzz target takes.
 FUZZ ?= 60
@@ -35,7 +35,7 @@ units: ## Check the units for systemd in conf/ with systemd-analyze
 	@scripts/need systemd
 	@scripts/units
 
-soak: needs ## Let endpoints fail at random under load for two minutes (SOAK=120)
+soak: needs ## Let endpoints fail, configurations change and processes take over under load (SOAK=120)
 	EVENER_SOAK=$(SOAK) $(CARGO) test --locked --test it -- --nocapture soak
 
 fuzz: needs ## Feed each parser of what strangers send with made-up input for a minute (FUZZ=60)

@@ -4,8 +4,10 @@
 
 mod clients;
 mod endpoints;
+mod faults;
 mod measure;
 mod quiet;
 mod site;
+mod soak;
 mod tally;
 mod variations;

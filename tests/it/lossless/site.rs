@@ -83,6 +83,34 @@ impl Site {
         Self { running, endpoints, addresses, variations, current, trust, batches: 0, _lease: lease }
     }
 
+    /// Puts another configuration into the file, whole, as deployments do.
+    pub(super) fn write(&mut self, variation: Variation) {
+        self.write_text(&variation.text);
+        self.current = variation;
+    }
+
+    pub(super) fn write_text(&self, text: &str) {
+        std::fs::write(self.running.file("edge.yaml.new"), text).unwrap();
+        std::fs::rename(self.running.file("edge.yaml.new"), self.running.file("edge.yaml")).unwrap();
+    }
+
+    /// Has the process serve what is in the file.
+    pub(super) async fn reload(&self) {
+        let (code, _, err) = self.running.evener(&["reload", "-c", "edge.yaml"]).await;
+        assert_eq!(code, 0, "{err}\n{}", self.current.text);
+        self.serves_the_current().await;
+    }
+
+    /// Has another process take over; the id of the one that served before.
+    pub(super) async fn upgrade(&self) -> u32 {
+        let before = self.serving().await;
+        let (code, _, err) = self.running.evener(&["upgrade", "-c", "edge.yaml"]).await;
+        assert_eq!(code, 0, "{err}\n{}", self.current.text);
+        assert_ne!(self.serving().await, before);
+        self.serves_the_current().await;
+        before
+    }
+
     pub(super) fn folder(&self) -> PathBuf {
         self.running.file("")
     }
@@ -125,11 +153,19 @@ impl Site {
 
     /// The processes that serve, or served and drain, by their ids.
     pub(super) fn processes(&self) -> Vec<u32> {
+        let all = self.processes_of_any_kind().into_iter();
+        all.filter(|id| is_run(*id)).collect()
+    }
+
+    /// All processes that run in the folder of the site.
+    pub(super) fn processes_of_any_kind(&self) -> Vec<u32> {
         let folder = self.folder().canonicalize().unwrap();
         let all = std::fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let mut ours: Vec<u32> = all.filter(|id| is_served_in(*id, &folder)).collect();
+        // One that has ended is nowhere.
+        let is_here = |id: &u32| std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|at| at == folder);
+        let mut ours: Vec<u32> = all.filter(is_here).collect();
         ours.sort_unstable();
         ours
     }
@@ -139,20 +175,16 @@ fn all_are_fit(status: &Value) -> bool {
     status["pools"].as_array().unwrap().iter().all(|pool| pool["fit"].as_u64() > Some(0))
 }
 
-/// Whether a process is an `evener run` in the folder; one that has ended has none.
-fn is_served_in(id: u32, folder: &std::path::Path) -> bool {
-    let Ok(current) = std::fs::read_link(format!("/proc/{id}/cwd")) else { return false };
+/// Whether a process is an `evener run`.
+fn is_run(id: u32) -> bool {
     let arguments = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-    let is_run = arguments.split(|byte| *byte == 0).nth(1) == Some(b"run");
-    let is_evener = std::fs::read_link(format!("/proc/{id}/exe"))
-        .is_ok_and(|exe| exe == std::path::Path::new(env!("CARGO_BIN_EXE_evener")));
-    current == folder && is_run && is_evener
+    arguments.split(|byte| *byte == 0).nth(1) == Some(b"run")
 }
 
 /// Processes that took over from the first are none of its children.
 impl Drop for Site {
     fn drop(&mut self) {
-        for id in self.processes() {
+        for id in self.processes_of_any_kind() {
             if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(id, Signal::KILL);
             }

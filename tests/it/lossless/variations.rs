@@ -51,6 +51,7 @@ struct Places {
 }
 
 /// One configuration.
+#[derive(Clone)]
 pub(super) struct Variation {
     /// What the route `/generation` answers with.
     pub(super) number: u64,
