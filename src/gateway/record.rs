@@ -3,6 +3,7 @@ use std::sync::Arc;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_proxy::Session;
+use tokio::time::Instant;
 
 use crate::filters::RateLimitVerdict;
 use crate::pools::Lease;
@@ -17,6 +18,7 @@ use super::retry;
 pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
     cx.watchdog = None;
     cx.unfinished = None;
+    count(session, cx);
     if log.is_on() {
         let head = session.req_header();
         let written = session.response_written().map(|response| response.status);
@@ -35,6 +37,18 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
     retry::note_end(cx);
     cx.lease = None;
     cx.retry_permit = None;
+}
+
+/// Counts the request as one of its configuration's: how it was answered, and how long its client waited for the head of the
+/// answer. One whose client has left before that says nothing of the configuration.
+fn count(session: &Session, cx: &RequestCx) {
+    let Some(response) = session.response_written().filter(|response| is_final(response.status)) else {
+        return;
+    };
+    let now = Instant::now();
+    let answered = cx.timings.first_byte.unwrap_or(now);
+    let waited = answered.saturating_duration_since(cx.received);
+    cx.snapshot.pulse.record(response.status.as_u16(), waited, now);
 }
 
 /// What the line of a request needs that may be dropped at any time, as those of HTTP/2 clients are that an endpoint does

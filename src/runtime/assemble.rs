@@ -8,6 +8,7 @@ use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Ou
 use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
+use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
 
@@ -61,6 +62,7 @@ pub(crate) fn assemble(
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
     let nothing = Kept::default();
     let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
+    let now = Instant::now();
     let mut builder = Builder {
         registry,
         carried: carried.as_ref(),
@@ -69,7 +71,7 @@ pub(crate) fn assemble(
         keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
-        now: Instant::now(),
+        now,
         ticket_keys: ticket_keys.clone(),
         clock,
         diagnostics,
@@ -80,7 +82,8 @@ pub(crate) fn assemble(
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    let mut ids = previous.map_or_else(ListenerIds::default, |previous| previous.snapshot.listeners.ids().clone());
+    let mut ids =
+        previous.map_or_else(ListenerIds::default, |previous| previous.snapshot.listeners.ids().clone());
     let id_of = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect::<Vec<_>>();
     let router = router(&config, &id_of);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
@@ -88,7 +91,10 @@ pub(crate) fn assemble(
     let listeners =
         listeners.map(|((id, listener), tls)| Arc::new(Listener::new(*id, listener, tls, &pools)));
     let listeners = Listeners::new(listeners.collect(), ids);
+    // The same configuration goes on with what is known of it.
+    let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
     let snapshot = Snapshot {
+        pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
         routes,
         pools,

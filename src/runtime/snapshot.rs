@@ -4,6 +4,7 @@ use std::sync::Arc;
 use crate::config::spec::DrainSpec;
 use crate::pools::Pool;
 use crate::router::Router;
+use crate::telemetry::Pulse;
 use crate::types::{Cidr, PoolName};
 
 use super::{Listener, Listeners, Route};
@@ -22,6 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,
+    /// What its requests come to.
+    pub(crate) pulse: Arc<Pulse>,
     /// What clients have of time when they have to go.
     pub(crate) drain: DrainSpec,
     /// Whether a change of the configuration's file is served by itself.

@@ -1,6 +1,7 @@
 //! Puts one configuration in the place of another while the process serves.
 
 mod history;
+mod probation;
 mod watch;
 
 use std::convert::Infallible;
@@ -26,7 +27,7 @@ use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, Probation, Refused, Registry,
     Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
 };
-use crate::telemetry::{AccessLog, Messages};
+use crate::telemetry::{AccessLog, Messages, Pulse};
 
 use super::limits::edge_limits;
 use super::upgrade::{Estate, Upgrader};
@@ -62,6 +63,19 @@ struct Shared {
     refused: AtomicU64,
     /// None where the process is not this library's to replace.
     upgrader: OnceLock<Upgrader>,
+}
+
+/// A change that was made.
+struct Changed {
+    report: Report,
+    /// What requests came to before.
+    former: Arc<Pulse>,
+}
+
+impl From<Changed> for Applied {
+    fn from(changed: Changed) -> Self {
+        Self { report: changed.report, verdict: None }
+    }
 }
 
 /// A change that is wanted.
@@ -138,10 +152,10 @@ impl Reloader {
     /// Serves a text in the place of what was read before, also at reloads to come.
     pub(crate) async fn reload_text(&self, text: &str) -> Result<Applied, Refused> {
         let order = Order { why: Why::Program, wanted: Wanted::Text(text.to_owned()) };
-        self.change(order).await.map(|report| Applied { report, verdict: None })
+        self.change(order).await.map(Applied::from)
     }
 
-    async fn change(&self, order: Order) -> Result<Report, Refused> {
+    async fn change(&self, order: Order) -> Result<Changed, Refused> {
         let shared = self.0.clone();
         // A task of its own: it goes on when whoever has asked is gone.
         let turn = tokio::spawn(async move {
@@ -155,14 +169,16 @@ impl Reloader {
 
 #[async_trait]
 impl Changes for Reloader {
-    async fn reload(&self, why: Why, _probation: Option<Probation>) -> Result<Applied, Refused> {
-        let order = Order { why, wanted: Wanted::Anew };
-        self.change(order).await.map(|report| Applied { report, verdict: None })
+    async fn reload(&self, why: Why, probation: Option<Probation>) -> Result<Applied, Refused> {
+        let Changed { report, former } = self.change(Order { why, wanted: Wanted::Anew }).await?;
+        let terms = probation.filter(|_| !report.is_empty());
+        let verdict = terms.map(|terms| self.put_on_probation(report.generation, former, terms));
+        Ok(Applied { report, verdict })
     }
 
     async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused> {
         let order = Order { why: Why::Rollback, wanted: Wanted::Earlier(to) };
-        self.change(order).await.map(|report| Applied { report, verdict: None })
+        self.change(order).await.map(Applied::from)
     }
 
     async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused> {
@@ -210,16 +226,17 @@ impl Shared {
     }
 
     /// Makes a change as a whole or not at all, and tells of it.
-    fn change(&self, served: &mut Assembled, order: Order) -> Result<Report, Refused> {
+    fn change(&self, served: &mut Assembled, order: Order) -> Result<Changed, Refused> {
         let begun = Instant::now();
         let why = order.why.as_str();
+        let former = served.snapshot.pulse.clone();
         match self.replace(served, order, begun) {
             Ok(report) => {
                 self.made.fetch_add(1, Ordering::Relaxed);
                 log::info!("configuration is served generation={} why={why}", report.generation);
                 tell(log::Level::Info, &report.to_string());
                 tell(log::Level::Warn, &report.warnings);
-                Ok(report)
+                Ok(Changed { report, former })
             }
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);

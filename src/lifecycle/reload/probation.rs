@@ -1,0 +1,201 @@
+//! Whether a new configuration does its work as well as the one before.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::runtime::{Probation, Standing, Verdict, Why};
+use crate::telemetry::{Pulse, PulseSummary};
+
+use super::{Order, Reloader, Wanted};
+
+/// How often a generation on probation is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// The last minutes of the configuration before.
+const BEFORE: Duration = Duration::from_secs(300);
+
+/// Fewer failures may be bad luck, and so may those of fewer requests.
+const LEAST_ERRORS: u64 = 5;
+const LEAST_REQUESTS: u64 = 20;
+/// The slowest hundredth of fewer requests is but one of them.
+const LEAST_FOR_P99: u64 = 100;
+/// Nobody minds so much more.
+const LEAST_DELAY: Duration = Duration::from_millis(10);
+
+/// Why the requests since a change fare worse than those before, if they do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Errors { before: PulseSummary, since: PulseSummary },
+    Latency { before: PulseSummary, since: PulseSummary },
+}
+
+impl Reloader {
+    /// Watches a generation, and goes back to the one before if requests fare worse than they did by that, whose `former`
+    /// pulse tells of it.
+    pub(super) fn put_on_probation(
+        &self,
+        generation: u64,
+        former: Arc<Pulse>,
+        terms: Probation,
+    ) -> watch::Receiver<Option<Verdict>> {
+        let (tell, verdict) = watch::channel(None);
+        self.mark(generation, Standing::OnProbation);
+        let reloader = self.clone();
+        tokio::spawn(async move {
+            let verdict = reloader.watch_over(generation, &former, &terms).await;
+            tell.send_replace(Some(verdict));
+        });
+        verdict
+    }
+
+    async fn watch_over(&self, generation: u64, former: &Pulse, terms: &Probation) -> Verdict {
+        let begun = Instant::now();
+        let before = former.summary(BEFORE, begun);
+        let pulse = self.0.serving.live.snapshot().pulse.clone();
+        loop {
+            let left = terms.lasts.get().saturating_sub(begun.elapsed());
+            sleep(left.min(LOOK)).await;
+            if self.0.history.lock().current() != generation || self.0.serving.live.is_draining() {
+                return Verdict::Overtaken;
+            }
+            let now = Instant::now();
+            let since = pulse.summary(now - begun, now);
+            if let Some(fault) = judge(before, since, terms) {
+                return self.go_back(generation, fault.to_string()).await;
+            }
+            if begun.elapsed() >= terms.lasts.get() {
+                log::info!("configuration has passed its probation generation={generation} {}", seen(&since));
+                self.mark(generation, Standing::Serving);
+                return Verdict::Passed { seen: seen(&since) };
+            }
+        }
+    }
+
+    async fn go_back(&self, generation: u64, why: String) -> Verdict {
+        log::error!("configuration fares worse than the one before generation={generation} reason=\"{why}\"");
+        let order = Order { why: Why::Probation, wanted: Wanted::Earlier(Some(generation - 1)) };
+        let stuck = self.change(order).await.err().map(|refused| refused.0);
+        self.mark(
+            generation,
+            if stuck.is_none() { Standing::Failed(why.clone()) } else { Standing::Serving },
+        );
+        Verdict::Failed { why, stuck }
+    }
+
+    fn mark(&self, generation: u64, standing: Standing) {
+        self.0.history.lock().mark(generation, standing);
+    }
+}
+
+/// Compares what came `since` a change with what came `before`.
+fn judge(before: PulseSummary, since: PulseSummary, terms: &Probation) -> Option<Fault> {
+    let more_errors = percent_of_errors(&since) - percent_of_errors(&before);
+    let has_enough = since.requests >= LEAST_REQUESTS && since.errors >= LEAST_ERRORS;
+    if has_enough && more_errors > f64::from(terms.max_errors.get()) {
+        return Some(Fault::Errors { before, since });
+    }
+    let most = before.p99 + before.p99.mul_f64(f64::from(terms.max_p99.get()) / 100.0);
+    let has_enough = before.requests.min(since.requests) >= LEAST_FOR_P99;
+    if has_enough && since.p99 > most.max(before.p99 + LEAST_DELAY) {
+        return Some(Fault::Latency { before, since });
+    }
+    None
+}
+
+/// What was seen, in a few words.
+fn seen(summary: &PulseSummary) -> String {
+    match summary.requests {
+        0 => "no request came".to_owned(),
+        requests => {
+            let (errors, p99) = (percent_of_errors(summary), Millis(summary.p99));
+            format!("{requests} requests, {errors:.1} % answered with 5xx, p99 {p99}")
+        }
+    }
+}
+
+fn percent_of_errors(summary: &PulseSummary) -> f64 {
+    match summary.requests {
+        0 => 0.0,
+        requests => summary.errors as f64 * 100.0 / requests as f64,
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, Self::Errors { before, since } | Self::Latency { before, since }) = match self {
+            Self::Errors { .. } => ("too many answers of 5xx", self),
+            Self::Latency { .. } => ("too slow", self),
+        };
+        write!(f, "{what}: {}; before: {}", seen(since), seen(before))
+    }
+}
+
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ms", self.0.as_secs_f64() * 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Percent, Span};
+
+    const TERMS: Probation =
+        Probation { lasts: Span::from_secs(60), max_errors: Percent::new(5), max_p99: Percent::new(100) };
+
+    fn summary(requests: u64, errors: u64, p99: u64) -> PulseSummary {
+        let p99 = Duration::from_millis(p99);
+        PulseSummary { requests, errors, p50: p99 / 2, p99 }
+    }
+
+    #[test]
+    fn errors_count_against_those_of_before() {
+        for (before, since, is_fault) in [
+            ((1000, 0, 5), (1000, 50, 5), false),
+            ((1000, 0, 5), (1000, 51, 5), true),
+            ((1000, 100, 5), (1000, 150, 5), false),
+            ((1000, 100, 5), (1000, 151, 5), true),
+            // Nothing was there before.
+            ((0, 0, 0), (20, 5, 5), true),
+            ((0, 0, 0), (20, 4, 5), false),
+            ((0, 0, 0), (19, 19, 5), false),
+        ] {
+            let of = |(requests, errors, p99)| summary(requests, errors, p99);
+            let fault = judge(of(before), of(since), &TERMS);
+            assert_eq!(fault.is_some(), is_fault, "{before:?} {since:?}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_hundredth_may_be_slower_but_not_much() {
+        for (before, since, requests, is_fault) in [
+            (100, 200, 1000, false),
+            (100, 201, 1000, true),
+            (100, 900, 99, false),
+            // What nobody notices.
+            (2, 12, 1000, false),
+            (2, 13, 1000, true),
+        ] {
+            let fault = judge(summary(1000, 0, before), summary(requests, 0, since), &TERMS);
+            assert_eq!(fault.is_some(), is_fault, "{before} {since} {requests}");
+        }
+        assert_eq!(judge(summary(99, 0, 1), summary(1000, 0, 900), &TERMS), None);
+    }
+
+    #[test]
+    fn a_fault_tells_both_sides() {
+        let fault = judge(summary(1000, 1, 5), summary(400, 100, 7), &TERMS).unwrap();
+        assert_eq!(
+            fault.to_string(),
+            "too many answers of 5xx: 400 requests, 25.0 % answered with 5xx, p99 7.0 ms; \
+             before: 1000 requests, 0.1 % answered with 5xx, p99 5.0 ms"
+        );
+        assert_eq!(seen(&summary(0, 0, 0)), "no request came");
+    }
+}
