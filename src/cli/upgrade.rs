@@ -7,7 +7,7 @@ use crate::control::{Command, Reply};
 use crate::runtime::UpgradeOrder;
 
 use super::process::Process;
-use super::{fail, unexpected};
+use super::{BAD_CONFIG, fail, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Upgrade {
@@ -39,6 +39,10 @@ impl Upgrade {
             Reply::Upgraded { process, version } => {
                 println!("evener {version} serves, process {process}; the old process finishes its work");
                 Ok(())
+            }
+            Reply::Refused(problems) => {
+                eprintln!("{}", problems.trim_end());
+                Err(BAD_CONFIG)
             }
             Reply::Stays(why) => Err(fail(format_args!("nothing has changed: {why}"))),
             _ => Err(unexpected()),

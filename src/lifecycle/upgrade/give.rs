@@ -11,10 +11,11 @@ use crate::config::Origin;
 use crate::control::Door;
 use crate::edge::Edge;
 use crate::gateway::Gateway;
-use crate::handover::{Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program};
+use crate::handover::{Cause, Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program};
 use crate::lifecycle::systemd::ServiceManager;
-use crate::runtime::{Assembled, Heritage, Refused, UpgradeOrder, Upgraded};
+use crate::runtime::{Assembled, Heritage, NotUpgraded, UpgradeOrder, Upgraded};
 
+use super::CONFIGURATION;
 use super::luggage::{Sockets, packed};
 
 /// Has another process take the place of this one.
@@ -64,39 +65,44 @@ impl Upgrader {
         &self,
         order: UpgradeOrder,
         estate: Estate<'_>,
-    ) -> Result<Upgraded, Refused> {
+    ) -> Result<Upgraded, NotUpgraded> {
         self.check_alone()?;
-        may_leave().map_err(|error| Refused(error.to_string()))?;
+        may_leave().map_err(|error| NotUpgraded::Failed(error.to_string()))?;
         let program = self.program(order, estate.origin)?;
         log::info!("a new process is started program={}", program.path.display());
         match self.give(&program, &estate).await {
             Ok(upgraded) => Ok(upgraded),
             Err(error) => {
                 log::error!("the upgrade came to nothing, this process serves on error=\"{error}\"");
-                Err(Refused(error.to_string()))
+                Err(match error.cause {
+                    Cause::Failed { stage, message } if stage == CONFIGURATION => {
+                        NotUpgraded::Configuration(message)
+                    }
+                    _ => NotUpgraded::Failed(error.to_string()),
+                })
             }
         }
     }
 
     /// At most two generations of the process live at a time.
-    fn check_alone(&self) -> Result<(), Refused> {
+    fn check_alone(&self) -> Result<(), NotUpgraded> {
         match self.predecessor() {
             None => Ok(()),
-            Some(pid) => Err(Refused(format!(
+            Some(pid) => Err(NotUpgraded::Failed(format!(
                 "process {pid}, from which this one took over, still finishes its work\n  \
                  help: wait for its end (server.drain bounds it), or end it at once: kill {pid}"
             ))),
         }
     }
 
-    fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, Refused> {
+    fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, NotUpgraded> {
         let path = order.binary.or(self.program.clone());
         let path = path.ok_or_else(|| {
-            Refused("the program of this process is unknown\n  help: name it with --binary".to_owned())
+            NotUpgraded::Failed("the program of this process is unknown\n  help: name it with --binary".to_owned())
         })?;
         let config = order.config.or_else(|| origin.file().map(PathBuf::from));
         let config = config.ok_or_else(|| {
-            Refused("this process was not started with a file\n  help: name one with -c".to_owned())
+            NotUpgraded::Failed("this process was not started with a file\n  help: name one with -c".to_owned())
         })?;
         let args = vec![OsString::from("run"), OsString::from("-c"), config.into_os_string()];
         Ok(Program { path, args, env: Vec::new() })

@@ -7,3 +7,6 @@ mod take;
 pub(super) use give::{Estate, Upgrader};
 pub(crate) use take::Takeover;
 pub(super) use take::{Arrival, Newcomer};
+
+/// What a new process could not do that refuses its configuration.
+const CONFIGURATION: &str = "the configuration";

@@ -17,6 +17,7 @@ use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, Taker, Welc
 use crate::lifecycle::reload::{Reloader, Serving};
 use crate::runtime::Stage;
 
+use super::CONFIGURATION;
 use super::luggage::{Sockets, unpacked};
 
 /// The place of another process, which this one is about to take. Dropped before its end, it leaves that process as it was.
@@ -76,7 +77,7 @@ impl Takeover {
         runtime.block_on(async {
             if let Ok(Some(taker)) = Taker::inherit(Limits::default()) {
                 // Whoever is gone need not be told.
-                let _ = taker.fail("the configuration", problems).await;
+                let _ = taker.fail(CONFIGURATION, problems).await;
             }
         });
     }
