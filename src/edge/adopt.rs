@@ -100,28 +100,42 @@ where
         accepted.open.iter().map(of).collect()
     }
 
-    /// Stops accepting, and leaves its sockets open for another process. Clients go on queueing up there. Flows of datagrams
-    /// end: the other process gets what their clients send.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade"))]
-    pub(crate) fn pause(&self) {
+    /// Accepts nobody until it is told to [`resume`](Self::resume), because another process still does.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for a process that takes over"))]
+    pub(crate) fn hold(&self) {
         self.enter(Phase::Paused);
     }
 
-    /// Takes back the end of the process and goes on accepting, after a pause.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade whose successor has died"))]
-    pub(crate) fn resume(&self) {
-        // First, or whoever accepts would close at once.
-        self.ending.resume();
-        self.enter(Phase::Serving);
+    /// Leaves its sockets to the process that has got them ([`sockets`](Self::sockets)), and returns once nothing is accepted
+    /// or read here any more. Clients go on queueing up there. Connections and flows of datagrams go on until they end, or
+    /// are ended; flows that cannot be reached from the other process end at once.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for an upgrade"))]
+    pub(crate) async fn give_way(&self) {
+        settled(self.enter(Phase::Paused)).await;
     }
 
-    fn enter(&self, phase: Phase) {
+    /// Takes back the end of the process and accepts, or accepts again, and returns once it does. Nobody else may by now.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for a process that takes over, or does so in vain"))]
+    pub(crate) async fn resume(&self) {
+        // First, or whoever accepts would close at once.
+        self.ending.resume();
+        settled(self.enter(Phase::Serving)).await;
+    }
+
+    /// Closes what is only kept open to be accepted on again.
+    pub(super) fn let_go(&self) {
+        self.enter(Phase::Given);
+    }
+
+    fn enter(&self, phase: Phase) -> Vec<Arc<Accepting>> {
         let mut accepted = self.accepted.lock();
         accepted.is_paused = phase == Phase::Paused;
         accepted.open.iter().for_each(|one| one.enter(phase));
+        accepted.open.clone()
     }
 
-    /// All sockets that are listened on, for another process to accept on them, too.
+    /// All sockets that are listened on, for another process to accept on them once this one gives way. The channels of an
+    /// attempt before this one are closed.
     ///
     /// # Errors
     /// When no further descriptors can be opened.
@@ -202,6 +216,12 @@ impl Accepted {
         let proxy = edge.layer4.datagrams(listener, sharing)?;
         self.datagrams.insert(listener.id, Arc::downgrade(&proxy));
         Some(Means::Datagrams(proxy))
+    }
+}
+
+async fn settled(all: Vec<Arc<Accepting>>) {
+    for one in all {
+        one.settled().await;
     }
 }
 

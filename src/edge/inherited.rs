@@ -37,6 +37,9 @@ pub(crate) struct HandedOver {
     pub(crate) is_own: bool,
     /// In an order that counts where the kernel spreads clients over them.
     pub(crate) sockets: Vec<OwnedFd>,
+    /// For each socket for datagrams the end of a channel, by which flows stay with the process that hands it over. One
+    /// that has no use for them closes them, and so those flows end.
+    pub(crate) channels: Vec<OwnedFd>,
 }
 
 /// What the environment says of sockets that were handed over is not so.
@@ -128,7 +131,9 @@ impl Inherited {
         }
         let matching = self.matching(kind, address)?;
         // Their files are the service manager's.
-        (!matching.is_empty()).then(|| BoundSocket::adopt(kind, address, matching, None)).transpose()
+        (!matching.is_empty())
+            .then(|| BoundSocket::adopt(kind, address, matching, Vec::new(), None))
+            .transpose()
     }
 
     fn take_handed_over(&mut self, is_it: impl Fn(&HandedOver) -> bool) -> io::Result<Option<BoundSocket>> {
@@ -181,7 +186,7 @@ impl HandedOver {
             _ => None,
         };
         let sockets = self.sockets.into_iter().map(Socket::from).collect();
-        BoundSocket::adopt(self.kind, &self.address, sockets, file)
+        BoundSocket::adopt(self.kind, &self.address, sockets, self.channels, file)
     }
 }
 

@@ -10,6 +10,7 @@ mod adopt;
 mod bind;
 mod body;
 mod cut;
+mod datagrams;
 mod entry;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
