@@ -155,18 +155,18 @@ impl Taker {
         self.taken(skipped, Stage::Ready)
     }
 
-    /// Says that this process could serve, and returns when it is to do so.
+    /// Says that this process could serve, and has no use for the `unclaimed` sockets; returns when it is to do so.
     ///
     /// # Errors
     /// Also when the old process has decided to stay, and why.
-    pub(crate) async fn ready(mut self) -> Result<Predecessor, HandoverError> {
+    pub(crate) async fn ready(mut self, unclaimed: Vec<SocketEntry>) -> Result<Predecessor, HandoverError> {
         const GO: &str = "`go`";
         let turn = self.turn(Stage::Ready);
         let deadline = self.deadline(self.limits.step, GO);
         let connection = &mut self.connection;
         let work = async {
             turn?;
-            connection.say(&Message::Ready).await?;
+            connection.say(&Message::Ready { unclaimed }).await?;
             match connection.hear(GO).await? {
                 Message::Go => Ok(()),
                 other => Err(other.unexpected(GO)),

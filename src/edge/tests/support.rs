@@ -1,6 +1,5 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
@@ -105,12 +104,6 @@ impl Rig {
 
     pub(super) async fn client(&self, name: &str) -> Client {
         Client::connect(self.at(name)).await
-    }
-
-    /// Stops accepting, which tasks of other threads may notice a little later.
-    pub(super) async fn pause(&self) {
-        self.edge.pause();
-        eventually("nobody is accepted", || self.edge.busy.load(Ordering::Acquire) == 0).await;
     }
 
     /// Ends all of it, so that its addresses are free.

@@ -53,7 +53,7 @@ async fn play(part: &str) -> i32 {
     come_to("state");
     let state = taker.take_state().await.unwrap();
     come_to("ready");
-    let mut predecessor = match taker.ready().await {
+    let mut predecessor = match taker.ready(Vec::new()).await {
         Ok(predecessor) => predecessor,
         Err(error) if error.to_string().ends_with("the old process stays: SIGTERM came") => return 3,
         Err(error) => panic!("{error}"),

@@ -24,8 +24,8 @@ use crate::edge::{Edge, Inherited};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused, Registry,
-    Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
+    Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
+    Registry, Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
@@ -123,6 +123,12 @@ impl Reloader {
 
     /// Serves again after another process had taken over.
     pub(super) async fn take_back(&self) {
+        let snapshot = self.0.serving.live.snapshot();
+        // Some addresses may be closed, since the other process had no use for them.
+        match self.0.serving.edge.prepare(&snapshot.listeners, &mut Inherited::default()) {
+            Ok(prepared) => self.0.serving.edge.adopt(prepared, snapshot.drain),
+            Err(error) => log::error!("not all listeners are served again error=\"{error}\""),
+        }
         if let Some(upgrader) = self.0.upgrader.get() {
             upgrader.take_back().await;
         }

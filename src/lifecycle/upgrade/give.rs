@@ -9,14 +9,16 @@ use tokio::time::Instant;
 
 use crate::config::Origin;
 use crate::control::Door;
-use crate::edge::Edge;
+use crate::edge::{Address, Edge};
 use crate::gateway::Gateway;
-use crate::handover::{Cause, Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program};
+use crate::handover::{
+    Cause, Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program,
+};
 use crate::lifecycle::systemd::ServiceManager;
 use crate::runtime::{Assembled, Heritage, NotUpgraded, UpgradeOrder, Upgraded};
 
 use super::CONFIGURATION;
-use super::luggage::{Sockets, packed};
+use super::luggage::{Sockets, heard, packed};
 
 /// Has another process take the place of this one.
 pub(in crate::lifecycle) struct Upgrader {
@@ -28,7 +30,14 @@ pub(in crate::lifecycle) struct Upgrader {
     /// The process before this one, as long as it finishes its work.
     predecessor: Arc<Mutex<Option<u32>>>,
     /// Whoever leads this process to its end.
-    successors: mpsc::Sender<Successor>,
+    successors: mpsc::Sender<Handed>,
+}
+
+/// A process that has taken over.
+pub(in crate::lifecycle) struct Handed {
+    pub(in crate::lifecycle) successor: Successor,
+    /// What it has no use for.
+    pub(in crate::lifecycle) unclaimed: Vec<Address>,
 }
 
 /// What the other process is told by, and of.
@@ -44,7 +53,7 @@ impl Upgrader {
         control: Option<Arc<Door>>,
         manager: Arc<ServiceManager>,
         predecessor: Arc<Mutex<Option<u32>>>,
-        successors: mpsc::Sender<Successor>,
+        successors: mpsc::Sender<Handed>,
     ) -> Self {
         let program = own_program();
         let program =
@@ -98,11 +107,15 @@ impl Upgrader {
     fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, NotUpgraded> {
         let path = order.binary.or(self.program.clone());
         let path = path.ok_or_else(|| {
-            NotUpgraded::Failed("the program of this process is unknown\n  help: name it with --binary".to_owned())
+            NotUpgraded::Failed(
+                "the program of this process is unknown\n  help: name it with --binary".to_owned(),
+            )
         })?;
         let config = order.config.or_else(|| origin.file().map(PathBuf::from));
         let config = config.ok_or_else(|| {
-            NotUpgraded::Failed("this process was not started with a file\n  help: name one with -c".to_owned())
+            NotUpgraded::Failed(
+                "this process was not started with a file\n  help: name one with -c".to_owned(),
+            )
         })?;
         let args = vec![OsString::from("run"), OsString::from("-c"), config.into_os_string()];
         Ok(Program { path, args, env: Vec::new() })
@@ -122,7 +135,7 @@ impl Upgrader {
             let state = packed(Heritage::of(estate.served, Instant::now()));
             giver.give_state(&state).await?;
         }
-        giver.ready().await?;
+        let unclaimed = heard(giver.ready().await?);
         // From here on the other process would serve, and only one of the two may accept.
         self.edge.give_way().await;
         self.control.iter().for_each(|door| door.close());
@@ -131,7 +144,7 @@ impl Upgrader {
             Ok(successor) => {
                 log::info!("another process serves, this one finishes its work process={}", peer.pid);
                 // Whoever leads to the end is gone only when that has come.
-                let _ = self.successors.send(successor).await;
+                let _ = self.successors.send(Handed { successor, unclaimed }).await;
                 Ok(Upgraded { process: peer.pid, version: peer.version })
             }
             Err(error) => {

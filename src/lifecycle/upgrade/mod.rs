@@ -4,7 +4,7 @@ mod give;
 mod luggage;
 mod take;
 
-pub(super) use give::{Estate, Upgrader};
+pub(super) use give::{Estate, Handed, Upgrader};
 pub(crate) use take::Takeover;
 pub(super) use take::{Arrival, Newcomer};
 

@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::control::Door;
-use crate::edge::Inherited;
+use crate::edge::{Address, Inherited};
 use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, Taker, Welcome};
 use crate::lifecycle::reload::{Reloader, Serving};
 use crate::runtime::Stage;
 
 use super::CONFIGURATION;
-use super::luggage::{Sockets, unpacked};
+use super::luggage::{self, Sockets, unpacked};
 
 /// The place of another process, which this one is about to take. Dropped before its end, it leaves that process as it was.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(in crate::lifecycle) struct Newcomer {
     pub(in crate::lifecycle) reloader: Reloader,
     pub(in crate::lifecycle) serving: Serving,
     pub(in crate::lifecycle) control: Option<Arc<Door>>,
+    /// What the process before this one had, and this one has no use for.
+    pub(in crate::lifecycle) unclaimed: Vec<Address>,
     /// The process before this one, as long as it finishes its work.
     pub(in crate::lifecycle) predecessor: Arc<Mutex<Option<u32>>>,
     pub(in crate::lifecycle) arrival: watch::Sender<Arrival>,
@@ -151,7 +153,7 @@ impl Newcomer {
             let _ = taker.fail("what the old process knows", &reason).await;
             return Err(reason);
         }
-        taker.ready().await.map_err(told)
+        taker.ready(luggage::told(&self.unclaimed)).await.map_err(told)
     }
 
     /// Waits for the first probes: whether endpoints can be reached is not the same in every process.
