@@ -122,11 +122,6 @@ where
         settled(self.enter(Phase::Serving)).await;
     }
 
-    /// Closes what is only kept open to be accepted on again.
-    pub(super) fn let_go(&self) {
-        self.enter(Phase::Given);
-    }
-
     fn enter(&self, phase: Phase) -> Vec<Arc<Accepting>> {
         let mut accepted = self.accepted.lock();
         accepted.is_paused = phase == Phase::Paused;
