@@ -135,11 +135,6 @@ where
         accepted.open.iter().filter(is_meant).for_each(|one| drop(one.close()));
     }
 
-    /// Closes what is only kept open to be accepted on again.
-    pub(super) fn let_go(&self) {
-        self.enter(Phase::Given);
-    }
-
     fn enter(&self, phase: Phase) -> Vec<Arc<Accepting>> {
         let mut accepted = self.accepted.lock();
         accepted.is_paused = phase == Phase::Paused;

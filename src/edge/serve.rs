@@ -84,7 +84,6 @@ where
             self.ending.reached(Stage::Draining).await;
             while self.ending.has_reached(Stage::Draining) {
                 if self.is_drained() {
-                    self.let_go();
                     return;
                 }
                 sleep(LOOK_EVERY).await;

@@ -81,8 +81,10 @@ async fn another_edge_takes_over_and_loses_nobody() {
     assert_eq!(waiting.answer().await.1, "served");
     next.client("web").await.is_served().await;
     datagram_is_echoed(&flow).await;
+    assert_eq!((former.edge.open().udp, next.edge.open().udp), (1, 0), "the flow stays");
     former.release.notify_one();
     assert!(old.answer().await.0.contains("connection: close"));
+    former.ending.advance(Stage::AllCut);
     within(former.run).await.unwrap();
     drop(former.edge);
     next.client("more").await.is_served().await;
