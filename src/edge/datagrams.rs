@@ -131,7 +131,13 @@ impl Loop {
                 return;
             }
             *has_left = phase == Phase::Paused;
-            self.note(phase);
+            // What is left of it are its flows, which count by themselves.
+            if *has_left {
+                self.busy = None;
+                self.note(phase);
+            } else {
+                self.begin(phase);
+            }
         }
     }
 }

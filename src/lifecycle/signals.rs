@@ -99,7 +99,7 @@ impl Signals {
     /// again.
     async fn leave(&self, handed: Handed, ends: &mut Ends) -> bool {
         let Handed { mut successor, unclaimed } = handed;
-        let mut may_come_back = true;
+        let (pid, mut may_come_back) = (successor.pid(), true);
         let drained = self.drain.run_after_hand_over(&unclaimed);
         tokio::pin!(drained);
         loop {
@@ -117,7 +117,9 @@ impl Signals {
                 // Somebody wants nobody to serve.
                 Parting::SuccessorGone(End::Regular) => may_come_back = false,
                 Parting::SuccessorGone(End::Died(how)) => {
-                    log::error!("the new process died, this one serves again error=\"{how}\"");
+                    log::error!(
+                        "the new process died, this one serves again process={pid:?} error=\"{how}\""
+                    );
                     self.reloader.take_back().await;
                     return false;
                 }

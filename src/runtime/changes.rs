@@ -62,6 +62,8 @@ pub(crate) struct UpgradeOrder {
     pub(crate) binary: Option<PathBuf>,
     /// Its configuration; `None` for that of this process.
     pub(crate) config: Option<PathBuf>,
+    /// How long it may take to read and check that; `None` for a minute.
+    pub(crate) start_limit: Option<Span>,
 }
 
 /// Which process has taken over.

@@ -17,6 +17,8 @@ use crate::handover::{
 use crate::lifecycle::systemd::ServiceManager;
 use crate::runtime::{Assembled, Heritage, NotUpgraded, UpgradeOrder, Upgraded};
 
+use crate::types::Span;
+
 use super::CONFIGURATION;
 use super::luggage::{Sockets, heard, packed};
 
@@ -77,9 +79,10 @@ impl Upgrader {
     ) -> Result<Upgraded, NotUpgraded> {
         self.check_alone()?;
         may_leave().map_err(|error| NotUpgraded::Failed(error.to_string()))?;
+        let mut limits = Limits::default();
+        limits.hello = order.start_limit.map_or(limits.hello, Span::get);
         let program = self.program(order, estate.origin)?;
-        log::info!("a new process is started program={}", program.path.display());
-        match self.give(&program, &estate).await {
+        match self.give(&program, limits, &estate).await {
             Ok(upgraded) => Ok(upgraded),
             Err(error) => {
                 log::error!("the upgrade came to nothing, this process serves on error=\"{error}\"");
@@ -121,8 +124,14 @@ impl Upgrader {
         Ok(Program { path, args, env: Vec::new() })
     }
 
-    async fn give(&self, program: &Program, estate: &Estate<'_>) -> Result<Upgraded, HandoverError> {
-        let mut giver = Giver::start(program, Limits::default())?;
+    async fn give(
+        &self,
+        program: &Program,
+        limits: Limits,
+        estate: &Estate<'_>,
+    ) -> Result<Upgraded, HandoverError> {
+        let mut giver = Giver::start(program, limits)?;
+        log::info!("a new process is started program={} process={:?}", program.path.display(), giver.pid());
         let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
         let peer = giver.greet(&own, estate.generation).await?;
         let sockets = match self.sockets() {

@@ -143,7 +143,7 @@ impl Newcomer {
     /// Learns what the other process knows, and waits until it has given way.
     async fn arrive(&self, mut taker: Taker) -> Result<Predecessor, String> {
         self.settled().await;
-        let state = taker.take_state().await.map_err(told)?;
+        let state = taker.take_state().await.map_err(|error| error.to_string())?;
         let inherited = match unpacked(state) {
             Ok(heritage) => self.reloader.inherit(heritage).await.map_err(|refused| refused.0),
             Err(error) => Err(error.to_string()),
@@ -153,7 +153,7 @@ impl Newcomer {
             let _ = taker.fail("what the old process knows", &reason).await;
             return Err(reason);
         }
-        taker.ready(luggage::told(&self.unclaimed)).await.map_err(told)
+        taker.ready(luggage::told(&self.unclaimed)).await.map_err(|error| error.to_string())
     }
 
     /// Waits for the first probes: whether endpoints can be reached is not the same in every process.
@@ -178,10 +178,6 @@ impl Newcomer {
         }
         *self.predecessor.lock() = None;
     }
-}
-
-fn told(error: HandoverError) -> String {
-    error.to_string()
 }
 
 impl Arrival {
