@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::config::{self, Diagnostics, Diff, Origin, ReferenceSection};
-use crate::edge::Inherited;
+use crate::edge::{InheritError, Inherited};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::lifecycle::{self, ControlSocket, Parts, Reloader, Running, Serving, StartError, Takeover};
 use crate::runtime::{self, Applied, Assembled, Changes, Question, Registry, Side, Why};
@@ -102,28 +102,24 @@ impl App {
         Side { config, snapshot, outline }
     }
 
-    /// Binds every listener, or none.
+    /// Binds every listener, or none. Where an older process of the program has started this one to be replaced by it
+    /// (`evener upgrade`), that one's sockets are used, and nothing is accepted until it has given way, once
+    /// [`run`](BoundApp::run) or [`start`](BoundApp::start) is called.
     ///
     /// # Errors
-    /// When an address cannot be bound or the access log cannot be opened.
+    /// When an address cannot be bound, the access log cannot be opened, or the older process goes on by itself.
     pub fn bind(self) -> Result<BoundApp, BindFailed> {
-        self.bind_with(Inherited::default())
+        self.bind_with(|| Ok(Inherited::default()))
     }
 
     /// The same for a program that a service manager starts: sockets that it has opened (socket activation, by
     /// LISTEN_FDS and LISTEN_PID) are used in place of binding their addresses. It takes all that were handed to the
     /// process, once, and closes those that no listener can use, with a warning.
     ///
-    /// Where an older process of the program has started this one to be replaced by it (`evener upgrade`), that one's
-    /// sockets are used, and nothing is accepted until it has given way, once [`run`](BoundApp::run) is called.
-    ///
     /// # Errors
     /// As for [`bind`](Self::bind), or when the variables tell of descriptors that are not open.
     pub fn bind_or_adopt(self) -> Result<BoundApp, BindFailed> {
-        let Some(takeover) = Takeover::begin().map_err(StartError::from)? else {
-            return self.bind_with(Inherited::take().map_err(StartError::from)?);
-        };
-        Ok(BoundApp { parts: self.take_over(takeover)?, control: None })
+        self.bind_with(Inherited::take)
     }
 
     fn take_over(self, mut takeover: Takeover) -> Result<Parts, StartError> {
@@ -140,9 +136,19 @@ impl App {
         }
     }
 
-    fn bind_with(self, inherited: Inherited) -> Result<BoundApp, BindFailed> {
-        let Self { assembled, origin, registry } = self;
-        let parts = Parts::build(assembled, (origin, registry), inherited, false)?;
+    /// With the sockets of an older process, or else those that `inherited` finds.
+    fn bind_with(
+        self,
+        inherited: impl FnOnce() -> Result<Inherited, InheritError>,
+    ) -> Result<BoundApp, BindFailed> {
+        let parts = match Takeover::begin().map_err(StartError::from)? {
+            Some(takeover) => self.take_over(takeover)?,
+            None => {
+                let Self { assembled, origin, registry } = self;
+                let inherited = inherited().map_err(StartError::from)?;
+                Parts::build(assembled, (origin, registry), inherited, false)?
+            }
+        };
         Ok(BoundApp { parts, control: None })
     }
 }
@@ -280,7 +286,8 @@ impl BoundApp {
     pub fn start(self) -> RunningApp {
         let addresses = self.addresses();
         self.parts.tell_unused();
-        let Running { reloader, serving, .. } = self.parts.into_running(None);
+        let Running { reloader, serving, takeover, unclaimed, .. } = self.parts.into_running(None);
+        lifecycle::take_place(takeover, &reloader, &serving, unclaimed);
         let Serving { live, edge, prober, log, .. } = serving;
         let mut tasks = JoinSet::new();
         let prober_drain = live.drain();

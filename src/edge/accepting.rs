@@ -144,9 +144,9 @@ impl Service {
     /// of them.
     fn is_of(&self, listener: &Listener) -> bool {
         let what = |listener: &Listener| {
-            (listener.id, listener.serves_as(), listener.tls.is_some(), listener.expects_proxy_header())
+            (listener.id, listener.serves_as(), listener.tls.is_some())
         };
-        what(&self.listener) == what(listener)
+        what(&self.listener) == what(listener) && listener.believes_all_of(&self.listener)
     }
 }
 

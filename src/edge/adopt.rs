@@ -121,8 +121,7 @@ where
 
     /// Closes addresses that nobody accepts on any more: whoever queues there is taken in first.
     pub(crate) fn close(&self, addresses: &[Address]) {
-        let accepted = self.accepted.lock();
-        let is_meant = |one: &&Arc<Accepting>| {
+        let is_meant = |one: &Arc<Accepting>| {
             let (bound, service) = (&one.bound, one.service());
             let is_it = |wanted: &Address| {
                 wanted.kind == bound.kind
@@ -131,8 +130,16 @@ where
             };
             addresses.iter().any(is_it)
         };
-        // They leave the list when they are done.
-        accepted.open.iter().filter(is_meant).for_each(|one| drop(one.close()));
+        let mut accepted = self.accepted.lock();
+        let closing: Vec<_> = accepted.open.extract_if(.., |one| is_meant(one)).collect();
+        accepted.closing.extend(closing.iter().map(Arc::downgrade));
+        // The end of the process is theirs, too.
+        closing.iter().for_each(|one| drop(one.close()));
+    }
+
+    /// Closes all that is only kept open to be accepted on again.
+    pub(crate) fn let_go(&self) {
+        self.enter(Phase::Given);
     }
 
     fn enter(&self, phase: Phase) -> Vec<Arc<Accepting>> {

@@ -49,6 +49,11 @@ pub(crate) struct Taken {
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Taker {
+    /// Whether an old process has started this one, as far as the environment tells.
+    pub(crate) fn is_wanted() -> bool {
+        std::env::var_os(super::VARIABLE).is_some()
+    }
+
     /// Takes over standard input if an old process has started this one, the first time; later there is nothing.
     ///
     /// The variable that says so stays, since no program with threads can safely remove it.
@@ -56,7 +61,7 @@ impl Taker {
     /// # Errors
     /// When standard input is not what the variable says.
     pub(crate) fn inherit(limits: Limits) -> Result<Option<Self>, HandoverError> {
-        if std::env::var_os(super::VARIABLE).is_none() || TAKEN.swap(true, Ordering::Relaxed) {
+        if !Self::is_wanted() || TAKEN.swap(true, Ordering::Relaxed) {
             return Ok(None);
         }
         let taken = stdin_socket().and_then(|socket| Ok(Self::new(socket, limits)?));

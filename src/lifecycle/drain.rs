@@ -78,6 +78,11 @@ impl Drain {
         log::info!("drained");
     }
 
+    /// Leaves the addresses to whoever binds them next.
+    pub(super) fn let_go(&self) {
+        self.edge.let_go();
+    }
+
     /// Says that the process is about to end, and no more.
     pub(super) fn begin(&self) {
         self.live.ending().advance(Stage::Leaving);

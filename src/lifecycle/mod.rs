@@ -16,4 +16,4 @@ pub(crate) use control::ControlSocket;
 pub(crate) use parts::{Parts, Running, StartError};
 pub(crate) use reload::{Reloader, Serving};
 pub(crate) use server::{LOG_PATIENCE, serve};
-pub(crate) use upgrade::Takeover;
+pub(crate) use upgrade::{Takeover, take_place};

@@ -42,8 +42,8 @@ pub(crate) struct Running {
     pub(crate) reloader: Reloader,
     pub(crate) serving: Serving,
     pub(super) threads: usize,
-    pub(super) takeover: Option<Takeover>,
-    pub(super) unclaimed: Vec<Address>,
+    pub(crate) takeover: Option<Takeover>,
+    pub(crate) unclaimed: Vec<Address>,
 }
 
 /// Why a sound configuration cannot be started here.

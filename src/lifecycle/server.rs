@@ -49,13 +49,8 @@ pub(crate) fn serve(
     let predecessor = Arc::default();
     let (handed, successors) = mpsc::channel(1);
     let door = control.door().cloned();
-    reloader.set_upgrader(Upgrader::new(
-        edge.clone(),
-        door.clone(),
-        manager.clone(),
-        Arc::clone(&predecessor),
-        handed,
-    ));
+    let (leaving, upgrader_door) = (Arc::clone(&predecessor), door.clone());
+    reloader.set_upgrader(Upgrader::new(&serving, upgrader_door, manager.clone(), leaving, handed));
     let signals = Signals {
         reloader: reloader.clone(),
         drain: Drain::new(live.clone(), edge.clone()),

@@ -114,8 +114,11 @@ impl Signals {
                     self.drain.cut("by a signal").await;
                     break;
                 }
-                // Somebody wants nobody to serve.
-                Parting::SuccessorGone(End::Regular) => may_come_back = false,
+                // Somebody wants nobody to serve, or somebody else.
+                Parting::SuccessorGone(End::Regular) => {
+                    may_come_back = false;
+                    self.drain.let_go();
+                }
                 Parting::SuccessorGone(End::Died(how)) => {
                     log::error!(
                         "the new process died, this one serves again process={pid:?} error=\"{how}\""

@@ -75,7 +75,22 @@ const LONGEST_REASON: usize = 200;
 
 // === Pool ===
 
+impl PoolState {
+    /// Whether probes found any endpoint fit.
+    pub(crate) fn has_fit_endpoint(&self) -> bool {
+        let mut found = self.endpoints.iter().filter_map(|endpoint| endpoint.health.as_ref());
+        found.any(|health| health.is_fit == Some(true))
+    }
+}
+
 impl Pool {
+    /// Whether all endpoints were probed, and none was found fit.
+    pub(crate) fn finds_nobody(&self) -> bool {
+        let roster = self.lineage.roster.lock();
+        let is_unfit = |standing: &Standing| matches!(standing.health(), Health::Unfit { .. });
+        self.health().is_some() && roster.standings.iter().all(is_unfit)
+    }
+
     /// What another process needs to go on with the pool.
     pub(crate) fn export(&self, now: Instant) -> PoolState {
         let roster = self.lineage.roster.lock();
@@ -149,8 +164,17 @@ fn import(endpoint: &Endpoint, standing: &mut Standing, state: &EndpointState, n
     if let Some(health) = &pool.health {
         // One that nobody has probed yet stays fit until probes say otherwise.
         let streak = state.health.as_ref().map(|found| found.streak(health));
-        standing.go_on(streak.unwrap_or(Streak::of(Health::Fit)));
-        record.history.set(state.probes.iter().map(ProbeState::result));
+        let mut streak = streak.unwrap_or(Streak::of(Health::Fit));
+        // What probes of this process have found is one more result.
+        match standing.health() {
+            Health::Checking => {}
+            Health::Fit => streak.observe(Health::Fit, usize::from(health.rise)),
+            unfit @ Health::Unfit { .. } => streak.observe(unfit, usize::from(health.fall)),
+        }
+        standing.go_on(streak);
+        let own = record.history.snapshot();
+        let probes: Vec<_> = state.probes.iter().map(ProbeState::result).chain(own).collect();
+        record.history.set(probes.into_iter());
     }
     load.import(&state.load, now);
     if let Some(limits) = &pool.outlier {

@@ -31,6 +31,8 @@ pub(crate) struct Assembled {
     /// To be saved before anything is served.
     pub(crate) secret_file: Option<SecretFile>,
     pub(crate) ticket_keys: Arc<TicketKeys>,
+    /// Whether it was made before all was known that it depends on, so that none of its pools is carried on as it is.
+    pub(crate) is_draft: bool,
     pub(crate) warnings: Diagnostics,
 }
 
@@ -108,7 +110,18 @@ pub(crate) fn assemble(
     let snapshot = Arc::new(snapshot);
     let kept = keeping.into_kept();
     let origin = origin.fixed_to(&source);
-    Ok(Assembled { origin, config, outline, diff, snapshot, kept, secret_file, ticket_keys, warnings })
+    Ok(Assembled {
+        origin,
+        config,
+        outline,
+        diff,
+        snapshot,
+        kept,
+        secret_file,
+        ticket_keys,
+        is_draft: false,
+        warnings,
+    })
 }
 
 /// The secret file, if a pool needs it.

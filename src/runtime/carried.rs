@@ -33,7 +33,10 @@ impl<'a> Carried<'a> {
         Self {
             diff,
             changed,
-            changes_all: old.zone != config.zone || old.ipv6_prefix != config.ipv6_prefix || is_other_secret,
+            changes_all: previous.is_draft
+                || old.zone != config.zone
+                || old.ipv6_prefix != config.ipv6_prefix
+                || is_other_secret,
             pools: previous.snapshot.pools.iter().map(|pool| (pool.name(), pool)).collect(),
         }
     }

@@ -60,7 +60,7 @@ pub(crate) struct Probation {
 pub(crate) struct UpgradeOrder {
     /// Its program; `None` for that of this process, as its file is by now.
     pub(crate) binary: Option<PathBuf>,
-    /// Its configuration; `None` for that of this process.
+    /// Its configuration; `None` to start it by the arguments of this process.
     pub(crate) config: Option<PathBuf>,
     /// How long it may take to read and check that; `None` for a minute.
     pub(crate) start_limit: Option<Span>,

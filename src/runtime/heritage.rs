@@ -1,6 +1,7 @@
 //! What a process leaves to the one that takes over: all that is known, and would have to be learnt anew.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -8,9 +9,10 @@ use zeroize::Zeroizing;
 
 use crate::config::Diagnostics;
 use crate::hooks::{Exported, Kept};
-use crate::pools::PoolState;
+use crate::pools::{Pool, PoolState};
+use crate::types::PoolName;
 
-use super::{Assembled, Registry, SecretFile, assemble};
+use super::{Assembled, Registry, SecretFile, Snapshot, assemble};
 
 /// What is left, in plain values. Another version may have written it: what is missing has a default, and what is unknown
 /// is passed over.
@@ -44,13 +46,31 @@ struct KeptName {
 /// The parcel of the keys of session tickets.
 const TICKET_KEYS: &str = "ticket_keys";
 
+/// Bytes of what hooks keep that are handed over at most.
+const MOST_KEPT: usize = 192 << 20;
+
+/// Leaves out what is largest, until the rest can be handed over: most limits are better than none.
+fn drop_largest(exported: &mut Vec<Exported>) {
+    let mut sum: usize = exported.iter().map(|one| one.bytes.len()).sum();
+    while sum > MOST_KEPT {
+        let largest = (0..exported.len()).max_by_key(|&index| exported[index].bytes.len());
+        let Some(Exported { scope, name, bytes }) = largest.map(|index| exported.swap_remove(index)) else {
+            return;
+        };
+        sum -= bytes.len();
+        log::warn!("state is not handed over, there is too much of it scope={scope} name={name:?}");
+    }
+}
+
 impl Heritage {
     /// What a process leaves that serves `served`. Takes a moment where hooks keep much.
     pub(crate) fn of(served: &Assembled, now: Instant) -> Self {
         let pools = served.snapshot.pools.iter().map(|pool| (pool.name().to_string(), pool.export(now)));
         let mut parcels = vec![Parcel { name: TICKET_KEYS.to_owned(), bytes: served.ticket_keys.export() }];
         let mut kept = Vec::new();
-        for (number, Exported { scope, name, bytes }) in served.kept.export(now).into_iter().enumerate() {
+        let mut exported = served.kept.export(now);
+        drop_largest(&mut exported);
+        for (number, Exported { scope, name, bytes }) in exported.into_iter().enumerate() {
             kept.push(KeptName { scope, name });
             parcels.push(Parcel { name: number.to_string(), bytes: Zeroizing::new(bytes) });
         }
@@ -71,6 +91,15 @@ impl Heritage {
         Ok(Self { parcels, ..serde_json::from_slice(document)? })
     }
 
+    /// A pool of which the other process knew a fit endpoint, while the probes of this one found none.
+    pub(crate) fn unreached(&self, snapshot: &Snapshot) -> Option<PoolName> {
+        let is_unreached = |pool: &&Arc<Pool>| {
+            let known = self.pools.get(pool.name().as_str());
+            known.is_some_and(PoolState::has_fit_endpoint) && pool.finds_nobody()
+        };
+        snapshot.pools.iter().find(is_unreached).map(|pool| pool.name().clone())
+    }
+
     /// Goes on with it, before anything is served: the same configuration again, with what is known.
     ///
     /// # Errors
@@ -87,6 +116,8 @@ impl Heritage {
             log::warn!("sessions of TLS are not resumed error=\"{error}\"");
         }
         to.kept = Kept::import(self.take_kept(), now);
+        // Policies have their state by now, and cookies their secret.
+        to.is_draft = true;
         let needs_secret = to.secret_file.is_some();
         to.secret_file = self.secret.take().filter(|_| needs_secret).or(to.secret_file.take());
         let assembled = assemble(&to.origin, registry, Some(to))?;

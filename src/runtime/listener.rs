@@ -143,6 +143,15 @@ impl Listener {
         self.proxies.is_some()
     }
 
+    /// Whether whoever begins with a PROXY header at the `former` listener is believed here, too.
+    pub(crate) fn believes_all_of(&self, former: &Self) -> bool {
+        match (&former.proxies, &self.proxies) {
+            (None, None) => true,
+            (Some(former), Some(now)) => former.iter().all(|proxy| now.contains(proxy)),
+            _ => false,
+        }
+    }
+
     /// Whether a connection from there may begin at all; `None` for one on a Unix socket.
     pub(crate) fn admits(&self, peer: Option<IpAddr>) -> bool {
         self.proxies.as_ref().is_none_or(|proxies| proxies.iter().any(|proxy| proxy.is(peer)))

@@ -65,7 +65,6 @@ mod tests {
     use crate::config::Origin;
     use crate::runtime::{Assembled, Registry, assemble};
 
-
     fn assembled(names: [&str; 2], previous: Option<&Assembled>) -> Assembled {
         let [one, other] = names;
         let text = format!(

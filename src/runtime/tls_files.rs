@@ -1,7 +1,7 @@
 //! Takes over certificates, keys and authorities that have changed on disk, while clients are served.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ const RETRY: Duration = Duration::from_secs(10);
 /// What was found of a listener's files when they were read last.
 #[derive(Debug, Default)]
 struct Seen {
+    /// Who has read them. Another one, of a new configuration, may have read them before they changed.
+    by: Weak<Termination>,
     /// `None` for a file that is not there.
     stamps: Vec<Option<Stamp>>,
     refused: Option<Refused>,
@@ -96,7 +98,7 @@ impl TlsFiles {
             let seen = self.seen.entry(listener.name.clone()).or_default();
             let reason = if is_due {
                 Reason::Review
-            } else if seen.stamps != stamps {
+            } else if seen.stamps != stamps || !is_of(&seen.by, termination) {
                 Reason::Change
             } else if seen.refused.as_ref().is_some_and(|refused| refused.due <= now) {
                 Reason::Retry
@@ -104,9 +106,14 @@ impl TlsFiles {
                 continue;
             };
             seen.stamps = stamps;
+            seen.by = Arc::downgrade(termination);
             seen.refused = reread(&listener.name, termination, reason, seen.refused.take(), now);
         }
     }
+}
+
+fn is_of(weak: &Weak<Termination>, termination: &Arc<Termination>) -> bool {
+    std::ptr::eq(weak.as_ptr(), Arc::as_ptr(termination))
 }
 
 /// Reads a listener's files again, and says what came of it, but not the same at each retry.

@@ -11,6 +11,14 @@ pub(super) struct History {
     generations: VecDeque<(Generation, Origin)>,
 }
 
+/// How a generation came to be.
+pub(super) struct Made {
+    pub(super) why: Why,
+    /// The generation that had its configuration before, if one had.
+    pub(super) configuration: Option<u64>,
+    pub(super) standing: Standing,
+}
+
 /// So many are kept.
 const KEPT: usize = 10;
 
@@ -42,15 +50,9 @@ impl History {
         self.generations.iter().map(|(generation, _)| generation.clone()).collect()
     }
 
-    /// Notes a new generation; it has the configuration of an earlier one where that has a number.
-    pub(super) fn push(
-        &mut self,
-        report: &Report,
-        why: Why,
-        configuration: Option<u64>,
-        origin: Origin,
-        now: SystemTime,
-    ) {
+    /// Notes a new generation.
+    pub(super) fn push(&mut self, report: &Report, made: Made, origin: Origin, now: SystemTime) {
+        let Made { why, configuration, standing } = made;
         if let Some((last, _)) = self.generations.back_mut()
             && last.standing.is_served()
         {
@@ -63,12 +65,18 @@ impl History {
             configuration: configuration.unwrap_or(report.generation),
             diff: report.diff.clone(),
             files: report.files.clone(),
-            standing: Standing::Serving,
+            standing,
         };
         if self.generations.len() == KEPT {
             self.generations.pop_front();
         }
         self.generations.push_back((generation, origin));
+    }
+
+    /// The generation whose configuration is served again, if it is one of before.
+    pub(super) fn gone_back_to(&self) -> Option<u64> {
+        let served = &self.last().0;
+        (served.configuration != served.number).then_some(served.configuration)
     }
 
     /// Notes what became of a generation, if it is still known.
@@ -142,7 +150,8 @@ mod tests {
             warnings: String::new(),
             took_ms: 0.0,
         };
-        history.push(&report, why, configuration, origin(text), SystemTime::UNIX_EPOCH);
+        let made = Made { why, configuration, standing: Standing::Serving };
+        history.push(&report, made, origin(text), SystemTime::UNIX_EPOCH);
     }
 
     fn target(history: &History, to: Option<u64>) -> Option<(u64, Origin)> {

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -25,14 +25,14 @@ use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
+    Registry, Report, SecretFile, Standing, UpgradeOrder, Upgraded, Why, assemble,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
 use super::limits::edge_limits;
 use super::upgrade::{Estate, Upgrader};
 
-use history::History;
+use history::{History, Made};
 use watch::watch;
 
 /// What a configuration has changed in a process that runs.
@@ -61,6 +61,8 @@ struct Shared {
     history: Mutex<History>,
     made: AtomicU64,
     refused: AtomicU64,
+    /// Whether another process serves by now.
+    is_left: AtomicBool,
     /// None where the process is not this library's to replace.
     upgrader: OnceLock<Upgrader>,
 }
@@ -72,16 +74,22 @@ struct Changed {
     former: Arc<Pulse>,
 }
 
-impl From<Changed> for Applied {
-    fn from(changed: Changed) -> Self {
-        Self { report: changed.report, verdict: None }
-    }
-}
-
 /// A change that is wanted.
 struct Order {
     why: Why,
     wanted: Wanted,
+    /// The generation that it is to replace; if there is another by then, nothing is changed.
+    instead_of: Option<u64>,
+    is_on_probation: bool,
+}
+
+/// Why an order came too late.
+const OVERTAKEN: &str = "another change came before this one";
+
+impl Order {
+    fn new(why: Why, wanted: Wanted) -> Self {
+        Self { why, wanted, instead_of: None, is_on_probation: false }
+    }
 }
 
 /// Which configuration is wanted; what that is shows when its turn has come.
@@ -106,6 +114,7 @@ impl Reloader {
             history: Mutex::new(history),
             made: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            is_left: AtomicBool::new(false),
             upgrader: OnceLock::new(),
         }))
     }
@@ -123,6 +132,8 @@ impl Reloader {
 
     /// Serves again after another process had taken over.
     pub(super) async fn take_back(&self) {
+        // Nobody else may change the listeners meanwhile.
+        let _served = self.0.served.lock().await;
         let snapshot = self.0.serving.live.snapshot();
         // Some addresses may be closed, since the other process had no use for them.
         match self.0.serving.edge.prepare(&snapshot.listeners, &mut Inherited::default()) {
@@ -132,6 +143,7 @@ impl Reloader {
         if let Some(upgrader) = self.0.upgrader.get() {
             upgrader.take_back().await;
         }
+        self.0.is_left.store(false, Ordering::Release);
     }
 
     /// Goes on with what another process knew, before anything is served here.
@@ -141,9 +153,7 @@ impl Reloader {
         if let Some(secret) = &served.secret_file {
             save(secret)?;
         }
-        self.0.serving.live.replace(served.snapshot.clone());
-        self.0.serving.prober.update(&served.snapshot.pools);
-        Ok(())
+        self.0.serving.serve(&served)
     }
 
     /// Serves the configuration's file anew whenever it changes, if the configuration wants that.
@@ -157,34 +167,36 @@ impl Reloader {
 
     /// Serves a text in the place of what was read before, also at reloads to come.
     pub(crate) async fn reload_text(&self, text: &str) -> Result<Applied, Refused> {
-        let order = Order { why: Why::Program, wanted: Wanted::Text(text.to_owned()) };
-        self.change(order).await.map(Applied::from)
+        self.change(Order::new(Why::Program, Wanted::Text(text.to_owned())), None).await
     }
 
-    async fn change(&self, order: Order) -> Result<Changed, Refused> {
-        let shared = self.0.clone();
+    async fn change(&self, order: Order, terms: Option<Probation>) -> Result<Applied, Refused> {
+        let reloader = self.clone();
         // A task of its own: it goes on when whoever has asked is gone.
         let turn = tokio::spawn(async move {
+            let shared = reloader.0.clone();
             let mut served = shared.served.clone().lock_owned().await;
             // And a thread: files are read and tables are built.
-            tokio::task::spawn_blocking(move || shared.change(&mut served, order)).await
+            let changing = tokio::task::spawn_blocking(move || shared.change(&mut served, order));
+            let Changed { report, former } =
+                changing.await.unwrap_or_else(|error| Err(broken_off(&error)))?;
+            let terms = terms.filter(|_| !report.is_empty());
+            let verdict = terms.map(|terms| reloader.put_on_probation(report.generation, former, terms));
+            Ok(Applied { report, verdict })
         });
-        turn.await.and_then(|changed| changed).unwrap_or_else(|error| Err(broken_off(&error)))
+        turn.await.unwrap_or_else(|error| Err(broken_off(&error)))
     }
 }
 
 #[async_trait]
 impl Changes for Reloader {
     async fn reload(&self, why: Why, probation: Option<Probation>) -> Result<Applied, Refused> {
-        let Changed { report, former } = self.change(Order { why, wanted: Wanted::Anew }).await?;
-        let terms = probation.filter(|_| !report.is_empty());
-        let verdict = terms.map(|terms| self.put_on_probation(report.generation, former, terms));
-        Ok(Applied { report, verdict })
+        let order = Order { is_on_probation: probation.is_some(), ..Order::new(why, Wanted::Anew) };
+        self.change(order, probation).await
     }
 
     async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused> {
-        let order = Order { why: Why::Rollback, wanted: Wanted::Earlier(to) };
-        self.change(order).await.map(Applied::from)
+        self.change(Order::new(Why::Rollback, Wanted::Earlier(to)), None).await
     }
 
     async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
@@ -219,12 +231,32 @@ impl Shared {
         // Nothing changes until it is clear who serves.
         let served = self.served.lock().await;
         self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.0))?;
-        let (origin, generation) = (self.origin.lock().clone(), self.history.lock().current());
-        upgrader.upgrade(order, Estate { served: &served, origin: &origin, generation }).await
+        if order.config.is_none() {
+            self.check_file_is_served()?;
+        }
+        let generation = self.history.lock().current();
+        let upgraded = upgrader.upgrade(order, Estate { served: &served, generation }).await?;
+        // Before the next change has its turn.
+        self.is_left.store(true, Ordering::Release);
+        Ok(upgraded)
+    }
+
+    /// A process whose configuration was taken back must not be followed by one that reads it again.
+    fn check_file_is_served(&self) -> Result<(), NotUpgraded> {
+        match self.history.lock().gone_back_to() {
+            None => Ok(()),
+            Some(configuration) => Err(NotUpgraded::Failed(format!(
+                "the configuration of generation {configuration} is served again, and the file has another one\n  \
+                 help: put the file right, and reload it or name it with -c"
+            ))),
+        }
     }
 
     /// Whether changes are still of use.
     fn check_serving(&self) -> Result<(), Refused> {
+        if self.is_left.load(Ordering::Acquire) {
+            return Err(Refused("another process serves by now, and this one finishes its work".to_owned()));
+        }
         if self.serving.live.is_draining() {
             return Err(Refused("the process is about to end".to_owned()));
         }
@@ -254,7 +286,11 @@ impl Shared {
     }
 
     fn replace(&self, served: &mut Assembled, order: Order, begun: Instant) -> Result<Report, Refused> {
-        let Order { why, wanted } = order;
+        self.check_serving()?;
+        let Order { why, wanted, instead_of, is_on_probation } = order;
+        if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
+            return Err(Refused(OVERTAKEN.to_owned()));
+        }
         let (origin, configuration) = self.find(&wanted)?;
         let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
         if let Some(secret) = &new.secret_file {
@@ -272,7 +308,9 @@ impl Shared {
         };
         if !report.is_empty() {
             report.generation += 1;
-            history.push(&report, why, configuration, new.origin.clone(), SystemTime::now());
+            let standing = if is_on_probation { Standing::OnProbation } else { Standing::Serving };
+            let made = Made { why, configuration, standing };
+            history.push(&report, made, new.origin.clone(), SystemTime::now());
         }
         *served = new;
         if let Wanted::Text(_) = wanted {

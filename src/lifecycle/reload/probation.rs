@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::runtime::{Probation, Standing, Verdict, Why};
 use crate::telemetry::{Pulse, PulseSummary};
 
-use super::{Order, Reloader, Wanted};
+use super::{OVERTAKEN, Order, Reloader, Wanted};
 
 /// How often a generation on probation is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -42,7 +42,6 @@ impl Reloader {
         terms: Probation,
     ) -> watch::Receiver<Option<Verdict>> {
         let (tell, verdict) = watch::channel(None);
-        self.mark(generation, Standing::OnProbation);
         let reloader = self.clone();
         tokio::spawn(async move {
             let verdict = reloader.watch_over(generation, &former, &terms).await;
@@ -76,8 +75,17 @@ impl Reloader {
 
     async fn go_back(&self, generation: u64, why: String) -> Verdict {
         log::error!("configuration fares worse than the one before generation={generation} reason=\"{why}\"");
-        let order = Order { why: Why::Probation, wanted: Wanted::Earlier(Some(generation - 1)) };
-        let stuck = self.change(order).await.err().map(|refused| refused.0);
+        let order = Order::new(Why::Probation, Wanted::Earlier(Some(generation - 1)));
+        // What an operator did meanwhile stays.
+        let order = Order { instead_of: Some(generation), ..order };
+        let stuck = match self.change(order, None).await {
+            Err(refused) if refused.0 == OVERTAKEN => return Verdict::Overtaken,
+            Err(refused) => Some(refused.0),
+            Ok(applied) if applied.report.is_empty() => {
+                Some("the files that it names hold what they held, and are not kept".to_owned())
+            }
+            Ok(_) => None,
+        };
         self.mark(
             generation,
             if stuck.is_none() { Standing::Failed(why.clone()) } else { Standing::Serving },

@@ -1,21 +1,22 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora_proxy::HttpProxy;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::config::Origin;
 use crate::control::Door;
 use crate::edge::{Address, Edge};
 use crate::gateway::Gateway;
 use crate::handover::{
     Cause, Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program,
 };
+use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
-use crate::runtime::{Assembled, Heritage, NotUpgraded, UpgradeOrder, Upgraded};
+use crate::runtime::{Assembled, Heritage, Live, NotUpgraded, UpgradeOrder, Upgraded};
 
 use crate::types::Span;
 
@@ -26,6 +27,7 @@ use super::luggage::{Sockets, heard, packed};
 pub(in crate::lifecycle) struct Upgrader {
     /// Where the program of this process is, as far as that is known.
     program: Option<PathBuf>,
+    live: Arc<Live>,
     edge: Arc<Edge<HttpProxy<Gateway>>>,
     control: Option<Arc<Door>>,
     manager: Arc<ServiceManager>,
@@ -34,6 +36,9 @@ pub(in crate::lifecycle) struct Upgrader {
     /// Whoever leads this process to its end.
     successors: mpsc::Sender<Handed>,
 }
+
+/// How long it may take until nothing is accepted any more, or is again.
+pub(super) const GIVE_WAY: Duration = Duration::from_secs(5);
 
 /// A process that has taken over.
 pub(in crate::lifecycle) struct Handed {
@@ -45,13 +50,13 @@ pub(in crate::lifecycle) struct Handed {
 /// What the other process is told by, and of.
 pub(in crate::lifecycle) struct Estate<'a> {
     pub(in crate::lifecycle) served: &'a Assembled,
-    pub(in crate::lifecycle) origin: &'a Origin,
     pub(in crate::lifecycle) generation: u64,
 }
 
 impl Upgrader {
+    /// For the process that serves by these.
     pub(in crate::lifecycle) fn new(
-        edge: Arc<Edge<HttpProxy<Gateway>>>,
+        serving: &Serving,
         control: Option<Arc<Door>>,
         manager: Arc<ServiceManager>,
         predecessor: Arc<Mutex<Option<u32>>>,
@@ -60,7 +65,8 @@ impl Upgrader {
         let program = own_program();
         let program =
             program.inspect_err(|error| log::debug!("the own program is unknown error={error}")).ok();
-        Self { program, edge, control, manager, predecessor, successors }
+        let (live, edge) = (serving.live.clone(), serving.edge.clone());
+        Self { program, live, edge, control, manager, predecessor, successors }
     }
 
     /// The process before this one, as long as it finishes its work.
@@ -81,7 +87,7 @@ impl Upgrader {
         may_leave().map_err(|error| NotUpgraded::Failed(error.to_string()))?;
         let mut limits = Limits::default();
         limits.hello = order.start_limit.map_or(limits.hello, Span::get);
-        let program = self.program(order, estate.origin)?;
+        let program = self.program(order)?;
         match self.give(&program, limits, &estate).await {
             Ok(upgraded) => Ok(upgraded),
             Err(error) => {
@@ -107,20 +113,17 @@ impl Upgrader {
         }
     }
 
-    fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, NotUpgraded> {
+    fn program(&self, order: UpgradeOrder) -> Result<Program, NotUpgraded> {
         let path = order.binary.or(self.program.clone());
         let path = path.ok_or_else(|| {
             NotUpgraded::Failed(
                 "the program of this process is unknown\n  help: name it with --binary".to_owned(),
             )
         })?;
-        let config = order.config.or_else(|| origin.file().map(PathBuf::from));
-        let config = config.ok_or_else(|| {
-            NotUpgraded::Failed(
-                "this process was not started with a file\n  help: name one with -c".to_owned(),
-            )
-        })?;
-        let args = vec![OsString::from("run"), OsString::from("-c"), config.into_os_string()];
+        let args = match order.config {
+            Some(config) => vec![OsString::from("run"), OsString::from("-c"), config.into_os_string()],
+            None => std::env::args_os().skip(1).collect(),
+        };
         Ok(Program { path, args, env: Vec::new() })
     }
 
@@ -145,8 +148,17 @@ impl Upgrader {
             giver.give_state(&state).await?;
         }
         let unclaimed = heard(giver.ready().await?);
+        if self.live.is_draining() {
+            giver.stay("the process was asked to end").await;
+            return Err(HandoverError::own(std::io::Error::other("this process was asked to end meanwhile")));
+        }
         // From here on the other process would serve, and only one of the two may accept.
-        self.edge.give_way().await;
+        if timeout(GIVE_WAY, self.edge.give_way()).await.is_err() {
+            let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "its sockets cannot be given up");
+            giver.stay("its sockets cannot be given up").await;
+            self.take_back().await;
+            return Err(HandoverError::own(error));
+        }
         self.control.iter().for_each(|door| door.close());
         self.manager.leave_to(peer.pid);
         match giver.go().await {
@@ -157,7 +169,9 @@ impl Upgrader {
                 Ok(Upgraded { process: peer.pid, version: peer.version })
             }
             Err(error) => {
-                self.take_back().await;
+                if !self.live.is_draining() {
+                    self.take_back().await;
+                }
                 Err(error)
             }
         }
@@ -173,7 +187,9 @@ impl Upgrader {
 
     /// Serves again, since nobody else does any more.
     pub(in crate::lifecycle) async fn take_back(&self) {
-        self.edge.resume().await;
+        if timeout(GIVE_WAY, self.edge.resume()).await.is_err() {
+            log::error!("not all sockets are served again");
+        }
         self.control.iter().for_each(|door| door.open());
         self.manager.leave_to(std::process::id());
     }

@@ -5,8 +5,8 @@ mod luggage;
 mod take;
 
 pub(super) use give::{Estate, Handed, Upgrader};
-pub(crate) use take::Takeover;
 pub(super) use take::{Arrival, Newcomer};
+pub(crate) use take::{Takeover, take_place};
 
 /// What a new process could not do that refuses its configuration.
 const CONFIGURATION: &str = "the configuration";

@@ -13,11 +13,12 @@ use tokio::time::timeout;
 
 use crate::control::Door;
 use crate::edge::{Address, Inherited};
-use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, Taker, Welcome};
+use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, State, Taker, Welcome};
 use crate::lifecycle::reload::{Reloader, Serving};
 use crate::runtime::Stage;
 
 use super::CONFIGURATION;
+use super::give::GIVE_WAY;
 use super::luggage::{self, Sockets, unpacked};
 
 /// The place of another process, which this one is about to take. Dropped before its end, it leaves that process as it was.
@@ -62,25 +63,35 @@ impl Takeover {
     /// # Errors
     /// When the other process is gone, or goes on by itself.
     pub(crate) fn begin() -> Result<Option<Self>, HandoverError> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(HandoverError::own)?;
-        let begun = runtime.block_on(async {
-            let Some(mut taker) = Taker::inherit(Limits::default())? else { return Ok(None) };
-            let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
-            let welcome = taker.greet(&own).await?;
-            let sockets = Sockets::taken(taker.take_sockets().await?);
-            Ok(Some((taker, welcome, sockets)))
-        })?;
-        Ok(begun.map(|(taker, welcome, sockets)| Self { runtime, taker, welcome, sockets }))
+        if !Taker::is_wanted() {
+            return Ok(None);
+        }
+        elsewhere(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(HandoverError::own)?;
+            let begun = runtime.block_on(async {
+                let Some(mut taker) = Taker::inherit(Limits::default())? else { return Ok(None) };
+                let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
+                let welcome = taker.greet(&own).await?;
+                let sockets = Sockets::taken(taker.take_sockets().await?);
+                Ok(Some((taker, welcome, sockets)))
+            })?;
+            Ok(begun.map(|(taker, welcome, sockets)| Self { runtime, taker, welcome, sockets }))
+        })
     }
 
     /// Tells the other process, if one has started this one, that the configuration is refused.
     pub(crate) fn decline(problems: &str) {
-        let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(async {
-            if let Ok(Some(taker)) = Taker::inherit(Limits::default()) {
-                // Whoever is gone need not be told.
-                let _ = taker.fail(CONFIGURATION, problems).await;
-            }
+        if !Taker::is_wanted() {
+            return;
+        }
+        // Whoever is gone need not be told.
+        elsewhere(|| {
+            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(async {
+                if let Ok(Some(taker)) = Taker::inherit(Limits::default()) {
+                    let _ = taker.fail(CONFIGURATION, problems).await;
+                }
+            });
         });
     }
 
@@ -101,7 +112,7 @@ impl Takeover {
     /// Tells the other process that this one cannot go on.
     pub(crate) fn fail(self, stage: &str, message: &str) {
         // Whoever is gone need not be told.
-        let _ = self.runtime.block_on(self.taker.fail(stage, message));
+        let _ = elsewhere(|| self.runtime.block_on(self.taker.fail(stage, message)));
     }
 
     /// Does the rest on a thread of its own.
@@ -118,16 +129,48 @@ impl Takeover {
     }
 }
 
+/// Works on another thread, since this one may be a runtime's, which another one cannot block.
+fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
 fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
     one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+/// Takes over in a program that runs on a runtime of its own. It goes on as before where that fails; what came of it is in
+/// the log.
+pub(crate) fn take_place(
+    takeover: Option<Takeover>,
+    reloader: &Reloader,
+    serving: &Serving,
+    unclaimed: Vec<Address>,
+) {
+    let Some(takeover) = takeover else { return };
+    let (arrival, _) = watch::channel(Arrival::Coming);
+    let (reloader, serving) = (reloader.clone(), serving.clone());
+    let newcomer =
+        Newcomer { reloader, serving, control: None, unclaimed, predecessor: Arc::default(), arrival };
+    if let Err(error) = takeover.finish(newcomer) {
+        log::error!("the place of the other process cannot be taken error=\"{error}\"");
+    }
 }
 
 impl Newcomer {
     async fn take_over(self, taker: Taker, welcome: &Welcome) {
         match self.arrive(taker).await {
+            // This process was asked to end in the very moment when the other gave way.
+            Ok(predecessor) if self.serving.live.is_draining() => {
+                self.see_off(predecessor, welcome.peer.pid).await;
+            }
             Ok(predecessor) => {
                 let Peer { version, pid } = &welcome.peer;
-                self.serving.edge.resume().await;
+                if timeout(GIVE_WAY, self.serving.edge.resume()).await.is_err() {
+                    log::error!("not all sockets are served");
+                }
                 self.control.iter().for_each(|door| door.open());
                 self.arrival.send_replace(Arrival::Serving);
                 log::info!("this process serves now in the place of another process={pid} version={version}");
@@ -144,16 +187,25 @@ impl Newcomer {
     async fn arrive(&self, mut taker: Taker) -> Result<Predecessor, String> {
         self.settled().await;
         let state = taker.take_state().await.map_err(|error| error.to_string())?;
-        let inherited = match unpacked(state) {
-            Ok(heritage) => self.reloader.inherit(heritage).await.map_err(|refused| refused.0),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(reason) = inherited {
+        if let Err(reason) = self.inherit(state).await {
             // Whoever is gone need not be told.
-            let _ = taker.fail("what the old process knows", &reason).await;
+            let _ = taker.fail("the last preparations", &reason).await;
             return Err(reason);
         }
         taker.ready(luggage::told(&self.unclaimed)).await.map_err(|error| error.to_string())
+    }
+
+    async fn inherit(&self, state: State) -> Result<(), String> {
+        let heritage = unpacked(state).map_err(|error| error.to_string())?;
+        let snapshot = self.serving.live.snapshot();
+        if let Some(pool) = heritage.unreached(&snapshot) {
+            return Err(format!("no endpoint of pool {pool} is fit here, while some are in the old process"));
+        }
+        self.reloader.inherit(heritage).await.map_err(|refused| refused.0)?;
+        if self.serving.live.is_draining() {
+            return Err("it was asked to end meanwhile".to_owned());
+        }
+        Ok(())
     }
 
     /// Waits for the first probes: whether endpoints can be reached is not the same in every process.
