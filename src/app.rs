@@ -287,6 +287,13 @@ impl BoundApp {
         tasks.spawn(async move { edge.run().await });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
+        let (watching, mut drain) = (reloader.clone(), live.drain());
+        tasks.spawn(async move {
+            tokio::select! {
+                never = watching.watch() => match never {},
+                _ = drain.wait_for(|draining| *draining) => {}
+            }
+        });
         RunningApp { addresses, live, reloader, log, tasks }
     }
 }

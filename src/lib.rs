@@ -21,8 +21,6 @@ pub mod filters;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gateway;
-#[expect(unused_imports, reason = "the upgrade is built on it next")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the upgrade is built on it next"))]
 mod handover;
 pub mod hooks;
 mod l4;

@@ -5,9 +5,10 @@ use clap::Args;
 use crate::config::spec::ControlSocket;
 use crate::control::{Command, Reply};
 use crate::runtime::UpgradeOrder;
+use crate::types::Span;
 
 use super::process::Process;
-use super::{fail, unexpected};
+use super::{BAD_CONFIG, fail, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Upgrade {
@@ -17,6 +18,9 @@ pub(super) struct Upgrade {
     /// The configuration of the new process, and where the old one's control socket is found. Default: the old one's.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How long the new process may take to read and check its configuration.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    timeout: Span,
     /// The control socket of the old process. Default: the one that the configuration names, else `run/evener.sock` in the
     /// working directory.
     #[arg(long, value_name = "PATH")]
@@ -25,7 +29,7 @@ pub(super) struct Upgrade {
 
 impl Upgrade {
     pub(super) fn run(self) -> Result<(), u8> {
-        let Self { binary, config, socket } = self;
+        let Self { binary, config, timeout, socket } = self;
         let process = match (&config, socket) {
             (_, Some(socket)) => Process::behind(socket),
             (Some(config), None) => Process::named(None, config),
@@ -33,12 +37,19 @@ impl Upgrade {
         };
         // The process may run in another folder than this command.
         let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
-        let order =
-            UpgradeOrder { binary: absolute(binary).map_err(fail)?, config: absolute(config).map_err(fail)? };
+        let order = UpgradeOrder {
+            binary: absolute(binary).map_err(fail)?,
+            config: absolute(config).map_err(fail)?,
+            start_limit: Some(timeout),
+        };
         match process.ask(&Command::Upgrade { order }, |_| ())? {
             Reply::Upgraded { process, version } => {
                 println!("evener {version} serves, process {process}; the old process finishes its work");
                 Ok(())
+            }
+            Reply::Refused(problems) => {
+                eprintln!("{}", problems.trim_end());
+                Err(BAD_CONFIG)
             }
             Reply::Stays(why) => Err(fail(format_args!("nothing has changed: {why}"))),
             _ => Err(unexpected()),

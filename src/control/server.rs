@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::pools::State;
-use crate::runtime::{Applied, Control, ControlError, Drain, Refused, Target, Upgraded, Verdict, Why};
+use crate::runtime::{Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why};
 use crate::types::Span;
 
 use super::bind::Door;
@@ -147,7 +147,8 @@ impl Connection {
                 let upgraded = self.while_working(control.changes().upgrade(order)).await?;
                 match upgraded {
                     Ok(Upgraded { process, version }) => Reply::Upgraded { process, version },
-                    Err(Refused(why)) => Reply::Stays(why),
+                    Err(NotUpgraded::Configuration(problems)) => Reply::Refused(problems),
+                    Err(NotUpgraded::Failed(why)) => Reply::Stays(why),
                 }
             }
             Command::History {} => Reply::History(control.changes().history()),

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -12,22 +11,23 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::l4::UdpProxy;
 use crate::net::{Acceptor, is_shortage};
 use crate::runtime::{Listener, Stage};
 
-use super::accepting::{Accepting, Busy, Means, Phase, Service};
+use super::accepting::{Accepting, Busy, Phase};
 use super::bind::{BACKLOG, StdSocket};
 use super::serve::Edge;
 
 /// What accepts on one socket.
 #[derive(Debug)]
 pub(super) struct Loop {
-    accepting: Arc<Accepting>,
+    pub(super) accepting: Arc<Accepting>,
     socket: Arc<StdSocket>,
-    phase: watch::Receiver<Phase>,
+    /// Which of the sockets it is.
+    number: usize,
+    pub(super) phase: watch::Receiver<Phase>,
     count: Arc<AtomicUsize>,
-    busy: Option<Busy>,
+    pub(super) busy: Option<Busy>,
 }
 
 /// How long to wait when there is nothing to accept with.
@@ -36,14 +36,15 @@ const REST: Duration = Duration::from_millis(100);
 impl Loop {
     /// All of an address, which count as `busy` as long as they accept.
     pub(super) fn all(accepting: &Arc<Accepting>, busy: &Arc<AtomicUsize>) -> Vec<Self> {
-        let new = |socket: &Arc<StdSocket>| Self {
+        let new = |(number, socket): (usize, &Arc<StdSocket>)| Self {
             accepting: accepting.clone(),
             socket: socket.clone(),
+            number,
             phase: accepting.phase(),
             count: busy.clone(),
             busy: Some(Busy::new(busy)),
         };
-        accepting.bound.sockets.iter().map(new).collect()
+        accepting.bound.sockets.iter().enumerate().map(new).collect()
     }
 
     /// Accepts until the address is closed or the process drains.
@@ -63,7 +64,26 @@ impl Loop {
                 }
             }
         }
+        self.accepting.note(self.number, None);
         edge.forget(&self.accepting);
+    }
+
+    /// Does what becomes of the address: accepts, or lets those accept who come.
+    pub(super) fn begin(&mut self, phase: Phase) {
+        self.busy.get_or_insert_with(|| Busy::new(&self.count));
+        self.note(phase);
+    }
+
+    /// Accepts nobody until it is told otherwise.
+    pub(super) async fn rest(&mut self) {
+        self.note(Phase::Paused);
+        // Its sender is in what this holds.
+        let _ = self.phase.changed().await;
+    }
+
+    /// Says what this is doing from here on.
+    pub(super) fn note(&self, phase: Phase) {
+        self.accepting.note(self.number, Some(phase));
     }
 
     async fn acceptor(&self) -> Acceptor {
@@ -98,11 +118,10 @@ impl Loop {
                 Phase::Closing | Phase::Given => return,
                 Phase::Paused => {
                     self.busy = None;
-                    // Its sender is in what this holds.
-                    let _ = self.phase.changed().await;
+                    self.rest().await;
                 }
                 Phase::Serving => {
-                    self.busy.get_or_insert_with(|| Busy::new(&self.count));
+                    self.begin(phase);
                     let Self { accepting, phase, .. } = self;
                     tokio::select! {
                         biased;
@@ -159,58 +178,7 @@ where
     }
 }
 
-async fn tell_and_rest(error: &io::Error, listener: &Listener) {
+pub(super) async fn tell_and_rest(error: &io::Error, listener: &Listener) {
     log::warn!("cannot accept listener={} error={error:?}", listener.name);
     sleep(REST).await;
-}
-
-// === Datagrams ===
-
-impl Loop {
-    async fn pass_datagrams(&mut self, socket: &UdpSocket) {
-        loop {
-            let phase = *self.phase.borrow_and_update();
-            let service = self.accepting.service_owned();
-            let Means::Datagrams(proxy) = &service.means else { return };
-            match phase {
-                Phase::Given => return,
-                Phase::Paused => {
-                    self.busy = None;
-                    // Its sender is in what this holds.
-                    let _ = self.phase.changed().await;
-                    continue;
-                }
-                Phase::Serving | Phase::Closing => {}
-            }
-            self.busy.get_or_insert_with(|| Busy::new(&self.count));
-            let Self { accepting, phase, .. } = self;
-            let passed_on = tokio::select! {
-                biased;
-                () = superseded(phase, accepting, proxy) => continue,
-                // Its flows end with it.
-                () = service.ending.reached(Stage::AllCut) => Ok(()),
-                passed_on = pass_on(proxy, socket, &service) => passed_on,
-            };
-            match passed_on {
-                // A pause may have come before the end.
-                Ok(()) if *self.phase.borrow() == Phase::Paused => {}
-                Ok(()) => return,
-                Err(error) => tell_and_rest(&error, &service.listener).await,
-            }
-        }
-    }
-}
-
-async fn pass_on(proxy: &Arc<UdpProxy>, socket: &UdpSocket, service: &Service) -> io::Result<()> {
-    proxy.clone().run(socket.try_clone()?, service.ending.draining()).await
-}
-
-/// Resolves once the datagrams of a socket are not for this proxy any more.
-async fn superseded(phase: &mut watch::Receiver<Phase>, accepting: &Accepting, proxy: &Arc<UdpProxy>) {
-    while phase.changed().await.is_ok() {
-        let is_its = matches!(&accepting.service().means, Means::Datagrams(now) if Arc::ptr_eq(now, proxy));
-        if !is_its || matches!(*phase.borrow(), Phase::Paused | Phase::Given) {
-            return;
-        }
-    }
 }

@@ -9,6 +9,7 @@ use crate::l4::UdpProxy;
 use crate::runtime::{Counted, Ending, Listener};
 
 use super::bind::BoundSocket;
+use super::datagrams::DatagramSocket;
 use super::inherited::{HandedOver, Kind};
 use super::limits::ListenerLimits;
 
@@ -19,6 +20,8 @@ pub(super) struct Accepting {
     service: ArcSwap<Service>,
     /// Also told when what is served here has changed.
     phase: watch::Sender<Phase>,
+    /// What is done on each socket, as far as somebody does anything: told before, noticed now.
+    doing: watch::Sender<Vec<Option<Phase>>>,
 }
 
 /// What those get who are accepted now.
@@ -41,7 +44,8 @@ pub(super) enum Means {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
-    /// Nobody is accepted, but clients go on queueing up: another process may accept them, or this one later.
+    /// Nobody is accepted, but clients go on queueing up: another process may accept them, or this one later. Flows of
+    /// datagrams go on if the other process has a channel to them.
     Paused,
     /// Whoever has come by now is served yet, and then it is closed.
     Closing,
@@ -55,8 +59,9 @@ pub(super) struct Busy(Arc<AtomicUsize>);
 
 impl Accepting {
     pub(super) fn new(bound: BoundSocket, service: Service, phase: Phase) -> Arc<Self> {
+        let doing = watch::Sender::new(vec![None; bound.sockets.len()]);
         let (service, phase) = (ArcSwap::from_pointee(service), watch::Sender::new(phase));
-        Arc::new(Self { bound, service, phase })
+        Arc::new(Self { bound, service, phase, doing })
     }
 
     /// What is served now, for a look at it.
@@ -88,6 +93,25 @@ impl Accepting {
         self.phase.send_replace(phase);
     }
 
+    /// What is done on one of the sockets from here on; `None` if nobody is left to do anything.
+    pub(super) fn note(&self, socket: usize, phase: Option<Phase>) {
+        self.doing.send_modify(|doing| {
+            if let Some(doing) = doing.get_mut(socket) {
+                *doing = phase;
+            }
+        });
+    }
+
+    /// Waits until on each socket is done what the address was told last.
+    pub(super) async fn settled(&self) {
+        let is_so = |doing: &Vec<Option<Phase>>| {
+            let told = *self.phase.borrow();
+            doing.iter().flatten().all(|phase| *phase == told)
+        };
+        // The sender is here.
+        let _ = self.doing.subscribe().wait_for(is_so).await;
+    }
+
     /// Closes it for new clients. What is left of them ends with this.
     pub(super) fn close(&self) -> Ending {
         if let Some(file) = &self.bound.file {
@@ -97,7 +121,7 @@ impl Accepting {
         self.service().ending.clone()
     }
 
-    /// Its sockets, for another process to accept on.
+    /// Its sockets, for another process to accept on. What is served here until then may stay with this one.
     pub(super) fn hand_over(&self) -> io::Result<HandedOver> {
         let BoundSocket { kind, configured, file, .. } = &self.bound;
         Ok(HandedOver {
@@ -106,6 +130,11 @@ impl Accepting {
             listener: self.service().listener.name.clone(),
             is_own: file.is_some(),
             sockets: self.bound.duplicate()?,
+            channels: self
+                .bound
+                .datagrams()
+                .map(DatagramSocket::meet_successor)
+                .collect::<io::Result<_>>()?,
         })
     }
 }

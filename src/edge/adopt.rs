@@ -16,7 +16,7 @@ use crate::types::{BindAddr, ListenerName};
 use super::accept::Loop;
 use super::accepting::{Accepting, Means, Phase, Service};
 use super::bind::{BindError, BoundSocket};
-use super::inherited::{HandedOver, Inherited, Kind};
+use super::inherited::{Address, HandedOver, Inherited, Kind, is_same};
 use super::limits::ListenerLimits;
 use super::prepared::{Place, Prepared, Source, Stock};
 use super::serve::Edge;
@@ -100,34 +100,50 @@ where
         accepted.open.iter().map(of).collect()
     }
 
-    /// Stops accepting, and leaves its sockets open for another process. Clients go on queueing up there. Flows of datagrams
-    /// end: the other process gets what their clients send.
-    pub(crate) fn pause(&self) {
+    /// Accepts nobody until it is told to [`resume`](Self::resume), because another process still does.
+    pub(crate) fn hold(&self) {
         self.enter(Phase::Paused);
     }
 
+    /// Leaves its sockets to the process that has got them ([`sockets`](Self::sockets)), and returns once nothing is accepted
+    /// or read here any more. Clients go on queueing up there. Connections and flows of datagrams go on until they end, or
+    /// are ended; flows that cannot be reached from the other process end at once.
     pub(crate) async fn give_way(&self) {
-        self.pause();
+        settled(self.enter(Phase::Paused)).await;
     }
 
-    pub(crate) fn hold(&self) {
-        self.pause();
-    }
-
-    /// Takes back the end of the process and goes on accepting, after a pause.
+    /// Takes back the end of the process and accepts, or accepts again, and returns once it does. Nobody else may by now.
     pub(crate) async fn resume(&self) {
         // First, or whoever accepts would close at once.
         self.ending.resume();
-        self.enter(Phase::Serving);
+        settled(self.enter(Phase::Serving)).await;
     }
 
-    fn enter(&self, phase: Phase) {
+    /// Closes addresses that nobody accepts on any more: whoever queues there is taken in first.
+    pub(crate) fn close(&self, addresses: &[Address]) {
+        let accepted = self.accepted.lock();
+        let is_meant = |one: &&Arc<Accepting>| {
+            let (bound, service) = (&one.bound, one.service());
+            let is_it = |wanted: &Address| {
+                wanted.kind == bound.kind
+                    && wanted.listener == service.listener.name
+                    && is_same(&wanted.address, &bound.configured)
+            };
+            addresses.iter().any(is_it)
+        };
+        // They leave the list when they are done.
+        accepted.open.iter().filter(is_meant).for_each(|one| drop(one.close()));
+    }
+
+    fn enter(&self, phase: Phase) -> Vec<Arc<Accepting>> {
         let mut accepted = self.accepted.lock();
         accepted.is_paused = phase == Phase::Paused;
         accepted.open.iter().for_each(|one| one.enter(phase));
+        accepted.open.clone()
     }
 
-    /// All sockets that are listened on, for another process to accept on them, too.
+    /// All sockets that are listened on, for another process to accept on them once this one gives way. The channels of an
+    /// attempt before this one are closed.
     ///
     /// # Errors
     /// When no further descriptors can be opened.
@@ -207,6 +223,12 @@ impl Accepted {
         let proxy = edge.layer4.datagrams(listener, sharing)?;
         self.datagrams.insert(listener.id, Arc::downgrade(&proxy));
         Some(Means::Datagrams(proxy))
+    }
+}
+
+async fn settled(all: Vec<Arc<Accepting>>) {
+    for one in all {
+        one.settled().await;
     }
 }
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::l4::Predecessor;
 use crate::net::SocketFile;
 use crate::types::{BindAddr, ListenerName};
 
+use super::datagrams::DatagramSocket;
 use super::inherited::Kind;
 
 /// An address that is bound; clients queue up from here on.
@@ -31,7 +33,7 @@ pub(super) struct BoundSocket {
 pub(super) enum StdSocket {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
-    Udp(UdpSocket),
+    Udp(DatagramSocket),
 }
 
 /// An address that cannot be listened on.
@@ -71,21 +73,26 @@ impl BoundSocket {
         Ok(Self::new(kind, configured, address, sockets, file))
     }
 
-    /// What was bound before this process began.
+    /// What was bound before this process began, and for sockets whose flows another process has, the channels there.
     pub(super) fn adopt(
         kind: Kind,
         configured: &BindAddr,
         sockets: Vec<Socket>,
+        channels: Vec<OwnedFd>,
         file: Option<SocketFile>,
     ) -> io::Result<Self> {
         let mut address = configured.clone();
+        let mut channels = channels.into_iter();
         let mut adopted = Vec::with_capacity(sockets.len());
         for socket in sockets {
             if let Some(inet) = socket.local_addr()?.as_socket() {
                 address = BindAddr::Inet(inet);
             }
             adopted.push(match (kind, configured) {
-                (Kind::Datagrams, _) => StdSocket::Udp(socket.into()),
+                (Kind::Datagrams, _) => {
+                    let predecessor = channels.next().map(Predecessor::new).unwrap_or_default();
+                    StdSocket::Udp(DatagramSocket::new(socket.into(), predecessor))
+                }
                 (Kind::Connections, BindAddr::Unix(_)) => StdSocket::Unix(socket.into()),
                 (Kind::Connections, BindAddr::Inet(_)) => {
                     socket.set_tcp_nodelay(true)?;
@@ -107,6 +114,20 @@ impl BoundSocket {
         Self { kind, configured: configured.clone(), address, sockets, file }
     }
 
+    /// The same sockets once more.
+    pub(super) fn again(&self, configured: &BindAddr) -> Self {
+        let Self { kind, address, sockets, .. } = self;
+        let (configured, address) = (configured.clone(), address.clone());
+        Self { kind: *kind, configured, address, sockets: sockets.clone(), file: None }
+    }
+
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = &DatagramSocket> {
+        self.sockets.iter().filter_map(|socket| match &**socket {
+            StdSocket::Udp(socket) => Some(socket),
+            StdSocket::Tcp(_) | StdSocket::Unix(_) => None,
+        })
+    }
+
     /// The same sockets under other descriptors.
     pub(super) fn duplicate(&self) -> io::Result<Vec<OwnedFd>> {
         self.sockets.iter().map(|socket| socket.duplicate()).collect()
@@ -114,12 +135,17 @@ impl BoundSocket {
 }
 
 impl StdSocket {
+    /// One that nobody has read before.
+    fn datagrams(socket: UdpSocket) -> Self {
+        Self::Udp(DatagramSocket::new(socket, Predecessor::default()))
+    }
+
     /// The same socket under another descriptor.
     fn duplicate(&self) -> io::Result<OwnedFd> {
         Ok(match self {
             Self::Tcp(socket) => socket.try_clone()?.into(),
             Self::Unix(socket) => socket.try_clone()?.into(),
-            Self::Udp(socket) => socket.try_clone()?.into(),
+            Self::Udp(socket) => socket.socket.try_clone()?.into(),
         })
     }
 }
@@ -147,7 +173,7 @@ fn bind_udp(address: SocketAddr, sockets: usize) -> io::Result<(BindAddr, Vec<St
         drop(only);
         (0..sockets).map(|_| udp_socket(address, Sharing::Allowed)).collect::<io::Result<_>>()?
     };
-    Ok((BindAddr::Inet(address), sockets.into_iter().map(StdSocket::Udp).collect()))
+    Ok((BindAddr::Inet(address), sockets.into_iter().map(StdSocket::datagrams).collect()))
 }
 
 /// Whether other sockets of this user may be bound to the same address.
@@ -223,7 +249,7 @@ mod tests {
         for sockets in [1, 3] {
             let (address, bound) = bind_udp("127.83.1.1:0".parse().unwrap(), sockets).unwrap();
             let address_of = |socket: &StdSocket| match socket {
-                StdSocket::Udp(socket) => BindAddr::Inet(socket.local_addr().unwrap()),
+                StdSocket::Udp(socket) => BindAddr::Inet(socket.socket.local_addr().unwrap()),
                 _ => unreachable!(),
             };
             let addresses: Vec<_> = bound.iter().map(address_of).collect();

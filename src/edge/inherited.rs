@@ -37,6 +37,18 @@ pub(crate) struct HandedOver {
     pub(crate) is_own: bool,
     /// In an order that counts where the kernel spreads clients over them.
     pub(crate) sockets: Vec<OwnedFd>,
+    /// For each socket for datagrams the end of a channel, by which flows stay with the process that hands it over. One
+    /// that has no use for them closes them, and so those flows end.
+    pub(crate) channels: Vec<OwnedFd>,
+}
+
+/// An address of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) kind: Kind,
+    pub(crate) listener: ListenerName,
+    /// As the configuration has it.
+    pub(crate) address: BindAddr,
 }
 
 /// What the environment says of sockets that were handed over is not so.
@@ -127,7 +139,9 @@ impl Inherited {
         }
         let matching = self.matching(kind, address)?;
         // Their files are the service manager's.
-        (!matching.is_empty()).then(|| BoundSocket::adopt(kind, address, matching, None)).transpose()
+        (!matching.is_empty())
+            .then(|| BoundSocket::adopt(kind, address, matching, Vec::new(), None))
+            .transpose()
     }
 
     fn take_handed_over(&mut self, is_it: impl Fn(&HandedOver) -> bool) -> io::Result<Option<BoundSocket>> {
@@ -151,24 +165,26 @@ impl Inherited {
         Ok(matching.map(|socket| socket.socket).collect())
     }
 
-    /// What no listener has taken, and why. It is closed.
+    /// Which addresses of a predecessor no listener has taken.
+    pub(crate) fn unclaimed(&self) -> Vec<Address> {
+        self.handed_over.iter().map(HandedOver::place).collect()
+    }
+
+    /// What of the service manager's no listener has taken, and why. It is closed.
     pub(crate) fn into_unused(self) -> Vec<String> {
         let tell = |socket: InheritedSocket| {
             let why = socket.place.as_ref().err().unwrap_or(&"no listener is bound to its address");
             format!("{socket} was handed over, but {why}; it is closed")
         };
-        let tell_handed_over = |one: HandedOver| {
-            format!(
-                "the socket of `{}` at {} was handed over in vain; it is closed",
-                one.listener, one.address
-            )
-        };
-        let handed_over = self.handed_over.into_iter().map(tell_handed_over);
-        self.sockets.into_iter().map(tell).chain(handed_over).collect()
+        self.sockets.into_iter().map(tell).collect()
     }
 }
 
 impl HandedOver {
+    fn place(&self) -> Address {
+        Address { kind: self.kind, listener: self.listener.clone(), address: self.address.clone() }
+    }
+
     fn listens(&self, kind: Kind, address: &BindAddr) -> bool {
         self.kind == kind && is_same(&self.address, address)
     }
@@ -180,7 +196,7 @@ impl HandedOver {
             _ => None,
         };
         let sockets = self.sockets.into_iter().map(Socket::from).collect();
-        BoundSocket::adopt(self.kind, &self.address, sockets, file)
+        BoundSocket::adopt(self.kind, &self.address, sockets, self.channels, file)
     }
 }
 

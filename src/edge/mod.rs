@@ -10,6 +10,7 @@ mod adopt;
 mod bind;
 mod body;
 mod cut;
+mod datagrams;
 mod entry;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -29,6 +30,6 @@ mod stream;
 mod tests;
 
 pub(crate) use bind::BindError;
-pub(crate) use inherited::{HandedOver, InheritError, Inherited, Kind};
+pub(crate) use inherited::{Address, HandedOver, InheritError, Inherited, Kind};
 pub(crate) use open::Open;
 pub(crate) use serve::{Edge, EdgeLimits};

@@ -130,9 +130,7 @@ impl Stock<'_> {
             return Ok(Some(Source::Open(found)));
         }
         if let Some(closing) = take(&mut self.closing, |one| wanted.is_at(one) && stands_in_the_way(one)) {
-            let sockets = closing.bound.duplicate()?.into_iter().map(Into::into).collect();
-            let bound = BoundSocket::adopt(wanted.kind, wanted.address, sockets, None)?;
-            return Ok(Some(Source::Closing(bound, closing)));
+            return Ok(Some(Source::Closing(closing.bound.again(wanted.address), closing)));
         }
         Ok(self.inherited.at(wanted.kind, wanted.address)?.map(Source::Taken))
     }

@@ -40,7 +40,7 @@ pub(crate) struct Edge<A> {
     /// How many sockets take the datagrams of an address.
     pub(super) threads: usize,
     pub(super) accepted: Mutex<Accepted>,
-    /// How many sockets are accepted on.
+    /// How many sockets are accepted on, or were left to another process while their flows go on.
     pub(super) busy: Arc<AtomicUsize>,
 }
 

@@ -141,11 +141,11 @@ impl Giver {
         self.taken(given, Stage::Ready).await
     }
 
-    /// Waits until the new process could serve.
+    /// Waits until the new process could serve, and learns which sockets it has no use for.
     ///
     /// # Errors
     /// Also when it says that it cannot, and why.
-    pub(crate) async fn ready(&mut self) -> Result<(), HandoverError> {
+    pub(crate) async fn ready(&mut self) -> Result<Vec<SocketEntry>, HandoverError> {
         const READY: &str = "`ready`";
         let turn = self.turn(Stage::Ready);
         let deadline = self.deadline(self.limits.ready, READY);
@@ -153,7 +153,7 @@ impl Giver {
         let work = async {
             turn?;
             match connection.hear(READY).await? {
-                Message::Ready => Ok(()),
+                Message::Ready { unclaimed } => Ok(unclaimed),
                 other => Err(other.unexpected(READY)),
             }
         };

@@ -22,8 +22,11 @@ pub(super) enum Message {
     Need { state: bool },
     /// The old process: so many bytes follow.
     State { document: u64, attachments: Vec<AttachmentSize> },
-    /// The new process: I could serve.
-    Ready,
+    /// The new process: I could serve, and have no use for these sockets.
+    Ready {
+        #[serde(default)]
+        unclaimed: Vec<SocketEntry>,
+    },
     /// The old process: serve; I accept nothing more.
     Go,
     /// The old process: I go on serving.
@@ -94,7 +97,7 @@ impl Message {
             Self::Sockets { .. } => "sockets",
             Self::Need { .. } => "need",
             Self::State { .. } => "state",
-            Self::Ready => "ready",
+            Self::Ready { .. } => "ready",
             Self::Go => "go",
             Self::Stay { .. } => "stay",
             Self::Failed { .. } => "failed",

@@ -38,12 +38,14 @@ mod tests;
 mod wire;
 
 pub(crate) use child::Program;
-pub(crate) use error::{Cause, HandoverError, Stage};
-pub(crate) use giver::{Given, Giver, Need, Peer};
+pub(crate) use error::{Cause, HandoverError};
+#[cfg(test)]
+use giver::Need;
+pub(crate) use giver::{Given, Giver, Peer};
 pub(crate) use limits::Limits;
 pub(crate) use message::{SocketEntry, SocketKind};
 pub(crate) use predecessor::Predecessor;
-pub(crate) use program::{CannotLeave, may_leave, own_program};
+pub(crate) use program::{may_leave, own_program};
 pub(crate) use state::{Attachment, State};
 pub(crate) use successor::{End, Successor};
 pub(crate) use taker::{Taken, Taker, Welcome};

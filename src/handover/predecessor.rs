@@ -18,7 +18,7 @@ impl Predecessor {
         Self { connection, limit, is_done: false }
     }
 
-    /// Resolves when the old process has ended. It may be dropped and asked for again.
+    /// Resolves when the old process has ended, or is about to. It may be dropped and asked for again.
     pub(crate) async fn gone(&mut self) -> End {
         let how = heard_to_the_end(&mut self.connection, &Message::Done, &mut self.is_done).await;
         if self.is_done { End::Regular } else { End::Died(how.to_string()) }

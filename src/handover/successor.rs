@@ -36,7 +36,7 @@ impl Successor {
         self.child.id()
     }
 
-    /// Resolves when the new process has ended. It may be dropped and asked for again.
+    /// Resolves when the new process has ended, or was done with this one before. It may be dropped and asked for again.
     pub(crate) async fn gone(&mut self) -> End {
         let how = heard_to_the_end(&mut self.connection, &Message::Leaving, &mut self.is_leaving).await;
         let status = self.child.status().await;

@@ -19,8 +19,8 @@ use super::state::State;
 /// The side of the new process, which takes over what the old one has, step by step.
 ///
 /// After a step that fails, and when this is dropped, the old process serves as before. The steps are
-/// [`greet`](Self::greet), [`take_sockets`](Self::take_sockets), [`take_state`](Self::take_state) or
-/// [`skip_state`](Self::skip_state), and [`ready`](Self::ready); in place of any of them comes [`fail`](Self::fail).
+/// [`greet`](Self::greet), [`take_sockets`](Self::take_sockets), [`take_state`](Self::take_state) and
+/// [`ready`](Self::ready); in place of any of them comes [`fail`](Self::fail).
 #[derive(Debug)]
 pub(crate) struct Taker {
     connection: Connection,
@@ -139,34 +139,18 @@ impl Taker {
         self.taken(state, Stage::Ready)
     }
 
-    /// Goes on without what the old process knows.
-    ///
-    /// # Errors
-    /// When the old process is gone.
-    pub(crate) async fn skip_state(&mut self) -> Result<(), HandoverError> {
-        let turn = self.turn(Stage::State);
-        let deadline = self.deadline(self.limits.step, "that `need` is taken");
-        let connection = &mut self.connection;
-        let work = async {
-            turn?;
-            connection.say(&Message::Need { state: false }).await
-        };
-        let skipped = deadline.keep(work).await;
-        self.taken(skipped, Stage::Ready)
-    }
-
-    /// Says that this process could serve, and returns when it is to do so.
+    /// Says that this process could serve, and has no use for the `unclaimed` sockets; returns when it is to do so.
     ///
     /// # Errors
     /// Also when the old process has decided to stay, and why.
-    pub(crate) async fn ready(mut self) -> Result<Predecessor, HandoverError> {
+    pub(crate) async fn ready(mut self, unclaimed: Vec<SocketEntry>) -> Result<Predecessor, HandoverError> {
         const GO: &str = "`go`";
         let turn = self.turn(Stage::Ready);
         let deadline = self.deadline(self.limits.step, GO);
         let connection = &mut self.connection;
         let work = async {
             turn?;
-            connection.say(&Message::Ready).await?;
+            connection.say(&Message::Ready { unclaimed }).await?;
             match connection.hear(GO).await? {
                 Message::Go => Ok(()),
                 other => Err(other.unexpected(GO)),
@@ -199,6 +183,26 @@ impl Taker {
     fn taken<T>(&mut self, taken: Result<T, Cause>, next: Stage) -> Result<T, HandoverError> {
         let stage = std::mem::replace(&mut self.next, if taken.is_ok() { next } else { Stage::Over });
         taken.map_err(|cause| HandoverError { stage, cause })
+    }
+}
+
+/// What another version may do.
+#[cfg(test)]
+impl Taker {
+    /// Goes on without what the old process knows.
+    ///
+    /// # Errors
+    /// When the old process is gone.
+    pub(crate) async fn skip_state(&mut self) -> Result<(), HandoverError> {
+        let turn = self.turn(Stage::State);
+        let deadline = self.deadline(self.limits.step, "that `need` is taken");
+        let connection = &mut self.connection;
+        let work = async {
+            turn?;
+            connection.say(&Message::Need { state: false }).await
+        };
+        let skipped = deadline.keep(work).await;
+        self.taken(skipped, Stage::Ready)
     }
 }
 

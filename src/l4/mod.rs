@@ -15,7 +15,7 @@ use tcp::TcpProxy;
 use udp::UdpSettings;
 
 pub(crate) use tcp::Arrival;
-pub(crate) use udp::UdpProxy;
+pub(crate) use udp::{Predecessor, Steering, Turn, UdpProxy, channel};
 
 /// Passes on what listeners do not understand.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use pingora_proxy::HttpProxy;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::config::spec::DrainSpec;
-use crate::edge::{Edge, Open};
+use crate::edge::{Address, Edge, Open};
 use crate::gateway::Gateway;
 use crate::runtime::{Live, Stage};
 
@@ -58,12 +58,15 @@ impl Drain {
 
     /// The same once another process serves: clients have no need to hurry. Connections that rest stay as long as requests
     /// may take, since whoever sends one finds the connection open then.
-    pub(super) async fn run_after_hand_over(&self) {
+    ///
+    /// Where the other process accepts nobody, at the `unclaimed` addresses, clients are not left in a queue.
+    pub(super) async fn run_after_hand_over(&self, unclaimed: &[Address]) {
         let DrainSpec { requests, tunnels, .. } = self.live.snapshot().drain;
         let begun = Instant::now();
         self.live.ending().advance(Stage::Leaving);
         // The other process may yet turn out to be stillborn.
         sleep(LINGER).await;
+        self.edge.close(unclaimed);
         if !self.is_empty_within(requests.get().saturating_sub(begun.elapsed())).await {
             log::warn!("requests have had their time {}", self.open());
             self.live.ending().advance(Stage::RequestsCut);

@@ -7,7 +7,7 @@ use pingora_proxy::HttpProxy;
 
 use crate::config::Origin;
 use crate::control::CannotOpen;
-use crate::edge::{BindError, Edge, InheritError, Inherited};
+use crate::edge::{Address, BindError, Edge, InheritError, Inherited};
 use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::handover::HandoverError;
 use crate::l4::Layer4;
@@ -30,6 +30,7 @@ pub(crate) struct Parts {
     threads: usize,
     /// What was handed over and has no use here.
     unused: Vec<String>,
+    unclaimed: Vec<Address>,
     pub(crate) assembled: Assembled,
     source: (Origin, Arc<Registry>),
     /// Of the process that serves until this one does.
@@ -42,6 +43,7 @@ pub(crate) struct Running {
     pub(crate) serving: Serving,
     pub(super) threads: usize,
     pub(super) takeover: Option<Takeover>,
+    pub(super) unclaimed: Vec<Address>,
 }
 
 /// Why a sound configuration cannot be started here.
@@ -106,6 +108,7 @@ impl Parts {
             live,
             log,
             threads,
+            unclaimed: inherited.unclaimed(),
             unused: inherited.into_unused(),
             assembled,
             source,
@@ -115,11 +118,11 @@ impl Parts {
 
     /// Whoever changes the configuration from now on, and what is to be started.
     pub(crate) fn into_running(self, messages: Option<Arc<Messages>>) -> Running {
-        let Self { live, edge, prober, log, threads, assembled, source, takeover, .. } = self;
+        let Self { live, edge, prober, log, threads, assembled, source, takeover, unclaimed, .. } = self;
         let serving = Serving { live, edge, prober, log, messages };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
-        Running { reloader, serving, threads, takeover }
+        Running { reloader, serving, threads, takeover, unclaimed }
     }
 
     /// The control socket, opened where the configuration says, or taken over with everything else.

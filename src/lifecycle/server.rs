@@ -38,7 +38,7 @@ pub(crate) fn serve(
     messages: Arc<Messages>,
 ) -> Result<(), StartError> {
     parts.tell_unused();
-    let Running { reloader, serving, threads, takeover } = parts.into_running(Some(messages));
+    let Running { reloader, serving, threads, takeover, unclaimed } = parts.into_running(Some(messages));
     let Serving { live, edge, prober, log, .. } = serving.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
     server.bootstrap();
@@ -69,7 +69,7 @@ pub(crate) fn serve(
     }
     if let Some(takeover) = takeover {
         let reloader = reloader.clone();
-        let newcomer = Newcomer { reloader, serving, control: door, predecessor, arrival };
+        let newcomer = Newcomer { reloader, serving, control: door, unclaimed, predecessor, arrival };
         takeover.finish(newcomer).map_err(StartError::Thread)?;
     }
     let tls_files = Some(TlsFiles::new(live));

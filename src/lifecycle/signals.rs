@@ -11,14 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use crate::handover::{End, Successor};
+use crate::handover::End;
 use crate::runtime::{Changes, UpgradeOrder, Why};
 use crate::telemetry::AccessLog;
 
 use super::drain::Drain;
 use super::reload::Reloader;
 use super::systemd::ServiceManager;
-use super::upgrade::Arrival;
+use super::upgrade::{Arrival, Handed};
 
 /// What leads the process to its end, and what signals do on the way: SIGINT ends it at once; SIGTERM and SIGQUIT after a
 /// drain, and at once when they come again. SIGUSR1 has the access log opened again, SIGHUP the configuration read again;
@@ -29,7 +29,7 @@ pub(super) struct Signals {
     pub(super) log: Arc<AccessLog>,
     pub(super) manager: Arc<ServiceManager>,
     /// Processes that have taken over, until somebody waits for them.
-    pub(super) successors: Mutex<Option<mpsc::Receiver<Successor>>>,
+    pub(super) successors: Mutex<Option<mpsc::Receiver<Handed>>>,
     pub(super) arrival: watch::Receiver<Arrival>,
 }
 
@@ -70,8 +70,8 @@ impl Signals {
                 }
                 _ = ends.term.recv() => break,
                 _ = ends.quit.recv() => break,
-                Some(successor) = next(&mut successors) => {
-                    if self.leave(successor, ends).await {
+                Some(handed) = next(&mut successors) => {
+                    if self.leave(handed, ends).await {
                         return ShutdownSignal::FastShutdown;
                     }
                 }
@@ -97,9 +97,10 @@ impl Signals {
 
     /// Finishes the work of a process that another has taken over from. False where that has died, and this one serves
     /// again.
-    async fn leave(&self, mut successor: Successor, ends: &mut Ends) -> bool {
-        let mut may_come_back = true;
-        let drained = self.drain.run_after_hand_over();
+    async fn leave(&self, handed: Handed, ends: &mut Ends) -> bool {
+        let Handed { mut successor, unclaimed } = handed;
+        let (pid, mut may_come_back) = (successor.pid(), true);
+        let drained = self.drain.run_after_hand_over(&unclaimed);
         tokio::pin!(drained);
         loop {
             let parting = tokio::select! {
@@ -116,7 +117,9 @@ impl Signals {
                 // Somebody wants nobody to serve.
                 Parting::SuccessorGone(End::Regular) => may_come_back = false,
                 Parting::SuccessorGone(End::Died(how)) => {
-                    log::error!("the new process died, this one serves again error=\"{how}\"");
+                    log::error!(
+                        "the new process died, this one serves again process={pid:?} error=\"{how}\""
+                    );
                     self.reloader.take_back().await;
                     return false;
                 }
@@ -165,7 +168,7 @@ impl Signals {
 }
 
 /// The next process that has taken over; never, where none can.
-async fn next(successors: &mut Option<mpsc::Receiver<Successor>>) -> Option<Successor> {
+async fn next(successors: &mut Option<mpsc::Receiver<Handed>>) -> Option<Handed> {
     match successors {
         Some(successors) => successors.recv().await,
         None => pending().await,

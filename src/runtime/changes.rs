@@ -32,7 +32,7 @@ pub(crate) trait Changes: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When none does; then everything stays as it is.
-    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused>;
+    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded>;
 
     /// The last generations, the oldest first; the last one is served.
     fn history(&self) -> Vec<Generation>;
@@ -62,6 +62,8 @@ pub(crate) struct UpgradeOrder {
     pub(crate) binary: Option<PathBuf>,
     /// Its configuration; `None` for that of this process.
     pub(crate) config: Option<PathBuf>,
+    /// How long it may take to read and check that; `None` for a minute.
+    pub(crate) start_limit: Option<Span>,
 }
 
 /// Which process has taken over.
@@ -69,6 +71,16 @@ pub(crate) struct UpgradeOrder {
 pub(crate) struct Upgraded {
     pub(crate) process: u32,
     pub(crate) version: String,
+}
+
+/// Why no other process has taken over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotUpgraded {
+    /// It says that its configuration is refused, and what is wrong with it.
+    #[error("the new process refuses the configuration\n{0}")]
+    Configuration(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// A change that was made.
@@ -158,8 +170,8 @@ impl Changes for Unchanging {
         Err(Refused("nothing changes here".to_owned()))
     }
 
-    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, Refused> {
-        Err(Refused("nothing changes here".to_owned()))
+    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
+        Err(NotUpgraded::Failed("nothing changes here".to_owned()))
     }
 
     fn history(&self) -> Vec<Generation> {

@@ -38,7 +38,7 @@ pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;
-pub(crate) use changes::{Applied, ChangeCounts, Changes, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict};
+pub(crate) use changes::{Applied, ChangeCounts, Changes, NotUpgraded, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict};
 pub(crate) use connection::{Connection, ConnectionTls, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};

@@ -9,7 +9,9 @@ use crate::edge::EdgeLimits;
 use crate::edge::inherited::Inherited;
 use crate::runtime::ListenerCounts;
 
-use super::support::{Client, LONG, Rig, datagram_client, datagram_is_echoed, eventually, is_refused};
+use super::support::{
+    Client, LONG, Rig, datagram_client, datagram_is_echoed, eventually, is_refused, sockets_at,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_cannot_be_bound_changes_nothing() {
@@ -169,25 +171,6 @@ async fn a_thousand_changes_leave_nothing_behind() {
     rig.client("other").await.is_served().await;
     eventually("sockets are closed", || sockets_at(OWN) == 4).await;
     eventually("tasks end", || tasks() <= before).await;
-}
-
-/// How many descriptors of this process listen at this IP address, duplicates included. Other tests run beside this one.
-fn sockets_at(ip: &str) -> usize {
-    let ip: std::net::Ipv4Addr = ip.parse().unwrap();
-    let hex = format!("{:08X}:", u32::from_le_bytes(ip.octets()));
-    let mut inodes = HashSet::new();
-    for table in ["/proc/self/net/tcp", "/proc/self/net/udp"] {
-        for line in std::fs::read_to_string(table).unwrap().lines().skip(1) {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            let is_connected = fields[2] != "00000000:0000";
-            if fields[1].starts_with(&hex) && !is_connected {
-                inodes.insert(format!("socket:[{}]", fields[9]));
-            }
-        }
-    }
-    let links =
-        std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
-    links.filter(|link| link.to_str().is_some_and(|link| inodes.contains(link))).count()
 }
 
 /// Listeners of one name and address are told apart by their order.

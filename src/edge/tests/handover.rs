@@ -27,7 +27,7 @@ async fn an_edge_that_stops_can_go_on() {
     datagram_is_echoed(&flow).await;
     let (addresses, at) = (rig.edge.addresses(), rig.at("web"));
 
-    rig.pause().await;
+    within(rig.edge.give_way()).await;
     rig.ending.advance(Stage::Draining);
     idle.is_closed().await;
     let mut waiting = queued(at).await;
@@ -35,7 +35,7 @@ async fn an_edge_that_stops_can_go_on() {
     within(rig.edge.drained()).await;
     assert_eq!(rig.edge.addresses(), addresses);
 
-    rig.edge.resume().await;
+    within(rig.edge.resume()).await;
     let (head, _) = waiting.answer().await;
     assert!(!head.contains("connection: close"), "{head}");
     waiting.is_served().await;
@@ -67,7 +67,7 @@ async fn another_edge_takes_over_and_loses_nobody() {
     assert_eq!(of_dns.sockets.len(), 2);
     let mut inherited = Inherited::from_predecessor(sockets);
 
-    former.pause().await;
+    within(former.edge.give_way()).await;
     // The order is another one, and a listener has come.
     let mut next = Rig::empty().await;
     let mut waiting = queued(former.at("more")).await;
@@ -81,8 +81,10 @@ async fn another_edge_takes_over_and_loses_nobody() {
     assert_eq!(waiting.answer().await.1, "served");
     next.client("web").await.is_served().await;
     datagram_is_echoed(&flow).await;
+    assert_eq!((former.edge.open().udp, next.edge.open().udp), (1, 0), "the flow stays");
     former.release.notify_one();
     assert!(old.answer().await.0.contains("connection: close"));
+    former.ending.advance(Stage::AllCut);
     within(former.run).await.unwrap();
     drop(former.edge);
     next.client("more").await.is_served().await;

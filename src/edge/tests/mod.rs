@@ -4,3 +4,5 @@ mod changes;
 mod ends;
 mod handover;
 mod support;
+mod takeover;
+mod traffic;

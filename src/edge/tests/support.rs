@@ -1,6 +1,6 @@
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Origin;
 use crate::config::spec::{AccessFormat, AccessSink, DrainSpec};
-use crate::edge::inherited::Inherited;
+use crate::edge::inherited::{HandedOver, Inherited};
 use crate::edge::{BindError, Edge, EdgeLimits};
 use crate::gateway::{Gateway, http_app};
 use crate::l4::Layer4;
@@ -71,6 +71,16 @@ impl Rig {
         Self { edge, ending, release, run, previous: None, pools }
     }
 
+    /// One that has taken these listeners over, but accepts nobody yet.
+    pub(super) async fn held(listeners: &str, sockets: Vec<HandedOver>) -> Self {
+        let mut rig = Self::empty().await;
+        rig.edge.hold();
+        let mut inherited = Inherited::from_predecessor(sockets);
+        rig.try_change(listeners, &mut inherited, LONG).unwrap();
+        assert_eq!(inherited.into_unused(), Vec::<String>::new());
+        rig
+    }
+
     /// Listeners by the text of a file; those of a name that was there before are the same.
     pub(super) fn listeners(&mut self, text: &str) -> Vec<Arc<Listener>> {
         let next = assembled(text, &self.pools, self.previous.as_ref());
@@ -105,12 +115,6 @@ impl Rig {
 
     pub(super) async fn client(&self, name: &str) -> Client {
         Client::connect(self.at(name)).await
-    }
-
-    /// Stops accepting, which tasks of other threads may notice a little later.
-    pub(super) async fn pause(&self) {
-        self.edge.pause();
-        eventually("nobody is accepted", || self.edge.busy.load(Ordering::Acquire) == 0).await;
     }
 
     /// Ends all of it, so that its addresses are free.
@@ -240,6 +244,25 @@ pub(super) async fn is_refused(at: SocketAddr) {
         assert!(Instant::now() < deadline, "{at} is still listened on");
         sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// How many descriptors of this process listen at this IP address, duplicates included. Other tests run beside this one.
+pub(super) fn sockets_at(ip: &str) -> usize {
+    let ip: std::net::Ipv4Addr = ip.parse().unwrap();
+    let hex = format!("{:08X}:", u32::from_le_bytes(ip.octets()));
+    let mut inodes = HashSet::new();
+    for table in ["/proc/self/net/tcp", "/proc/self/net/udp"] {
+        for line in std::fs::read_to_string(table).unwrap().lines().skip(1) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let is_connected = fields[2] != "00000000:0000";
+            if fields[1].starts_with(&hex) && !is_connected {
+                inodes.insert(format!("socket:[{}]", fields[9]));
+            }
+        }
+    }
+    let links =
+        std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
+    links.filter(|link| link.to_str().is_some_and(|link| inodes.contains(link))).count()
 }
 
 /// Answers every request, those for `slow` once they are released, and opens a tunnel to itself for `tunnel`.

@@ -53,7 +53,7 @@ async fn play(part: &str) -> i32 {
     come_to("state");
     let state = taker.take_state().await.unwrap();
     come_to("ready");
-    let mut predecessor = match taker.ready().await {
+    let mut predecessor = match taker.ready(Vec::new()).await {
         Ok(predecessor) => predecessor,
         Err(error) if error.to_string().ends_with("the old process stays: SIGTERM came") => return 3,
         Err(error) => panic!("{error}"),
@@ -175,9 +175,10 @@ async fn programs_that_cannot_be_started_or_say_nothing_are_told() {
 
 #[tokio::test]
 async fn a_process_that_hangs_is_killed_even_when_it_ignores_the_first_signal() {
+    let limits = Limits { hello: Duration::from_millis(50), ..Limits::default() };
     // A signal that is ignored is so in what follows, too.
     for script in ["exec sleep 1000", "trap '' TERM; exec sleep 1000"] {
-        let mut giver = Giver::start(&program("sh", &["-c", script]), short()).unwrap();
+        let mut giver = Giver::start(&program("sh", &["-c", script]), limits).unwrap();
         let pid = giver.pid().unwrap();
         let error = giver.greet(&peer("1"), 3).await.unwrap_err().to_string();
         assert!(error.ends_with("`hello` did not come within 50ms"), "{error}");

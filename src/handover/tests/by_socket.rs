@@ -24,7 +24,7 @@ async fn take_all(mut taker: Taker) -> Result<(Vec<Taken>, State, Predecessor), 
     taker.greet(&peer("2")).await?;
     let taken = taker.take_sockets().await?;
     let state = taker.take_state().await?;
-    Ok((taken, state, taker.ready().await?))
+    Ok((taken, state, taker.ready(Vec::new()).await?))
 }
 
 /// Goes all the way as the old process.
@@ -37,15 +37,15 @@ async fn give_all(mut giver: Giver, given: &[Given<'_>], state: &State) -> Resul
     giver.go().await
 }
 
-async fn taken_error(limits: Limits, written: &[u8]) -> String {
-    let (taker, old) = taker(limits);
+async fn taken_error(written: &[u8]) -> String {
+    let (taker, old) = taker(Limits::default());
     write(&old, written);
     old.shutdown(std::net::Shutdown::Write).unwrap();
     take_all(taker).await.unwrap_err().to_string()
 }
 
-async fn given_error(limits: Limits, written: &[u8]) -> HandoverError {
-    let (giver, new) = giver(limits);
+async fn given_error(written: &[u8]) -> HandoverError {
+    let (giver, new) = giver(Limits::default());
     write(&new, written);
     give_all(giver, &[], &State::default()).await.unwrap_err()
 }
@@ -101,7 +101,7 @@ async fn both_learn_who_the_other_is_and_a_new_process_may_do_without_the_state(
         giver.ready().await?;
         giver.go().await
     };
-    let (successor, predecessor) = tokio::join!(going, taker.ready());
+    let (successor, predecessor) = tokio::join!(going, taker.ready(Vec::new()));
     assert!(successor.is_ok() && predecessor.is_ok());
 }
 
@@ -124,16 +124,16 @@ async fn what_a_later_version_says_besides_is_skipped() {
 async fn every_message_out_of_its_turn_is_told_with_what_was_waited_for() {
     for (step, (_, awaited)) in OLD_STEPS.into_iter().enumerate() {
         for (other, (wrong, _)) in OLD_STEPS.into_iter().enumerate().filter(|(other, _)| *other != step) {
-            let error = taken_error(short(), &[joined(OLD_STEPS, step), message(wrong)].concat()).await;
+            let error = taken_error(&[joined(OLD_STEPS, step), message(wrong)].concat()).await;
             let name = OLD_STEPS[other].1;
             assert!(error.ends_with(&format!(": {name} came in place of {awaited}")), "{error}");
         }
-        let error = taken_error(short(), &[joined(OLD_STEPS, step), frame(b'B', b"x")].concat()).await;
+        let error = taken_error(&[joined(OLD_STEPS, step), frame(b'B', b"x")].concat()).await;
         assert!(error.ends_with(&format!(": `bytes` came in place of {awaited}")), "{error}");
     }
     for (step, (_, awaited)) in NEW_STEPS.into_iter().enumerate() {
         for (other, (wrong, _)) in NEW_STEPS.into_iter().enumerate().filter(|(other, _)| *other != step) {
-            let error = given_error(short(), &[joined(NEW_STEPS, step), message(wrong)].concat()).await;
+            let error = given_error(&[joined(NEW_STEPS, step), message(wrong)].concat()).await;
             let name = NEW_STEPS[other].1;
             let error = error.to_string();
             assert!(error.ends_with(&format!(": {name} came in place of {awaited}")), "{error}");
@@ -143,14 +143,14 @@ async fn every_message_out_of_its_turn_is_told_with_what_was_waited_for() {
 
 #[tokio::test]
 async fn a_process_that_takes_its_own_steps_out_of_turn_is_told() {
-    let (mut taker, _old) = taker(short());
+    let (mut taker, _old) = taker(Limits::default());
     let error = taker.take_sockets().await.unwrap_err().to_string();
     let expected =
         "the hand-over failed at the greeting: this step cannot be taken now: the next one is the greeting";
     assert_eq!(error, expected);
     let error = taker.greet(&peer("2")).await.unwrap_err().to_string();
     assert!(error.ends_with("the next one is none, it is over"), "{error}");
-    let (mut giver, _new) = giver(short());
+    let (mut giver, _new) = giver(Limits::default());
     assert!(giver.give_state(&State::default()).await.is_err());
     assert_eq!(giver.pid(), None);
 }
@@ -159,22 +159,23 @@ async fn a_process_that_takes_its_own_steps_out_of_turn_is_told() {
 async fn an_old_process_that_dies_is_noticed_at_each_step() {
     let stages = ["the greeting", "the sockets", "the state", "the last step"];
     for (step, ((_, awaited), stage)) in OLD_STEPS.into_iter().zip(stages).enumerate() {
-        let error = taken_error(Limits::default(), &joined(OLD_STEPS, step)).await;
+        let error = taken_error(&joined(OLD_STEPS, step)).await;
         let expected = format!(
             "the hand-over failed at {stage}: the other process closed the connection before {awaited}"
         );
         assert_eq!(error, expected);
         let half = &message(OLD_STEPS[step].0)[..9];
-        let error = taken_error(Limits::default(), &[&joined(OLD_STEPS, step), half].concat()).await;
+        let error = taken_error(&[&joined(OLD_STEPS, step), half].concat()).await;
         assert!(error.ends_with("closed the connection after 9 bytes of a frame"), "{error}");
     }
-    for announced in [
-        r#"{"type":"sockets","entries":[{"kind":"control","address":"a"}]}"#,
-        r#"{"type":"sockets","entries":[{"kind":"control","address":"a"}]}"#,
-    ] {
-        let written = [joined(OLD_STEPS, 1), message(announced)].concat();
-        let error = taken_error(Limits::default(), &written).await;
-        assert!(error.ends_with("closed the connection before `sockets`"), "{error}");
+    let half_given = [
+        (1, r#"{"type":"sockets","entries":[{"kind":"control","address":"a"}]}"#, "`sockets`"),
+        (2, r#"{"type":"state","document":1,"attachments":[]}"#, "`state`"),
+    ];
+    for (step, announced, awaited) in half_given {
+        let written = [joined(OLD_STEPS, step), message(announced)].concat();
+        let error = taken_error(&written).await;
+        assert!(error.ends_with(&format!("closed the connection before {awaited}")), "{error}");
     }
 }
 
@@ -224,7 +225,7 @@ async fn versions_without_a_common_one_are_refused_on_both_sides() {
         assert_eq!(refused, reason);
     }
     let welcome = message(&OLD_STEPS[0].0.replace(r#""protocol":1"#, r#""protocol":2"#));
-    let error = taken_error(Limits::default(), &welcome).await;
+    let error = taken_error(&welcome).await;
     assert!(error.contains("the other process speaks version 2 of the hand-over"), "{error}");
     let hello = r#"{"type":"hello","protocol":{"min":0,"max":9},"version":"9","pid":8}"#;
     let (mut giver, new) = giver(Limits::default());
@@ -243,16 +244,16 @@ async fn what_is_too_large_or_makes_no_sense_is_refused_before_it_is_read() {
         (b"M\x00\x00\x00\x00", "what came is not understood: EOF while parsing a value at line 1 column 0"),
     ];
     for (written, expected) in cases {
-        let error = taken_error(short(), written).await;
+        let error = taken_error(written).await;
         assert_eq!(error, format!("the hand-over failed at the greeting: {expected}"));
     }
     let state = r#"{"type":"state","document":1,"attachments":[{"name":"a","size":268435456}]}"#;
-    let error = taken_error(short(), &[joined(OLD_STEPS, 2), message(state)].concat()).await;
+    let error = taken_error(&[joined(OLD_STEPS, 2), message(state)].concat()).await;
     assert!(error.ends_with("a state of 268435457 bytes is more than the 268435456 that are allowed"));
     let state = r#"{"type":"state","document":2,"attachments":[]}"#;
     for part in [&b""[..], b"xyz"] {
         let written = [joined(OLD_STEPS, 2), message(state), frame(b'B', part)].concat();
-        let error = taken_error(short(), &written).await;
+        let error = taken_error(&written).await;
         assert!(error.contains(&format!("a part of {} bytes where 2 were announced", part.len())), "{error}");
     }
 }
@@ -276,18 +277,20 @@ async fn descriptors_that_nobody_announced_are_refused_and_closed() {
 #[tokio::test]
 async fn sockets_are_closed_when_not_all_of_them_arrive() {
     let (writers, entries, mut readers) = pipes(70);
-    let (taker, old) = taker(short());
+    let (taker, old) = taker(Limits::default());
     let mut old = Connection::new(old).unwrap();
     let text = serde_json::to_string(&entries).unwrap();
     let giving = async {
+        old.hear("`hello`").await.unwrap();
         for json in [OLD_STEPS[0].0, &format!(r#"{{"type":"sockets","entries":{text}}}"#)] {
             old.say(&serde_json::from_str(json).unwrap()).await.unwrap();
         }
         let descriptors: Vec<_> = writers[..64].iter().map(AsFd::as_fd).collect();
         old.give_descriptors(&descriptors).await.unwrap();
+        drop(old);
     };
     let ((), taken) = tokio::join!(giving, take_all(taker));
-    assert!(matches!(taken.unwrap_err().cause, Cause::TooLate { awaited: "`sockets`", .. }));
+    assert!(matches!(taken.unwrap_err().cause, Cause::ClosedBefore { awaited: "`sockets`" }));
     drop(writers);
     for reader in &mut readers {
         assert_eq!(reader.read(&mut [0]).unwrap(), 0);
@@ -310,7 +313,7 @@ async fn what_a_process_says_before_its_end_is_heard_by_one_that_writes() {
 async fn an_old_process_that_stays_says_why() {
     for step in 0..OLD_STEPS.len() {
         let stay = message(r#"{"type":"stay","reason":"SIGTERM came"}"#);
-        let error = taken_error(Limits::default(), &[joined(OLD_STEPS, step), stay].concat()).await;
+        let error = taken_error(&[joined(OLD_STEPS, step), stay].concat()).await;
         assert!(error.ends_with(": the old process stays: SIGTERM came"), "{error}");
     }
 }

@@ -14,8 +14,9 @@ use super::*;
 /// A giver whose new process does nothing; what speaks is the test, over the other end.
 fn giver(limits: Limits) -> (Giver, UnixStream) {
     let (unused, stdin) = UnixStream::pair().unwrap();
-    drop(unused);
-    let idle = Child::start(&program("sleep", &["1000"]), stdin).unwrap();
+    // It ends with these tests, also when it was let go.
+    std::mem::forget(unused);
+    let idle = Child::start(&program("cat", &[]), stdin).unwrap();
     let (own, other) = UnixStream::pair().unwrap();
     (Giver::new(Connection::new(own).unwrap(), idle, limits), other)
 }
@@ -59,12 +60,6 @@ fn pipes(count: u32) -> (Vec<OwnedFd>, Vec<SocketEntry>, Vec<std::io::PipeReader
 fn given<'a>(sockets: &'a [OwnedFd], entries: &[SocketEntry]) -> Vec<Given<'a>> {
     let both = entries.iter().cloned().zip(sockets);
     both.map(|(entry, socket)| Given { entry, socket: socket.as_fd() }).collect()
-}
-
-/// What does not have to be waited for in a test.
-fn short() -> Limits {
-    let limit = Duration::from_millis(50);
-    Limits { hello: limit, step: limit, ready: limit }
 }
 
 fn write(socket: &UnixStream, bytes: &[u8]) {

@@ -8,7 +8,6 @@
 mod discards;
 mod driver;
 mod flows;
-#[cfg_attr(not(test), expect(dead_code, reason = "an upgrade hands sockets over"))]
 mod handover;
 mod io;
 #[cfg(test)]
@@ -31,8 +30,7 @@ use crate::types::{EndpointAddr, ListenerName, PoolName};
 
 pub(crate) use discards::{Discard, Discards};
 pub(crate) use flows::EndReason;
-#[cfg_attr(not(test), expect(unused_imports, reason = "an upgrade hands sockets over"))]
-pub(crate) use handover::{Steering, Turn, channel};
+pub(crate) use handover::{Predecessor, Steering, Turn, channel};
 
 use driver::Driver;
 use flows::{FlowLimits, Seats};
@@ -112,20 +110,15 @@ impl UdpProxy {
     /// Passes datagrams on that come to one socket, bound and not connected. Several may be bound to one address with
     /// SO_REUSEPORT, and a run for each of them spreads clients over threads.
     ///
+    /// Other processes may read the socket before or after this one ([`Steering`]).
+    ///
     /// Once `drain` turns true no flow begins; it returns when none is left on any of them. Dropping it ends all flows of
     /// the socket.
     ///
     /// # Errors
-    /// When the socket cannot be set up. After that nothing that happens to it ends the run.
-    pub(crate) async fn run(self: Arc<Self>, socket: UdpSocket, drain: ShutdownWatch) -> std::io::Result<()> {
-        self.run_in_turn(socket, Turn::default(), drain).await
-    }
-
-    /// The same on a socket that other processes read before or after this one ([`Steering`]).
-    ///
-    /// # Errors
-    /// When the socket or the channel to the process before cannot be set up.
-    pub(crate) async fn run_in_turn(
+    /// When the socket or the channel to the process before cannot be set up. After that nothing that happens to it ends the
+    /// run.
+    pub(crate) async fn run(
         self: Arc<Self>,
         socket: UdpSocket,
         turn: Turn,

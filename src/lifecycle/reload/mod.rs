@@ -24,8 +24,8 @@ use crate::edge::{Edge, Inherited};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, Probation, Refused, Registry,
-    Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
+    Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
+    Registry, Report, SecretFile, UpgradeOrder, Upgraded, Why, assemble,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
@@ -123,6 +123,12 @@ impl Reloader {
 
     /// Serves again after another process had taken over.
     pub(super) async fn take_back(&self) {
+        let snapshot = self.0.serving.live.snapshot();
+        // Some addresses may be closed, since the other process had no use for them.
+        match self.0.serving.edge.prepare(&snapshot.listeners, &mut Inherited::default()) {
+            Ok(prepared) => self.0.serving.edge.adopt(prepared, snapshot.drain),
+            Err(error) => log::error!("not all listeners are served again error=\"{error}\""),
+        }
         if let Some(upgrader) = self.0.upgrader.get() {
             upgrader.take_back().await;
         }
@@ -181,11 +187,11 @@ impl Changes for Reloader {
         self.change(order).await.map(Applied::from)
     }
 
-    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused> {
+    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
         let shared = self.0.clone();
         // A task of its own: it goes on when whoever has asked is gone.
         let upgraded = tokio::spawn(async move { shared.upgrade(order).await }).await;
-        upgraded.unwrap_or_else(|_| Err(Refused("the process ends".to_owned())))
+        upgraded.unwrap_or_else(|error| Err(NotUpgraded::Failed(broken_off(&error).0)))
     }
 
     fn history(&self) -> Vec<Generation> {
@@ -206,13 +212,13 @@ impl Changes for Reloader {
 }
 
 impl Shared {
-    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, Refused> {
+    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
         let upgrader = self.upgrader.get().ok_or_else(|| {
-            Refused("this process is part of a program that replaces it by itself".to_owned())
+            NotUpgraded::Failed("this process is part of a program that replaces it by itself".to_owned())
         })?;
         // Nothing changes until it is clear who serves.
         let served = self.served.lock().await;
-        self.check_serving()?;
+        self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.0))?;
         let (origin, generation) = (self.origin.lock().clone(), self.history.lock().current());
         upgrader.upgrade(order, Estate { served: &served, origin: &origin, generation }).await
     }

@@ -9,13 +9,18 @@ use tokio::time::Instant;
 
 use crate::config::Origin;
 use crate::control::Door;
-use crate::edge::Edge;
+use crate::edge::{Address, Edge};
 use crate::gateway::Gateway;
-use crate::handover::{Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program};
+use crate::handover::{
+    Cause, Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program,
+};
 use crate::lifecycle::systemd::ServiceManager;
-use crate::runtime::{Assembled, Heritage, Refused, UpgradeOrder, Upgraded};
+use crate::runtime::{Assembled, Heritage, NotUpgraded, UpgradeOrder, Upgraded};
 
-use super::luggage::{Sockets, packed};
+use crate::types::Span;
+
+use super::CONFIGURATION;
+use super::luggage::{Sockets, heard, packed};
 
 /// Has another process take the place of this one.
 pub(in crate::lifecycle) struct Upgrader {
@@ -27,7 +32,14 @@ pub(in crate::lifecycle) struct Upgrader {
     /// The process before this one, as long as it finishes its work.
     predecessor: Arc<Mutex<Option<u32>>>,
     /// Whoever leads this process to its end.
-    successors: mpsc::Sender<Successor>,
+    successors: mpsc::Sender<Handed>,
+}
+
+/// A process that has taken over.
+pub(in crate::lifecycle) struct Handed {
+    pub(in crate::lifecycle) successor: Successor,
+    /// What it has no use for.
+    pub(in crate::lifecycle) unclaimed: Vec<Address>,
 }
 
 /// What the other process is told by, and of.
@@ -43,7 +55,7 @@ impl Upgrader {
         control: Option<Arc<Door>>,
         manager: Arc<ServiceManager>,
         predecessor: Arc<Mutex<Option<u32>>>,
-        successors: mpsc::Sender<Successor>,
+        successors: mpsc::Sender<Handed>,
     ) -> Self {
         let program = own_program();
         let program =
@@ -64,46 +76,62 @@ impl Upgrader {
         &self,
         order: UpgradeOrder,
         estate: Estate<'_>,
-    ) -> Result<Upgraded, Refused> {
+    ) -> Result<Upgraded, NotUpgraded> {
         self.check_alone()?;
-        may_leave().map_err(|error| Refused(error.to_string()))?;
+        may_leave().map_err(|error| NotUpgraded::Failed(error.to_string()))?;
+        let mut limits = Limits::default();
+        limits.hello = order.start_limit.map_or(limits.hello, Span::get);
         let program = self.program(order, estate.origin)?;
-        log::info!("a new process is started program={}", program.path.display());
-        match self.give(&program, &estate).await {
+        match self.give(&program, limits, &estate).await {
             Ok(upgraded) => Ok(upgraded),
             Err(error) => {
                 log::error!("the upgrade came to nothing, this process serves on error=\"{error}\"");
-                Err(Refused(error.to_string()))
+                Err(match error.cause {
+                    Cause::Failed { stage, message } if stage == CONFIGURATION => {
+                        NotUpgraded::Configuration(message)
+                    }
+                    _ => NotUpgraded::Failed(error.to_string()),
+                })
             }
         }
     }
 
     /// At most two generations of the process live at a time.
-    fn check_alone(&self) -> Result<(), Refused> {
+    fn check_alone(&self) -> Result<(), NotUpgraded> {
         match self.predecessor() {
             None => Ok(()),
-            Some(pid) => Err(Refused(format!(
+            Some(pid) => Err(NotUpgraded::Failed(format!(
                 "process {pid}, from which this one took over, still finishes its work\n  \
                  help: wait for its end (server.drain bounds it), or end it at once: kill {pid}"
             ))),
         }
     }
 
-    fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, Refused> {
+    fn program(&self, order: UpgradeOrder, origin: &Origin) -> Result<Program, NotUpgraded> {
         let path = order.binary.or(self.program.clone());
         let path = path.ok_or_else(|| {
-            Refused("the program of this process is unknown\n  help: name it with --binary".to_owned())
+            NotUpgraded::Failed(
+                "the program of this process is unknown\n  help: name it with --binary".to_owned(),
+            )
         })?;
         let config = order.config.or_else(|| origin.file().map(PathBuf::from));
         let config = config.ok_or_else(|| {
-            Refused("this process was not started with a file\n  help: name one with -c".to_owned())
+            NotUpgraded::Failed(
+                "this process was not started with a file\n  help: name one with -c".to_owned(),
+            )
         })?;
         let args = vec![OsString::from("run"), OsString::from("-c"), config.into_os_string()];
         Ok(Program { path, args, env: Vec::new() })
     }
 
-    async fn give(&self, program: &Program, estate: &Estate<'_>) -> Result<Upgraded, HandoverError> {
-        let mut giver = Giver::start(program, Limits::default())?;
+    async fn give(
+        &self,
+        program: &Program,
+        limits: Limits,
+        estate: &Estate<'_>,
+    ) -> Result<Upgraded, HandoverError> {
+        let mut giver = Giver::start(program, limits)?;
+        log::info!("a new process is started program={} process={:?}", program.path.display(), giver.pid());
         let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
         let peer = giver.greet(&own, estate.generation).await?;
         let sockets = match self.sockets() {
@@ -116,7 +144,7 @@ impl Upgrader {
             let state = packed(Heritage::of(estate.served, Instant::now()));
             giver.give_state(&state).await?;
         }
-        giver.ready().await?;
+        let unclaimed = heard(giver.ready().await?);
         // From here on the other process would serve, and only one of the two may accept.
         self.edge.give_way().await;
         self.control.iter().for_each(|door| door.close());
@@ -125,7 +153,7 @@ impl Upgrader {
             Ok(successor) => {
                 log::info!("another process serves, this one finishes its work process={}", peer.pid);
                 // Whoever leads to the end is gone only when that has come.
-                let _ = self.successors.send(successor).await;
+                let _ = self.successors.send(Handed { successor, unclaimed }).await;
                 Ok(Upgraded { process: peer.pid, version: peer.version })
             }
             Err(error) => {

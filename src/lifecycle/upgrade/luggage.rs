@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::edge::{HandedOver, Kind};
+use crate::edge::{Address, HandedOver, Kind};
 use crate::handover::{Attachment, Given, SocketEntry, SocketKind, State, Taken};
 use crate::runtime::{Heritage, Parcel};
 use crate::types::{BindAddr, ListenerName};
@@ -22,9 +22,8 @@ impl Sockets {
     /// One after the other, as they are given away.
     pub(super) fn given(&self) -> Vec<Given<'_>> {
         let listening = self.listening.iter().flat_map(|one| {
-            (0..)
-                .zip(&one.sockets)
-                .map(|(ordinal, socket)| Given { entry: entry(one, ordinal), socket: socket.as_fd() })
+            let sockets = given(one, kind_of(one.kind), &one.sockets);
+            sockets.chain(given(one, SocketKind::Channel, &one.channels))
         });
         let control = self.control.iter().map(|(path, socket)| Given {
             entry: SocketEntry {
@@ -47,7 +46,8 @@ impl Sockets {
                 SocketKind::Control => sockets.control = Some((entry.address.into(), socket)),
                 SocketKind::Connections => sockets.add(Kind::Connections, &entry, socket),
                 SocketKind::Datagrams => sockets.add(Kind::Datagrams, &entry, socket),
-                SocketKind::Channel | SocketKind::Other => {}
+                SocketKind::Channel => sockets.add_channel(&entry, socket),
+                SocketKind::Other => {}
             }
         }
         sockets
@@ -62,24 +62,72 @@ impl Sockets {
                 last.sockets.push(socket);
             }
             _ => {
-                let is_own = entry.is_own;
-                self.listening.push(HandedOver { kind, address, listener, is_own, sockets: vec![socket] });
+                let (is_own, sockets, channels) = (entry.is_own, vec![socket], Vec::new());
+                self.listening.push(HandedOver { kind, address, listener, is_own, sockets, channels });
             }
+        }
+    }
+
+    /// They follow the sockets that they belong to.
+    fn add_channel(&mut self, entry: &SocketEntry, end: OwnedFd) {
+        if let Some(last) = self.listening.last_mut()
+            && entry.address == last.address.to_string()
+        {
+            last.channels.push(end);
         }
     }
 }
 
-fn entry(handed_over: &HandedOver, ordinal: u32) -> SocketEntry {
+fn given<'s>(
+    one: &'s HandedOver,
+    kind: SocketKind,
+    sockets: &'s [OwnedFd],
+) -> impl Iterator<Item = Given<'s>> {
+    let numbered = (0..).zip(sockets);
+    numbered.map(move |(ordinal, socket)| Given { entry: entry(one, kind, ordinal), socket: socket.as_fd() })
+}
+
+fn entry(one: &HandedOver, kind: SocketKind, ordinal: u32) -> SocketEntry {
     SocketEntry {
-        kind: match handed_over.kind {
-            Kind::Connections => SocketKind::Connections,
-            Kind::Datagrams => SocketKind::Datagrams,
-        },
-        listener: Some(handed_over.listener.to_string()),
-        address: handed_over.address.to_string(),
+        kind,
+        listener: Some(one.listener.to_string()),
+        address: one.address.to_string(),
         ordinal,
-        is_own: handed_over.is_own,
+        is_own: one.is_own,
     }
+}
+
+fn kind_of(kind: Kind) -> SocketKind {
+    match kind {
+        Kind::Connections => SocketKind::Connections,
+        Kind::Datagrams => SocketKind::Datagrams,
+    }
+}
+
+/// What a process has no use for, as it is told.
+pub(super) fn told(unclaimed: &[Address]) -> Vec<SocketEntry> {
+    let entry = |one: &Address| SocketEntry {
+        kind: kind_of(one.kind),
+        listener: Some(one.listener.to_string()),
+        address: one.address.to_string(),
+        ordinal: 0,
+        is_own: false,
+    };
+    unclaimed.iter().map(entry).collect()
+}
+
+/// The same again, as far as it can be understood.
+pub(super) fn heard(unclaimed: Vec<SocketEntry>) -> Vec<Address> {
+    let address = |entry: SocketEntry| {
+        let kind = match entry.kind {
+            SocketKind::Connections => Kind::Connections,
+            SocketKind::Datagrams => Kind::Datagrams,
+            _ => return None,
+        };
+        let (listener, address) = (entry.listener?.parse().ok()?, entry.address.parse().ok()?);
+        Some(Address { kind, listener, address })
+    };
+    unclaimed.into_iter().filter_map(address).collect()
 }
 
 /// What is known, as it is carried.

@@ -4,6 +4,9 @@ mod give;
 mod luggage;
 mod take;
 
-pub(super) use give::{Estate, Upgrader};
+pub(super) use give::{Estate, Handed, Upgrader};
 pub(crate) use take::Takeover;
 pub(super) use take::{Arrival, Newcomer};
+
+/// What a new process could not do that refuses its configuration.
+const CONFIGURATION: &str = "the configuration";

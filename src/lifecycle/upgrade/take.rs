@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::control::Door;
-use crate::edge::Inherited;
+use crate::edge::{Address, Inherited};
 use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, Taker, Welcome};
 use crate::lifecycle::reload::{Reloader, Serving};
 use crate::runtime::Stage;
 
-use super::luggage::{Sockets, unpacked};
+use super::CONFIGURATION;
+use super::luggage::{self, Sockets, unpacked};
 
 /// The place of another process, which this one is about to take. Dropped before its end, it leaves that process as it was.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(in crate::lifecycle) struct Newcomer {
     pub(in crate::lifecycle) reloader: Reloader,
     pub(in crate::lifecycle) serving: Serving,
     pub(in crate::lifecycle) control: Option<Arc<Door>>,
+    /// What the process before this one had, and this one has no use for.
+    pub(in crate::lifecycle) unclaimed: Vec<Address>,
     /// The process before this one, as long as it finishes its work.
     pub(in crate::lifecycle) predecessor: Arc<Mutex<Option<u32>>>,
     pub(in crate::lifecycle) arrival: watch::Sender<Arrival>,
@@ -76,7 +79,7 @@ impl Takeover {
         runtime.block_on(async {
             if let Ok(Some(taker)) = Taker::inherit(Limits::default()) {
                 // Whoever is gone need not be told.
-                let _ = taker.fail("the configuration", problems).await;
+                let _ = taker.fail(CONFIGURATION, problems).await;
             }
         });
     }
@@ -140,7 +143,7 @@ impl Newcomer {
     /// Learns what the other process knows, and waits until it has given way.
     async fn arrive(&self, mut taker: Taker) -> Result<Predecessor, String> {
         self.settled().await;
-        let state = taker.take_state().await.map_err(told)?;
+        let state = taker.take_state().await.map_err(|error| error.to_string())?;
         let inherited = match unpacked(state) {
             Ok(heritage) => self.reloader.inherit(heritage).await.map_err(|refused| refused.0),
             Err(error) => Err(error.to_string()),
@@ -150,7 +153,7 @@ impl Newcomer {
             let _ = taker.fail("what the old process knows", &reason).await;
             return Err(reason);
         }
-        taker.ready().await.map_err(told)
+        taker.ready(luggage::told(&self.unclaimed)).await.map_err(|error| error.to_string())
     }
 
     /// Waits for the first probes: whether endpoints can be reached is not the same in every process.
@@ -175,10 +178,6 @@ impl Newcomer {
         }
         *self.predecessor.lock() = None;
     }
-}
-
-fn told(error: HandoverError) -> String {
-    error.to_string()
 }
 
 impl Arrival {

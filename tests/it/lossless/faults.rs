@@ -59,15 +59,18 @@ async fn echoes(stream: &mut TcpStream) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_ends_at_once_is_told_and_changes_nothing() {
     let mut site = Site::start("500ms").await;
-    fails(&mut site, &["upgrade", "--binary", "/bin/false"]).await;
-    fails(&mut site, &["upgrade", "--binary", "/there/is/no/such/program"]).await;
+    let (_, err) = fails(&mut site, &["upgrade", "--binary", "/bin/false"]).await;
+    assert!(err.contains("the new process exited with code 1 before `hello`"), "{err}");
+    let (_, err) = fails(&mut site, &["upgrade", "--binary", "/there/is/no/such/program"]).await;
+    assert!(err.contains("`/there/is/no/such/program` cannot be started"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_hangs_is_ended_and_changes_nothing() {
     let mut site = Site::start("500ms").await;
     let program = script(&site, "exec sleep 1000");
-    fails(&mut site, &["upgrade", "--binary", &program]).await;
+    let (_, err) = fails(&mut site, &["upgrade", "--timeout", "1s", "--binary", &program]).await;
+    assert!(err.contains("`hello` did not come within 1s"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

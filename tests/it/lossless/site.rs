@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -134,7 +136,10 @@ impl Site {
     pub(super) async fn serves_the_current(&self) {
         let Variation { number, certificate, extra, .. } = &self.current;
         assert_eq!(self.generation().await, Ok(*number));
-        let stream = secure(self.addresses.secure, &self.trust.http1).await.unwrap();
+        let mut stranger = ClientConfig::clone(&self.trust.http1);
+        // A session that is resumed knows the certificate that it began with.
+        stranger.resumption = Resumption::disabled();
+        let stream = secure(self.addresses.secure, &Arc::new(stranger)).await.unwrap();
         assert_eq!(stream.get_ref().1.peer_certificates().unwrap()[0].as_ref(), certificate);
         for place in 0..EXTRA {
             let address = self.addresses.extra(place);

@@ -422,7 +422,7 @@ log: { access: { to: run } }
 ";
     let running = Running::start(config, 1).await;
     running
-        .tells("status, drain and weight do not reach this process: the control socket run/evener.sock")
+        .tells("commands such as status and reload do not reach this process: the control socket run/evener.sock")
         .await;
     assert_eq!(get(&running).await, 200);
 }

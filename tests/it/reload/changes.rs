@@ -111,7 +111,7 @@ async fn limits_on_connections_change_while_clients_are_connected() {
     eventually("others are served", is_served).await;
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fuse {
     blows: bool,

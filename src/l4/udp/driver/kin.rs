@@ -7,39 +7,18 @@ use tokio::time::Instant;
 
 use crate::l4::udp::discards::Discard;
 use crate::l4::udp::flows::FlowKey;
-use crate::l4::udp::handover::{Broken, Channel, Gathered, Giver, Held, Kind, Order, Route, Sent, Side};
+use crate::l4::udp::handover::{Broken, Gathered, Giver, Held, Kind, Link, Order, Route, Sent, Side};
 use crate::l4::udp::io::Arrival;
 
 use super::{Driver, Round, reader};
 
-/// A channel, and what is to be said on it.
-#[derive(Debug)]
-pub(super) struct Link<S> {
-    channel: Channel,
-    pub(super) side: S,
-}
-
 /// So many times what is left in a channel is served before it is closed.
 const LAST_ROUNDS: usize = 64;
-
-impl<S: Side> Link<S> {
-    pub(super) fn new(end: OwnedFd, side: S) -> io::Result<Self> {
-        Ok(Self { channel: Channel::new(end)?, side })
-    }
-
-    fn send(&mut self, kind: Kind, key: FlowKey, arrival: &Arrival, bytes: &[u8]) -> Sent {
-        self.channel.send(kind, key, arrival.train, bytes, self.side.lists())
-    }
-
-    fn write(&mut self) -> Result<(), Broken> {
-        self.channel.write(self.side.lists())
-    }
-}
 
 /// Waits until there is something to do.
 pub(super) async fn ready<S: Side>(link: Option<&mut Link<S>>) -> io::Result<()> {
     match link {
-        Some(Link { channel, side }) => channel.ready(side.lists()).await,
+        Some(link) => link.ready().await,
         None => pending().await,
     }
 }
@@ -96,8 +75,12 @@ impl Driver {
         let passed_on = self.predecessor.iter().flat_map(|link| link.side.keys());
         let keys: HashSet<_> = self.flows.live_keys().chain(passed_on).collect();
         let (listener, flows) = (&self.proxy.listener, keys.len());
+        let link = Link::new(end, Giver::new(keys))?;
+        if link.channel.is_deserted() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         log::info!("another process reads a socket listener={listener} flows={flows}");
-        self.successor = Some(Link::new(end, Giver::new(keys))?);
+        self.successor = Some(link);
         self.reader = None;
         self.uplinks.note_ends(true);
         self.choose_beginnings();

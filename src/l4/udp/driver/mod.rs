@@ -17,12 +17,10 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use crate::types::{Random, Rarely};
 
 use super::flows::{Begins, FlowId, Flows};
-use super::handover::{Giver, Order, Side, Taker, Turn};
+use super::handover::{Giver, Link, Order, Predecessor, Side, Taker, Turn};
 use super::io::{Arena, Arrival, BATCH, Dialer, Outbox, Readiness, prepare};
 use super::uplinks::Uplinks;
 use super::{Service, UdpProxy};
-
-use kin::Link;
 
 /// So often everything is looked at before other tasks of the thread have a turn.
 const ROUNDS: usize = 2;
@@ -50,6 +48,8 @@ pub(super) struct Driver {
     told: Rarely,
     /// To the process that read the socket before, and may still have flows.
     predecessor: Option<Link<Taker>>,
+    /// Whence that was taken.
+    turn: Predecessor,
     /// To the process that reads the socket now.
     successor: Option<Link<Giver>>,
     is_draining: bool,
@@ -83,13 +83,13 @@ impl Driver {
         let changes = proxy.service.subscribe();
         let Service { pool, settings } = changes.borrow().clone();
         let uplinks = Uplinks::new(proxy.clone(), pool, Dialer::new(watcher), Random::new());
-        let predecessor = turn.predecessor.map(|end| Link::new(end, Taker::default())).transpose()?;
+        let reader = reader(&socket)?;
         Ok(Self {
             flows: Flows::new(settings.limits(), proxy.seats.clone()),
             proxy,
             changes,
             orders: turn.orders,
-            reader: Some(reader(&socket)?),
+            reader: Some(reader),
             socket,
             bound: bound.ip(),
             readiness,
@@ -98,7 +98,9 @@ impl Driver {
             arrivals: Vec::with_capacity(BATCH),
             outbox: Outbox::new(bound.ip()),
             told: Rarely::default(),
-            predecessor,
+            // Last: whatever fails before leaves it for the next run.
+            predecessor: turn.predecessor.take()?,
+            turn: turn.predecessor,
             successor: None,
             is_draining: false,
         })
@@ -241,6 +243,9 @@ async fn next(orders: Option<&mut mpsc::Receiver<Order>>) -> Option<Order> {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.flows.end_all(Instant::now(), &mut self.uplinks);
+        if let Some(link) = self.predecessor.take() {
+            self.turn.put_back(link);
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -49,6 +50,11 @@ impl Channel {
         // Without it there is less room.
         let _ = SockRef::from(&socket).set_send_buffer_size(BUFFER);
         Ok(Self { socket: UnixDatagram::from_std(socket)? })
+    }
+
+    /// Whether nobody is at the other end, who has not said anything either.
+    pub(in crate::l4::udp) fn is_deserted(&self) -> bool {
+        SockRef::from(&self.socket).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|len| len == 0)
     }
 
     /// Waits until there is something to read, or to write to, if there is something to be written.

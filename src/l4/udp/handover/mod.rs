@@ -25,7 +25,9 @@
 
 mod channel;
 mod giver;
+mod link;
 mod message;
+mod predecessor;
 mod steering;
 mod taker;
 #[cfg(test)]
@@ -33,7 +35,9 @@ mod tests;
 
 pub(super) use channel::{Channel, Gathered, Sent};
 pub(super) use giver::Giver;
+pub(super) use link::Link;
 pub(super) use message::{Broken, Kind};
+pub(crate) use predecessor::Predecessor;
 pub(super) use steering::Order;
 pub(crate) use steering::{Steering, Turn};
 pub(super) use taker::{Held, Route, Taker};

@@ -3,6 +3,8 @@ use std::os::fd::OwnedFd;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Predecessor;
+
 /// Tells the run of one bound socket when another process reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Steering(mpsc::Sender<Order>);
@@ -10,8 +12,7 @@ pub(crate) struct Steering(mpsc::Sender<Order>);
 /// What a run begins with: who read the socket before, and who may tell it to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// The end of the channel to the process that read the socket before.
-    pub(in crate::l4::udp) predecessor: Option<OwnedFd>,
+    pub(in crate::l4::udp) predecessor: Predecessor,
     pub(in crate::l4::udp) orders: Option<mpsc::Receiver<Order>>,
 }
 
@@ -24,8 +25,8 @@ pub(in crate::l4::udp) enum Order {
 pub(in crate::l4::udp) type Reply = oneshot::Sender<io::Result<()>>;
 
 impl Steering {
-    /// For a run on a socket that `predecessor` leads to who read it before, if anybody did.
-    pub(crate) fn new(predecessor: Option<OwnedFd>) -> (Self, Turn) {
+    /// For a run on a socket, where `predecessor` leads to who read it before, if anybody did.
+    pub(crate) fn new(predecessor: Predecessor) -> (Self, Turn) {
         let (sender, orders) = mpsc::channel(1);
         (Self(sender), Turn { predecessor, orders: Some(orders) })
     }
@@ -37,7 +38,8 @@ impl Steering {
     /// Returns when nothing is read any more.
     ///
     /// # Errors
-    /// When the run has ended, or cannot use the channel. The other process finds the channel closed.
+    /// When the run has ended, or cannot use the channel, as when the other process has closed it: then the run reads on. The
+    /// other process finds the channel closed.
     pub(crate) async fn hand_over(&self, channel: OwnedFd) -> io::Result<()> {
         self.order(|reply| Order::HandOver(channel, reply)).await
     }

@@ -5,7 +5,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 
 use super::support::{PATIENCE, Running, SETTINGS, client, echo, eventually, exchange, pool, proxy};
-use crate::l4::udp::{Discard, EndReason, UdpSettings};
+use crate::l4::udp::{Discard, EndReason, Turn, UdpSettings};
 
 #[tokio::test]
 async fn a_drain_lets_flows_go_on_and_begins_none() {
@@ -51,7 +51,7 @@ async fn a_socket_without_flows_stays_open_for_the_flows_of_others() {
     let (proxy, _) = proxy(pool, SETTINGS);
     let (drain, drained) = watch::channel(false);
     let (address, sockets) = group(16);
-    let run = |socket| tokio::spawn(proxy.clone().run(socket, drained.clone()));
+    let run = |socket| tokio::spawn(proxy.clone().run(socket, Turn::default(), drained.clone()));
     let runs: Vec<_> = sockets.into_iter().map(run).collect();
     let mut clients = Vec::new();
     for _ in 0..8 {
@@ -77,7 +77,7 @@ async fn all_sockets_are_closed_with_the_last_flow() {
     let (proxy, ends) = proxy(pool(&[echo().await], "", tokio::time::Instant::now()), settings);
     let (drain, drained) = watch::channel(false);
     let (address, sockets) = group(4);
-    let run = |socket| tokio::spawn(proxy.clone().run(socket, drained.clone()));
+    let run = |socket| tokio::spawn(proxy.clone().run(socket, Turn::default(), drained.clone()));
     let runs: Vec<_> = sockets.into_iter().map(run).collect();
     exchange(&client(address).await, b"x").await;
     drain.send_replace(true);

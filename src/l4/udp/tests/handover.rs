@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::support::{Ends, PATIENCE, SETTINGS, client, echo, eventually, exchange, pool, proxy, receive};
 use crate::l4::udp::flows::FlowKey;
 use crate::l4::udp::handover::{Channel, Giver, Side};
-use crate::l4::udp::{Discard, Steering, UdpProxy, UdpSettings, channel};
+use crate::l4::udp::{Discard, Predecessor, Steering, UdpProxy, UdpSettings, channel};
 
 /// What one of several processes does with a socket that all have.
 struct Process {
@@ -35,9 +35,9 @@ impl Process {
     ) -> Self {
         let (proxy, ends) = proxy(pool(&[endpoint], "", Instant::now()), settings);
         let (drain, drained) = watch::channel(false);
-        let (steering, turn) = Steering::new(predecessor);
+        let (steering, turn) = Steering::new(predecessor.map_or_else(Predecessor::default, Predecessor::new));
         let socket = socket.try_clone().unwrap();
-        let task = tokio::spawn(proxy.clone().run_in_turn(socket, turn, drained));
+        let task = tokio::spawn(proxy.clone().run(socket, turn, drained));
         Self { proxy, ends, steering, drain, task }
     }
 

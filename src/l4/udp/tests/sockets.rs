@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 
 use super::support::{PATIENCE, Running, SETTINGS, client, echo, eventually, exchange, nobody, receive};
-use crate::l4::udp::{Discard, EndReason, UdpSettings};
+use crate::l4::udp::{Discard, EndReason, Turn, UdpSettings};
 
 #[tokio::test]
 async fn datagrams_go_through_and_back_as_they_are() {
@@ -109,7 +109,7 @@ async fn a_socket_without_flows_takes_none_from_another_one() {
     exchange(&client(running.address).await, b"x").await;
     let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();
-    tokio::spawn(running.proxy.clone().run(other, running.drain.subscribe()));
+    tokio::spawn(running.proxy.clone().run(other, Turn::default(), running.drain.subscribe()));
     client(address).await.send(b"x").await.unwrap();
     eventually("it is dropped", || running.proxy.discards.of(Discard::Full) == 1).await;
     assert!(running.ends.lock().is_empty());

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::load_text;
 use crate::hooks::{Member, Policy};
-use crate::l4::udp::{EndReason, FlowEnd, UdpProxy, UdpSettings};
+use crate::l4::udp::{EndReason, FlowEnd, Turn, UdpProxy, UdpSettings};
 use crate::pools::{Pool, PoolParts, policy};
 use crate::types::Random;
 
@@ -84,7 +84,7 @@ impl Running {
         let (proxy, ends) = proxy(pool.clone(), settings);
         let address = socket.local_addr().unwrap();
         let (drain, drained) = watch::channel(false);
-        let task = tokio::spawn(proxy.clone().run(socket, drained));
+        let task = tokio::spawn(proxy.clone().run(socket, Turn::default(), drained));
         Self { address, proxy, pool, ends, drain, task }
     }
 
