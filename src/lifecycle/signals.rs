@@ -99,7 +99,7 @@ impl Signals {
     /// again.
     async fn leave(&self, handed: Handed, ends: &mut Ends) -> bool {
         let Handed { mut successor, unclaimed } = handed;
-        let (pid, mut may_come_back) = (successor.pid(), true);
+        let (process, mut may_come_back) = (successor.pid().unwrap_or_default(), true);
         let drained = self.drain.run_after_hand_over(&unclaimed);
         tokio::pin!(drained);
         loop {
@@ -121,7 +121,7 @@ impl Signals {
                 }
                 Parting::SuccessorGone(End::Died(how)) => {
                     log::error!(
-                        "the new process died, this one serves again process={pid:?} error=\"{how}\""
+                        "the new process died, this one serves again process={process} error=\"{how}\""
                     );
                     self.reloader.take_back().await;
                     return false;

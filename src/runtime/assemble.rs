@@ -36,6 +36,26 @@ pub(crate) struct Assembled {
     pub(crate) warnings: Diagnostics,
 }
 
+/// What the parts of a configuration are built to, as far as they could be.
+struct Built {
+    pools: Vec<Arc<Pool>>,
+    routes: Vec<Route>,
+    /// By listener.
+    terminations: Vec<Option<Arc<Termination>>>,
+}
+
+impl Built {
+    /// The listeners, which go on with their numbers, and the router that knows them by these.
+    fn listeners(&self, config: &Config, mut ids: ListenerIds) -> (Listeners, Router) {
+        let id_of: Vec<_> = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect();
+        let parts = id_of.iter().zip(&config.listeners).zip(&self.terminations);
+        let listener = |((id, config), tls): ((&usize, &config::Listener), &Option<Arc<Termination>>)| {
+            Arc::new(Listener::new(*id, config, tls.clone(), &self.pools))
+        };
+        (Listeners::new(parts.map(listener).collect(), ids), router(config, &id_of))
+    }
+}
+
 /// Builds everything that requests need; the only way to a running configuration, for `check`, start and reload alike. What
 /// has a name, and is the same as in the `previous` configuration, is carried on.
 ///
@@ -55,8 +75,8 @@ pub(crate) fn assemble(
     let secret_file = secret_file(&config, &source, previous, &mut diagnostics);
     install_provider();
     let clock = system_clock();
-    let new_keys = || Arc::new(TicketKeys::new(clock.clone()));
-    let ticket_keys = previous.map_or_else(new_keys, |previous| previous.ticket_keys.clone());
+    let known_keys = previous.map(|previous| previous.ticket_keys.clone());
+    let ticket_keys = known_keys.unwrap_or_else(|| Arc::new(TicketKeys::new(clock.clone())));
     // What is wrong with the text is told with what is wrong beyond it; nothing is carried on then.
     let outline = if diagnostics.has_errors() { None } else { Some(Outline::of(&config, &source)?) };
     let carried = previous.zip(outline.as_ref());
@@ -78,36 +98,27 @@ pub(crate) fn assemble(
         clock,
         diagnostics,
     };
-    let pools: Vec<_> = config.pools.iter().filter_map(|pool| builder.pool(pool)).collect();
-    let routes: Vec<_> = config.routes.iter().map(|route| builder.route(route)).collect();
-    let listeners: Vec<_> = config.listeners.iter().map(|listener| builder.termination(listener)).collect();
+    let built = builder.build(&config);
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    let mut ids =
-        previous.map_or_else(ListenerIds::default, |previous| previous.snapshot.listeners.ids().clone());
-    let id_of = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect::<Vec<_>>();
-    let router = router(&config, &id_of);
+    let ids = previous.map(|previous| previous.snapshot.listeners.ids().clone());
+    let (listeners, router) = built.listeners(&config, ids.unwrap_or_default());
     warn_of_unreachable(&router, &config, &source, &mut warnings);
-    let listeners = id_of.iter().zip(&config.listeners).zip(listeners);
-    let listeners =
-        listeners.map(|((id, listener), tls)| Arc::new(Listener::new(*id, listener, tls, &pools)));
-    let listeners = Listeners::new(listeners.collect(), ids);
     // The same configuration goes on with what is known of it.
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
-    let snapshot = Snapshot {
+    let snapshot = Arc::new(Snapshot {
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
-        routes,
-        pools,
+        routes: built.routes,
+        pools: built.pools,
         pool_names,
         listeners,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
         drain: config.drain,
         watches_file: config.watch,
-    };
-    let snapshot = Arc::new(snapshot);
+    });
     let kept = keeping.into_kept();
     let origin = origin.fixed_to(&source);
     Ok(Assembled {
@@ -181,6 +192,15 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Everything, whatever fails, so that all problems come at once.
+    fn build(&mut self, config: &Config) -> Built {
+        Built {
+            pools: config.pools.iter().filter_map(|pool| self.pool(pool)).collect(),
+            routes: config.routes.iter().map(|route| self.route(route)).collect(),
+            terminations: config.listeners.iter().map(|listener| self.termination(listener)).collect(),
+        }
+    }
+
     fn pool(&mut self, config: &config::Pool) -> Option<Arc<Pool>> {
         let balance = &config.balance;
         // A bare name has no settings; they would stand under it.

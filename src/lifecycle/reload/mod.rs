@@ -1,5 +1,6 @@
 //! Puts one configuration in the place of another while the process serves.
 
+mod change;
 mod history;
 mod probation;
 mod watch;
@@ -19,20 +20,20 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use crate::config::{Config, Origin};
+use crate::config::Origin;
 use crate::edge::{Edge, Inherited};
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, SecretFile, Standing, UpgradeOrder, Upgraded, Why, assemble,
+    Registry, Report, UpgradeOrder, Upgraded, Why,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
-use super::limits::edge_limits;
 use super::upgrade::{Estate, Upgrader};
 
-use history::{History, Made};
+use change::{refused, save};
+use history::History;
 use watch::watch;
 
 /// What a configuration has changed in a process that runs.
@@ -252,130 +253,22 @@ impl Shared {
         }
     }
 
-    /// Whether changes are still of use.
+    /// Whether another process might take over.
     fn check_serving(&self) -> Result<(), Refused> {
-        if self.is_left.load(Ordering::Acquire) {
-            return Err(Refused("another process serves by now, and this one finishes its work".to_owned()));
-        }
+        self.check_not_left()?;
         if self.serving.live.is_draining() {
             return Err(Refused("the process is about to end".to_owned()));
         }
         Ok(())
     }
 
-    /// Makes a change as a whole or not at all, and tells of it.
-    fn change(&self, served: &mut Assembled, order: Order) -> Result<Changed, Refused> {
-        let begun = Instant::now();
-        let why = order.why.as_str();
-        let former = served.snapshot.pulse.clone();
-        match self.replace(served, order, begun) {
-            Ok(report) => {
-                self.made.fetch_add(1, Ordering::Relaxed);
-                log::info!("configuration is served generation={} why={why}", report.generation);
-                tell(log::Level::Info, &report.to_string());
-                tell(log::Level::Warn, &report.warnings);
-                Ok(Changed { report, former })
-            }
-            Err(refused) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                log::error!("configuration is refused, what was served stays why={why}");
-                tell(log::Level::Error, &refused.to_string());
-                Err(refused)
-            }
+    /// Whether changes are still of use: also while the process drains, but not once another one serves.
+    fn check_not_left(&self) -> Result<(), Refused> {
+        if self.is_left.load(Ordering::Acquire) {
+            return Err(Refused("another process serves by now, and this one finishes its work".to_owned()));
         }
-    }
-
-    fn replace(&self, served: &mut Assembled, order: Order, begun: Instant) -> Result<Report, Refused> {
-        self.check_serving()?;
-        let Order { why, wanted, instead_of, is_on_probation } = order;
-        if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
-            return Err(Refused(OVERTAKEN.to_owned()));
-        }
-        let (origin, configuration) = self.find(&wanted)?;
-        let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
-        if let Some(secret) = &new.secret_file {
-            save(secret)?;
-        }
-        self.serving.serve(&new)?;
-        let mut history = self.history.lock();
-        let mut report = Report {
-            generation: history.current(),
-            diff: new.diff.clone(),
-            files: file_changes(served, &new),
-            restart: needs_restart(&served.config, &new.config),
-            warnings: new.warnings.to_string(),
-            took_ms: begun.elapsed().as_secs_f64() * 1000.0,
-        };
-        if !report.is_empty() {
-            report.generation += 1;
-            let standing = if is_on_probation { Standing::OnProbation } else { Standing::Serving };
-            let made = Made { why, configuration, standing };
-            history.push(&report, made, new.origin.clone(), SystemTime::now());
-        }
-        *served = new;
-        if let Wanted::Text(_) = wanted {
-            *self.origin.lock() = origin;
-        }
-        Ok(report)
-    }
-
-    /// Where what is wanted is read, and the generation that had this configuration, if one had.
-    fn find(&self, wanted: &Wanted) -> Result<(Origin, Option<u64>), Refused> {
-        match wanted {
-            Wanted::Anew => Ok((self.origin.lock().clone(), None)),
-            Wanted::Text(text) => Ok((self.origin.lock().with_text(text), None)),
-            Wanted::Earlier(number) => {
-                let (configuration, origin) = self.history.lock().find(*number)?;
-                Ok((origin, Some(configuration)))
-            }
-        }
-    }
-}
-
-impl Serving {
-    /// Serves what was assembled from now on. What can fail comes first, and leaves nothing behind.
-    fn serve(&self, new: &Assembled) -> Result<(), Refused> {
-        let Assembled { config, snapshot, .. } = new;
-        let mut nobody = Inherited::default();
-        let prepared = self.edge.prepare(&snapshot.listeners, &mut nobody).map_err(refused)?;
-        self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
-        let now = Instant::now();
-        self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
-        self.edge.change_limits(edge_limits(config));
-        self.live.replace(snapshot.clone());
-        snapshot.pools.iter().for_each(|pool| pool.take_over(now));
-        self.edge.adopt(prepared, config.drain);
-        self.prober.update(&snapshot.pools);
         Ok(())
     }
-}
-
-fn save(secret: &SecretFile) -> Result<(), Refused> {
-    let path = secret.path().display();
-    secret.save().map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))
-}
-
-/// What differs in files that both configurations name.
-fn file_changes(old: &Assembled, new: &Assembled) -> Vec<String> {
-    let mut found = new.snapshot.file_changes(&old.snapshot);
-    let mut secrets = new.secret_file.iter().zip(&old.secret_file);
-    if secrets.any(|(new, old)| new.differs_from(old)) {
-        found.push("server.secret_file: the secret".to_owned());
-    }
-    found
-}
-
-/// What differs and waits for another process.
-fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
-    let later = "counts from the next upgrade or start on";
-    let mut found = Vec::new();
-    if old.threads != new.threads {
-        found.push(format!("server.threads: {later}"));
-    }
-    if old.control_socket != new.control_socket {
-        found.push(format!("server.control_socket: {later}"));
-    }
-    found
 }
 
 /// Why a change has no end.
@@ -386,24 +279,6 @@ fn broken_off(error: &JoinError) -> Refused {
         "the process ends"
     };
     Refused(why.to_owned())
-}
-
-fn refused(problems: impl fmt::Display) -> Refused {
-    Refused(problems.to_string())
-}
-
-/// More lines of one change are not logged.
-const MOST_LINES: usize = 100;
-
-fn tell(level: log::Level, text: &str) {
-    let mut lines = text.lines();
-    for line in lines.by_ref().take(MOST_LINES) {
-        log::log!(level, "configuration: {line}");
-    }
-    match lines.count() {
-        0 => {}
-        more => log::log!(level, "configuration: and {more} lines more"),
-    }
 }
 
 impl fmt::Debug for Reloader {

@@ -45,6 +45,8 @@ pub(super) struct ServiceManager {
 struct Manager {
     socket: NotifySocket,
     failures_told: Rarely,
+    /// Whether another process is the main one, and has the word.
+    is_left: AtomicBool,
 }
 
 /// What goes on in short, for `systemctl status`.
@@ -68,8 +70,11 @@ impl ServiceManager {
         data_plane: watch::Receiver<Option<Handle>>,
         arrival: watch::Receiver<Arrival>,
     ) -> Self {
-        let manager =
-            NotifySocket::from_env().map(|socket| Manager { socket, failures_told: Rarely::default() });
+        let manager = NotifySocket::from_env().map(|socket| Manager {
+            socket,
+            failures_told: Rarely::default(),
+            is_left: AtomicBool::new(false),
+        });
         Self {
             manager,
             live,
@@ -117,7 +122,10 @@ impl ServiceManager {
     /// Has the manager take another process for the main one, or this one again.
     pub(super) fn leave_to(&self, process: u32) {
         if let Some(manager) = &self.manager {
+            let is_own = process == std::process::id();
+            manager.is_left.store(false, Ordering::Relaxed);
             manager.tell(&format!("MAINPID={process}"));
+            manager.is_left.store(!is_own, Ordering::Relaxed);
         }
     }
 
@@ -194,6 +202,9 @@ impl Manager {
     }
 
     fn tell(&self, states: &str) {
+        if self.is_left.load(Ordering::Relaxed) {
+            return;
+        }
         if let Err(error) = self.socket.send(states)
             && self.failures_told.may_tell(Instant::now())
         {
@@ -240,6 +251,7 @@ mod tests {
         let manager = Manager {
             socket: NotifySocket::open(path.as_os_str()).unwrap(),
             failures_told: Rarely::default(),
+            is_left: AtomicBool::new(false),
         };
         let data_plane = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (stuck, is_stuck) = sync_channel(0);

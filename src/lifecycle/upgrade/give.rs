@@ -134,7 +134,8 @@ impl Upgrader {
         estate: &Estate<'_>,
     ) -> Result<Upgraded, HandoverError> {
         let mut giver = Giver::start(program, limits)?;
-        log::info!("a new process is started program={} process={:?}", program.path.display(), giver.pid());
+        let process = giver.pid().unwrap_or_default();
+        log::info!("a new process is started program={} process={process}", program.path.display());
         let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
         let peer = giver.greet(&own, estate.generation).await?;
         let sockets = match self.sockets() {

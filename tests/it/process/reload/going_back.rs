@@ -15,7 +15,7 @@ async fn back(running: &Running, arguments: &[&str]) -> (i32, String, String) {
     evener(running, &[&["rollback"], arguments].concat()).await
 }
 
-async fn history(running: &Running) -> Vec<serde_json::Value> {
+pub(super) async fn history(running: &Running) -> Vec<serde_json::Value> {
     let (code, out, err) = evener(running, &["history", "--json"]).await;
     assert_eq!((code, &*err), (0, ""));
     serde_json::from_str(&out).unwrap()

@@ -1,0 +1,149 @@
+//! One change, in the thread that makes it.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::config::{Config, Origin};
+use crate::edge::Inherited;
+use crate::lifecycle::limits::edge_limits;
+use crate::runtime::{Assembled, Refused, Report, SecretFile, Standing, assemble};
+
+use super::history::Made;
+use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
+
+impl Shared {
+    /// Makes a change as a whole or not at all, and tells of it.
+    pub(super) fn change(&self, served: &mut Assembled, order: Order) -> Result<Changed, Refused> {
+        let begun = Instant::now();
+        let why = order.why.as_str();
+        let former = served.snapshot.pulse.clone();
+        match self.replace(served, order, begun) {
+            Ok(report) => {
+                self.made.fetch_add(1, Ordering::Relaxed);
+                log::info!("configuration is served generation={} why={why}", report.generation);
+                tell(log::Level::Info, &report.to_string());
+                tell(log::Level::Warn, &report.warnings);
+                Ok(Changed { report, former })
+            }
+            Err(refused) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                log::error!("configuration is refused, what was served stays why={why}");
+                tell(log::Level::Error, &refused.to_string());
+                Err(refused)
+            }
+        }
+    }
+
+    fn replace(&self, served: &mut Assembled, order: Order, begun: Instant) -> Result<Report, Refused> {
+        self.check_not_left()?;
+        let Order { why, wanted, instead_of, is_on_probation } = order;
+        if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
+            return Err(Refused(OVERTAKEN.to_owned()));
+        }
+        let (origin, configuration) = self.find(&wanted)?;
+        let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
+        if let Some(secret) = &new.secret_file {
+            save(secret)?;
+        }
+        self.serving.serve(&new)?;
+        let mut history = self.history.lock();
+        let mut report = Report {
+            generation: history.current(),
+            diff: new.diff.clone(),
+            files: file_changes(served, &new),
+            restart: needs_restart(&served.config, &new.config),
+            warnings: new.warnings.to_string(),
+            took_ms: begun.elapsed().as_secs_f64() * 1000.0,
+        };
+        if !report.is_empty() {
+            report.generation += 1;
+            let standing = if is_on_probation { Standing::OnProbation } else { Standing::Serving };
+            let made = Made { why, configuration, standing };
+            history.push(&report, made, new.origin.clone(), SystemTime::now());
+        }
+        *served = new;
+        if let Wanted::Text(_) = wanted {
+            *self.origin.lock() = origin;
+        }
+        Ok(report)
+    }
+
+    /// Where what is wanted is read, and the generation that had this configuration, if one had.
+    fn find(&self, wanted: &Wanted) -> Result<(Origin, Option<u64>), Refused> {
+        match wanted {
+            Wanted::Anew => Ok((self.origin.lock().clone(), None)),
+            Wanted::Text(text) => Ok((self.origin.lock().with_text(text), None)),
+            Wanted::Earlier(number) => {
+                let (configuration, origin) = self.history.lock().find(*number)?;
+                Ok((origin, Some(configuration)))
+            }
+        }
+    }
+}
+
+impl Serving {
+    /// Serves what was assembled from now on. What can fail comes first, and leaves nothing behind.
+    pub(super) fn serve(&self, new: &Assembled) -> Result<(), Refused> {
+        let Assembled { config, snapshot, .. } = new;
+        let mut nobody = Inherited::default();
+        let prepared = self.edge.prepare(&snapshot.listeners, &mut nobody).map_err(refused)?;
+        self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
+        let now = Instant::now();
+        self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
+        self.edge.change_limits(edge_limits(config));
+        self.live.replace(snapshot.clone());
+        snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        self.edge.adopt(prepared, config.drain);
+        self.prober.update(&snapshot.pools);
+        Ok(())
+    }
+}
+
+pub(super) fn save(secret: &SecretFile) -> Result<(), Refused> {
+    let path = secret.path().display();
+    secret.save().map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))
+}
+
+/// What differs in files that both configurations name.
+fn file_changes(old: &Assembled, new: &Assembled) -> Vec<String> {
+    let mut found = new.snapshot.file_changes(&old.snapshot);
+    let mut secrets = new.secret_file.iter().zip(&old.secret_file);
+    if secrets.any(|(new, old)| new.differs_from(old)) {
+        found.push("server.secret_file: the secret".to_owned());
+    }
+    found
+}
+
+/// What differs and waits for another process.
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let later = "counts from the next upgrade or start on";
+    let mut found = Vec::new();
+    if old.threads != new.threads {
+        found.push(format!("server.threads: {later}"));
+    }
+    if old.control_socket != new.control_socket {
+        found.push(format!("server.control_socket: {later}"));
+    }
+    found
+}
+
+pub(super) fn refused(problems: impl fmt::Display) -> Refused {
+    Refused(problems.to_string())
+}
+
+/// More lines of one change are not logged.
+const MOST_LINES: usize = 100;
+
+fn tell(level: log::Level, text: &str) {
+    let mut lines = text.lines();
+    for line in lines.by_ref().take(MOST_LINES) {
+        log::log!(level, "configuration: {line}");
+    }
+    match lines.count() {
+        0 => {}
+        more => log::log!(level, "configuration: and {more} lines more"),
+    }
+}
