@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ pub(crate) struct BoundControl {
 pub(crate) struct Door {
     path: PathBuf,
     is_open: watch::Sender<bool>,
+    /// Whether no other process answers where this one does not.
+    is_deserted: AtomicBool,
     /// Also keeps the inode from becoming somebody else's, even when the server is gone already.
     socket: UnixListener,
 }
@@ -66,7 +69,12 @@ impl BoundControl {
 
     fn new(socket: UnixListener, file: SocketFile, is_open: bool) -> io::Result<Self> {
         let (path, keeper) = (file.path().to_owned(), socket.try_clone()?);
-        let door = Arc::new(Door { path, is_open: watch::Sender::new(is_open), socket: keeper });
+        let door = Arc::new(Door {
+            path,
+            is_open: watch::Sender::new(is_open),
+            is_deserted: AtomicBool::new(false),
+            socket: keeper,
+        });
         Ok(Self { socket: Some(socket), file, door })
     }
 
@@ -107,6 +115,11 @@ impl Door {
         self.is_open.send_replace(false);
     }
 
+    /// Nobody else does either: the file goes with this process.
+    pub(crate) fn desert(&self) {
+        self.is_deserted.store(true, Ordering::Release);
+    }
+
     /// Whether it answers.
     pub(crate) fn is_open(&self) -> watch::Receiver<bool> {
         self.is_open.subscribe()
@@ -115,7 +128,7 @@ impl Door {
 
 impl Drop for BoundControl {
     fn drop(&mut self) {
-        if *self.door.is_open.borrow() {
+        if *self.door.is_open.borrow() || self.door.is_deserted.load(Ordering::Acquire) {
             self.file.remove();
         }
     }

@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::pools::State;
-use crate::runtime::{Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why};
+use crate::runtime::{
+    Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why,
+};
 use crate::types::Span;
 
 use super::bind::Door;

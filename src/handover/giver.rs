@@ -161,17 +161,22 @@ impl Giver {
         self.taken(ready, Stage::Handed).await
     }
 
-    /// Has the new process serve. This one accepts nothing more from here on.
+    /// Has the new process serve, and returns when it does. This one accepts nothing more from before on.
     ///
     /// # Errors
-    /// When the new process has ended meanwhile.
+    /// When the new process does not come to serve.
     pub(crate) async fn go(mut self) -> Result<Successor, HandoverError> {
+        const SERVING: &str = "`serving`";
         let turn = self.turn(Stage::Handed);
-        let deadline = self.deadline(self.limits.step, "that `go` is taken");
+        let deadline = self.deadline(self.limits.go, SERVING);
         let connection = &mut self.connection;
         let work = async {
             turn?;
-            connection.say(&Message::Go).await
+            connection.say(&Message::Go).await?;
+            match connection.hear(SERVING).await? {
+                Message::Serving => Ok(()),
+                other => Err(other.unexpected(SERVING)),
+            }
         };
         let gone = self.child.attend(deadline, work).await;
         self.taken(gone, Stage::Over).await?;

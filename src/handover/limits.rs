@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub(crate) step: Duration,
     /// From the last that the new process is given until it could serve.
     pub(crate) ready: Duration,
+    /// From `go` until it does. As long as that nobody may be served.
+    pub(crate) go: Duration,
 }
 
 /// When a step has to be over, and what it waits for.
@@ -29,6 +31,7 @@ impl Default for Limits {
             hello: Duration::from_secs(60),
             step: Duration::from_secs(30),
             ready: Duration::from_secs(120),
+            go: Duration::from_secs(3),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Message {
     },
     /// The old process: serve; I accept nothing more.
     Go,
+    /// The new process: I do.
+    Serving,
     /// The old process: I go on serving.
     Stay { reason: String },
     /// The new process: I cannot go on.
@@ -99,6 +101,7 @@ impl Message {
             Self::State { .. } => "state",
             Self::Ready { .. } => "ready",
             Self::Go => "go",
+            Self::Serving => "serving",
             Self::Stay { .. } => "stay",
             Self::Failed { .. } => "failed",
             Self::Done => "done",

@@ -11,12 +11,13 @@
 //! old  state      its size, then its bytes
 //! new  ready      I could serve
 //! old  go         do; I accept nothing more
+//! new  serving    I do
 //! old  done       my work is done, I end                        leaving   the new one: I end before you do
 //! ```
 //!
 //! Messages of other names are skipped with what belongs to them, and so are fields, so that a later version may say
 //! more; what it must not say to an older one is agreed upon by `hello` and `welcome`. Each step has a deadline. Until
-//! `go` the old process loses nothing by any failure: the new one is ended then. After it each learns of the other's
+//! `serving` the old process loses nothing by any failure: the new one is ended then. After it each learns of the other's
 //! end by that of the connection.
 //!
 //! Nothing is known here of what the sockets are for or of what is in the state.

@@ -18,6 +18,14 @@ impl Predecessor {
         Self { connection, limit, is_done: false }
     }
 
+    /// Tells the old process that this one serves.
+    ///
+    /// # Errors
+    /// When the old process has ended, or is stuck.
+    pub(crate) async fn serving(&mut self) -> Result<(), HandoverError> {
+        tell(&mut self.connection, &Message::Serving, self.limit).await
+    }
+
     /// Resolves when the old process has ended, or is about to. It may be dropped and asked for again.
     pub(crate) async fn gone(&mut self) -> End {
         let how = heard_to_the_end(&mut self.connection, &Message::Done, &mut self.is_done).await;

@@ -64,9 +64,9 @@ impl Drain {
         let DrainSpec { requests, tunnels, .. } = self.live.snapshot().drain;
         let begun = Instant::now();
         self.live.ending().advance(Stage::Leaving);
+        self.edge.close(unclaimed);
         // The other process may yet turn out to be stillborn.
         sleep(LINGER).await;
-        self.edge.close(unclaimed);
         if !self.is_empty_within(requests.get().saturating_sub(begun.elapsed())).await {
             log::warn!("requests have had their time {}", self.open());
             self.live.ending().advance(Stage::RequestsCut);

@@ -63,8 +63,17 @@ pub(crate) fn serve(
         server.add_service(service);
     }
     if let Some(takeover) = takeover {
+        reloader.hold();
         let reloader = reloader.clone();
-        let newcomer = Newcomer { reloader, serving, control: door, unclaimed, predecessor, arrival };
+        let newcomer = Newcomer {
+            reloader,
+            serving,
+            control: door,
+            unclaimed,
+            leaves_control: false,
+            predecessor,
+            arrival,
+        };
         takeover.finish(newcomer).map_err(StartError::Thread)?;
     }
     let tls_files = Some(TlsFiles::new(live));

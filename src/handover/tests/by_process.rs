@@ -58,6 +58,7 @@ async fn play(part: &str) -> i32 {
         Err(error) if error.to_string().ends_with("the old process stays: SIGTERM came") => return 3,
         Err(error) => panic!("{error}"),
     };
+    predecessor.serving().await.unwrap();
     come_to("handed");
     if part == "leave" {
         predecessor.leave().await.unwrap();

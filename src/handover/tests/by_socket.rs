@@ -24,7 +24,14 @@ async fn take_all(mut taker: Taker) -> Result<(Vec<Taken>, State, Predecessor), 
     taker.greet(&peer("2")).await?;
     let taken = taker.take_sockets().await?;
     let state = taker.take_state().await?;
-    Ok((taken, state, taker.ready(Vec::new()).await?))
+    Ok((taken, state, serve(taker).await?))
+}
+
+/// Takes the last steps as the new process.
+async fn serve(taker: Taker) -> Result<Predecessor, HandoverError> {
+    let mut predecessor = taker.ready(Vec::new()).await?;
+    predecessor.serving().await?;
+    Ok(predecessor)
 }
 
 /// Goes all the way as the old process.
@@ -101,7 +108,7 @@ async fn both_learn_who_the_other_is_and_a_new_process_may_do_without_the_state(
         giver.ready().await?;
         giver.go().await
     };
-    let (successor, predecessor) = tokio::join!(going, taker.ready(Vec::new()));
+    let (successor, predecessor) = tokio::join!(going, serve(taker));
     assert!(successor.is_ok() && predecessor.is_ok());
 }
 

@@ -73,6 +73,10 @@ impl History {
         self.generations.push_back((generation, origin));
     }
 
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.last().0.standing == Standing::OnProbation
+    }
+
     /// The generation whose configuration is served again, if it is one of before.
     pub(super) fn gone_back_to(&self) -> Option<u64> {
         let served = &self.last().0;

@@ -26,7 +26,7 @@ use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, UpgradeOrder, Upgraded, Why,
+    Registry, Report, Stamp, UpgradeOrder, Upgraded, Why,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
@@ -56,14 +56,18 @@ struct Shared {
     /// Where the configuration is read again.
     origin: Mutex<Origin>,
     serving: Serving,
+    /// The file as it was when the process has read it.
+    stamp: Option<Stamp>,
     /// What is served. Held over a change, so that changes come one after the other, in the order in which they were asked
     /// for.
     served: Arc<AsyncMutex<Assembled>>,
     history: Mutex<History>,
     made: AtomicU64,
     refused: AtomicU64,
-    /// Whether another process serves by now.
+    /// Whether another process serves: one before this one yet, or one after it by now.
     is_left: AtomicBool,
+    /// Whether one is about to take over.
+    is_upgrading: AtomicBool,
     /// None where the process is not this library's to replace.
     upgrader: OnceLock<Upgrader>,
 }
@@ -83,6 +87,10 @@ struct Order {
     instead_of: Option<u64>,
     is_on_probation: bool,
 }
+
+/// Why an order is not taken.
+const UPGRADING: &str =
+    "another process is about to take over; wait until it serves, or has turned out not to";
 
 /// Why an order came too late.
 const OVERTAKEN: &str = "another change came before this one";
@@ -108,6 +116,7 @@ impl Reloader {
     pub(crate) fn new(registry: Arc<Registry>, origin: Origin, served: Assembled, serving: Serving) -> Self {
         let history = History::new(served.origin.clone(), SystemTime::now());
         Self(Arc::new(Shared {
+            stamp: served.stamp.clone(),
             registry,
             origin: Mutex::new(origin),
             serving,
@@ -116,6 +125,7 @@ impl Reloader {
             made: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             is_left: AtomicBool::new(false),
+            is_upgrading: AtomicBool::new(false),
             upgrader: OnceLock::new(),
         }))
     }
@@ -131,6 +141,16 @@ impl Reloader {
         self.0.upgrader.get().and_then(Upgrader::predecessor)
     }
 
+    /// Another process serves until this one [begins](Self::begin).
+    pub(super) fn hold(&self) {
+        self.0.is_left.store(true, Ordering::Release);
+    }
+
+    /// This process serves from now on.
+    pub(super) fn begin(&self) {
+        self.0.is_left.store(false, Ordering::Release);
+    }
+
     /// Serves again after another process had taken over.
     pub(super) async fn take_back(&self) {
         // Nobody else may change the listeners meanwhile.
@@ -144,7 +164,7 @@ impl Reloader {
         if let Some(upgrader) = self.0.upgrader.get() {
             upgrader.take_back().await;
         }
-        self.0.is_left.store(false, Ordering::Release);
+        self.begin();
     }
 
     /// Goes on with what another process knew, before anything is served here.
@@ -161,7 +181,7 @@ impl Reloader {
     pub(crate) async fn watch(self) -> Infallible {
         let file = self.0.origin.lock().file().map(Path::to_owned);
         match file {
-            Some(file) => watch(&file, &self.0.serving.live, &self).await,
+            Some(file) => watch(&file, self.0.stamp.clone(), &self.0.serving.live, &self).await,
             None => pending().await,
         }
     }
@@ -172,6 +192,10 @@ impl Reloader {
     }
 
     async fn change(&self, order: Order, terms: Option<Probation>) -> Result<Applied, Refused> {
+        // Not after it, since that may take minutes.
+        if self.0.is_upgrading.load(Ordering::Acquire) {
+            return Err(Refused(UPGRADING.to_owned()));
+        }
         let reloader = self.clone();
         // A task of its own: it goes on when whoever has asked is gone.
         let turn = tokio::spawn(async move {
@@ -202,8 +226,16 @@ impl Changes for Reloader {
 
     async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
         let shared = self.0.clone();
+        if self.0.is_upgrading.swap(true, Ordering::AcqRel) {
+            return Err(NotUpgraded::Failed(UPGRADING.to_owned()));
+        }
         // A task of its own: it goes on when whoever has asked is gone.
-        let upgraded = tokio::spawn(async move { shared.upgrade(order).await }).await;
+        let upgraded = tokio::spawn(async move {
+            let upgraded = shared.upgrade(order).await;
+            shared.is_upgrading.store(false, Ordering::Release);
+            upgraded
+        });
+        let upgraded = upgraded.await;
         upgraded.unwrap_or_else(|error| Err(NotUpgraded::Failed(broken_off(&error).0)))
     }
 
@@ -244,7 +276,12 @@ impl Shared {
 
     /// A process whose configuration was taken back must not be followed by one that reads it again.
     fn check_file_is_served(&self) -> Result<(), NotUpgraded> {
-        match self.history.lock().gone_back_to() {
+        let history = self.history.lock();
+        if history.is_on_probation() {
+            let why = "the configuration is on probation\n  help: wait for its end, or roll back";
+            return Err(NotUpgraded::Failed(why.to_owned()));
+        }
+        match history.gone_back_to() {
             None => Ok(()),
             Some(configuration) => Err(NotUpgraded::Failed(format!(
                 "the configuration of generation {configuration} is served again, and the file has another one\n  \
@@ -262,10 +299,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether changes are still of use: also while the process drains, but not once another one serves.
+    /// Whether changes are of use: also while the process drains, but not while another one serves, or is about to.
     fn check_not_left(&self) -> Result<(), Refused> {
         if self.is_left.load(Ordering::Acquire) {
-            return Err(Refused("another process serves by now, and this one finishes its work".to_owned()));
+            return Err(Refused("another process serves, not this one".to_owned()));
         }
         Ok(())
     }

@@ -17,9 +17,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The last minutes of the configuration before.
 const BEFORE: Duration = Duration::from_secs(300);
 
-/// Fewer failures may be bad luck, and so may those of fewer requests.
-const LEAST_ERRORS: u64 = 5;
-const LEAST_REQUESTS: u64 = 20;
 /// The slowest hundredth of fewer requests is but one of them.
 const LEAST_FOR_P99: u64 = 100;
 /// Nobody minds so much more.
@@ -62,10 +59,11 @@ impl Reloader {
             }
             let now = Instant::now();
             let since = pulse.summary(now - begun, now);
-            if let Some(fault) = judge(before, since, terms) {
+            let is_over = begun.elapsed() >= terms.lasts.get();
+            if let Some(fault) = judge(before, since, terms, if is_over { AT_LAST } else { FOR_NOW }) {
                 return self.go_back(generation, fault.to_string()).await;
             }
-            if begun.elapsed() >= terms.lasts.get() {
+            if is_over {
                 log::info!("configuration has passed its probation generation={generation} {}", seen(&since));
                 self.mark(generation, Standing::Serving);
                 return Verdict::Passed { seen: seen(&since) };
@@ -98,10 +96,22 @@ impl Reloader {
     }
 }
 
+/// How many requests and failures are enough to judge by.
+#[derive(Clone, Copy)]
+struct Enough {
+    requests: u64,
+    errors: u64,
+}
+
+/// While more may come.
+const FOR_NOW: Enough = Enough { requests: 20, errors: 5 };
+/// At the end, when no more do: three of three tell enough.
+const AT_LAST: Enough = Enough { requests: 3, errors: 3 };
+
 /// Compares what came `since` a change with what came `before`.
-fn judge(before: PulseSummary, since: PulseSummary, terms: &Probation) -> Option<Fault> {
+fn judge(before: PulseSummary, since: PulseSummary, terms: &Probation, enough: Enough) -> Option<Fault> {
     let more_errors = percent_of_errors(&since) - percent_of_errors(&before);
-    let has_enough = since.requests >= LEAST_REQUESTS && since.errors >= LEAST_ERRORS;
+    let has_enough = since.requests >= enough.requests && since.errors >= enough.errors;
     if has_enough && more_errors > f64::from(terms.max_errors.get()) {
         return Some(Fault::Errors { before, since });
     }
@@ -175,7 +185,7 @@ mod tests {
             ((0, 0, 0), (19, 19, 5), false),
         ] {
             let of = |(requests, errors, p99)| summary(requests, errors, p99);
-            let fault = judge(of(before), of(since), &TERMS);
+            let fault = judge(of(before), of(since), &TERMS, FOR_NOW);
             assert_eq!(fault.is_some(), is_fault, "{before:?} {since:?}");
         }
     }
@@ -190,15 +200,24 @@ mod tests {
             (2, 12, 1000, false),
             (2, 13, 1000, true),
         ] {
-            let fault = judge(summary(1000, 0, before), summary(requests, 0, since), &TERMS);
+            let fault = judge(summary(1000, 0, before), summary(requests, 0, since), &TERMS, FOR_NOW);
             assert_eq!(fault.is_some(), is_fault, "{before} {since} {requests}");
         }
-        assert_eq!(judge(summary(99, 0, 1), summary(1000, 0, 900), &TERMS), None);
+        assert_eq!(judge(summary(99, 0, 1), summary(1000, 0, 900), &TERMS, FOR_NOW), None);
+    }
+
+    #[test]
+    fn few_requests_are_enough_at_the_end() {
+        let nothing = summary(0, 0, 0);
+        let is_fault =
+            |requests, errors, enough| judge(nothing, summary(requests, errors, 1), &TERMS, enough).is_some();
+        assert_eq!([is_fault(12, 12, FOR_NOW), is_fault(12, 12, AT_LAST)], [false, true]);
+        assert_eq!([is_fault(3, 3, AT_LAST), is_fault(2, 2, AT_LAST)], [true, false]);
     }
 
     #[test]
     fn a_fault_tells_both_sides() {
-        let fault = judge(summary(1000, 1, 5), summary(400, 100, 7), &TERMS).unwrap();
+        let fault = judge(summary(1000, 1, 5), summary(400, 100, 7), &TERMS, FOR_NOW).unwrap();
         assert_eq!(
             fault.to_string(),
             "too many answers of 5xx: 400 requests, 25.0 % answered with 5xx, p99 7.0 ms; \

@@ -31,8 +31,14 @@ struct Watched {
 
 /// Has a file that changes be served, while the configuration wants that. It asks for the file's date, as for certificates:
 /// this also sees what happens on network file systems and behind links.
-pub(crate) async fn watch(file: &Path, live: &Arc<Live>, changes: &dyn Changes) -> Infallible {
-    let mut watched = Watched::new(stamp(file).await);
+/// It was read after it was as `known` says.
+pub(crate) async fn watch(
+    file: &Path,
+    known: Option<Stamp>,
+    live: &Arc<Live>,
+    changes: &dyn Changes,
+) -> Infallible {
+    let mut watched = Watched::new(known);
     loop {
         sleep(PERIOD).await;
         let found = stamp(file).await;

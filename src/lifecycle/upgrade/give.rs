@@ -12,7 +12,7 @@ use crate::control::Door;
 use crate::edge::{Address, Edge};
 use crate::gateway::Gateway;
 use crate::handover::{
-    Cause, Giver, HandoverError, Limits, Peer, Program, Successor, may_leave, own_program,
+    Cause, Giver, HandoverError, Limits, Peer, Program, SocketKind, Successor, may_leave, own_program,
 };
 use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
@@ -148,7 +148,9 @@ impl Upgrader {
             let state = packed(Heritage::of(estate.served, Instant::now()));
             giver.give_state(&state).await?;
         }
-        let unclaimed = heard(giver.ready().await?);
+        let unclaimed = giver.ready().await?;
+        let leaves_control = unclaimed.iter().any(|entry| entry.kind == SocketKind::Control);
+        let unclaimed = heard(unclaimed);
         if self.live.is_draining() {
             giver.stay("the process was asked to end").await;
             return Err(HandoverError::own(std::io::Error::other("this process was asked to end meanwhile")));
@@ -164,6 +166,9 @@ impl Upgrader {
         self.manager.leave_to(peer.pid);
         match giver.go().await {
             Ok(successor) => {
+                if leaves_control {
+                    self.control.iter().for_each(|door| door.desert());
+                }
                 log::info!("another process serves, this one finishes its work process={}", peer.pid);
                 // Whoever leads to the end is gone only when that has come.
                 let _ = self.successors.send(Handed { successor, unclaimed }).await;

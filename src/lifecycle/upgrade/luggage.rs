@@ -105,7 +105,7 @@ fn kind_of(kind: Kind) -> SocketKind {
 }
 
 /// What a process has no use for, as it is told.
-pub(super) fn told(unclaimed: &[Address]) -> Vec<SocketEntry> {
+pub(super) fn told(unclaimed: &[Address], leaves_control: bool) -> Vec<SocketEntry> {
     let entry = |one: &Address| SocketEntry {
         kind: kind_of(one.kind),
         listener: Some(one.listener.to_string()),
@@ -113,7 +113,14 @@ pub(super) fn told(unclaimed: &[Address]) -> Vec<SocketEntry> {
         ordinal: 0,
         is_own: false,
     };
-    unclaimed.iter().map(entry).collect()
+    let control = leaves_control.then(|| SocketEntry {
+        kind: SocketKind::Control,
+        listener: None,
+        address: String::new(),
+        ordinal: 0,
+        is_own: true,
+    });
+    unclaimed.iter().map(entry).chain(control).collect()
 }
 
 /// The same again, as far as it can be understood.

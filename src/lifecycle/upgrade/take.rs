@@ -48,6 +48,7 @@ pub(in crate::lifecycle) struct Newcomer {
     pub(in crate::lifecycle) control: Option<Arc<Door>>,
     /// What the process before this one had, and this one has no use for.
     pub(in crate::lifecycle) unclaimed: Vec<Address>,
+    pub(in crate::lifecycle) leaves_control: bool,
     /// The process before this one, as long as it finishes its work.
     pub(in crate::lifecycle) predecessor: Arc<Mutex<Option<u32>>>,
     pub(in crate::lifecycle) arrival: watch::Sender<Arrival>,
@@ -121,6 +122,8 @@ impl Takeover {
     /// When there can be no further thread.
     pub(in crate::lifecycle) fn finish(self, newcomer: Newcomer) -> io::Result<()> {
         let Self { runtime, taker, welcome, sockets } = self;
+        let mut newcomer = newcomer;
+        newcomer.leaves_control = sockets.control.is_some();
         drop(sockets);
         *newcomer.predecessor.lock() = Some(welcome.peer.pid);
         let thread = std::thread::Builder::new().name("handover".to_owned());
@@ -151,9 +154,17 @@ pub(crate) fn take_place(
 ) {
     let Some(takeover) = takeover else { return };
     let (arrival, _) = watch::channel(Arrival::Coming);
+    reloader.hold();
     let (reloader, serving) = (reloader.clone(), serving.clone());
-    let newcomer =
-        Newcomer { reloader, serving, control: None, unclaimed, predecessor: Arc::default(), arrival };
+    let newcomer = Newcomer {
+        reloader,
+        serving,
+        control: None,
+        unclaimed,
+        leaves_control: true,
+        predecessor: Arc::default(),
+        arrival,
+    };
     if let Err(error) = takeover.finish(newcomer) {
         log::error!("the place of the other process cannot be taken error=\"{error}\"");
     }
@@ -166,12 +177,15 @@ impl Newcomer {
             Ok(predecessor) if self.serving.live.is_draining() => {
                 self.see_off(predecessor, welcome.peer.pid).await;
             }
-            Ok(predecessor) => {
+            Ok(mut predecessor) => {
                 let Peer { version, pid } = &welcome.peer;
                 if timeout(GIVE_WAY, self.serving.edge.resume()).await.is_err() {
                     log::error!("not all sockets are served");
                 }
                 self.control.iter().for_each(|door| door.open());
+                self.reloader.begin();
+                // One that is gone is noticed below.
+                let _ = predecessor.serving().await;
                 self.arrival.send_replace(Arrival::Serving);
                 log::info!("this process serves now in the place of another process={pid} version={version}");
                 self.see_off(predecessor, *pid).await;
@@ -192,7 +206,10 @@ impl Newcomer {
             let _ = taker.fail("the last preparations", &reason).await;
             return Err(reason);
         }
-        taker.ready(luggage::told(&self.unclaimed)).await.map_err(|error| error.to_string())
+        taker
+            .ready(luggage::told(&self.unclaimed, self.leaves_control))
+            .await
+            .map_err(|error| error.to_string())
     }
 
     async fn inherit(&self, state: State) -> Result<(), String> {
