@@ -37,6 +37,8 @@ pub(super) struct ServiceManager {
     arrival: watch::Receiver<Arrival>,
     /// Whether it was told that the process serves.
     is_ready: AtomicBool,
+    /// Whether another process is the main one by now: that one's state and life count.
+    is_left: AtomicBool,
     /// What it was told last of what goes on.
     told: Mutex<Option<Summary>>,
 }
@@ -77,6 +79,7 @@ impl ServiceManager {
             data_plane,
             arrival,
             is_ready: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             told: Mutex::default(),
         }
     }
@@ -91,7 +94,7 @@ impl ServiceManager {
         let Ok(Some(data_plane)) = data_plane else { return pending().await };
         let alive = async {
             if let Some(period) = watchdog_period() {
-                manager.tell_while_alive(&data_plane, period).await;
+                self.tell_while_alive(manager, &data_plane, period).await;
             }
             pending().await
         };
@@ -116,6 +119,7 @@ impl ServiceManager {
 
     /// Has the manager take another process for the main one, or this one again.
     pub(super) fn leave_to(&self, process: u32) {
+        self.is_left.store(process != std::process::id(), Ordering::Relaxed);
         if let Some(manager) = &self.manager {
             manager.tell(&format!("MAINPID={process}"));
         }
@@ -143,8 +147,24 @@ impl ServiceManager {
         loop {
             sleep(STATUS_PERIOD).await;
             let summary = self.summary();
-            if *self.told.lock() != Some(summary) {
+            if !self.is_left.load(Ordering::Relaxed) && *self.told.lock() != Some(summary) {
                 self.tell_with(manager, "", summary);
+            }
+        }
+    }
+
+    /// Says so again and again while a task of the data plane's runtime still gets its turn.
+    async fn tell_while_alive(&self, manager: &Manager, data_plane: &Handle, period: Duration) {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // A task that fails is one whose runtime ends.
+            if data_plane.spawn(async {}).await.is_err() {
+                return;
+            }
+            if !self.is_left.load(Ordering::Relaxed) {
+                manager.tell("WATCHDOG=1");
             }
         }
     }
@@ -179,20 +199,6 @@ impl ServiceManager {
 }
 
 impl Manager {
-    /// Says so again and again while a task of the data plane's runtime still gets its turn.
-    async fn tell_while_alive(&self, data_plane: &Handle, period: Duration) {
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            // A task that fails is one whose runtime ends.
-            if data_plane.spawn(async {}).await.is_err() {
-                return;
-            }
-            self.tell("WATCHDOG=1");
-        }
-    }
-
     fn tell(&self, states: &str) {
         if let Err(error) = self.socket.send(states)
             && self.failures_told.may_tell(Instant::now())
