@@ -66,7 +66,8 @@ impl Signals {
             tokio::select! {
                 _ = ends.int.recv() => {
                     log::info!("stopping at once");
-                    return self.stop().await;
+                    self.take_leave().await;
+                    return ShutdownSignal::FastShutdown;
                 }
                 _ = ends.term.recv() => break,
                 _ = ends.quit.recv() => break,
@@ -82,17 +83,17 @@ impl Signals {
             () = self.drain.run() => {}
             () = ends.any() => self.drain.cut("by a second signal").await,
         }
+        self.take_leave().await;
         // Nothing is left that a graceful end of Pingora's would wait for.
         ShutdownSignal::FastShutdown
     }
 
-    /// Ends at once. An older process that still finishes its work is not to come back for this one.
-    async fn stop(&self) -> ShutdownSignal {
+    /// Sees to it that an older process that still finishes its work does not come back for this one.
+    async fn take_leave(&self) {
         if self.reloader.predecessor().is_some() {
             self.drain.begin();
             sleep(FAREWELL).await;
         }
-        ShutdownSignal::FastShutdown
     }
 
     /// Finishes the work of a process that another has taken over from. False where that has died, and this one serves
