@@ -10,11 +10,12 @@ use std::future::pending;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_proxy::HttpProxy;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -34,6 +35,10 @@ use super::upgrade::{Estate, Upgrader};
 
 use history::History;
 use watch::watch;
+
+/// How long a change waits for the first probes of pools that nobody could serve without them: a little longer than a probe
+/// takes at most where the file does not say otherwise.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
 
 /// What a configuration has changed in a process that runs.
 #[derive(Clone)]
@@ -260,6 +265,7 @@ impl Shared {
         if let Some(secret) = &new.secret_file {
             save(secret)?;
         }
+        self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
         let mut report = Report {
@@ -295,6 +301,11 @@ impl Shared {
 }
 
 impl Serving {
+    /// Has probes find out about endpoints while others still serve: none of the requests to come has to wait for that.
+    fn look_ahead(&self, new: &Assembled) {
+        Handle::current().block_on(self.prober.probe_ahead(&new.snapshot.pools, LONGEST_LOOK));
+    }
+
     /// Serves what was assembled from now on. What can fail comes first, and leaves nothing behind.
     fn serve(&self, new: &Assembled) -> Result<(), Refused> {
         let Assembled { config, snapshot, .. } = new;
