@@ -272,8 +272,9 @@ impl Pool {
         });
     }
 
-    /// Notes what one probe found; `threshold` results against the present health change it. `None` where this is not how
-    /// the pool is configured by now, and other probes decide.
+    /// Notes what one probe found; `threshold` results against the present health change it. Of an address that comes with
+    /// this pool it is kept until the pool takes over. `None` where this is not how the pool is configured by now, and other
+    /// probes decide.
     pub(super) fn note_probe(
         &self,
         endpoint: &Endpoint,
@@ -284,7 +285,12 @@ impl Pool {
         let mut verdict = None;
         self.change(|roster| {
             let is_current = Arc::ptr_eq(&roster.generation, &self.generation);
-            let index = roster.index_of(endpoint).filter(|_| is_current)?;
+            let index = roster.index_of(endpoint);
+            if index.is_none() && endpoint.state() == State::Checking {
+                let before = endpoint.record().note_ahead(found);
+                verdict = Some(Verdict { before, streak: Streak::of(found) });
+            }
+            let index = index.filter(|_| is_current)?;
             let before = roster.standings[index].health();
             let streak = roster.observe(index, found, threshold, now);
             verdict = Some(Verdict { before, streak });

@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::types::{EndpointAddr, Rarely};
 use super::endpoint::{Endpoint, State};
 use super::health::History;
 use super::queue::Queue;
+use super::standing::Health;
 use super::window::Window;
 
 /// What is known of an address of a pool, whatever the configuration says of it meanwhile: the endpoints of all
@@ -26,6 +28,8 @@ pub(super) struct Record {
     pub(super) failures_in_row: AtomicU32,
     pub(super) window: Window,
     pub(super) history: History,
+    /// What the first probes find before the address is one of the pool's.
+    ahead: Mutex<Health>,
     /// Whether HTTP/2 was chosen last, where the endpoint chooses.
     chose_h2: AtomicBool,
     told: Rarely,
@@ -52,6 +56,7 @@ impl Record {
             failures_in_row: AtomicU32::new(0),
             window: Window::new(window_of(pool)),
             history: History::default(),
+            ahead: Mutex::new(Health::Checking),
             chose_h2: AtomicBool::new(false),
             told: Rarely::default(),
             queue: queue.clone(),
@@ -88,6 +93,15 @@ impl Record {
         self.publish(State::Draining);
         self.load().end_trial();
         *self.current.lock() = Weak::new();
+    }
+
+    /// Notes what a probe found before the address is one of the pool's; gives back what was found before that.
+    pub(super) fn note_ahead(&self, found: Health) -> Health {
+        mem::replace(&mut self.ahead.lock(), found)
+    }
+
+    pub(super) fn found_ahead(&self) -> Health {
+        *self.ahead.lock()
     }
 
     // === State ===

@@ -131,9 +131,9 @@ impl Roster {
     }
 }
 
-/// How an endpoint begins of which nothing is known.
+/// How an endpoint begins of which nothing is known but what probes may have found ahead.
 pub(super) fn first_standing(endpoint: &Endpoint) -> Standing {
-    let health = if endpoint.pool().health.is_some() { Health::Checking } else { Health::Fit };
+    let health = if endpoint.pool().health.is_some() { endpoint.record().found_ahead() } else { Health::Fit };
     let mut standing = Standing::new(health);
     standing.set_drained(endpoint.config().weight.get() == 0);
     standing

@@ -30,6 +30,16 @@ impl Pool {
         // Ejections may end otherwise than the one who waits for that knows.
         self.lineage.ejected.notify_one();
     }
+
+    /// The endpoints whose first probes requests would have to wait for if the pool took over now, since no other is fit.
+    pub(super) fn awaited(&self) -> Vec<&Arc<Endpoint>> {
+        let gets_work = self.endpoints.iter().filter(|endpoint| endpoint.config().weight.get() > 0);
+        let is = |wanted: State| move |endpoint: &&Arc<Endpoint>| endpoint.state() == wanted;
+        match self.health().is_none() || gets_work.clone().any(|endpoint| is(State::Fit)(&endpoint)) {
+            true => Vec::new(),
+            false => gets_work.filter(is(State::Checking)).collect(),
+        }
+    }
 }
 
 impl Roster {

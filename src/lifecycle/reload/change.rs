@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config::{Config, Origin};
@@ -13,6 +14,10 @@ use crate::runtime::{Assembled, Refused, Report, SecretFile, Standing, assemble}
 
 use super::history::Made;
 use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
+
+/// How long a change waits for the first probes of pools that nobody could serve without them: a little longer than a probe
+/// takes at most where the file does not say otherwise.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
 
 impl Shared {
     /// Makes a change as a whole or not at all, and tells of it.
@@ -48,6 +53,7 @@ impl Shared {
         if let Some(secret) = &new.secret_file {
             save(secret)?;
         }
+        self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
         let mut report = Report {
@@ -85,6 +91,11 @@ impl Shared {
 }
 
 impl Serving {
+    /// Has probes find out about endpoints while others still serve: none of the requests to come has to wait for that.
+    fn look_ahead(&self, new: &Assembled) {
+        Handle::current().block_on(self.prober.probe_ahead(&new.snapshot.pools, LONGEST_LOOK));
+    }
+
     /// Serves what was assembled from now on. What can fail comes first, and leaves nothing behind.
     pub(super) fn serve(&self, new: &Assembled) -> Result<(), Refused> {
         let Assembled { config, snapshot, .. } = new;

@@ -71,6 +71,21 @@ impl Prober {
         self.pools.send_replace(pools.to_vec());
     }
 
+    /// Probes endpoints of pools that are about to be served, once each, where requests would have to wait for that. Returns
+    /// when it is known of all of them whether they are fit, or after `limit`.
+    pub(crate) async fn probe_ahead(&self, pools: &[Arc<Pool>], limit: Duration) {
+        let mut probes = JoinSet::new();
+        for pool in pools {
+            let Some(health) = pool.health() else { continue };
+            for endpoint in pool.awaited() {
+                let probe = self.probe(health, pool, endpoint);
+                probes.spawn(async move { probe.once().await });
+            }
+        }
+        // Those that take longer are probed like all others from then on, and requests wait for them.
+        let _ = tokio::time::timeout(limit, async { while probes.join_next().await.is_some() {} }).await;
+    }
+
     /// Probes until `shutdown` turns true.
     pub(crate) async fn run(&self, mut shutdown: ShutdownWatch) {
         let mut pools = self.pools.subscribe();
@@ -98,12 +113,15 @@ impl Prober {
         tasks.spawn(async move { kept.keep().await });
         if let Some(health) = pool.health() {
             for endpoint in pool.endpoints() {
-                let check = (self.new_check)(health, pool, endpoint);
-                let probe = Probe::new(health, pool, endpoint, check, self.at_once.clone());
-                tasks.spawn(probe.run());
+                tasks.spawn(self.probe(health, pool, endpoint).run());
             }
         }
         Upkeep { pool: pool.clone(), _tasks: tasks }
+    }
+
+    fn probe(&self, health: &config::Health, pool: &Arc<Pool>, endpoint: &Arc<Endpoint>) -> Probe {
+        let check = (self.new_check)(health, pool, endpoint);
+        Probe::new(health, pool, endpoint, check, self.at_once.clone())
     }
 }
 
@@ -150,12 +168,16 @@ impl Probe {
     async fn run(self) {
         let mut is_open = false;
         loop {
-            if let Some((found, reason)) = self.probe().await {
-                is_open = self.note(found, &reason);
-            }
+            is_open = self.once().await.unwrap_or(is_open);
             let pace = if is_open { self.interval.min(TRANSITION) } else { self.interval };
             tokio::time::sleep(with_random(|random| jittered(pace, random))).await;
         }
+    }
+
+    /// Probes once, and tells what was found. Returns whether it is open now what the endpoint's health is.
+    async fn once(&self) -> Option<bool> {
+        let (found, reason) = self.probe().await?;
+        Some(self.note(found, &reason))
     }
 
     /// Probes once, when its turn comes. `None` where nothing was found out, for want of something on this machine.

@@ -1,6 +1,11 @@
 //! What endpoints notice of another configuration.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::support::{Edge, Endpoint, Exchange, eventually};
 
@@ -77,6 +82,42 @@ async fn an_endpoint_that_comes_and_goes_and_comes_is_served() {
     {
         edge.reload(&site("pool: app", "balance: first,", endpoints)).await;
         assert_eq!(edge.get("/").await.text(), expected, "{endpoints:?}");
+    }
+}
+
+/// Answers with its name; what it answers to probes takes a while, and is counted.
+async fn slow_to_tell(name: &'static str) -> (Endpoint, Arc<AtomicUsize>) {
+    let told = Arc::<AtomicUsize>::default();
+    let count = told.clone();
+    let script = move |mut exchange: Exchange| {
+        let count = count.clone();
+        async move {
+            if exchange.request.is_probe() {
+                sleep(Duration::from_millis(300)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            exchange.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len())).await;
+            Some(exchange)
+        }
+    };
+    (Endpoint::scripted(script).await, told)
+}
+
+#[tokio::test]
+async fn what_is_new_is_probed_while_what_was_there_still_serves() {
+    let (first, second) = (slow_to_tell("first").await, slow_to_tell("second").await);
+    let text = |pool: &str, endpoint: &Endpoint| {
+        let text = site("pool: app", "health: { http: {}, interval: 30s },", &[endpoint.address()]);
+        text.replace("{ app:", &format!("{{ {pool}:")).replace("pool: app", &format!("pool: {pool}"))
+    };
+    let edge = Edge::start(&text("app", &first.0)).await;
+    assert_eq!(edge.get("/").await.text(), "first");
+    // The same pool with another address, then another pool.
+    for (pool, (endpoint, told), expected) in [("app", &second, "second"), ("other", &first, "first")] {
+        let before = told.load(Ordering::SeqCst);
+        edge.reload(&text(pool, endpoint)).await;
+        assert!(told.load(Ordering::SeqCst) > before, "nobody has to wait for the first probe");
+        assert_eq!(edge.get("/").await.text(), expected);
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -144,6 +144,8 @@ fn only_what_the_system_says_makes_an_endpoint_unreachable() {
 struct Scene {
     asked: Mutex<Vec<(String, Instant)>>,
     failing: Mutex<HashSet<String>>,
+    /// How long an address takes to answer, if that is not nothing.
+    slow: Mutex<HashMap<String, Duration>>,
 }
 
 impl Scene {
@@ -154,6 +156,10 @@ impl Scene {
 
     fn fail(&self, address: &str) {
         self.failing.lock().insert(address.to_owned());
+    }
+
+    fn slow_down(&self, address: &str, seconds: u64) {
+        self.slow.lock().insert(address.to_owned(), Duration::from_secs(seconds));
     }
 
     /// A prober that asks the scene, and runs until the sender is dropped.
@@ -180,6 +186,8 @@ struct SceneCheck {
 impl HealthCheck for SceneCheck {
     async fn check(&self, _: &Backend) -> pingora_core::Result<()> {
         self.scene.asked.lock().push((self.address.clone(), Instant::now()));
+        let delay = self.scene.slow.lock().get(&self.address).copied();
+        tokio::time::sleep(delay.unwrap_or_default()).await;
         if self.scene.failing.lock().contains(&self.address) { Err(unhealthy("503")) } else { Ok(()) }
     }
 
@@ -268,4 +276,79 @@ async fn probes_of_an_older_generation_decide_nothing() {
         assert!(probe.note(Health::Unfit { is_reachable: false }, "after it"));
     }
     assert_eq!(after.endpoints()[0].state(), State::Fit);
+}
+
+// === Pools that are about to be served ===
+
+const LIMIT: Duration = Duration::from_secs(3);
+
+fn states(pool: &Pool) -> Vec<&'static str> {
+    pool.endpoints().iter().map(|one| one.state().as_str()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_that_are_all_new_are_known_before_they_are_served() {
+    let (old, good, bad) = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80");
+    let before = pool(&[old], EVERY_10, Instant::now());
+    let scene = Arc::<Scene>::default();
+    let (prober, _stop) = scene.prober(std::slice::from_ref(&before));
+    pass(0.1).await;
+    scene.fail(bad);
+    scene.slow_down(good, 1);
+    let after = successor(&before, &[good, bad], EVERY_10, Instant::now());
+    let begun = Instant::now();
+    prober.probe_ahead(std::slice::from_ref(&after), LIMIT).await;
+    assert_eq!((begun.elapsed().as_secs(), states(&before)), (1, vec!["fit"]));
+    after.take_over(Instant::now());
+    assert_eq!((states(&after), after.is_settled()), (vec!["fit", "unfit"], true));
+    assert_eq!(after.endpoints().iter().map(|one| one.probes().len()).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_of_a_new_name_is_known_before_it_is_served() {
+    let after = pool(&["10.0.0.1:80", "{ address: '10.0.0.2:80', weight: 0 }"], EVERY_10, Instant::now());
+    let scene = Arc::<Scene>::default();
+    let (prober, _stop) = scene.prober(&[]);
+    assert_eq!((states(&after), after.is_settled()), (vec!["checking", "drained"], false));
+    prober.probe_ahead(std::slice::from_ref(&after), LIMIT).await;
+    assert_eq!((states(&after), after.is_settled()), (vec!["fit", "drained"], true));
+    assert_eq!(scene.asked.lock().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_looks_ahead_where_others_go_on_serving() {
+    let (old, new) = ("10.0.0.1:80", "10.0.0.2:80");
+    let before = pool(&[old], "", Instant::now());
+    let scene = Arc::<Scene>::default();
+    let (prober, _stop) = scene.prober(&[]);
+    let unprobed = pool(&[new], "", Instant::now());
+    let joined = successor(&before, &[old, new], EVERY_10, Instant::now());
+    prober.probe_ahead(&[before.clone(), unprobed, joined], LIMIT).await;
+    assert!(scene.asked.lock().is_empty());
+    // Taken out by the same change, it serves nobody.
+    let drained = format!("{{ address: '{old}', weight: 0 }}");
+    let moved = successor(&before, &[&drained, new], EVERY_10, Instant::now());
+    prober.probe_ahead(std::slice::from_ref(&moved), LIMIT).await;
+    moved.take_over(Instant::now());
+    assert_eq!((states(&moved), moved.is_settled()), (vec!["drained", "fit"], true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_does_not_hold_up_a_change_for_ever() {
+    let (old, good, slow) = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80");
+    let keys = ", health: { tcp: {}, timeout: 30s }";
+    let before = pool(&[old], keys, Instant::now());
+    let scene = Arc::<Scene>::default();
+    scene.slow_down(slow, 20);
+    let (prober, _stop) = scene.prober(&[]);
+    for (new, expected, is_settled) in
+        [(&[good, slow][..], &["fit", "checking"][..], true), (&[slow], &["checking"], false)]
+    {
+        let (begun, after) = (Instant::now(), successor(&before, new, keys, Instant::now()));
+        prober.probe_ahead(std::slice::from_ref(&after), LIMIT).await;
+        assert_eq!(begun.elapsed(), LIMIT);
+        after.take_over(Instant::now());
+        assert_eq!((states(&after), after.is_settled()), (expected.to_vec(), is_settled));
+        before.take_over(Instant::now());
+    }
 }
