@@ -1,5 +1,6 @@
 //! Puts one configuration in the place of another while the process serves.
 
+mod former;
 mod history;
 mod probation;
 mod watch;
@@ -32,6 +33,7 @@ use crate::telemetry::{AccessLog, Messages, Pulse};
 use super::limits::edge_limits;
 use super::upgrade::{Estate, Upgrader};
 
+use former::free;
 use history::History;
 use watch::watch;
 
@@ -166,8 +168,13 @@ impl Reloader {
         // A task of its own: it goes on when whoever has asked is gone.
         let turn = tokio::spawn(async move {
             let mut served = shared.served.clone().lock_owned().await;
+            let former = served.snapshot.clone();
             // And a thread: files are read and tables are built.
-            tokio::task::spawn_blocking(move || shared.change(&mut served, order)).await
+            let changed = tokio::task::spawn_blocking(move || shared.change(&mut served, order)).await;
+            if let Ok(Ok(_)) = changed {
+                tokio::spawn(free(former));
+            }
+            changed
         });
         turn.await.and_then(|changed| changed).unwrap_or_else(|error| Err(broken_off(&error)))
     }
