@@ -9,7 +9,7 @@ FUZZ ?= 60
 BUILD_NEEDS = build-essential cmake
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-peers units soak fuzz lint fmt bench bench-peers bench-tail bench-l4 doc reference deny ci needs
+.PHONY: help run build test test-peers units soak fuzz lint fmt bench bench-peers bench-tail bench-l4 bench-reload doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -64,6 +64,10 @@ bench-tail: needs ## Measure tail latency beside nginx and HAProxy (FLAGS='--rou
 bench-l4: needs ## Measure TCP and UDP beside nginx and HAProxy (FLAGS='--rows udp --rounds 3')
 	@scripts/need nginx libnginx-mod-stream haproxy redis-server redis-tools
 	$(CARGO) bench --locked --bench l4 -- $(FLAGS)
+
+bench-reload: needs ## Measure reloads beside nginx (FLAGS='--rounds 1 --seconds 10')
+	@scripts/need nginx
+	$(CARGO) bench --locked --bench reload -- $(FLAGS)
 
 doc: needs ## Build the documentation of the crate and its hooks
 	$(CARGO) doc --locked --no-deps

@@ -7,7 +7,7 @@ use std::{
 use crate::{
     compare::{
         connect::{connect, source},
-        usage::resident,
+        memory::resident,
     },
     exchange::exchange,
     peer::Proxy,

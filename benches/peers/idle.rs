@@ -1,8 +1,8 @@
 use std::{net::Ipv4Addr, thread, time::Duration};
 
 use crate::{
-    client::Connection,
-    compare::{usage::resident, words::Compared},
+    compare::{memory::resident, words::Compared},
+    connection::Connection,
     peer::Proxy,
     request,
     support::Outcome,

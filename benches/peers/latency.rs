@@ -4,7 +4,8 @@ use std::{
 };
 
 use crate::{
-    client::Connection,
+    client,
+    connection::Connection,
     request,
     support::{Outcome, spread::median},
     wire::Wire,
@@ -21,8 +22,8 @@ const WARM_UP: usize = 100;
 ///
 /// Each request through the proxy is followed by one to the origin directly, so that both see the same machine.
 pub(crate) fn added(proxy: SocketAddr, origin: SocketAddr) -> Outcome<f64> {
-    let mut through = Connection::open(Ipv4Addr::LOCALHOST, proxy, &Wire::Plain)?;
-    let mut directly = Connection::open(Ipv4Addr::LOCALHOST, origin, &Wire::Plain)?;
+    let mut through = client::open(Ipv4Addr::LOCALHOST, proxy, &Wire::Plain)?;
+    let mut directly = client::open(Ipv4Addr::LOCALHOST, origin, &Wire::Plain)?;
     let request = request::get("/", "");
     let (mut with, mut without) = (Vec::with_capacity(PAIRS), Vec::with_capacity(PAIRS));
     for _ in 0..WARM_UP {

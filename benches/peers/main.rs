@@ -22,6 +22,8 @@ mod bars;
 mod client;
 #[path = "../support/compare/mod.rs"]
 mod compare;
+#[path = "../support/connection.rs"]
+mod connection;
 mod idle;
 mod latency;
 mod load;

@@ -8,8 +8,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::{
-    client::Connection,
+    client,
     compare::words::Compared,
+    connection::Connection,
     options::Options,
     site::Site,
     support::{Outcome, built::absolute, ports, process::Running, program::Program},
@@ -117,7 +118,7 @@ impl Compared for Peer {
 impl Proxy {
     /// A client's connection from `source`, an address of the loopback network.
     pub(crate) fn connect(&self, source: Ipv4Addr) -> Outcome<Connection> {
-        Connection::open(source, self.address, &self.wire)
+        client::open(source, self.address, &self.wire)
     }
 }
 

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use crate::{
     compare::{
         figures::Figures,
-        usage::{CpuWatch, resident},
+        memory::resident,
+        usage::CpuWatch,
         words::{Compared, Work},
     },
     idle, latency, load,

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    client::{Answer, Connection},
     compare::words::Compared,
+    connection::{Answer, Connection},
     message::field,
     peer::Proxy,
     request::{self, BODY, HOST},

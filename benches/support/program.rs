@@ -14,6 +14,7 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Program<'a> {
     Nginx,
+    #[allow(dead_code, reason = "not every bench compares HAProxy")]
     Haproxy,
     /// With the path of its binary.
     Evener(&'a Path),

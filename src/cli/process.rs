@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::config;
 use crate::config::spec::ControlSocket;
-use crate::config::{self, Diagnostics, KeyPath, Severity};
 use crate::control::{self, Command, Reply};
 
 use super::{BAD_CONFIG, fail};
@@ -46,26 +46,12 @@ impl Process {
 }
 
 fn named_in(file: &Path) -> Result<PathBuf, u8> {
-    let refused = |problems: &Diagnostics| {
+    let place = config::control_place_in(file).map_err(|problems| {
         eprint!("{problems}");
         BAD_CONFIG
-    };
-    let loaded = config::load(file).map_err(|problems| refused(&problems))?;
-    if hides_the_socket(&loaded.diagnostics) {
-        return Err(refused(&loaded.diagnostics));
-    }
-    let place = loaded.config.control_socket;
+    })?;
     place.map(|place| place.path).ok_or_else(|| {
         let file = file.display();
         fail(format_args!("{file} gives the process no control socket: server.control_socket is `off`"))
     })
-}
-
-/// Whether it was not to be read where the socket is. Whatever else is wrong with the file does not matter here: the
-/// process may have been started before.
-fn hides_the_socket(problems: &Diagnostics) -> bool {
-    let server = KeyPath::default().child("server");
-    let socket = server.child("control_socket");
-    let hides = |path: &KeyPath| *path == server || socket.contains(path);
-    problems.iter().any(|problem| problem.severity == Severity::Error && hides(&problem.path))
 }

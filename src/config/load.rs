@@ -54,14 +54,14 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 pub fn load_text(file_name: &str, base: &Path, text: &str) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new(file_name);
     let Some(source) = Source::parse(file_name, text, &mut diagnostics) else { return Err(diagnostics) };
-    let (node, root) = (source.root().clone(), KeyPath::default());
-    let read = recover::read::<Spec>(node, &root, &source, places::elsewhere, &mut diagnostics);
+    let root = KeyPath::default();
+    let read = recover::read::<Spec>(source.root(), &root, &source, places::elsewhere, &mut diagnostics);
     let Some(spec) = read.value else { return Err(diagnostics) };
     let config = resolve::resolve(spec, base, &source, &read.removed, &mut diagnostics);
     Ok(Loaded { config, source, diagnostics })
 }
 
-fn read_text(path: &Path) -> Result<String, Diagnostic> {
+pub(super) fn read_text(path: &Path) -> Result<String, Diagnostic> {
     let unreadable =
         |error: io::Error| Diagnostic::error(None, format_args!("the file cannot be read: {error}"));
     let file = File::open(path).map_err(unreadable)?;

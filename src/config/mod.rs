@@ -7,6 +7,7 @@
 //! Every step collects all its problems as [`Diagnostic`]s with file, line, column and key; a text with any is
 //! refused as a whole. This module knows neither Pingora nor tokio: it can check a file anywhere.
 
+mod control_place;
 mod diagnostic;
 mod diff;
 mod fault;
@@ -24,6 +25,7 @@ mod source;
 pub mod spec;
 mod syntax;
 
+pub(crate) use control_place::control_place_in;
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use diff::{Change, ChangeKind, Detail, Diff, Outline, diff};
 pub(crate) use diff::{diff_of_routes, show_details};

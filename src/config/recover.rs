@@ -25,15 +25,20 @@ const MAX_PROBLEMS: usize = 100;
 /// Reads `node`, which stands at `base`, and reports **all** of its problems: each one is taken out of the tree
 /// and the rest is read again. What is only the consequence of such a removal is not reported.
 pub(super) fn read<T: DeserializeOwned>(
-    node: Node,
+    node: &Node,
     base: &KeyPath,
     source: &Source,
     elsewhere: Elsewhere,
     diagnostics: &mut Diagnostics,
 ) -> Recovered<T> {
+    let mut read = T::deserialize(NodeDeserializer(node));
+    if let Ok(value) = read {
+        return Recovered { value: Some(value), removed: Vec::new() };
+    }
+    let node = node.clone();
     let mut recovery = Recovery { node, base, source, elsewhere, removed: Vec::new(), meant: Vec::new() };
     loop {
-        let fault = match T::deserialize(NodeDeserializer(&recovery.node)) {
+        let fault = match read {
             Ok(value) => return Recovered { value: Some(value), removed: recovery.removed },
             Err(fault) => fault,
         };
@@ -44,6 +49,7 @@ pub(super) fn read<T: DeserializeOwned>(
         if !recovery.take_out(fault, diagnostics) {
             return Recovered { value: None, removed: recovery.removed };
         }
+        read = T::deserialize(NodeDeserializer(&recovery.node));
     }
 }
 
@@ -183,7 +189,7 @@ mod tests {
         let mut diagnostics = Diagnostics::new("x");
         let source = Source::parse("x", text, &mut diagnostics).unwrap();
         let root = source.root().clone();
-        let read = read(root, &KeyPath::default(), &source, |_| None, &mut diagnostics);
+        let read = read(&root, &KeyPath::default(), &source, |_| None, &mut diagnostics);
         (read, diagnostics.to_string())
     }
 

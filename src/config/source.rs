@@ -66,7 +66,8 @@ impl Source {
     /// All problems of the value at once.
     pub fn read_at<T: DeserializeOwned>(&self, path: &KeyPath) -> Result<T, Diagnostics> {
         let mut diagnostics = Diagnostics::new(&self.file);
-        let node = self.root.at(path).cloned().unwrap_or(Node::ABSENT);
+        let absent = Node::ABSENT;
+        let node = self.root.at(path).unwrap_or(&absent);
         let read = recover::read(node, path, self, |_| None, &mut diagnostics);
         match read.value {
             Some(value) if !diagnostics.has_errors() => Ok(value),

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -41,9 +42,9 @@ impl Snapshot {
             Some(now.changes_since(former).into_iter().map(told).collect::<Vec<_>>())
         };
         let listeners = self.listeners.iter().filter_map(terminations).flatten();
-        let is_changed = |pool: &&Arc<Pool>| {
-            before.pools.iter().any(|known| known.name() == pool.name() && pool.tls_files_changed(known))
-        };
+        let former: HashMap<_, _> = before.pools.iter().map(|pool| (pool.name(), pool)).collect();
+        let is_changed =
+            |pool: &&Arc<Pool>| former.get(pool.name()).is_some_and(|former| pool.tls_files_changed(former));
         let pools = self.pools.iter().filter(is_changed);
         listeners.chain(pools.map(|pool| format!("pools.{}: files of tls", pool.name()))).collect()
     }

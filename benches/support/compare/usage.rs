@@ -1,9 +1,7 @@
 use std::fs;
 
+use super::stat;
 use crate::support::Outcome;
-
-/// The kernel's unit of `utime` and `stime`, fixed by its ABI on all architectures that Debian supports.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor time of a set of processes, in microseconds.
 ///
@@ -20,7 +18,7 @@ impl CpuTime {
     fn of(pids: &[u32]) -> Outcome<Self> {
         let mut sum = Self::default();
         for &pid in pids {
-            let (user, system) = ticks_of(pid)?;
+            let [user, system] = stat::times(pid, [stat::USER, stat::SYSTEM])?;
             sum.user += user;
             sum.system += system;
             sum.total += scheduled(pid);
@@ -51,35 +49,6 @@ impl<'a> CpuWatch<'a> {
         let scale = if ticks > 0.0 { total / ticks } else { 0.0 };
         Ok(CpuTime { user: user * scale, system: system * scale, total })
     }
-}
-
-/// Memory of `pids` in bytes: what is theirs alone, and their part of what they share (`Pss`).
-pub(crate) fn resident(pids: &[u32]) -> Outcome<f64> {
-    let mut sum = 0.0;
-    for pid in pids {
-        let path = format!("/proc/{pid}/smaps_rollup");
-        let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kib: f64 = line
-            .and_then(|rest| rest.split_whitespace().next())
-            .and_then(|number| number.parse().ok())
-            .ok_or_else(|| format!("no Pss in {path}"))?;
-        sum += kib * 1024.0;
-    }
-    Ok(sum)
-}
-
-/// User and system time of all threads of a process, in microseconds, to the tick.
-fn ticks_of(pid: u32) -> Outcome<(f64, f64)> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    // The name in brackets may hold spaces; the numbers begin after the last bracket, with field 3.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| -> Outcome<f64> {
-        let field = fields.get(index).ok_or_else(|| format!("{path} is too short"))?;
-        Ok(field.parse::<f64>()? * 1e6 / TICKS_PER_SECOND)
-    };
-    Ok((ticks(11)?, ticks(12)?))
 }
 
 /// Time that the threads of a process have been running, in microseconds; 0 where the kernel does not say.

@@ -5,9 +5,16 @@ use crate::config::{Action, KeyPath, Listener, Pool, Route, Service, SniPools, T
 use crate::types::{EndpointAddr, HostPattern};
 
 use super::Resolver;
+use super::names::PoolNames;
 
 impl Resolver<'_> {
-    pub(super) fn tcp(&mut self, spec: TcpSpec, has_tls: bool, listener: &KeyPath, pools: &[Pool]) -> Tcp {
+    pub(super) fn tcp(
+        &mut self,
+        spec: TcpSpec,
+        has_tls: bool,
+        listener: &KeyPath,
+        pools: &PoolNames<'_>,
+    ) -> Tcp {
         let at = listener.child("tcp");
         self.refuse_keys(listener, "tcp", &["http", "redirect_https"]);
         self.refuse_keys(&listener.child("limits"), "tcp", &["header", "body", "keepalive", "send_idle"]);
@@ -25,7 +32,7 @@ impl Resolver<'_> {
         specs: NamedMap<HostPattern, SniTarget>,
         has_tls: bool,
         at: &KeyPath,
-        pools: &[Pool],
+        pools: &PoolNames<'_>,
     ) -> Vec<(HostPattern, SniPools)> {
         let paths: Vec<KeyPath> = self.written_keys(at).into_iter().map(|key| at.child(key)).collect();
         let mut all = Vec::with_capacity(specs.len());
@@ -57,7 +64,7 @@ impl Resolver<'_> {
     }
 
     /// Without the pool there is nothing to serve; the error that was noted keeps what stands for it from ever serving.
-    pub(super) fn udp(&mut self, spec: &UdpSpec, listener: &KeyPath, pools: &[Pool]) -> Udp {
+    pub(super) fn udp(&mut self, spec: &UdpSpec, listener: &KeyPath, pools: &PoolNames<'_>) -> Udp {
         self.refuse_keys(listener, "udp", &["http", "redirect_https", "tls", "proxy_protocol"]);
         if self.source.root().at(&listener.child("limits")).is_some() {
             self.error(&listener.child("limits"), "`limits` are for connections, and datagrams have none")

@@ -2,10 +2,11 @@ use std::net::SocketAddr;
 
 use crate::config::node::Node;
 use crate::config::spec::{HttpSpec, HttpVersion, ListenerSpec, NamedMap, OneOrMany, RedirectHttpsSpec};
-use crate::config::{Http, KeyPath, Listener, Pool, Service};
+use crate::config::{Http, KeyPath, Listener, Service};
 use crate::types::{BindAddr, ListenerName};
 
 use super::Resolver;
+use super::names::PoolNames;
 
 /// Addresses that are in use, and by whom; those of UDP beside the others.
 type Taken = Vec<(BindAddr, IsUdp, KeyPath)>;
@@ -16,7 +17,7 @@ impl Resolver<'_> {
         &mut self,
         specs: NamedMap<ListenerName, ListenerSpec>,
         at: &KeyPath,
-        pools: &[Pool],
+        pools: &PoolNames<'_>,
     ) -> Vec<Listener> {
         if specs.is_empty() && !self.is_partial(at) {
             self.error(at, "there is no listener, so no client can connect")
@@ -36,7 +37,7 @@ impl Resolver<'_> {
         spec: ListenerSpec,
         path: &KeyPath,
         taken: &mut Taken,
-        pools: &[Pool],
+        pools: &PoolNames<'_>,
     ) -> Listener {
         let ListenerSpec { bind, tls, redirect_https, proxy_protocol, http, tcp, udp, limits } = spec;
         let binds = self.binds(bind, &path.child("bind"), udp.is_some(), taken);

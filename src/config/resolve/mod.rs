@@ -15,7 +15,7 @@ mod tls;
 use std::fmt;
 use std::path::Path;
 
-use names::Names;
+use names::{Names, PoolNames};
 pub(crate) use sticky::read_secret;
 
 use super::node::Node;
@@ -35,9 +35,13 @@ pub(super) fn resolve(
     let root = KeyPath::default();
     resolver.check_drain(&spec.server.drain, &root.child("server").child("drain"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
-    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pools);
-    let routes =
-        resolver.routes(spec.routes, &root.child("routes"), &Names { listeners: &listeners, pools: &pools });
+    let pool_names = PoolNames::of(&pools);
+    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pool_names);
+    let routes = resolver.routes(
+        spec.routes,
+        &root.child("routes"),
+        &Names { listeners: &listeners, pools: &pool_names },
+    );
     resolver.check_pools_of_l4(&listeners, &routes, &pools);
     let is_serving = !routes.is_empty() || listeners.iter().any(|listener| listener.service.http().is_none());
     if !resolver.diagnostics.has_errors() && is_serving {
@@ -122,7 +126,7 @@ fn sink_relative_to(base: &Path, sink: AccessSink) -> AccessSink {
     }
 }
 
-fn control_place(socket: ControlSocket, base: &Path) -> Option<ControlPlace> {
+pub(super) fn control_place(socket: ControlSocket, base: &Path) -> Option<ControlPlace> {
     match socket {
         ControlSocket::Default => {
             Some(ControlPlace { path: base.join(ControlSocket::DEFAULT), is_chosen: false })

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use crate::config::{KeyPath, Listener, Pool};
 use crate::types::{ListenerName, PoolName, closest};
 
@@ -6,16 +8,31 @@ use super::Resolver;
 /// What routes can refer to.
 pub(super) struct Names<'a> {
     pub(super) listeners: &'a [Listener],
-    pub(super) pools: &'a [Pool],
+    pub(super) pools: &'a PoolNames<'a>,
+}
+
+/// Where each pool stands; there may be as many as routes.
+pub(super) struct PoolNames<'a>(HashMap<&'a str, usize>);
+
+impl<'a> PoolNames<'a> {
+    pub(super) fn of(pools: &'a [Pool]) -> Self {
+        Self(pools.iter().enumerate().map(|(index, pool)| (pool.name.as_str(), index)).collect())
+    }
+
+    /// In the order of the file.
+    fn all(&self) -> Vec<&'a str> {
+        let mut all: Vec<_> = self.0.iter().map(|(name, index)| (*index, *name)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, name)| name).collect()
+    }
 }
 
 impl Resolver<'_> {
     /// The index of the pool that stands under `name` at `path`.
-    pub(super) fn pool(&mut self, name: &PoolName, path: &KeyPath, pools: &[Pool]) -> Option<usize> {
-        let known = || pools.iter().map(|pool| pool.name.as_str());
-        let found = known().position(|known| known == name.as_str());
+    pub(super) fn pool(&mut self, name: &PoolName, path: &KeyPath, pools: &PoolNames<'_>) -> Option<usize> {
+        let found = pools.0.get(name.as_str()).copied();
         if found.is_none() {
-            self.unknown("pool", name.as_str(), path, &known().collect::<Vec<_>>());
+            self.unknown("pool", name.as_str(), path, &pools.all());
         }
         found
     }

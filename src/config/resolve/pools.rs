@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -97,12 +98,14 @@ impl Resolver<'_> {
 
     /// Filters can send requests to any pool, so a pool counts as used when a filter's settings name it.
     pub(super) fn warn_of_unused_pools(&mut self, pools: &[Pool], routes: &[Route], listeners: &[Listener]) {
+        let of_routes = routes.iter().filter_map(|route| match route.action {
+            Action::Pool(index) => Some(index),
+            _ => None,
+        });
+        let of_listeners = listeners.iter().flat_map(|listener| listener.service.pools());
+        let used: HashSet<usize> = of_routes.chain(of_listeners).collect();
         for (index, pool) in pools.iter().enumerate() {
-            let is_used =
-                routes.iter().any(|route| matches!(route.action, Action::Pool(used) if used == index));
-            let is_used =
-                is_used || listeners.iter().any(|listener| listener.service.pools().contains(&index));
-            if !is_used && !self.is_named_by_a_filter(pool.name.as_str(), routes) {
+            if !used.contains(&index) && !self.is_named_by_a_filter(pool.name.as_str(), routes) {
                 let path = KeyPath::default().child("pools").child(pool.name.as_str());
                 self.warning(&path, "nothing uses it");
             }

@@ -1,6 +1,7 @@
 //! Puts one configuration in the place of another while the process serves.
 
 mod change;
+mod former;
 mod history;
 mod probation;
 mod watch;
@@ -33,6 +34,7 @@ use crate::telemetry::{AccessLog, Messages, Pulse};
 use super::upgrade::{Estate, Upgrader};
 
 use change::{refused, save};
+use former::free;
 use history::History;
 use watch::watch;
 
@@ -201,10 +203,12 @@ impl Reloader {
         let turn = tokio::spawn(async move {
             let shared = reloader.0.clone();
             let mut served = shared.served.clone().lock_owned().await;
+            let replaced = served.snapshot.clone();
             // And a thread: files are read and tables are built.
             let changing = tokio::task::spawn_blocking(move || shared.change(&mut served, order));
             let Changed { report, former } =
                 changing.await.unwrap_or_else(|error| Err(broken_off(&error)))?;
+            tokio::spawn(free(replaced));
             let terms = terms.filter(|_| !report.is_empty());
             let verdict = terms.map(|terms| reloader.put_on_probation(report.generation, former, terms));
             Ok(Applied { report, verdict })

@@ -37,8 +37,6 @@ pub(super) struct ServiceManager {
     arrival: watch::Receiver<Arrival>,
     /// Whether it was told that the process serves.
     is_ready: AtomicBool,
-    /// Whether another process is the main one by now: that one's state and life count.
-    is_left: AtomicBool,
     /// What it was told last of what goes on.
     told: Mutex<Option<Summary>>,
 }
@@ -47,6 +45,8 @@ pub(super) struct ServiceManager {
 struct Manager {
     socket: NotifySocket,
     failures_told: Rarely,
+    /// Whether another process is the main one, and has the word.
+    is_left: AtomicBool,
 }
 
 /// What goes on in short, for `systemctl status`.
@@ -70,8 +70,11 @@ impl ServiceManager {
         data_plane: watch::Receiver<Option<Handle>>,
         arrival: watch::Receiver<Arrival>,
     ) -> Self {
-        let manager =
-            NotifySocket::from_env().map(|socket| Manager { socket, failures_told: Rarely::default() });
+        let manager = NotifySocket::from_env().map(|socket| Manager {
+            socket,
+            failures_told: Rarely::default(),
+            is_left: AtomicBool::new(false),
+        });
         Self {
             manager,
             live,
@@ -79,7 +82,6 @@ impl ServiceManager {
             data_plane,
             arrival,
             is_ready: AtomicBool::new(false),
-            is_left: AtomicBool::new(false),
             told: Mutex::default(),
         }
     }
@@ -94,7 +96,7 @@ impl ServiceManager {
         let Ok(Some(data_plane)) = data_plane else { return pending().await };
         let alive = async {
             if let Some(period) = watchdog_period() {
-                self.tell_while_alive(manager, &data_plane, period).await;
+                manager.tell_while_alive(&data_plane, period).await;
             }
             pending().await
         };
@@ -119,9 +121,11 @@ impl ServiceManager {
 
     /// Has the manager take another process for the main one, or this one again.
     pub(super) fn leave_to(&self, process: u32) {
-        self.is_left.store(process != std::process::id(), Ordering::Relaxed);
         if let Some(manager) = &self.manager {
+            let is_own = process == std::process::id();
+            manager.is_left.store(false, Ordering::Relaxed);
             manager.tell(&format!("MAINPID={process}"));
+            manager.is_left.store(!is_own, Ordering::Relaxed);
         }
     }
 
@@ -147,24 +151,8 @@ impl ServiceManager {
         loop {
             sleep(STATUS_PERIOD).await;
             let summary = self.summary();
-            if !self.is_left.load(Ordering::Relaxed) && *self.told.lock() != Some(summary) {
+            if *self.told.lock() != Some(summary) {
                 self.tell_with(manager, "", summary);
-            }
-        }
-    }
-
-    /// Says so again and again while a task of the data plane's runtime still gets its turn.
-    async fn tell_while_alive(&self, manager: &Manager, data_plane: &Handle, period: Duration) {
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            // A task that fails is one whose runtime ends.
-            if data_plane.spawn(async {}).await.is_err() {
-                return;
-            }
-            if !self.is_left.load(Ordering::Relaxed) {
-                manager.tell("WATCHDOG=1");
             }
         }
     }
@@ -199,7 +187,24 @@ impl ServiceManager {
 }
 
 impl Manager {
+    /// Says so again and again while a task of the data plane's runtime still gets its turn.
+    async fn tell_while_alive(&self, data_plane: &Handle, period: Duration) {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // A task that fails is one whose runtime ends.
+            if data_plane.spawn(async {}).await.is_err() {
+                return;
+            }
+            self.tell("WATCHDOG=1");
+        }
+    }
+
     fn tell(&self, states: &str) {
+        if self.is_left.load(Ordering::Relaxed) {
+            return;
+        }
         if let Err(error) = self.socket.send(states)
             && self.failures_told.may_tell(Instant::now())
         {
@@ -246,6 +251,7 @@ mod tests {
         let manager = Manager {
             socket: NotifySocket::open(path.as_os_str()).unwrap(),
             failures_told: Rarely::default(),
+            is_left: AtomicBool::new(false),
         };
         let data_plane = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (stuck, is_stuck) = sync_channel(0);

@@ -1,3 +1,4 @@
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::mem::discriminant;
@@ -36,7 +37,7 @@ type BoxedCheck = Box<dyn HealthCheck + Send + Sync>;
 
 /// What runs for a pool; it ends when this is dropped.
 struct Upkeep {
-    pool: Arc<Pool>,
+    _pool: Arc<Pool>,
     _tasks: JoinSet<()>,
 }
 
@@ -89,14 +90,14 @@ impl Prober {
     /// Probes until `shutdown` turns true.
     pub(crate) async fn run(&self, mut shutdown: ShutdownWatch) {
         let mut pools = self.pools.subscribe();
-        let mut running = Vec::new();
+        // By the address of the pool, which an upkeep holds on to.
+        let mut running = HashMap::<usize, Upkeep>::new();
         loop {
             let wanted = pools.borrow_and_update().clone();
-            running.retain(|upkeep: &Upkeep| wanted.iter().any(|pool| Arc::ptr_eq(pool, &upkeep.pool)));
+            let addresses: HashSet<usize> = wanted.iter().map(address).collect();
+            running.retain(|known, _| addresses.contains(known));
             for pool in &wanted {
-                if !running.iter().any(|upkeep| Arc::ptr_eq(pool, &upkeep.pool)) {
-                    running.push(self.begin(pool));
-                }
+                running.entry(address(pool)).or_insert_with(|| self.begin(pool));
             }
             tokio::select! {
                 biased;
@@ -116,7 +117,7 @@ impl Prober {
                 tasks.spawn(self.probe(health, pool, endpoint).run());
             }
         }
-        Upkeep { pool: pool.clone(), _tasks: tasks }
+        Upkeep { _pool: pool.clone(), _tasks: tasks }
     }
 
     fn probe(&self, health: &config::Health, pool: &Arc<Pool>, endpoint: &Arc<Endpoint>) -> Probe {
@@ -129,6 +130,10 @@ impl fmt::Debug for Prober {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prober").field("pools", &self.pools).finish_non_exhaustive()
     }
+}
+
+fn address(pool: &Arc<Pool>) -> usize {
+    Arc::as_ptr(pool).addr()
 }
 
 /// The repeated check of one endpoint.
