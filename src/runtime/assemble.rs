@@ -38,6 +38,15 @@ pub(crate) struct Assembled {
     pub(crate) warnings: Diagnostics,
 }
 
+impl Assembled {
+    /// What differs from what stands there; `None` where that cannot be read any more.
+    pub(crate) fn diff_from(&self, before: &Origin) -> Option<Diff> {
+        let Loaded { config, source, diagnostics } = before.read().ok()?;
+        let outline = (!diagnostics.has_errors()).then(|| Outline::of(&config, &source).ok())??;
+        Some(config::diff(&outline, &self.outline))
+    }
+}
+
 /// What the parts of a configuration are built to, as far as they could be.
 struct Built {
     pools: Vec<Arc<Pool>>,

@@ -10,7 +10,7 @@ use crate::config::Diff;
 /// stays there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Generation {
-    /// The first is 1, also in a process that has taken over from another.
+    /// The first is 1. A process that takes over from another goes on with its numbers.
     pub(crate) number: u64,
     /// When it began (RFC 3339).
     pub(crate) began: String,
@@ -42,6 +42,8 @@ pub(crate) enum Why {
     Probation,
     /// The program asked for it.
     Program,
+    /// Another process took over, with another configuration.
+    Upgrade,
 }
 
 /// What became of a generation.
@@ -68,6 +70,7 @@ impl Why {
             Self::Rollback => "rollback",
             Self::Probation => "probation",
             Self::Program => "program",
+            Self::Upgrade => "upgrade",
         }
     }
 }

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::config::Diagnostics;
+use crate::config::{Diagnostics, Origin};
 use crate::hooks::{Exported, Kept};
 use crate::pools::{Pool, PoolState};
 use crate::types::PoolName;
 
-use super::{Assembled, Registry, SecretFile, Snapshot, assemble};
+use super::{Assembled, Generation, Registry, SecretFile, Snapshot, assemble};
 
 /// What is left, in plain values. Another version may have written it: what is missing has a default, and what is unknown
 /// is passed over.
@@ -23,6 +23,8 @@ pub(crate) struct Heritage {
     pools: BTreeMap<String, PoolState>,
     /// The secret of sticky cookies, where its file may be gone.
     secret: Option<SecretFile>,
+    /// The generations and their configurations, in a form that another version may not understand.
+    history: serde_json::Value,
     /// The names of what hooks keep; their bytes come as parcels of the same number.
     kept: Vec<KeptName>,
     /// What would be wasteful in a text.
@@ -63,8 +65,8 @@ fn drop_largest(exported: &mut Vec<Exported>) {
 }
 
 impl Heritage {
-    /// What a process leaves that serves `served`. Takes a moment where hooks keep much.
-    pub(crate) fn of(served: &Assembled, now: Instant) -> Self {
+    /// What a process leaves that serves `served`, and has served others before. Takes a moment where hooks keep much.
+    pub(crate) fn of(served: &Assembled, history: &[(Generation, Origin)], now: Instant) -> Self {
         let pools = served.snapshot.pools.iter().map(|pool| (pool.name().to_string(), pool.export(now)));
         let mut parcels = vec![Parcel { name: TICKET_KEYS.to_owned(), bytes: served.ticket_keys.export() }];
         let mut kept = Vec::new();
@@ -74,7 +76,19 @@ impl Heritage {
             kept.push(KeptName { scope, name });
             parcels.push(Parcel { name: number.to_string(), bytes: Zeroizing::new(bytes) });
         }
-        Self { pools: pools.collect(), secret: served.secret_file.clone(), kept, parcels }
+        Self {
+            pools: pools.collect(),
+            secret: served.secret_file.clone(),
+            // Plain structures with text keys always serialise.
+            history: serde_json::to_value(history).unwrap_or_default(),
+            kept,
+            parcels,
+        }
+    }
+
+    /// The generations and their configurations, the oldest first; none where they cannot be understood.
+    pub(crate) fn take_history(&mut self) -> Vec<(Generation, Origin)> {
+        serde_json::from_value(std::mem::take(&mut self.history)).unwrap_or_default()
     }
 
     /// As a text, and what goes beside it.

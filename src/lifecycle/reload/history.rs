@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use crate::config::Origin;
+use crate::config::{Diff, Origin};
 use crate::runtime::{Generation, Refused, Report, Standing, Why};
 
 /// The last generations, each with its configuration, so that it can be served again.
@@ -29,11 +29,34 @@ impl History {
             began: rfc3339(now),
             origin: Why::Start,
             configuration: 1,
-            diff: crate::config::Diff::default(),
+            diff: Diff::default(),
             files: Vec::new(),
             standing: Standing::Serving,
         };
         Self { generations: VecDeque::from([(generation, first)]) }
+    }
+
+    /// Goes on with the generations of the process before this one, from the last of which this one's configuration differs by
+    /// so much.
+    pub(super) fn go_on(&mut self, before: Vec<(Generation, Origin)>, diff: Diff) {
+        let Some(mut last) = before.last().map(|(last, _)| last.clone()) else { return };
+        let Some((mut own, origin)) = self.generations.pop_front() else { return };
+        self.generations = before.into();
+        if diff.is_empty() {
+            last.standing = Standing::Serving;
+            self.generations.pop_back();
+            self.generations.push_back((last, origin));
+            return;
+        }
+        (own.number, own.configuration) = (last.number + 1, last.number + 1);
+        (own.origin, own.diff) = (Why::Upgrade, diff);
+        self.mark(last.number, Standing::Replaced);
+        self.add(own, origin);
+    }
+
+    /// All generations and their configurations, the oldest first.
+    pub(super) fn entries(&self) -> Vec<(Generation, Origin)> {
+        self.generations.iter().cloned().collect()
     }
 
     /// The number of the one that is served.
@@ -67,7 +90,11 @@ impl History {
             files: report.files.clone(),
             standing,
         };
-        if self.generations.len() == KEPT {
+        self.add(generation, origin);
+    }
+
+    fn add(&mut self, generation: Generation, origin: Origin) {
+        while self.generations.len() >= KEPT {
             self.generations.pop_front();
         }
         self.generations.push_back((generation, origin));
@@ -133,7 +160,6 @@ fn rfc3339(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Diff;
 
     fn origin(text: &str) -> Origin {
         Origin::Text { name: "x.yaml".to_owned(), base: "".into(), text: text.to_owned() }
@@ -187,6 +213,30 @@ mod tests {
         push_text(&mut history, Why::Command, None, "b");
         assert_eq!(target(&history, None), Some((1, origin("a"))));
         assert_eq!(target(&history, Some(2)), Some((2, origin("b"))));
+    }
+
+    #[test]
+    fn a_process_goes_on_with_the_generations_of_the_one_before() {
+        let mut before = History::new(origin("1"), SystemTime::UNIX_EPOCH);
+        push(&mut before, Why::Command, None);
+        let mut same = History::new(origin("2"), SystemTime::UNIX_EPOCH);
+        same.go_on(before.entries(), Diff::default());
+        assert_eq!(same.entries(), before.entries());
+        let change = serde_json::json!({
+            "kind": "added", "section": "routes", "name": "a", "details": []
+        });
+        let diff: Diff = serde_json::from_value(serde_json::json!({ "changes": [change] })).unwrap();
+        let mut other = History::new(origin("3"), SystemTime::UNIX_EPOCH);
+        other.go_on(before.entries(), diff);
+        let told: Vec<_> =
+            other.generations().into_iter().map(|one| (one.number, one.origin, one.standing)).collect();
+        let expected = [
+            (1, Why::Start, Standing::Replaced),
+            (2, Why::Command, Standing::Replaced),
+            (3, Why::Upgrade, Standing::Serving),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(target(&other, None), Some((2, origin("2"))));
     }
 
     #[test]

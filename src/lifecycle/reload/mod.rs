@@ -170,8 +170,11 @@ impl Reloader {
     }
 
     /// Goes on with what another process knew, before anything is served here.
-    pub(super) async fn inherit(&self, heritage: Heritage) -> Result<(), Refused> {
+    pub(super) async fn inherit(&self, mut heritage: Heritage) -> Result<(), Refused> {
         let mut served = self.0.served.lock().await;
+        let history = heritage.take_history();
+        let diff = history.last().and_then(|(_, before)| served.diff_from(before)).unwrap_or_default();
+        self.0.history.lock().go_on(history, diff);
         heritage.bequeath(&mut served, &self.0.registry, Instant::now()).map_err(refused)?;
         if let Some(secret) = &served.secret_file {
             save(secret)?;
@@ -271,8 +274,8 @@ impl Shared {
         if order.config.is_none() {
             self.check_file_is_served()?;
         }
-        let generation = self.history.lock().current();
-        let upgraded = upgrader.upgrade(order, Estate { served: &served, generation }).await?;
+        let history = self.history.lock().entries();
+        let upgraded = upgrader.upgrade(order, Estate { served: &served, history }).await?;
         // Before the next change has its turn.
         self.is_left.store(true, Ordering::Release);
         Ok(upgraded)

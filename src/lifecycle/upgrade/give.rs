@@ -8,6 +8,7 @@ use pingora_proxy::HttpProxy;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::config::Origin;
 use crate::control::Door;
 use crate::edge::{Address, Edge};
 use crate::gateway::Gateway;
@@ -16,7 +17,7 @@ use crate::handover::{
 };
 use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
-use crate::runtime::{Assembled, Heritage, Live, NotUpgraded, UpgradeOrder, Upgraded};
+use crate::runtime::{Assembled, Generation, Heritage, Live, NotUpgraded, UpgradeOrder, Upgraded};
 
 use crate::types::Span;
 
@@ -50,7 +51,15 @@ pub(in crate::lifecycle) struct Handed {
 /// What the other process is told by, and of.
 pub(in crate::lifecycle) struct Estate<'a> {
     pub(in crate::lifecycle) served: &'a Assembled,
-    pub(in crate::lifecycle) generation: u64,
+    /// The generations and their configurations, the oldest first.
+    pub(in crate::lifecycle) history: Vec<(Generation, Origin)>,
+}
+
+impl Estate<'_> {
+    /// The number of the configuration that is served.
+    fn generation(&self) -> u64 {
+        self.history.last().map_or(0, |(generation, _)| generation.number)
+    }
 }
 
 impl Upgrader {
@@ -137,7 +146,7 @@ impl Upgrader {
         let process = giver.pid().unwrap_or_default();
         log::info!("a new process is started program={} process={process}", program.path.display());
         let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
-        let peer = giver.greet(&own, estate.generation).await?;
+        let peer = giver.greet(&own, estate.generation()).await?;
         let sockets = match self.sockets() {
             Ok(sockets) => sockets,
             Err(error) => return Err(give_up(giver, error).await),
@@ -145,7 +154,7 @@ impl Upgrader {
         let need = giver.give_sockets(&sockets.given()).await?;
         drop(sockets);
         if need.state {
-            let state = packed(Heritage::of(estate.served, Instant::now()));
+            let state = packed(Heritage::of(estate.served, &estate.history, Instant::now()));
             giver.give_state(&state).await?;
         }
         let unclaimed = giver.ready().await?;
