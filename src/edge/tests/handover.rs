@@ -73,7 +73,7 @@ async fn another_edge_takes_over_and_loses_nobody() {
     let mut waiting = queued(former.at("more")).await;
     let text = format!("first: {{ bind: 127.0.0.1:0 }}, {text}");
     next.try_change(&text, &mut inherited, LONG).unwrap();
-    assert_eq!(inherited.into_unused(), Vec::<String>::new());
+    assert_eq!(inherited.unclaimed(), []);
     former.ending.advance(Stage::Draining);
     for (name, address) in &addresses {
         assert!(next.edge.addresses().contains(&(name.clone(), address.clone())), "{name}");

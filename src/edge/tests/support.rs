@@ -77,7 +77,7 @@ impl Rig {
         rig.edge.hold();
         let mut inherited = Inherited::from_predecessor(sockets);
         rig.try_change(listeners, &mut inherited, LONG).unwrap();
-        assert_eq!(inherited.into_unused(), Vec::<String>::new());
+        assert_eq!(inherited.unclaimed(), []);
         rig
     }
 

@@ -112,7 +112,7 @@ impl UdpProxy {
     ///
     /// Other processes may read the socket before or after this one ([`Steering`]).
     ///
-    /// Once `drain` turns true no flow begins; it returns when none is left on any of them. Dropping it ends all flows of
+    /// While `drain` is true no flow begins; it returns when none is left on any of them. Dropping it ends all flows of
     /// the socket.
     ///
     /// # Errors

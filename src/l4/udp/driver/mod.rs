@@ -112,8 +112,9 @@ impl Driver {
         loop {
             self.keep_up();
             let outcome = self.work();
-            if !self.is_draining && *drain.borrow_and_update() {
-                self.is_draining = true;
+            let is_draining = *drain.borrow_and_update();
+            if is_draining != self.is_draining {
+                self.is_draining = is_draining;
                 self.choose_beginnings();
             }
             if self.is_draining && self.is_done() {
@@ -136,6 +137,8 @@ impl Driver {
     /// Waits until there may be something to do. `false` if there never will be.
     async fn wait(&mut self, drain: &mut ShutdownWatch, alarm: &mut Alarm) -> bool {
         let (is_reading, takes_orders) = (self.is_reading(), self.takes_orders());
+        // A drain may be taken back, and goes on where nobody is left who could.
+        let hears_of_drain = !self.is_draining || drain.has_changed().is_ok();
         let (mut order, mut is_deserted) = (None, false);
         let is_woken = tokio::select! {
             biased;
@@ -147,7 +150,7 @@ impl Driver {
                 alarm.is_set = false;
                 true
             }
-            changed = drain.changed(), if !self.is_draining => changed.is_ok(),
+            changed = drain.changed(), if hears_of_drain => changed.is_ok() || self.is_draining,
             changed = self.changes.changed() => {
                 self.changes.mark_changed();
                 changed.is_ok()

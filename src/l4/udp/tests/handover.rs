@@ -218,6 +218,28 @@ async fn a_process_goes_on_when_the_next_one_dies() {
     assert_eq!(old.proxy.discards.total(), 0);
 }
 
+/// Its flow stays all the while, so that the run is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flows_begin_again_when_the_drain_is_taken_back() {
+    let (socket, address) = bound();
+    let endpoint = echo().await;
+    let old = Process::new(&socket, endpoint, SETTINGS, None);
+    let known = client(address).await;
+    exchange(&known, b"x").await;
+    for _ in 0..2 {
+        let new = old.hand_over(&socket, endpoint, SETTINGS).await;
+        old.drain.send_replace(true);
+        exchange(&known, b"x").await;
+        new.task.abort();
+        eventually("it is gone", || new.task.is_finished()).await;
+        old.drain.send_replace(false);
+        old.steering.read_again().await.unwrap();
+        exchange(&known, b"x").await;
+        exchange(&client(address).await, b"x").await;
+    }
+    assert_eq!((old.proxy.open_flows(), old.proxy.discards.total()), (3, 0));
+}
+
 /// What the last one reads goes through the one between to the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_is_handed_over_again_while_the_first_process_has_flows() {
