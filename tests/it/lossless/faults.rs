@@ -4,18 +4,19 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::process::send;
 use crate::support::eventually;
 
 use super::clients::Http1;
 use super::site::Site;
 
 fn kill(id: u32) {
-    kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), Signal::KILL).unwrap();
+    send(id, Signal::KILL);
 }
 
 /// A program in the folder of the site.

@@ -2,7 +2,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use serde_json::Value;
@@ -158,41 +157,15 @@ impl Site {
 
     /// The processes that serve, or served and drain, by their ids.
     pub(super) fn processes(&self) -> Vec<u32> {
-        let all = self.processes_of_any_kind().into_iter();
-        all.filter(|id| is_run(*id)).collect()
+        self.running.processes()
     }
 
     /// All processes that run in the folder of the site.
     pub(super) fn processes_of_any_kind(&self) -> Vec<u32> {
-        let folder = self.folder().canonicalize().unwrap();
-        let all = std::fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        // One that has ended is nowhere.
-        let is_here = |id: &u32| std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|at| at == folder);
-        let mut ours: Vec<u32> = all.filter(is_here).collect();
-        ours.sort_unstable();
-        ours
+        self.running.processes_of_any_kind()
     }
 }
 
 fn all_are_fit(status: &Value) -> bool {
     status["pools"].as_array().unwrap().iter().all(|pool| pool["fit"].as_u64() > Some(0))
-}
-
-/// Whether a process is an `evener run`.
-fn is_run(id: u32) -> bool {
-    let arguments = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-    arguments.split(|byte| *byte == 0).nth(1) == Some(b"run")
-}
-
-/// Processes that took over from the first are none of its children.
-impl Drop for Site {
-    fn drop(&mut self) {
-        for id in self.processes_of_any_kind() {
-            if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(id, Signal::KILL);
-            }
-        }
-    }
 }

@@ -13,7 +13,7 @@ use crate::support::{Client, Edge, Endpoint, PATIENCE, dead, eventually};
 use super::run::Running;
 use super::{Place, told};
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(super) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 pub(super) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evener"));
@@ -66,10 +66,15 @@ pub(super) struct Gated {
 
 impl Gated {
     pub(super) async fn start() -> Self {
+        Self::start_with(str::to_owned).await
+    }
+
+    /// The same with another configuration, which is made of the usual one.
+    pub(super) async fn start_with(change: impl FnOnce(&str) -> String) -> Self {
         let (first, gate) = Endpoint::held().await;
         let second = Endpoint::answering("second").await;
         let endpoints = format!("balance: first, endpoints: ['{}', '{}']", first.address(), second.address());
-        let running = Running::start(&config(&endpoints), 1).await;
+        let running = Running::start(&change(&config(&endpoints)), 1).await;
         Self { running, first, second, gate }
     }
 

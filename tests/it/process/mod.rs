@@ -13,12 +13,13 @@ mod signals;
 mod simulate;
 mod sockets;
 mod systemd;
+mod upgrade;
 
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-pub(crate) use run::Running;
+pub(crate) use run::{Running, send};
 
 /// A file in a folder of its own, and the command that is run there.
 pub(crate) struct Place {

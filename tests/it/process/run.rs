@@ -13,7 +13,7 @@ use crate::support::{Client, PATIENCE, eventually};
 
 use super::{Place, told};
 
-/// A running `evener run`; it is killed when it is dropped.
+/// A running `evener run`; it is killed when it is dropped, with whatever took over from it.
 pub(crate) struct Running {
     child: Child,
     pub(super) banner: Vec<String>,
@@ -68,10 +68,10 @@ impl Running {
         self.addresses()[0]
     }
 
-    /// The addresses of all listeners, in their order.
+    /// The addresses of all listeners in their order, but for files of sockets.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let listeners = self.banner.iter().filter(|line| line.starts_with("  listener "));
-        listeners.map(|line| line.split_whitespace().last().unwrap().parse().unwrap()).collect()
+        listeners.filter_map(|line| line.split_whitespace().last()?.parse().ok()).collect()
     }
 
     /// Waits for a message on standard error that contains this.
@@ -109,7 +109,26 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        send(self.id(), signal);
+    }
+
+    /// The processes that serve, or served and drain, by their ids: this one, and those that took over from it.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let all = self.processes_of_any_kind().into_iter();
+        all.filter(|id| is_run(*id)).collect()
+    }
+
+    /// All processes that run in its folder.
+    pub(crate) fn processes_of_any_kind(&self) -> Vec<u32> {
+        let folder = self.place.path().canonicalize().unwrap();
+        let all = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        // One that has ended is nowhere.
+        let is_here = |id: &u32| std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|at| at == folder);
+        let mut ours: Vec<u32> = all.filter(is_here).collect();
+        ours.sort_unstable();
+        ours
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -123,8 +142,25 @@ impl Running {
     }
 }
 
+/// Sends a signal to a process.
+pub(crate) fn send(id: u32, signal: Signal) {
+    kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+}
+
+/// Whether a process is an `evener run`.
+fn is_run(id: u32) -> bool {
+    let arguments = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    arguments.split(|byte| *byte == 0).nth(1) == Some(b"run")
+}
+
+/// Processes that took over from the first are none of its children.
 impl Drop for Running {
     fn drop(&mut self) {
+        for id in self.processes_of_any_kind() {
+            if let Some(id) = Pid::from_raw(id.cast_signed()) {
+                let _ = kill_process(id, Signal::KILL);
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

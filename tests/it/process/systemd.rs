@@ -26,28 +26,28 @@ log: { access: { format: off } }
 ";
 
 /// A service manager, as far as it listens to what it is told.
-struct Manager {
+pub(super) struct Manager {
     socket: UnixDatagram,
     name: OsString,
     _folder: TempDir,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify.sock");
         Self { socket: UnixDatagram::bind(&path).unwrap(), name: path.into(), _folder: folder }
     }
 
     /// Starts a process that knows of it, with these variables.
-    async fn starts(&self, place: Place, variables: &[(&str, &str)]) -> Running {
+    pub(super) async fn starts(&self, place: Place, variables: &[(&str, &str)]) -> Running {
         let mut command = place.command(&["run", "-c", "edge.yaml"]);
         command.env("NOTIFY_SOCKET", &self.name).envs(variables.iter().copied()).stdout(Stdio::null());
         Running::launch(place, command, 1).await
     }
 
     /// The next message, line by line.
-    async fn hears(&self) -> Vec<String> {
+    pub(super) async fn hears(&self) -> Vec<String> {
         let mut buffer = [0; 1024];
         let length =
             timeout(PATIENCE, self.socket.recv(&mut buffer)).await.expect("a message comes").unwrap();
@@ -55,7 +55,7 @@ impl Manager {
     }
 
     /// Passes over all messages before the one that begins like this.
-    async fn hears_of(&self, state: &str) -> Vec<String> {
+    pub(super) async fn hears_of(&self, state: &str) -> Vec<String> {
         loop {
             let message = self.hears().await;
             if message[0] == state {
