@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_million_keys_go_and_no_more() {
-        let (old, start) = (limiter("1/h", 2, 1_300_000), Instant::now());
+        let (old, start) = (limiter("1/h", 2, 2_000_000), Instant::now());
         let debtors = 0..200_000_u128;
         for key in (0..1_200_000).chain(debtors.clone()) {
             old.decide(key, start);
@@ -147,7 +147,7 @@ mod tests {
         let bytes = old.export(start);
         assert!(bytes.len() <= HEAD + (MOST_KEYS + old.shards.len()) * ENTRY, "{} bytes", bytes.len());
         assert!(bytes.len() > HEAD + 950_000 * ENTRY, "{} bytes", bytes.len());
-        let mut new = limiter("1/h", 2, 1_300_000);
+        let mut new = limiter("1/h", 2, 2_000_000);
         new.import(&bytes, start).unwrap();
         let refused =
             debtors.filter(|key| matches!(new.decide(*key, start), Decision::Limited { .. })).count();

@@ -1,51 +1,18 @@
 //! One change after the other, and none by a process that has given way.
 
 use std::convert::Infallible;
-use std::os::unix::net::UnixStream as StdStream;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::support::{PATIENCE, eventually};
+use crate::support::eventually;
 
 use super::super::control::{Gated, evener, get, status};
 use super::super::reload::{answer, responding, write};
 use super::super::{Place, Running};
 use super::{Slow, only, refused, serving, upgrade};
-
-/// Someone who has asked for a reload, and has been told that it takes its time.
-struct Asked(BufReader<UnixStream>);
-
-impl Asked {
-    async fn reload(running: &Running) -> Self {
-        let stream = StdStream::connect(running.file("run/evener.sock")).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let mut asked = Self(BufReader::new(UnixStream::from_std(stream).unwrap()));
-        asked.0.write_all(b"{\"v\":1,\"do\":{\"reload\":{\"probation\":null}}}\n").await.unwrap();
-        assert!(asked.line().await.contains("working"));
-        asked
-    }
-
-    async fn line(&mut self) -> String {
-        let mut line = String::new();
-        timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("a line").unwrap();
-        line
-    }
-
-    /// What it comes to.
-    async fn told(mut self) -> String {
-        loop {
-            let line = self.line().await;
-            if !line.contains("working") {
-                return line;
-            }
-        }
-    }
-}
 
 /// Fails when there are ever more processes.
 async fn two_at_most(running: &Running) -> Infallible {
@@ -68,7 +35,7 @@ async fn of_two_upgrades_at_once_one_is_made() {
     assert_eq!((made.0, &*made.2), (0, ""));
     assert_eq!((refused.0, &*refused.1), (1, ""));
     assert!(
-        refused.2.starts_with("evener: nothing has changed: another process serves by now")
+        refused.2.starts_with("evener: nothing has changed: another process ")
             || refused.2.contains("from which this one took over, still finishes its work"),
         "{}",
         refused.2
@@ -109,9 +76,9 @@ async fn a_process_that_has_given_way_changes_nothing_any_more() {
     let config = std::fs::read_to_string(gated.running.file("edge.yaml")).unwrap();
     write(&gated.running, &config.replace("pool: app }]", "respond: { status: 299 } }]"));
     gated.running.signal(Signal::HUP);
-    gated.running.tells("configuration: another process serves by now").await;
+    gated.running.tells("configuration: another process serves, not this one").await;
     gated.running.signal(Signal::USR2);
-    gated.running.tells("nothing has changed: another process serves by now").await;
+    gated.running.tells("nothing has changed: another process serves, not this one").await;
     let told = status(&gated.running).await;
     assert_eq!((&told["generation"], &told["changes_made"]), (&1.into(), &0.into()));
     gated.gate.add_permits(2);
@@ -123,32 +90,22 @@ async fn a_process_that_has_given_way_changes_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn a_reload_that_waits_for_an_upgrade_is_refused() {
-    let running = Running::start(&responding("", 201), 1).await;
-    let slow = Slow::begin_well(&running).await;
-    let asked = Asked::reload(&running).await;
-    write(&running, &responding("", 202));
-    let (code, _, err) = slow.go_on(&running).await;
-    assert_eq!((code, &*err), (0, ""));
-    let told = asked.told().await;
-    assert!(told.contains("refused") && told.contains("another process serves by now"), "{told}");
-    assert!(!running.has_told("configuration is served"));
-    let told = status(&running).await;
-    assert_eq!((&told["generation"], &told["changes_made"]), (&1.into(), &0.into()));
-    assert_eq!(answer(&running).await, 202);
-}
-
-#[tokio::test]
-async fn a_reload_that_waits_for_an_upgrade_that_fails_is_made() {
+async fn nothing_else_changes_during_an_upgrade() {
     let running = Running::start(&responding("", 201), 1).await;
     let slow = Slow::begin(&running, "exit 3").await;
-    let asked = Asked::reload(&running).await;
     write(&running, &responding("", 202));
+    const BUSY: &str =
+        "another process is about to take over; wait until it serves, or has turned out not to\n";
+    for arguments in [["reload"], ["rollback"]] {
+        let (code, _, err) = evener(&running, &arguments).await;
+        assert_eq!((code, &*err), (64, BUSY));
+    }
+    assert_eq!(refused(&running, &[]).await, BUSY);
     let (code, _, err) = slow.go_on(&running).await;
     assert_eq!(code, 1);
     assert!(err.contains("exited with code 3"), "{err}");
-    let told = asked.told().await;
-    assert!(told.contains("changed"), "{told}");
+    assert_eq!(answer(&running).await, 201);
+    assert_eq!(evener(&running, &["reload"]).await.0, 0);
     assert_eq!((answer(&running).await, serving(&running).await), (202, running.id()));
 }
 
