@@ -9,7 +9,9 @@
 
 mod diagnostic;
 mod diff;
+mod document;
 mod fault;
+mod include;
 mod key_path;
 mod load;
 mod model;
@@ -24,9 +26,12 @@ mod source;
 pub mod spec;
 mod syntax;
 
+use diagnostic::Place;
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use diff::{Change, ChangeKind, Detail, Diff, Outline, diff};
 pub(crate) use diff::{diff_of_routes, show_details};
+pub use include::IncludedText;
+pub(crate) use include::Includes;
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{
@@ -37,7 +42,7 @@ pub use model::{
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
 pub(crate) use resolve::read_secret;
-pub use source::{Part, Source};
+pub use source::Source;
 
 #[cfg(test)]
 mod tests;

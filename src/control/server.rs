@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::pools::State;
-use crate::runtime::{Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why};
+use crate::runtime::{
+    Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why,
+};
 use crate::types::Span;
 
 use super::bind::Door;
@@ -238,8 +240,12 @@ routes: [{ pool: app }]
 
     /// A client of a connection that is served.
     fn connected() -> UnixStream {
-        let origin =
-            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text: TEXT.to_owned() };
+        let origin = Origin::Text {
+            name: "test.yaml".to_owned(),
+            base: PathBuf::new(),
+            text: TEXT.to_owned(),
+            included: None,
+        };
         let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };

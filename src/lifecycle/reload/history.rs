@@ -132,7 +132,7 @@ mod tests {
     use crate::config::Diff;
 
     fn origin(text: &str) -> Origin {
-        Origin::Text { name: "x.yaml".to_owned(), base: "".into(), text: text.to_owned() }
+        Origin::Text { name: "x.yaml".to_owned(), base: "".into(), text: text.to_owned(), included: None }
     }
 
     fn push(history: &mut History, why: Why, configuration: Option<u64>) {
