@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::document::Part;
 use super::{KeyPath, Source};
@@ -33,7 +34,7 @@ impl Position {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// `None` for the main file.
-    pub(super) file: Option<String>,
+    pub(super) file: Option<Arc<str>>,
     pub(super) position: Option<Position>,
 }
 
@@ -43,7 +44,7 @@ pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// The file that it is in; `None` for the main file.
-    pub file: Option<String>,
+    pub file: Option<Arc<str>>,
     /// Where it is; `None` for a file that cannot be read at all.
     pub position: Option<Position>,
     /// The key under which it is; empty for the file as a whole. Routes count through all files.
@@ -158,7 +159,7 @@ impl Diagnostics {
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for diagnostic in self.iter() {
-            write!(f, "{}:", diagnostic.file.as_ref().unwrap_or(&self.file))?;
+            write!(f, "{}:", diagnostic.file.as_deref().unwrap_or(&self.file))?;
             if let Some(Position { line, column }) = diagnostic.position {
                 write!(f, "{line}:{column}:")?;
             }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -8,7 +9,7 @@ use super::{KeyPath, Place, Position, Segment};
 #[derive(Clone, Debug)]
 pub(super) struct Document {
     /// What messages call it; `None` for the main file.
-    pub(super) file: Option<String>,
+    pub(super) file: Option<Arc<str>>,
     pub(super) text: String,
 }
 

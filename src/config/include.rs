@@ -75,7 +75,7 @@ impl Whole {
             texts: Vec::new(),
             diagnostics,
         };
-        let is_whole = paths.iter().fold(true, |is_whole, (at, path)| files.read(at, path) && is_whole);
+        let is_whole = paths.iter().filter(|(at, path)| !files.read(at, path)).count() == 0;
         let texts = files.texts;
         if !is_whole {
             self.lacks_something();
@@ -157,23 +157,23 @@ impl Files<'_> {
             return self.refuse(at, &format!("these are more than {MAX_FILES} files"));
         }
         // Not `all`, so that every problem is told.
-        files.into_iter().fold(true, |is_whole, file| self.read_file(at, file) && is_whole)
+        files.into_iter().filter(|file| !self.read_file(at, file)).count() == 0
     }
 
-    fn read_file(&mut self, at: &KeyPath, file: PathBuf) -> bool {
-        let Some(left) = self.left.filter(|_| !self.known.contains(&file)) else { return true };
+    fn read_file(&mut self, at: &KeyPath, file: &Path) -> bool {
+        let Some(left) = self.left.filter(|_| !self.known.contains(file)) else { return true };
         let name = file.display().to_string();
         // A pipe would be waited for.
         if file.metadata().is_ok_and(|found| !found.is_file()) {
             return self.refuse(at, &format!("`{name}` is no file"));
         }
-        let text = match read_text(&file) {
+        let text = match read_text(file) {
             Ok(text) => text,
             Err(problem) if problem.position.is_none() => {
                 return self.refuse(at, &format!("`{name}`: {}", problem.message));
             }
             Err(problem) => {
-                self.diagnostics.push(Diagnostic { file: Some(name), ..problem });
+                self.diagnostics.push(Diagnostic { file: Some(name.into()), ..problem });
                 return false;
             }
         };
@@ -181,7 +181,7 @@ impl Files<'_> {
         if self.left.is_none() {
             return self.refuse(at, &format!("with `{name}` the files are larger than 16MiB together"));
         }
-        self.known.insert(file);
+        self.known.insert(file.to_owned());
         self.texts.push(IncludedText { file: name, text });
         true
     }

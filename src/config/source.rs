@@ -28,7 +28,7 @@ impl Source {
     /// As [`Self::parse`] for a text that another one includes.
     pub(super) fn parse_included(included: IncludedText, diagnostics: &mut Diagnostics) -> Option<Self> {
         let IncludedText { file, text } = included;
-        Self::parse_document(&file, Document { file: Some(file.clone()), text }, diagnostics)
+        Self::parse_document(&file, Document { file: Some(file.as_str().into()), text }, diagnostics)
     }
 
     fn parse_document(file: &str, document: Document, diagnostics: &mut Diagnostics) -> Option<Self> {
@@ -64,7 +64,7 @@ impl Source {
     /// The texts that were added to it, in their order.
     pub(super) fn included(&self) -> Vec<IncludedText> {
         let texts = self.documents.iter().filter_map(|document| {
-            Some(IncludedText { file: document.file.clone()?, text: document.text.clone() })
+            Some(IncludedText { file: document.file.as_deref()?.to_owned(), text: document.text.clone() })
         });
         texts.collect()
     }

@@ -6,7 +6,7 @@ use crate::config::{Loaded, Origin, load, load_text};
 const MAIN: &str = "\
 include: conf.d/*.yaml
 listeners: { web: { bind: 127.0.0.1:0 } }
-pools: { app: { endpoints: [127.0.0.1:1] } }
+pools: { app: { endpoints: [127.0.0.1:1, 127.0.0.1:9] } }
 routes:
   - { name: first, match: { path: /first }, pool: app }
 ";
@@ -34,7 +34,7 @@ fn names_are_joined_and_routes_follow_in_the_order_of_the_files() {
         ("conf.d/b.yaml", "routes: [{ name: of-b, match: { path: /b }, pool: api }]\n"),
         (
             "conf.d/a.yaml",
-            "listeners: { tls: { bind: unix:a.sock } }\npools: { api: { endpoints: [127.0.0.1:2] } }\n\
+            "listeners: { tls: { bind: unix:a.sock } }\npools: { api: { endpoints: [127.0.0.1:2, 127.0.0.1:9] } }\n\
              routes: [{ match: { path: /a }, pool: app }, { name: of-a, match: { path: /c }, pool: api }]\n",
         ),
         ("conf.d/off.yaml", "# routes: []\n"),
@@ -57,7 +57,7 @@ fn problems_are_told_in_the_file_where_they_are() {
         ("edge.yaml", MAIN),
         (
             "conf.d/a.yaml",
-            "pools:\n  api: { endpoints: [127.0.0.1:2], colour: red }\nroutes:\n  - pool: nobody\n",
+            "pools:\n  api: { endpoints: [127.0.0.1:2, 127.0.0.1:9], colour: red }\nroutes:\n  - pool: nobody\n",
         ),
         (
             "conf.d/b.yaml",
@@ -68,7 +68,7 @@ fn problems_are_told_in_the_file_where_they_are() {
     assert_eq!(
         lines,
         [
-            "conf.d/a.yaml:2:35: pools.api.colour: unknown key `colour`",
+            "conf.d/a.yaml:2:49: pools.api.colour: unknown key `colour`",
             "conf.d/a.yaml:4:11: routes[1].pool: no pool named `nobody`",
             "conf.d/b.yaml:5:14: routes[3].match.pth: unknown key `pth`",
         ],
@@ -97,9 +97,9 @@ fn a_name_that_is_taken_is_told_with_both_places() {
         ("edge.yaml", MAIN),
         (
             "conf.d/a.yaml",
-            "pools:\n  app: { endpoints: [127.0.0.1:2] }\n  api: { endpoints: [127.0.0.1:2] }\n",
+            "pools:\n  app: { endpoints: [127.0.0.1:2, 127.0.0.1:9] }\n  api: { endpoints: [127.0.0.1:2, 127.0.0.1:9] }\n",
         ),
-        ("conf.d/b.yaml", "pools: { api: { endpoints: [127.0.0.1:3] } }\n"),
+        ("conf.d/b.yaml", "pools: { api: { endpoints: [127.0.0.1:3, 127.0.0.1:9] } }\n"),
     ]);
     assert_eq!(
         told,
@@ -128,7 +128,10 @@ fn included_files_have_three_keys() {
          help: write a map's entries as `key: value`, without `- `\n\
          conf.d/b.yaml:3:1: routes: the key stands here twice\n  \
          help: it stands in line 2 already; join them, or remove one\n\
-         conf.d/c.yaml:1:14: a value is missing here\n",
+         conf.d/c.yaml:1:14: nothing can follow the `}` that closes a value\n  \
+         help: put the whole value in quotes\n\
+         conf.d/d.yaml:1:1: found a list, expected a map of listeners, pools, routes\n  \
+         help: write a map's entries as `key: value`, without `- `\n",
     );
 }
 

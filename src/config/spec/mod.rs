@@ -52,12 +52,6 @@ pub use time_limit::{InvalidTimeLimit, TimeLimit};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
-    /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
-    /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.
-    // What it brings counts, and not the way in which it does.
-    #[serde(default, skip_serializing)]
-    pub include: Option<OneOrMany<IncludePath>>,
     /// What concerns the process as a whole.
     #[serde(default)]
     pub server: ServerSpec,
@@ -74,4 +68,10 @@ pub struct Spec {
     /// What is logged, and where to.
     #[serde(default)]
     pub log: LogSpec,
+    /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
+    /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
+    /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.
+    // What it brings counts, and not the way in which it does.
+    #[serde(default, skip_serializing)]
+    pub include: Option<OneOrMany<IncludePath>>,
 }
