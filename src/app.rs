@@ -211,7 +211,12 @@ impl AppBuilder {
     /// # Errors
     /// As for [`load`](Self::load).
     pub fn load_text(&self, name: &str, base: &Path, text: &str) -> Result<App, ConfigError> {
-        self.load_from(Origin::Text { name: name.to_owned(), base: base.to_owned(), text: text.to_owned() })
+        self.load_from(Origin::Text {
+            name: name.to_owned(),
+            base: base.to_owned(),
+            text: text.to_owned(),
+            included: None,
+        })
     }
 
     /// The reference of all configuration keys, as Markdown.

@@ -1,6 +1,7 @@
 use std::fmt;
+use std::sync::Arc;
 
-use super::source::Part;
+use super::document::Part;
 use super::{KeyPath, Source};
 
 /// How bad a problem is.
@@ -29,14 +30,24 @@ impl Position {
     }
 }
 
+/// A place in one of the files of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// `None` for the main file.
+    pub(super) file: Option<Arc<str>>,
+    pub(super) position: Option<Position>,
+}
+
 /// One problem: where it is, what was found and what is allowed, and the likely fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// The file that it is in; `None` for the main file.
+    pub file: Option<Arc<str>>,
     /// Where it is; `None` for a file that cannot be read at all.
     pub position: Option<Position>,
-    /// The key under which it is; empty for the file as a whole.
+    /// The key under which it is; empty for the file as a whole. Routes count through all files.
     pub path: KeyPath,
     /// What was found, and what is allowed.
     pub message: String,
@@ -47,7 +58,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     pub(super) fn error(position: Option<Position>, message: impl fmt::Display) -> Self {
         let (severity, path) = (Severity::Error, KeyPath::default());
-        Self { severity, position, path, message: message.to_string(), help: None }
+        Self { severity, file: None, position, path, message: message.to_string(), help: None }
     }
 
     /// Adds the likely fix.
@@ -57,7 +68,7 @@ impl Diagnostic {
     }
 }
 
-/// The problems of one file. Displayed in the order of the file, one line each, help below:
+/// The problems of a file and of those that it includes. Displayed in the order of the file, one line each, help below:
 ///
 /// ```text
 /// conf/evener.yaml:41:14: routes[2].pool: no pool named `apii`
@@ -91,17 +102,19 @@ impl Diagnostics {
         self.list.len()
     }
 
-    /// The problems, in the order of the file.
+    /// The problems, in the order of the file; those of files that it includes follow.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         let mut sorted: Vec<_> = self.list.iter().collect();
-        sorted.sort_by_key(|diagnostic| (diagnostic.position.is_none(), diagnostic.position));
+        sorted.sort_by_key(|diagnostic| {
+            let Diagnostic { file, position, .. } = diagnostic;
+            (position.is_none(), file, *position)
+        });
         sorted.into_iter()
     }
 
     /// Adds an error about the value at `path`.
     pub fn error(&mut self, source: &Source, path: &KeyPath, message: impl fmt::Display) -> &mut Diagnostic {
-        let position = source.position_of(path, Part::Value);
-        self.push(Diagnostic { path: path.clone(), ..Diagnostic::error(position, message) })
+        self.error_in(source.place_of(path, Part::Value), path, message)
     }
 
     /// Adds an error about the key at the end of `path`.
@@ -111,8 +124,12 @@ impl Diagnostics {
         path: &KeyPath,
         message: impl fmt::Display,
     ) -> &mut Diagnostic {
-        let position = source.position_of(path, Part::Key);
-        self.push(Diagnostic { path: path.clone(), ..Diagnostic::error(position, message) })
+        self.error_in(source.place_of(path, Part::Key), path, message)
+    }
+
+    fn error_in(&mut self, place: Place, path: &KeyPath, message: impl fmt::Display) -> &mut Diagnostic {
+        let Place { file, position } = place;
+        self.push(Diagnostic { file, path: path.clone(), ..Diagnostic::error(position, message) })
     }
 
     /// Adds a warning about the entry at `path`.
@@ -127,7 +144,7 @@ impl Diagnostics {
         diagnostic
     }
 
-    /// Adds the problems of `others`, which are of the same file.
+    /// Adds the problems of `others`, which are of the same files.
     pub fn append(&mut self, others: Self) {
         self.list.extend(others.list);
     }
@@ -142,7 +159,7 @@ impl Diagnostics {
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for diagnostic in self.iter() {
-            write!(f, "{}:", self.file)?;
+            write!(f, "{}:", diagnostic.file.as_deref().unwrap_or(&self.file))?;
             if let Some(Position { line, column }) = diagnostic.position {
                 write!(f, "{line}:{column}:")?;
             }

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::include::{IncludedText, Whole, include};
 use super::spec::Spec;
 use super::{Config, Diagnostic, Diagnostics, KeyPath, Position, Source, places, recover, resolve};
 
@@ -11,7 +12,7 @@ pub struct Loaded {
     /// What was written, with names resolved and defaults filled in. When there are errors among the
     /// diagnostics, only what is left without them: good for finding further errors, not for running.
     pub config: Config,
-    /// The text, for messages about what is found out later and for the settings of filters and policies.
+    /// The texts, for messages about what is found out later and for the settings of filters and policies.
     pub source: Source,
     /// What was found so far: errors, and what is allowed but surely not meant.
     pub diagnostics: Diagnostics,
@@ -28,17 +29,16 @@ impl Loaded {
 }
 
 /// Larger files are surely not configurations.
-const MAX_FILE: u64 = 16 << 20;
+pub(super) const MAX_FILE: u64 = 16 << 20;
 
-/// Reads and checks a file. Paths in it are relative to its directory.
+/// Reads and checks a file and those that it includes. Paths in them are relative to its directory.
 ///
 /// # Errors
 /// When nothing of the file could be read; else its problems are among the diagnostics of the result.
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let file_name = path.display().to_string();
-    let base = path.parent().unwrap_or(Path::new(""));
     match read_text(path) {
-        Ok(text) => load_text(&file_name, base, &text),
+        Ok(text) => load_text(&file_name, folder_of(path), &text),
         Err(problem) => {
             let mut diagnostics = Diagnostics::new(file_name);
             diagnostics.push(problem);
@@ -47,18 +47,35 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     }
 }
 
-/// Reads and checks a text, which messages call `file_name`. Paths in it are relative to `base`.
+/// Reads and checks a text, which messages call `file_name`, and the files that it includes. Paths in them are relative to `base`.
 ///
 /// # Errors
 /// When nothing of the text could be read; else its problems are among the diagnostics of the result.
 pub fn load_text(file_name: &str, base: &Path, text: &str) -> Result<Loaded, Diagnostics> {
+    load_with(file_name, base, text, None)
+}
+
+/// As [`load_text`], with these texts in the place of the files that are included.
+pub(super) fn load_with(
+    file_name: &str,
+    base: &Path,
+    text: &str,
+    included: Option<&[IncludedText]>,
+) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new(file_name);
     let Some(source) = Source::parse(file_name, text, &mut diagnostics) else { return Err(diagnostics) };
+    let Whole { source, partial } = include(source, base, included, &mut diagnostics);
     let root = KeyPath::default();
     let read = recover::read::<Spec>(source.root(), &root, &source, places::elsewhere, &mut diagnostics);
     let Some(spec) = read.value else { return Err(diagnostics) };
-    let config = resolve::resolve(spec, base, &source, &read.removed, &mut diagnostics);
+    let removed = [read.removed, partial].concat();
+    let config = resolve::resolve(spec, base, &source, &removed, &mut diagnostics);
     Ok(Loaded { config, source, diagnostics })
+}
+
+/// Where relative paths of a file start.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 pub(super) fn read_text(path: &Path) -> Result<String, Diagnostic> {

@@ -10,7 +10,9 @@
 mod control_place;
 mod diagnostic;
 mod diff;
+mod document;
 mod fault;
+mod include;
 mod key_path;
 mod load;
 mod model;
@@ -26,9 +28,12 @@ pub mod spec;
 mod syntax;
 
 pub(crate) use control_place::control_place_in;
+use diagnostic::Place;
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use diff::{Change, ChangeKind, Detail, Diff, Outline, diff};
 pub(crate) use diff::{diff_of_routes, show_details};
+pub use include::IncludedText;
+pub(crate) use include::Includes;
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{
@@ -39,7 +44,7 @@ pub use model::{
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
 pub(crate) use resolve::read_secret;
-pub use source::{Part, Source};
+pub use source::Source;
 
 #[cfg(test)]
 mod tests;

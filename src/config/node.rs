@@ -79,6 +79,11 @@ impl Node {
         })
     }
 
+    /// Whether nothing stands there, or a `null`.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self, Self::Scalar(Scalar { kind: Kind::Null, .. }))
+    }
+
     /// Whether one of its own items or entries was removed.
     pub(super) fn has_removed_child(&self) -> bool {
         match self {

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnostics, Loaded, Source, load, load_text};
+use super::load::{folder_of, load_with};
+use super::{Diagnostics, IncludedText, Loaded, Source, load};
 
 /// Where a configuration comes from, so that it can be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +11,7 @@ use super::{Diagnostics, Loaded, Source, load, load_text};
 pub enum Origin {
     /// A file, as it is at the moment when it is read.
     File(PathBuf),
-    /// A text, which stays what it is.
+    /// A text, which stays what it is. What it includes does where that is given.
     Text {
         /// What messages call it.
         name: String,
@@ -18,6 +19,9 @@ pub enum Origin {
         base: PathBuf,
         /// The text.
         text: String,
+        /// What it includes; `None` for files, as they are at the moment when it is read.
+        #[serde(default)]
+        included: Option<Vec<IncludedText>>,
     },
 }
 
@@ -29,7 +33,7 @@ impl Origin {
     pub fn read(&self) -> Result<Loaded, Diagnostics> {
         match self {
             Self::File(path) => load(path),
-            Self::Text { name, base, text } => load_text(name, base, text),
+            Self::Text { name, base, text, included } => load_with(name, base, text, included.as_deref()),
         }
     }
 
@@ -46,25 +50,30 @@ impl Origin {
         let here = std::env::current_dir().unwrap_or_default();
         match self {
             Self::File(path) => Self::File(here.join(path)),
-            Self::Text { name, base, text } => {
-                Self::Text { name: name.clone(), base: here.join(base), text: text.clone() }
-            }
+            Self::Text { name, base, text, included } => Self::Text {
+                name: name.clone(),
+                base: here.join(base),
+                text: text.clone(),
+                included: included.clone(),
+            },
         }
     }
 
     /// The same, fixed to what was read of it.
     pub(crate) fn fixed_to(&self, source: &Source) -> Self {
-        self.with_text(source.text())
+        self.with_texts(source.text(), Some(source.included()))
     }
 
     /// Another text in its place: messages call it the same, and relative paths start where they did.
     pub(crate) fn with_text(&self, text: &str) -> Self {
+        self.with_texts(text, None)
+    }
+
+    fn with_texts(&self, text: &str, included: Option<Vec<IncludedText>>) -> Self {
         let (name, base) = match self {
-            Self::File(path) => {
-                (path.display().to_string(), path.parent().unwrap_or(Path::new("")).to_owned())
-            }
+            Self::File(path) => (path.display().to_string(), folder_of(path).to_owned()),
             Self::Text { name, base, .. } => (name.clone(), base.clone()),
         };
-        Self::Text { name, base, text: text.to_owned() }
+        Self::Text { name, base, text: text.to_owned(), included }
     }
 }

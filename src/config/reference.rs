@@ -20,7 +20,7 @@ pub struct ReferenceSection {
 const INTRODUCTION: &str = "\
 # Configuration reference
 
-One YAML file. A key that is not listed here, or that stands twice, is an error.
+One YAML file, which may `include` others. A key that is not listed here, or that stands twice, is an error.
 
 Durations are written with their unit (`250ms`, `5s`, `1m 30s`, `1h`), and so are sizes (`512B`, `32KiB`, `10MiB`) and
 rates (`100/s`, `600/m`). Relative paths start at the directory of the file. A text that starts with `*`, `[`, `{`,

@@ -1,57 +1,72 @@
-use std::fmt;
+use std::collections::{HashMap, HashSet};
 
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::DeserializeOwned;
 
+use super::document::{Document, Part};
+use super::include::IncludedText;
 use super::node::Node;
-use super::{Diagnostics, KeyPath, Position, Segment, recover, syntax};
+use super::{Diagnostics, KeyPath, Place, Position, recover, syntax};
 
-/// The text of a configuration file, in which every value can be found and read by its key path.
+/// The texts of a configuration, in which every value can be found and read by its key path.
 #[derive(Clone, Debug)]
 pub struct Source {
     file: String,
-    text: String,
+    /// The main file, and those that it includes.
+    documents: Vec<Document>,
+    /// Entries that are not of the main file: which document they stand in, and where there.
+    included: HashMap<KeyPath, (usize, KeyPath)>,
     root: Node,
-}
-
-/// Which part of an entry is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The key, or the beginning of a list's item.
-    Key,
-    /// What stands under the key.
-    Value,
 }
 
 impl Source {
     /// Reads a text; `file` is how messages call it. What is not well-formed goes to `diagnostics`; keys that
     /// stand twice do too, but hinder nothing: the first one counts from then on.
     pub(crate) fn parse(file: &str, text: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let root = match Node::parse(text) {
+        Self::parse_document(file, Document { file: None, text: text.to_owned() }, diagnostics)
+    }
+
+    /// As [`Self::parse`] for a text that another one includes.
+    pub(super) fn parse_included(included: IncludedText, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let IncludedText { file, text } = included;
+        Self::parse_document(&file, Document { file: Some(file.as_str().into()), text }, diagnostics)
+    }
+
+    fn parse_document(file: &str, document: Document, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut root = match Node::parse(&document.text) {
             Ok(root) => root,
             Err(error) => {
-                diagnostics.push(syntax::explain(&error, text));
+                let mut diagnostic = syntax::explain(&error, &document.text);
+                diagnostic.file = document.file;
+                diagnostics.push(diagnostic);
                 return None;
             }
         };
-        let mut source = Self { file: file.to_owned(), text: text.to_owned(), root };
         let mut repeated = Vec::new();
-        source.root.take_repeated_keys(&KeyPath::default(), &mut repeated);
+        root.take_repeated_keys(&KeyPath::default(), &mut repeated);
+        let source =
+            Self { file: file.to_owned(), documents: vec![document], included: HashMap::new(), root };
         for (path, occurrence) in &repeated {
             source.report_repeated(path, *occurrence, diagnostics);
         }
         Some(source)
     }
 
-    /// What messages call the file.
+    /// What messages call the main file.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// All of it.
+    /// All of the main file.
     pub(super) fn text(&self) -> &str {
-        &self.text
+        &self.documents[0].text
+    }
+
+    /// The texts that were added to it, in their order.
+    pub(super) fn included(&self) -> Vec<IncludedText> {
+        let texts = self.documents.iter().filter_map(|document| {
+            Some(IncludedText { file: document.file.as_deref()?.to_owned(), text: document.text.clone() })
+        });
+        texts.collect()
     }
 
     pub(super) fn root(&self) -> &Node {
@@ -77,103 +92,101 @@ impl Source {
 
     /// Where the value at `path`, or its key, begins; where there is none, the closest value around it. Costs a
     /// reading of the whole text.
-    pub fn position_of(&self, path: &KeyPath, part: Part) -> Option<Position> {
-        self.position_of_repeat(path, part, 0)
-    }
-
-    /// As [`Self::position_of`] for a key that stands several times; `occurrence` counts from 0.
-    fn position_of_repeat(&self, path: &KeyPath, part: Part, occurrence: usize) -> Option<Position> {
-        let walk = Walk { rest: path.segments(), part, occurrence };
-        let stopped = walk.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;
-        Position::of(&stopped)
+    pub(super) fn place_of(&self, path: &KeyPath, part: Part) -> Place {
+        let segments = path.segments();
+        let entry = segments.get(..2).map(|entry| KeyPath::from(entry.to_vec()));
+        match entry.and_then(|entry| self.included.get(&entry)) {
+            Some((document, there)) => {
+                let there = segments[2..].iter().fold(there.clone(), |path, step| path.join(step.clone()));
+                self.documents[*document].place_of(&there, part)
+            }
+            None => self.documents[0].place_of(path, part),
+        }
     }
 
     fn report_repeated(&self, path: &KeyPath, occurrence: usize, diagnostics: &mut Diagnostics) {
         let diagnostic = diagnostics.error_at_key(self, path, "the key stands here twice");
-        diagnostic.position = self.position_of_repeat(path, Part::Key, occurrence);
-        if let Some(first) = self.position_of(path, Part::Key) {
+        diagnostic.position = self.documents[0].place_of_repeat(path, Part::Key, occurrence).position;
+        if let Some(first) = self.place_of(path, Part::Key).position {
             diagnostic
                 .help(format_args!("it stands in line {} already; join them, or remove one", first.line));
         }
     }
-}
 
-/// Walks down to a value and fails there, since serde_yaml tells positions in errors only.
-#[derive(Clone, Copy)]
-struct Walk<'p> {
-    rest: &'p [Segment],
-    part: Part,
-    occurrence: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = IgnoredAny;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<IgnoredAny, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = IgnoredAny;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing: the walk ends here")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<IgnoredAny, A::Error> {
-        if let [Segment::Index(wanted), rest @ ..] = self.rest {
-            for _ in 0..*wanted {
-                seq.next_element::<IgnoredAny>()?;
-            }
-            seq.next_element_seed(Walk { rest, ..self })?;
-        }
-        Err(A::Error::custom("here"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<IgnoredAny, A::Error> {
-        let [Segment::Key(wanted), rest @ ..] = self.rest else { return Err(A::Error::custom("here")) };
-        while let Some(is_wanted) = map.next_key_seed(KeyStop { walk: self, wanted })? {
-            if !is_wanted {
-                map.next_value::<IgnoredAny>()?;
-            } else if self.occurrence == 0 || !rest.is_empty() {
-                map.next_value_seed(Walk { rest, ..self })?;
-            } else {
-                self.occurrence -= 1;
-                map.next_value::<IgnoredAny>()?;
+    /// Adds the entries of an included text: names to the maps, items behind those of the lists. A name that is
+    /// known is an error and passed over, and so are keys of which something is `wrong`.
+    pub(super) fn add(&mut self, other: Self, wrong: &[KeyPath], diagnostics: &mut Diagnostics) {
+        let document = self.documents.len();
+        self.documents.extend(other.documents);
+        let Node::Map(sections) = other.root else { return };
+        for (section, entries) in sections {
+            match entries {
+                _ if wrong.contains(&KeyPath::default().child(section.as_str())) => {}
+                Node::Map(entries) => self.add_names(&section, entries, document, diagnostics),
+                Node::List(items) => self.add_items(&section, items, document),
+                Node::Scalar(_) | Node::Removed => {}
             }
         }
-        Err(A::Error::custom("here"))
-    }
-}
-
-/// Compares a key, and fails at the one that is sought.
-struct KeyStop<'p> {
-    walk: Walk<'p>,
-    wanted: &'p str,
-}
-
-impl<'de> DeserializeSeed<'de> for KeyStop<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeyStop<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
-        let is_last = self.walk.rest.len() == 1 && self.walk.occurrence == 0;
-        if key == self.wanted && is_last && self.walk.part == Part::Key {
-            return Err(E::custom("here"));
+    fn add_names(
+        &mut self,
+        section: &str,
+        entries: Vec<(String, Node)>,
+        document: usize,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let Some(Node::Map(known)) = self.section(section, Node::Map(Vec::new())) else { return };
+        let names: HashSet<String> = known.iter().map(|(name, _)| name.clone()).collect();
+        let (twice, new): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| names.contains(name));
+        let paths = |entries: &[(String, Node)]| -> Vec<KeyPath> {
+            let section = KeyPath::default().child(section);
+            entries.iter().map(|(name, _)| section.child(name.as_str())).collect()
+        };
+        let added = paths(&new);
+        known.extend(new);
+        self.included.extend(added.into_iter().map(|path| (path.clone(), (document, path))));
+        for path in paths(&twice) {
+            self.report_twice(&path, document, diagnostics);
         }
-        Ok(key == self.wanted)
+    }
+
+    fn add_items(&mut self, section: &str, items: Vec<Node>, document: usize) {
+        let Some(Node::List(known)) = self.section(section, Node::List(Vec::new())) else { return };
+        let (before, count) = (known.len(), items.len());
+        known.extend(items);
+        let section = KeyPath::default().child(section);
+        let places = (0..count).map(|item| (section.index(before + item), (document, section.index(item))));
+        self.included.extend(places);
+    }
+
+    /// The value of a key at the top, which is there from then on. One that is wrong stays what it is.
+    fn section(&mut self, name: &str, empty: Node) -> Option<&mut Node> {
+        let Node::Map(sections) = &mut self.root else { return None };
+        let place = match sections.iter().position(|(known, _)| known == name) {
+            Some(place) => place,
+            None => {
+                sections.push((name.to_owned(), empty.clone()));
+                sections.len() - 1
+            }
+        };
+        let section = &mut sections[place].1;
+        // `pools:` without a value is an empty map, though never an empty list.
+        if section.is_null() && matches!(empty, Node::Map(_)) {
+            *section = empty;
+        }
+        Some(section)
+    }
+
+    /// Reports a name of an included text that stands in another one already.
+    fn report_twice(&self, path: &KeyPath, document: usize, diagnostics: &mut Diagnostics) {
+        let Place { file, position } = self.documents[document].place_of(path, Part::Key);
+        let diagnostic = diagnostics.error_at_key(self, path, "the name is taken");
+        (diagnostic.file, diagnostic.position) = (file, position);
+        let Place { file, position } = self.place_of(path, Part::Key);
+        let file = file.as_deref().unwrap_or(&self.file);
+        let line = position.map_or(String::new(), |Position { line, column }| format!(":{line}:{column}"));
+        diagnostic.help(format_args!("it stands in {file}{line} already; give one of them another name"));
     }
 }
 
@@ -191,7 +204,7 @@ mod tests {
     }
 
     fn place(text: &str, path: &KeyPath, part: Part) -> (usize, usize) {
-        let position = source(text).position_of(path, part).unwrap();
+        let position = source(text).place_of(path, part).position.unwrap();
         (position.line, position.column)
     }
 

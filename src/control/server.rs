@@ -240,8 +240,12 @@ routes: [{ pool: app }]
 
     /// A client of a connection that is served.
     fn connected() -> UnixStream {
-        let origin =
-            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text: TEXT.to_owned() };
+        let origin = Origin::Text {
+            name: "test.yaml".to_owned(),
+            base: PathBuf::new(),
+            text: TEXT.to_owned(),
+            included: None,
+        };
         let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };

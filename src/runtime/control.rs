@@ -284,8 +284,12 @@ pools:
   local: { endpoints: ['unix:/run/a/b.sock', '[::1]:80'] }
 routes: [{ pool: app }, { match: { path: /x }, pool: local }]
 ";
-        let origin =
-            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text: text.to_owned() };
+        let origin = Origin::Text {
+            name: "test.yaml".to_owned(),
+            base: PathBuf::new(),
+            text: text.to_owned(),
+            included: None,
+        };
         let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
         Control::new(Arc::new(Live::new(assembled.snapshot)), Arc::new(Unchanging))
     }

@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
+mod include;
 mod l4;
 mod listener;
 mod listener_tls;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
+pub use include::IncludePath;
 pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
 pub use listener_tls::{
@@ -66,4 +68,10 @@ pub struct Spec {
     /// What is logged, and where to.
     #[serde(default)]
     pub log: LogSpec,
+    /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
+    /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
+    /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.
+    // What it brings counts, and not the way in which it does.
+    #[serde(default, skip_serializing)]
+    pub include: Option<OneOrMany<IncludePath>>,
 }

@@ -39,7 +39,8 @@ pub struct ServerSpec {
     /// The socket for `evener status`, `drain`, `reload` and others, with access for its owner only; or `off`. Default:
     /// `run/evener.sock`.
     pub control_socket: ControlSocket,
-    /// Whether the file is looked at every second, and served anew when it has changed.
+    /// Whether the file, and those that it includes, are looked at every second, and served anew when one has changed, come
+    /// or gone.
     pub watch: bool,
     /// The file that keeps the secret of sticky cookies whose pool names none. It is made, for its owner only, when
     /// there is none.

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn origin(text: &str) -> Origin {
-        Origin::Text { name: "x.yaml".to_owned(), base: "".into(), text: text.to_owned() }
+        Origin::Text { name: "x.yaml".to_owned(), base: "".into(), text: text.to_owned(), included: None }
     }
 
     fn push(history: &mut History, why: Why, configuration: Option<u64>) {

@@ -1,11 +1,13 @@
 use std::convert::Infallible;
 use std::future::pending;
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::config::Includes;
 use crate::runtime::{Changes, Live, Stamp, Why};
 
 /// How soon a change of the file is seen.
@@ -21,27 +23,34 @@ enum Look {
     Changed,
 }
 
-/// Notices changes of a file, once each.
+/// A file and those that it includes, as they are now.
+type Stamps = Vec<(PathBuf, Stamp)>;
+
+/// Notices changes of files, once each.
 #[derive(Debug)]
 struct Watched {
-    known: Option<Stamp>,
+    known: Option<Stamps>,
     /// What the last look found, where that is not known.
-    seen: Option<Stamp>,
+    seen: Option<Stamps>,
 }
 
-/// Has a file that changes be served, while the configuration wants that. It asks for the file's date, as for certificates:
-/// this also sees what happens on network file systems and behind links.
-/// It was read after it was as `known` says.
+/// Has a file be served that changes, or one that it includes, while the configuration wants that. It asks for the files'
+/// dates, as for certificates: this also sees what happens on network file systems and behind links. The file was read after
+/// it was as `known` says.
 pub(crate) async fn watch(
     file: &Path,
     known: Option<Stamp>,
     live: &Arc<Live>,
     changes: &dyn Changes,
 ) -> Infallible {
-    let mut watched = Watched::new(known);
+    let (mut files, first) = look_at(Files::new(file)).await;
+    // What has changed since then is a change, too.
+    let is_known = |stamps: &Stamps| stamps.first().map(|(_, main)| main) == known.as_ref();
+    let mut watched = Watched::new(first.filter(is_known));
     loop {
         sleep(PERIOD).await;
-        let found = stamp(file).await;
+        let found;
+        (files, found) = look_at(files).await;
         if !live.snapshot().watches_file {
             watched = Watched::new(found);
         } else if watched.look(found) == Look::Changed {
@@ -52,22 +61,53 @@ pub(crate) async fn watch(
 }
 
 /// Disks may hang.
-async fn stamp(file: &Path) -> Option<Stamp> {
-    let file = file.to_owned();
-    match tokio::task::spawn_blocking(move || Stamp::of(&file)).await {
-        Ok(stamp) => stamp,
+async fn look_at(mut files: Files) -> (Files, Option<Stamps>) {
+    let looking = tokio::task::spawn_blocking(move || {
+        let stamps = files.stamps();
+        (files, stamps)
+    });
+    match looking.await {
+        Ok(found) => found,
         // The runtime ends.
         Err(_) => pending().await,
     }
 }
 
+/// The files of a configuration.
+#[derive(Debug)]
+struct Files {
+    main: PathBuf,
+    /// What the main file includes by what it says itself: one that is refused may be mended in a file that only it includes.
+    includes: Option<Includes>,
+    /// The main file of which that was read.
+    read: Option<Stamp>,
+}
+
+impl Files {
+    fn new(main: &Path) -> Self {
+        Self { main: main.to_owned(), includes: None, read: None }
+    }
+
+    /// What there is of them; `None` without the main file.
+    fn stamps(&mut self) -> Option<Stamps> {
+        let main = Stamp::of(&self.main)?;
+        if self.read.as_ref() != Some(&main) {
+            self.includes = Includes::of(&self.main);
+            self.read = Some(main.clone());
+        }
+        let included = self.includes.iter().flat_map(Includes::files);
+        let included = included.filter_map(|file| Stamp::of(&file).map(|stamp| (file, stamp)));
+        Some(iter::once((self.main.clone(), main)).chain(included).collect())
+    }
+}
+
 impl Watched {
-    fn new(known: Option<Stamp>) -> Self {
+    fn new(known: Option<Stamps>) -> Self {
         Self { known, seen: None }
     }
 
-    /// A file that is not there is about to be put in place.
-    fn look(&mut self, found: Option<Stamp>) -> Look {
+    /// A main file that is not there is about to be put in place.
+    fn look(&mut self, found: Option<Stamps>) -> Look {
         if found.is_none() || found == self.known {
             self.seen = None;
             return Look::Same;
@@ -92,8 +132,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edge.yaml");
         fs::write(&file, "a").unwrap();
-        let mut watched = Watched::new(Stamp::of(&file));
-        let mut look = || watched.look(Stamp::of(&file));
+        let mut files = Files::new(&file);
+        let mut watched = Watched::new(files.stamps());
+        let mut look = || watched.look(files.stamps());
         assert_eq!(look(), Look::Same);
         fs::write(&file, "ab").unwrap();
         assert_eq!(look(), Look::Changing);
@@ -104,5 +145,29 @@ mod tests {
         assert_eq!([look(), look()], [Look::Same, Look::Same]);
         fs::write(&file, "abc").unwrap();
         assert_eq!([look(), look(), look()], [Look::Changing, Look::Changed, Look::Same]);
+    }
+
+    #[test]
+    fn files_that_are_included_change_and_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, extra) = (folder.path().join("edge.yaml"), folder.path().join("conf.d/a.yaml"));
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(&file, "include: conf.d/*.yaml").unwrap();
+        let mut files = Files::new(&file);
+        let mut watched = Watched::new(files.stamps());
+        let mut look = || watched.look(files.stamps());
+        let change = [Look::Changing, Look::Changed, Look::Same];
+        assert_eq!(look(), Look::Same);
+        fs::write(&extra, "a").unwrap();
+        assert_eq!([look(), look(), look()], change);
+        fs::write(&extra, "ab").unwrap();
+        assert_eq!([look(), look(), look()], change);
+        fs::remove_file(&extra).unwrap();
+        assert_eq!([look(), look(), look()], change);
+        // What is not included any more is of no concern.
+        fs::write(&file, "routes: []").unwrap();
+        assert_eq!([look(), look(), look()], change);
+        fs::write(&extra, "abc").unwrap();
+        assert_eq!(look(), Look::Same);
     }
 }

@@ -27,7 +27,7 @@ fn registry(builds: &'static AtomicU32) -> Registry {
 
 fn reload(routes: &str, registry: &Registry, previous: Option<&Assembled>) -> Result<Assembled, Diagnostics> {
     let text = format!("{LISTENER_AND_POOL}routes:\n{routes}");
-    let origin = Origin::Text { name: "edge.yaml".to_owned(), base: PathBuf::new(), text };
+    let origin = Origin::Text { name: "edge.yaml".to_owned(), base: PathBuf::new(), text, included: None };
     assemble(&origin, registry, previous)
 }
 

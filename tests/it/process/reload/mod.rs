@@ -2,6 +2,7 @@
 
 mod carried;
 mod going_back;
+mod include;
 mod probation;
 mod refusals;
 mod served;
