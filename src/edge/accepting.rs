@@ -143,9 +143,7 @@ impl Service {
     /// Whether connections that this has accepted may go on where `listener` is now: one of the same name that makes the same
     /// of them.
     fn is_of(&self, listener: &Listener) -> bool {
-        let what = |listener: &Listener| {
-            (listener.id, listener.serves_as(), listener.tls.is_some())
-        };
+        let what = |listener: &Listener| (listener.id, listener.serves_as(), listener.tls.is_some());
         what(&self.listener) == what(listener) && listener.believes_all_of(&self.listener)
     }
 }

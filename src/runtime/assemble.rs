@@ -14,7 +14,7 @@ use crate::types::{PoolName, Random, ZoneName};
 
 use super::carried::Carried;
 use super::route::{Redirect, Respond, Step};
-use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot, Stamp};
+use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
@@ -31,8 +31,6 @@ pub(crate) struct Assembled {
     /// To be saved before anything is served.
     pub(crate) secret_file: Option<SecretFile>,
     pub(crate) ticket_keys: Arc<TicketKeys>,
-    /// Its file as it was right before it was read.
-    pub(crate) stamp: Option<Stamp>,
     /// Whether it was made before all was known that it depends on, so that none of its pools is carried on as it is.
     pub(crate) is_draft: bool,
     pub(crate) warnings: Diagnostics,
@@ -77,7 +75,6 @@ pub(crate) fn assemble(
     registry: &Registry,
     previous: Option<&Assembled>,
 ) -> Result<Assembled, Diagnostics> {
-    let stamp = origin.file().and_then(Stamp::of);
     let Loaded { config, source, diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
@@ -142,7 +139,6 @@ pub(crate) fn assemble(
         kept,
         secret_file,
         ticket_keys,
-        stamp,
         is_draft: false,
         warnings,
     })

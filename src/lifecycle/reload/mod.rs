@@ -27,7 +27,7 @@ use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, Stamp, UpgradeOrder, Upgraded, Why,
+    Registry, Report, UpgradeOrder, Upgraded, Why,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
@@ -58,8 +58,6 @@ struct Shared {
     /// Where the configuration is read again.
     origin: Mutex<Origin>,
     serving: Serving,
-    /// The file as it was when the process has read it.
-    stamp: Option<Stamp>,
     /// What is served. Held over a change, so that changes come one after the other, in the order in which they were asked
     /// for.
     served: Arc<AsyncMutex<Assembled>>,
@@ -118,7 +116,6 @@ impl Reloader {
     pub(crate) fn new(registry: Arc<Registry>, origin: Origin, served: Assembled, serving: Serving) -> Self {
         let history = History::new(served.origin.clone(), SystemTime::now());
         Self(Arc::new(Shared {
-            stamp: served.stamp.clone(),
             registry,
             origin: Mutex::new(origin),
             serving,
@@ -185,10 +182,9 @@ impl Reloader {
     /// Serves the configuration's file anew whenever it changes, if the configuration wants that.
     pub(crate) async fn watch(self) -> Infallible {
         let file = self.0.origin.lock().file().map(Path::to_owned);
-        match file {
-            Some(file) => watch(&file, self.0.stamp.clone(), &self.0.serving.live, &self).await,
-            None => pending().await,
-        }
+        let Some(file) = file else { return pending().await };
+        let read = self.0.served.lock().await.origin.clone();
+        watch(&file, read, &self.0.serving.live, &self).await
     }
 
     /// Serves a text in the place of what was read before, also at reloads to come.

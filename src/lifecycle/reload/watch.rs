@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::config::Includes;
+use crate::config::{Includes, Loaded, Origin};
 use crate::runtime::{Changes, Live, Stamp, Why};
 
 /// How soon a change of the file is seen.
@@ -35,22 +35,17 @@ struct Watched {
 }
 
 /// Has a file be served that changes, or one that it includes, while the configuration wants that. It asks for the files'
-/// dates, as for certificates: this also sees what happens on network file systems and behind links. The file was read after
-/// it was as `known` says.
-pub(crate) async fn watch(
-    file: &Path,
-    known: Option<Stamp>,
-    live: &Arc<Live>,
-    changes: &dyn Changes,
-) -> Infallible {
-    let (mut files, first) = look_at(Files::new(file)).await;
-    // What has changed since then is a change, too.
-    let is_known = |stamps: &Stamps| stamps.first().map(|(_, main)| main) == known.as_ref();
-    let mut watched = Watched::new(first.filter(is_known));
+/// dates, as for certificates: this also sees what happens on network file systems and behind links. What differs from what
+/// was `read` has changed, too.
+pub(crate) async fn watch(file: &Path, read: Origin, live: &Arc<Live>, changes: &dyn Changes) -> Infallible {
+    let mut files = Files::new(file);
+    let first;
+    (files, first) = looking(files, move |files| files.stamps_of(&read)).await;
+    let mut watched = Watched::new(first);
     loop {
         sleep(PERIOD).await;
         let found;
-        (files, found) = look_at(files).await;
+        (files, found) = looking(files, Files::stamps).await;
         if !live.snapshot().watches_file {
             watched = Watched::new(found);
         } else if watched.look(found) == Look::Changed {
@@ -61,9 +56,12 @@ pub(crate) async fn watch(
 }
 
 /// Disks may hang.
-async fn look_at(mut files: Files) -> (Files, Option<Stamps>) {
+async fn looking(
+    mut files: Files,
+    look: impl FnOnce(&mut Files) -> Option<Stamps> + Send + 'static,
+) -> (Files, Option<Stamps>) {
     let looking = tokio::task::spawn_blocking(move || {
-        let stamps = files.stamps();
+        let stamps = look(&mut files);
         (files, stamps)
     });
     match looking.await {
@@ -86,6 +84,15 @@ struct Files {
 impl Files {
     fn new(main: &Path) -> Self {
         Self { main: main.to_owned(), includes: None, read: None }
+    }
+
+    /// What there is of them if they still say what was `read`.
+    fn stamps_of(&mut self, read: &Origin) -> Option<Stamps> {
+        // Before they are read once more: what changes in between is seen at the next look.
+        let stamps = self.stamps();
+        let origin = Origin::File(self.main.clone());
+        let is_same = |loaded: Loaded| origin.fixed_to(&loaded.source) == *read;
+        stamps.filter(|_| origin.read().is_ok_and(is_same))
     }
 
     /// What there is of them; `None` without the main file.
@@ -145,6 +152,24 @@ mod tests {
         assert_eq!([look(), look()], [Look::Same, Look::Same]);
         fs::write(&file, "abc").unwrap();
         assert_eq!([look(), look(), look()], [Look::Changing, Look::Changed, Look::Same]);
+    }
+
+    #[test]
+    fn what_has_changed_since_it_was_read_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, extra) = (folder.path().join("edge.yaml"), folder.path().join("conf.d/a.yaml"));
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(&file, "include: conf.d/*.yaml\nlisteners: { web: { bind: 127.0.0.1:0 } }\n").unwrap();
+        let origin = Origin::File(file.clone());
+        let read = origin.fixed_to(&origin.read().unwrap().source);
+        let first = |read: &Origin| Files::new(&file).stamps_of(read);
+        assert_eq!(first(&read), Files::new(&file).stamps());
+        fs::write(&extra, "routes: [{ respond: { status: 200 } }]").unwrap();
+        assert_eq!(first(&read), None);
+        let read = origin.fixed_to(&origin.read().unwrap().source);
+        assert_eq!(first(&read).map(|stamps| stamps.len()), Some(2));
+        fs::remove_file(&extra).unwrap();
+        assert_eq!(first(&read), None);
     }
 
     #[test]

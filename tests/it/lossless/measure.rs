@@ -10,8 +10,8 @@ use super::site::Site;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) descriptors: usize,
-    /// Memory that no other process shares, in KiB.
-    pub(super) private: u64,
+    /// Memory that is in no file, in KiB. What it maps of the program counts for whoever is the only one to run it.
+    pub(super) memory: u64,
 }
 
 impl Held {
@@ -19,12 +19,12 @@ impl Held {
     pub(super) fn by(id: u32) -> Self {
         let descriptors = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
         let map = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap();
-        let private = map.lines().filter(|line| line.starts_with("Private_")).map(kibibytes).sum();
-        Self { descriptors, private }
+        let memory = map.lines().filter(|line| line.starts_with("Anonymous:")).map(kibibytes).sum();
+        Self { descriptors, memory }
     }
 }
 
-/// Of a line like `Private_Dirty:  1234 kB`.
+/// Of a line like `Anonymous:  1234 kB`.
 fn kibibytes(line: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -102,5 +102,5 @@ async fn nothing_is_lost_over_upgrades_with_reloads_between() {
     site.posts_came_once(posts);
     let [settled, last] = held[..] else { panic!("both were measured") };
     assert!(last.descriptors <= settled.descriptors, "{held:?}");
-    assert!(last.private <= settled.private + SLACK, "{held:?}");
+    assert!(last.memory <= settled.memory + SLACK, "{held:?}");
 }
