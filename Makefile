@@ -36,7 +36,7 @@ units: ## Check the units for systemd in conf/ with systemd-analyze
 	@scripts/units
 
 soak: needs ## Let endpoints fail, configurations change and processes take over under load (SOAK=120)
-	EVENER_SOAK=$(SOAK) $(CARGO) test --locked --test it -- --nocapture soak
+	EVENER_SOAK=$(SOAK) $(CARGO) test --locked --profile bench --test it -- --nocapture --test-threads 1 soak
 
 fuzz: needs ## Feed each parser of what strangers send with made-up input for a minute (FUZZ=60)
 	scripts/fuzz $(FUZZ)

@@ -22,6 +22,15 @@ impl Held {
         let memory = map.lines().filter(|line| line.starts_with("Anonymous:")).map(kibibytes).sum();
         Self { descriptors, memory }
     }
+
+    /// What some processes all hold. One of them may happen to hold a bit more.
+    pub(super) fn least(of: &[Self]) -> Self {
+        let least = |one: Self, other: &Self| Self {
+            descriptors: one.descriptors.min(other.descriptors),
+            memory: one.memory.min(other.memory),
+        };
+        of.iter().fold(of[0], least)
+    }
 }
 
 /// Of a line like `Anonymous:  1234 kB`.

@@ -110,7 +110,9 @@ impl Edge {
 
 fn filled_in(config: &str, folder: &Path) -> String {
     let dir = folder.to_str().unwrap();
-    let config = config.replace("LOG", &format!("{dir}/access.log")).replace("DIR", dir);
+    // Not one word after the other: the name of the folder may have either in it.
+    let parts = config.split("LOG").map(|part| part.replace("DIR", dir));
+    let config = parts.collect::<Vec<_>>().join(&format!("{dir}/access.log"));
     if config.contains("\nlog:") || config.starts_with("log:") {
         config
     } else {
