@@ -5,10 +5,8 @@ use std::{
 };
 
 use crate::{
-    compare::{
-        connect::{connect, source},
-        memory::resident,
-    },
+    compare::memory::resident,
+    cost::connect::{connect, source},
     exchange::exchange,
     peer::Proxy,
     rows::Row,

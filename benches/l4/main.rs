@@ -24,6 +24,8 @@
 mod bars;
 #[path = "../support/compare/mod.rs"]
 mod compare;
+#[path = "../support/cost/mod.rs"]
+mod cost;
 mod endpoints;
 mod exchange;
 mod idle;
@@ -33,7 +35,6 @@ mod options;
 mod peer;
 #[path = "../support/priority.rs"]
 mod priority;
-mod report;
 mod rounds;
 mod rows;
 mod site;
@@ -43,35 +44,51 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::{
+    compare::comparison::{Comparison, Found},
+    load::{datagrams, redis, short},
     options::Options,
+    peer::Peer,
     priority::Priority,
+    rows::Row,
     site::Site,
-    support::{
-        Outcome, allow_open_files,
-        verdict::{Verdict, run},
-    },
+    support::{Outcome, frame::run, options::chosen},
 };
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    run("l4", options.bench, || compare(&options))
+    run::<Options>()
 }
 
-fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
-    allow_open_files()?;
-    let mut versions = Vec::new();
-    for peer in options.peers() {
-        versions.push((peer, peer.version(options)?));
+impl Comparison for Options {
+    type Row = Row;
+
+    const REFERENCES: &'static [Peer] = &[Peer::Nginx, Peer::Haproxy];
+
+    fn peers(&self) -> Vec<Peer> {
+        chosen(&self.only)
     }
-    let priority = Priority::claim()?;
-    let site = Site::open(options.placement)?;
-    let figures = rounds::measure(options, &site)?;
-    let report = report::of(options, priority, &versions, &figures);
-    print!("{}", report.text());
-    report.write(&options.out())?;
-    println!("written to {}", options.out().display());
-    Ok(report.bars().iter().map(|bar| bar.verdict).collect())
+
+    fn rows(&self) -> Vec<Row> {
+        chosen(&self.rows)
+    }
+
+    fn version(&self, peer: Peer) -> Outcome<String> {
+        peer.version(self)
+    }
+
+    fn measure(&self) -> Outcome<Found<Row>> {
+        let priority = Priority::claim()?;
+        let figures = rounds::measure(self, &Site::open(self)?)?;
+        let load = format!(
+            "short connections: {} clients; redis: {} connections; UDP: {} flows with {} datagrams under way each; {} \
+             connections idle; {}",
+            short::CLIENTS,
+            redis::CONNECTIONS,
+            datagrams::FLOWS,
+            datagrams::WINDOW,
+            idle::CONNECTIONS,
+            priority.describe()
+        );
+        Ok(Found { bars: bars::all(&figures), figures, load })
+    }
 }

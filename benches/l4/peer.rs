@@ -9,7 +9,7 @@ use crate::{
     rows::Row,
     site::Site,
     support::{
-        Outcome, conf, ports,
+        Outcome, ports,
         process::{Running, find, output_of},
         program::Program,
     },
@@ -40,7 +40,7 @@ impl Peer {
     /// Starts this peer on free ports in front of the site's endpoints.
     pub(crate) fn start(self, options: &Options, site: &Site) -> Outcome<Proxy> {
         let listens: [SocketAddr; 5] = ports::free()?;
-        let evener = options.evener();
+        let evener = options.common.evener();
         let program = self.program(&evener);
         let (name, template) = self.template();
         let ports = ["@BULK@", "@SHORT@", "@REDIS@", "@UDP@", "@DNS@"];
@@ -48,17 +48,16 @@ impl Peer {
             ports.into_iter().zip(listens.map(|listen| listen.port().to_string())).collect();
         places.extend(site.endpoints.places());
         places.push(("@MODULE@", stream_module()?));
-        let conf = conf::write(site.dir(), name, template, &places)?;
-        let mut words = site.cores.proxy.prefix();
-        words.extend(program.serve(&conf)?);
+        let workspace = &site.workspace;
+        let command = program.serve(&workspace.write(name, template, &places)?)?;
         let [bulk, short, redis, udp, dns] = listens;
-        let process = Running::start(self.name(), &words, site.dir(), bulk)?;
+        let process = workspace.start(self.name(), &workspace.cores.proxy, &command, bulk)?;
         Ok(Proxy { peer: self, process, bulk, short, redis, udp, dns })
     }
 
     /// What the peer says of its version, in one line.
     pub(crate) fn version(self, options: &Options) -> Outcome<String> {
-        self.program(&options.evener()).version()
+        self.program(&options.common.evener()).version()
     }
 
     fn program(self, evener: &Path) -> Program<'_> {

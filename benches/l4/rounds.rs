@@ -1,9 +1,10 @@
 use crate::{
     compare::{
+        comparison::Comparison,
         figures::Figures,
-        usage::CpuWatch,
         words::{Compared, Work},
     },
+    cost::usage::CpuWatch,
     idle, load,
     metric::Metric,
     options::Options,
@@ -54,7 +55,7 @@ impl Stage<'_> {
                 load::run(self.site, proxy, row, 1)?;
             }
         }
-        for round in 0..self.options.rounds {
+        for round in 0..self.options.common.rounds {
             for &row in rows {
                 for proxy in each(row, round) {
                     self.measure_round(row, proxy, figures)?;
@@ -74,7 +75,7 @@ impl Stage<'_> {
         let name = proxy.peer.name();
         let pids = proxy.process.tree();
         let watch = CpuWatch::start(&pids)?;
-        let load = load::run(self.site, proxy, row, self.options.seconds)
+        let load = load::run(self.site, proxy, row, self.options.common.seconds)
             .map_err(|error| format!("{}: {name}: {error}", row.title()))?;
         let cpu = watch.stop()?;
         let (unit, each) = (row.unit(), cpu.total / load.done);

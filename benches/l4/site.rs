@@ -1,32 +1,21 @@
-use std::path::Path;
-
 use crate::{
     endpoints::Endpoints,
-    support::{
-        Outcome,
-        placement::{Cores, Placement},
-    },
+    options::Options,
+    support::{Outcome, workspace::Workspace},
 };
 
-/// What all measurements share: a directory for files, the cores, and the endpoints.
+/// What all measurements share: the endpoints, and where they are.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) cores: Cores,
-    // Before the directory: the processes among them have to end first.
+    // Before the workspace: the processes among them have to end first.
     pub(crate) endpoints: Endpoints,
-    dir: tempfile::TempDir,
+    pub(crate) workspace: Workspace,
 }
 
 impl Site {
-    pub(crate) fn open(placement: Placement) -> Outcome<Self> {
-        let dir = tempfile::Builder::new().prefix("evener-l4-").tempdir()?;
-        // The threads that are started from here on inherit the cores of this process.
-        let cores = Cores::share_out(placement)?;
-        let endpoints = Endpoints::open(dir.path(), &cores)?;
-        Ok(Self { cores, endpoints, dir })
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+    pub(crate) fn open(options: &Options) -> Outcome<Self> {
+        let workspace = Workspace::open(&options.common)?;
+        let endpoints = Endpoints::open(&workspace)?;
+        Ok(Self { endpoints, workspace })
     }
 }

@@ -8,10 +8,8 @@ use std::{
 };
 
 use crate::{
-    compare::{
-        connect::connect,
-        words::{Compared, Work},
-    },
+    compare::words::{Compared, Work},
+    cost::connect::connect,
     endpoints::bulk::Order,
     exchange::exchange,
     peer::Proxy,

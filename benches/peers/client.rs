@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::{
-    compare::connect::connect, connection::Connection, support::Outcome, tls::client::server_name, wire::Wire,
+    connection::Connection, cost::connect::connect, support::Outcome, tls::client::server_name, wire::Wire,
 };
 
 /// Connects from `source`, an address of the loopback network. Over TLS, hands are shaken with the first request.

@@ -24,6 +24,8 @@ mod client;
 mod compare;
 #[path = "../support/connection.rs"]
 mod connection;
+#[path = "../support/cost/mod.rs"]
+mod cost;
 mod idle;
 mod latency;
 mod load;
@@ -31,8 +33,9 @@ mod load;
 mod message;
 mod metric;
 mod options;
+#[path = "../support/origin.rs"]
+mod origin;
 mod peer;
-mod report;
 #[path = "../support/request.rs"]
 mod request;
 mod rounds;
@@ -47,32 +50,43 @@ mod wire;
 use std::process::ExitCode;
 
 use crate::{
+    compare::comparison::{Comparison, Found},
+    load::{handshakes, wrk},
     options::Options,
+    peer::Peer,
+    rows::Row,
     site::Site,
-    support::{
-        Outcome, allow_open_files,
-        verdict::{Verdict, run},
-    },
+    support::{Outcome, frame::run, options::chosen},
 };
-use clap::Parser;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    run("peers", options.bench, || compare(&options))
+    run::<Options>()
 }
 
-fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
-    allow_open_files()?;
-    let peers = options.peers();
-    let mut versions = Vec::new();
-    for &peer in &peers {
-        versions.push((peer, peer.version(options)?));
+impl Comparison for Options {
+    type Row = Row;
+
+    const REFERENCES: &'static [Peer] = &[Peer::Nginx, Peer::Bare];
+
+    fn peers(&self) -> Vec<Peer> {
+        chosen(&self.only)
     }
-    let site = Site::open(options.placement)?;
-    let figures = rounds::measure(options, &peers, &site)?;
-    let report = report::of(options, &versions, &figures);
-    print!("{}", report.text());
-    report.write(&options.out())?;
-    println!("written to {}", options.out().display());
-    Ok(report.bars().iter().map(|bar| bar.verdict).collect())
+
+    fn rows(&self) -> Vec<Row> {
+        chosen(&self.rows)
+    }
+
+    fn version(&self, peer: Peer) -> Outcome<String> {
+        peer.version(self)
+    }
+
+    fn measure(&self) -> Outcome<Found<Row>> {
+        let figures = rounds::measure(self, &Site::open(self)?)?;
+        let load = format!(
+            "HTTP/1.1: wrk with 1 thread and {} connections; HTTP/2: h2load with 1 thread; handshakes: {} clients",
+            wrk::CONNECTIONS,
+            handshakes::CLIENTS
+        );
+        Ok(Found { bars: bars::all(&figures), figures, load })
+    }
 }

@@ -41,9 +41,9 @@ impl Peer {
     /// Starts this peer on a free port in front of the site's endpoints.
     pub(crate) fn start(self, options: &Options, site: &Site, wire: &Wire) -> Outcome<Proxy> {
         let [address] = ports::free()?;
-        let mut words = site.cores.proxy.prefix();
-        words.extend(self.command(options, site, wire, address)?);
-        let process = Running::start(self.name(), &words, site.dir(), address)?;
+        let command = self.command(options, site, wire, address)?;
+        let workspace = &site.workspace;
+        let process = workspace.start(self.name(), &workspace.cores.proxy, &command, address)?;
         Ok(Proxy { peer: self, wire: wire.clone(), address, process })
     }
 
@@ -66,12 +66,12 @@ impl Peer {
             Self::Bare => {
                 let mut words = vec![absolute(&options.bare())?.into()];
                 words.push(listen.to_string().into());
-                words.extend(site.endpoints.map(|endpoint| endpoint.to_string().into()));
+                words.extend(site.origin.endpoints.map(|endpoint| endpoint.to_string().into()));
                 Ok(words)
             }
             Self::Evener => {
                 let conf = configure("evener.yaml", include_str!("conf/evener.yaml"))?;
-                Program::Evener(&options.evener()).serve(&conf)
+                Program::Evener(&options.common.evener()).serve(&conf)
             }
         }
     }
@@ -99,7 +99,7 @@ impl Peer {
             Self::Nginx => Program::Nginx.version(),
             Self::Haproxy => Program::Haproxy.version(),
             Self::Bare => Ok(format!("pingora {}", locked_pingora())),
-            Self::Evener => Program::Evener(&options.evener()).version(),
+            Self::Evener => Program::Evener(&options.common.evener()).version(),
         }
     }
 }

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use crate::{
     compare::{
+        comparison::Comparison,
         figures::Figures,
         memory::resident,
-        usage::CpuWatch,
         words::{Compared, Work},
     },
+    cost::usage::CpuWatch,
     idle, latency, load,
     metric::Metric,
     options::Options,
@@ -21,12 +22,13 @@ use crate::{
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Measures all `peers` and returns what was found: first in the clear, then over TLS.
-pub(crate) fn measure(options: &Options, peers: &[Peer], site: &Site) -> Outcome<Figures<Row>> {
+/// Measures all peers and returns what was found: first in the clear, then over TLS.
+pub(crate) fn measure(options: &Options, site: &Site) -> Outcome<Figures<Row>> {
+    let peers = options.peers();
     let mut figures = Figures::default();
     let (secure, plain): (Vec<Row>, Vec<Row>) = options.rows().into_iter().partition(|row| row.is_tls());
     for (wire, rows) in [(Wire::Plain, plain), (tls(site)?, secure)] {
-        let stage = Stage { options, site, peers, wire };
+        let stage = Stage { options, site, peers: &peers, wire };
         stage.measure_idle(&rows, &mut figures)?;
         stage.measure_load(&rows, &mut figures)?;
     }
@@ -74,7 +76,7 @@ impl Stage<'_> {
                 load::run(self.site, proxy, row, 1)?;
             }
         }
-        for round in 0..self.options.rounds {
+        for round in 0..self.options.common.rounds {
             for &row in &rows {
                 for proxy in each(row, round) {
                     self.measure_round(row, proxy, figures)?;
@@ -98,7 +100,7 @@ impl Stage<'_> {
     fn measure_round(&self, row: Row, proxy: &Proxy, figures: &mut Figures<Row>) -> Outcome<()> {
         let pids = proxy.process.tree();
         let watch = CpuWatch::start(&pids)?;
-        let load = load::run(self.site, proxy, row, self.options.seconds)?;
+        let load = load::run(self.site, proxy, row, self.options.common.seconds)?;
         let cpu = watch.stop()?;
         let (name, unit, each) = (proxy.peer.name(), row.unit(), cpu.total / load.done);
         eprintln!("{}: {name}: {each:.2} µs a {unit}, {:.0} {unit}s/s", row.title(), load.rate);
@@ -112,7 +114,7 @@ impl Stage<'_> {
             found.extend([(Metric::P50, latency.p50), (Metric::P99, latency.p99)]);
         }
         if row == Row::Plain {
-            found.push((Metric::Added, latency::added(proxy.address, self.site.endpoints[0])?));
+            found.push((Metric::Added, latency::added(proxy.address, self.site.origin.endpoints[0])?));
         }
         for (metric, value) in found {
             figures.add(row, proxy.peer, metric, value);

@@ -1,49 +1,27 @@
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::{
-    request::BODY,
-    support::{
-        Outcome, conf,
-        placement::{Cores, Placement},
-        ports,
-        process::Running,
-        program::Program,
-    },
+    options::Options,
+    origin::Origin,
+    support::{Outcome, workspace::Workspace},
     tls::certificate::Certificate,
 };
 
-/// What all measurements share: a directory for files, the cores, a certificate, and an origin with two endpoints.
+/// What all measurements share: a certificate, an origin with two endpoints, and where they are.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) endpoints: [SocketAddr; 2],
-    pub(crate) cores: Cores,
     pub(crate) certificate: Certificate,
-    // Before the directory: the origin has to end first.
-    _origin: Running,
-    dir: tempfile::TempDir,
+    // Before the workspace: the origin has to end first.
+    pub(crate) origin: Origin<2>,
+    pub(crate) workspace: Workspace,
 }
 
 impl Site {
-    /// Starts the origin: an nginx with one worker that answers on two ports by itself.
-    pub(crate) fn open(placement: Placement) -> Outcome<Self> {
-        let dir = tempfile::Builder::new().prefix("evener-peers-").tempdir()?;
-        let endpoints: [SocketAddr; 2] = ports::free()?;
-        let [a, b] = endpoints.map(|endpoint| endpoint.port().to_string());
-        let places = [("@BODY@", BODY.to_owned()), ("@A@", a), ("@B@", b)];
-        let conf = conf::write(dir.path(), "origin.conf", include_str!("conf/origin.conf"), &places)?;
-        let cores = Cores::share_out(placement)?;
-        let mut words = cores.surroundings.prefix();
-        words.extend(Program::Nginx.serve(&conf)?);
-        let origin = Running::start("origin", &words, dir.path(), endpoints[0])?;
-        let certificate = Certificate::make(dir.path())?;
-        Ok(Self { endpoints, cores, certificate, _origin: origin, dir })
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+    pub(crate) fn open(options: &Options) -> Outcome<Self> {
+        let workspace = Workspace::open(&options.common)?;
+        let origin = Origin::start(&workspace, include_str!("conf/origin.conf"))?;
+        let certificate = Certificate::make(workspace.dir.path())?;
+        Ok(Self { certificate, origin, workspace })
     }
 
     /// Writes a configuration into the directory, with the places in `template` filled: `clauses` first, which may have
@@ -55,9 +33,9 @@ impl Site {
         clauses: &[(&str, String)],
         listen: SocketAddr,
     ) -> Outcome<PathBuf> {
-        let [port, a, b] =
-            [listen, self.endpoints[0], self.endpoints[1]].map(|address| address.port().to_string());
+        let [a, b] = self.origin.endpoints;
+        let [port, a, b] = [listen, a, b].map(|address| address.port().to_string());
         let places = [clauses, &[("@PORT@", port), ("@A@", a), ("@B@", b)]].concat();
-        conf::write(self.dir(), name, template, &places)
+        self.workspace.write(name, template, &places)
     }
 }

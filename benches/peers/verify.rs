@@ -109,7 +109,7 @@ fn check_spread(connection: &mut Connection, site: &Site) -> Outcome<()> {
         connections.insert(echoed(&answer.body, "connection").to_owned());
     }
     let expected: BTreeSet<String> =
-        site.endpoints.iter().map(|endpoint| endpoint.port().to_string()).collect();
+        site.origin.endpoints.iter().map(|endpoint| endpoint.port().to_string()).collect();
     if ports != expected {
         return Err(format!("{SPREAD} requests reached the ports {ports:?}, not {expected:?}").into());
     }

@@ -21,6 +21,7 @@
 
 mod bars;
 mod client;
+#[path = "../support/compare/mod.rs"]
 mod compare;
 mod configuration;
 #[path = "../support/connection.rs"]
@@ -31,8 +32,9 @@ mod load;
 mod message;
 mod metric;
 mod options;
+#[path = "../support/origin.rs"]
+mod origin;
 mod peer;
-mod report;
 #[path = "../support/request.rs"]
 mod request;
 mod rounds;
@@ -43,33 +45,45 @@ mod support;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::{
+    compare::comparison::{Comparison, Found},
+    configuration::{POOLS, ROUTES},
+    load::{CONNECTIONS, RATE},
     options::Options,
+    peer::Peer,
+    rows::Row,
     site::Site,
-    support::{
-        Outcome, allow_open_files,
-        verdict::{Verdict, run},
-    },
+    support::{Outcome, frame::run, options::chosen},
 };
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    run("reload", options.bench, || compare(&options))
+    run::<Options>()
 }
 
-fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
-    allow_open_files()?;
-    let mut versions = Vec::new();
-    for peer in options.peers() {
-        versions.push((peer, peer.program(&options.evener()).version()?));
+impl Comparison for Options {
+    type Row = Row;
+
+    const REFERENCES: &'static [Peer] = &[Peer::Nginx];
+
+    fn peers(&self) -> Vec<Peer> {
+        chosen(&self.only)
     }
-    let site = Site::open(options.placement)?;
-    let figures = rounds::measure(options, &site)?;
-    let report = report::of(options, &versions, &figures);
-    print!("{}", report.text());
-    report.write(&options.out())?;
-    println!("written to {}", options.out().display());
-    Ok(report.bars().iter().map(|bar| bar.verdict).collect())
+
+    fn rows(&self) -> Vec<Row> {
+        Row::ALL.to_vec()
+    }
+
+    fn version(&self, peer: Peer) -> Outcome<String> {
+        peer.program(&self.common.evener()).version()
+    }
+
+    fn measure(&self) -> Outcome<Found<Row>> {
+        let figures = rounds::measure(self, &Site::open(self)?)?;
+        let load = format!(
+            "{ROUTES} routes, {POOLS} pools; {RATE} requests a second on {CONNECTIONS} connections; {} reloads of each \
+             kind without load",
+            self.reloads
+        );
+        Ok(Found { bars: bars::all(&figures), figures, load })
+    }
 }

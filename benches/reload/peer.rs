@@ -17,7 +17,7 @@ use crate::{
     options::Options,
     rows::Row,
     site::Site,
-    support::{Outcome, conf, ports, process::Running, program::Program},
+    support::{Outcome, ports, process::Running, program::Program},
 };
 
 /// How long a change may take until it shows, or until the processes that it replaced are gone.
@@ -60,15 +60,11 @@ impl Peer {
         let [listen] = ports::free()?;
         let version = Version::default();
         let conf = self.write(site, listen, version)?;
-        let evener = options.evener();
+        let evener = options.common.evener();
         let program = self.program(&evener);
         let serve = program.serve(&conf)?;
-        let process = Running::start(
-            self.name(),
-            &[site.cores.proxy.prefix(), serve.clone()].concat(),
-            site.dir(),
-            listen,
-        )?;
+        let workspace = &site.workspace;
+        let process = workspace.start(self.name(), &workspace.cores.proxy, &serve, listen)?;
         let reload = match self {
             Self::Nginx => [serve, ["-s", "reload"].map(OsString::from).to_vec()].concat(),
             Self::Evener => {
@@ -92,13 +88,13 @@ impl Peer {
     fn write(self, site: &Site, listen: SocketAddr, version: Version) -> Outcome<PathBuf> {
         match self {
             Self::Nginx => {
-                let places = configuration::nginx(version, &site.endpoints, listen);
-                conf::write(site.dir(), "nginx.conf", include_str!("conf/nginx.conf"), &places)
+                let places = configuration::nginx(version, &site.origin.endpoints, listen);
+                site.workspace.write("nginx.conf", include_str!("conf/nginx.conf"), &places)
             }
             Self::Evener => {
-                let [pools, routes] = configuration::evener(version, &site.endpoints);
+                let [pools, routes] = configuration::evener(version, &site.origin.endpoints);
                 let places = [("@LISTEN@", listen.to_string()), pools, routes];
-                conf::write(site.dir(), "evener.yaml", include_str!("conf/evener.yaml"), &places)
+                site.workspace.write("evener.yaml", include_str!("conf/evener.yaml"), &places)
             }
         }
     }
@@ -126,7 +122,8 @@ impl Proxy<'_> {
         self.peer.write(self.site, self.listen, self.version)?;
         let begin = Instant::now();
         let (program, words) = self.reload.split_first().ok_or("no command")?;
-        let output = Command::new(program).args(words).current_dir(self.site.dir()).output()?;
+        let output =
+            Command::new(program).args(words).current_dir(self.site.workspace.dir.path()).output()?;
         if !output.status.success() {
             return Err(format!("not reloaded: {}", String::from_utf8_lossy(&output.stderr)).into());
         }

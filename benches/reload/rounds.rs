@@ -5,6 +5,7 @@ use std::{
 
 use crate::{
     compare::{
+        comparison::Comparison,
         figures::Figures,
         memory::resident,
         words::{Compared, Work},
@@ -29,7 +30,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(crate) fn measure(options: &Options, site: &Site) -> Outcome<Figures<Row>> {
     let peers = options.peers();
     let mut figures = Figures::default();
-    for round in 0..options.rounds {
+    for round in 0..options.common.rounds {
         for &peer in rotated(&peers, round) {
             let proxy = peer.start(options, site)?;
             let mut stage = Stage { options, proxy, figures: &mut figures };
@@ -50,7 +51,7 @@ impl Stage<'_> {
         steady(self.proxy.listen, WARM_UP, |_| Ok(()))?;
         thread::sleep(SETTLE);
         self.add_memory(Metric::MemoryBeforeMib)?;
-        let quiet = steady(self.proxy.listen, self.options.seconds, |_| Ok(()))?;
+        let quiet = steady(self.proxy.listen, self.options.common.seconds, |_| Ok(()))?;
         self.add_latencies(Row::Quiet, &quiet);
         self.measure_with_reloads()?;
         for change in Row::CHANGES {
@@ -60,7 +61,7 @@ impl Stage<'_> {
     }
 
     fn measure_with_reloads(&mut self) -> Outcome<()> {
-        let (listen, seconds) = (self.proxy.listen, self.options.seconds);
+        let (listen, seconds) = (self.proxy.listen, self.options.common.seconds);
         let proxy = &mut self.proxy;
         let mut processes = 0;
         let seen = steady(listen, seconds, |start| {

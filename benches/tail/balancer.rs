@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use crate::{
     scenario::Scenario,
     site::Site,
-    support::{Outcome, conf, ports, process::Running, program::Program},
+    support::{Outcome, ports, process::Running, program::Program},
 };
 
 /// A proxy with one way of balancing.
@@ -134,10 +134,10 @@ impl Balancer {
             ("@POLICY@", self.policy().to_owned()),
             ("@RETRY@", self.retry().to_owned()),
         ];
-        let conf = conf::write(site.dir(), name, template, &places)?;
-        let mut words = site.cores.proxy.prefix();
-        words.extend(kind.program(&site.evener).serve(&conf)?);
-        let process = Running::start(kind.name(), &words, site.dir(), address)?;
+        let workspace = &site.workspace;
+        let conf = workspace.write(name, template, &places)?;
+        let command = kind.program(&site.evener).serve(&conf)?;
+        let process = workspace.start(kind.name(), &workspace.cores.proxy, &command, address)?;
         Ok(Proxy { address, _process: process })
     }
 }

@@ -45,28 +45,21 @@ mod support;
 mod timer;
 mod wire;
 
-use std::{fs, process::ExitCode};
-
-use clap::Parser;
+use std::process::ExitCode;
 
 use crate::{
     bars::Bar,
     options::Options,
     priority::Priority,
     site::Site,
-    support::{
-        Outcome, allow_open_files,
-        verdict::{Verdict, run},
-    },
+    support::{Outcome, frame::run, verdict::Verdict},
 };
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    run("tail", options.bench, || compare(&options))
+    run::<Options>()
 }
 
 fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
-    allow_open_files()?;
     let versions = options.versions()?;
     let priority = Priority::claim()?;
     let site = Site::open(options)?;
@@ -74,8 +67,6 @@ fn compare(options: &Options) -> Outcome<Vec<Verdict>> {
     let bars = Bar::all(&figures);
     let text = report::markdown(options, priority, &versions, &figures, &bars);
     println!("{text}");
-    let out = options.out();
-    fs::write(&out, text).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
-    eprintln!("written to {}", out.display());
+    eprintln!("written to {}", options.common.write(&text)?.display());
     Ok(bars.iter().map(|bar| bar.verdict).collect())
 }

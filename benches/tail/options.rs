@@ -1,23 +1,26 @@
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::Parser;
 
 use crate::{
     balancer::Balancer,
+    compare,
     scenario::Scenario,
-    support::{Outcome, built, placement::Placement},
+    support::{
+        Outcome,
+        frame::Bench,
+        options::{Common, chosen},
+        placement::Placement,
+        verdict::Verdict,
+    },
 };
 
 /// What to compare, for how long, and where the report goes.
 #[derive(Debug, Parser)]
-#[command(name = "tail", about = "Tail latency of Evener beside nginx and HAProxy, on loopback")]
+#[command(name = Self::NAME, about = "Tail latency of Evener beside nginx and HAProxy, on loopback")]
 pub(crate) struct Options {
-    /// Rounds; in each every balancer has one run of each scenario, in a rotated order
-    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
-    pub(crate) rounds: u32,
-    /// Seconds of each run
-    #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(6..=600))]
-    seconds: u32,
+    #[command(flatten)]
+    pub(crate) common: Common<Self>,
     /// Only these scenarios, separated by commas
     #[arg(long, value_delimiter = ',', value_enum)]
     scenarios: Vec<Scenario>,
@@ -31,24 +34,33 @@ pub(crate) struct Options {
     /// in microseconds
     #[arg(long, default_value_t = 1500)]
     max_late: u64,
-    /// The evener binary; also the environment's EVENER_BIN [default: the one that cargo has just built]
-    #[arg(long)]
-    evener: Option<PathBuf>,
-    /// Where the report goes as Markdown [default: bench-tail.md in the target directory]
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Which cores the processes run on
-    #[arg(long, value_enum, default_value_t = Placement::Anywhere)]
-    pub(crate) placement: Placement,
-    /// Given by `cargo bench`; without it nothing is measured, so that `cargo test --benches` stays short
-    #[arg(long)]
-    pub(crate) bench: bool,
+}
+
+impl Bench for Options {
+    const NAME: &'static str = "tail";
+    const ROUNDS_HELP: &'static str =
+        "Rounds; in each every balancer has one run of each scenario, in a rotated order";
+    const ROUNDS: u32 = 3;
+    const SECONDS_HELP: &'static str = "Seconds of each run";
+    const SECONDS: u32 = 20;
+    const MIN_SECONDS: i64 = 6;
+    const FILE_HELP: &'static str = "Where the report goes as Markdown";
+    const FILE: &'static str = "bench-tail.md";
+    const PLACEMENT: Placement = Placement::Anywhere;
+
+    fn common(&self) -> &Common<Self> {
+        &self.common
+    }
+
+    fn compare(&self) -> Outcome<Vec<Verdict>> {
+        compare(self)
+    }
 }
 
 impl Options {
     /// How long a run is, without the time before its scenario begins.
     pub(crate) fn span(&self) -> Duration {
-        Duration::from_secs(self.seconds.into())
+        Duration::from_secs(self.common.seconds.into())
     }
 
     pub(crate) fn max_late(&self) -> Duration {
@@ -68,26 +80,11 @@ impl Options {
         balancers
     }
 
-    pub(crate) fn evener(&self) -> PathBuf {
-        built::evener(self.evener.as_deref())
-    }
-
-    /// The file for the report.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| built::in_target_dir("bench-tail.md"))
-    }
-
     /// What the programs of the balancers say of their versions.
     pub(crate) fn versions(&self) -> Outcome<Vec<String>> {
-        let evener = self.evener();
+        let evener = self.common.evener();
         let mut kinds: Vec<_> = self.balancers().into_iter().map(Balancer::kind).collect();
         kinds.dedup();
         kinds.into_iter().map(|kind| kind.program(&evener).version()).collect()
     }
-}
-
-/// All variants, or the named ones, in their own order.
-fn chosen<T: ValueEnum + PartialEq + Copy>(named: &[T]) -> Vec<T> {
-    let all = T::value_variants().iter().copied();
-    all.filter(|variant| named.is_empty() || named.contains(variant)).collect()
 }

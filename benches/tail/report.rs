@@ -44,10 +44,10 @@ fn heading(options: &Options, priority: Priority, versions: &[String], figures: 
          {span:?} for each run; seed {seed}; runs that were late and repeated: {refused}.\n\
          Latency in ms, of right answers out of all rounds; in the last columns the median of the rounds, with \
          the lowest and the highest.\n",
-        placement = options.placement.describe(),
+        placement = options.common.placement.describe(),
         priority = priority.describe(),
         programs = versions.join("; "),
-        rounds = options.rounds,
+        rounds = options.common.rounds,
         span = options.span(),
         seed = options.seed,
         refused = figures.refused,

@@ -36,7 +36,7 @@ pub(crate) fn measure(options: &Options, site: &Site) -> Outcome<Figures> {
     for scenario in options.scenarios() {
         let turns: Vec<Balancer> =
             balancers.iter().copied().filter(|balancer| balancer.is_in(scenario)).collect();
-        for round in 0..options.rounds {
+        for round in 0..options.common.rounds {
             for &balancer in rotated(&turns, round) {
                 let run = accepted_run(options, site, (scenario, balancer, round), &mut figures.refused)?;
                 tell(scenario, balancer, round, &run);
@@ -100,7 +100,7 @@ fn run(site: &Site, balancer: Balancer, requests: Vec<Request>, behaviour: Behav
 
 fn tell_length(options: &Options, balancers: &[Balancer]) {
     let turns = |scenario| balancers.iter().filter(|balancer| balancer.is_in(scenario)).count();
-    let runs = options.scenarios().into_iter().map(turns).sum::<usize>() * options.rounds as usize;
+    let runs = options.scenarios().into_iter().map(turns).sum::<usize>() * options.common.rounds as usize;
     let seconds = runs as f64 * (BEFORE + options.span()).as_secs_f64();
     eprintln!("{runs} runs take {:.0} minutes", (seconds / 60.0).ceil());
 }

@@ -8,14 +8,12 @@ mod echo;
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
 };
 
 use crate::support::{
-    Outcome,
-    placement::Cores,
-    ports,
+    Outcome, ports,
     process::{Running, find},
+    workspace::Workspace,
 };
 
 /// Endpoints of short connections: several, since the ports that are left to connect to one are not used again at once.
@@ -32,7 +30,7 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    pub(crate) fn open(dir: &Path, cores: &Cores) -> Outcome<Self> {
+    pub(crate) fn open(workspace: &Workspace) -> Outcome<Self> {
         let [redis] = ports::free()?;
         let listeners = ECHOES.iter().map(|_| listen()).collect::<Outcome<Vec<TcpListener>>>()?;
         let echoes = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
@@ -43,7 +41,7 @@ impl Endpoints {
             echoes,
             datagrams: datagrams::serve()?,
             redis,
-            _redis: start_redis(redis, dir, cores)?,
+            _redis: start_redis(redis, workspace)?,
         })
     }
 
@@ -64,11 +62,10 @@ fn listen() -> Outcome<TcpListener> {
 }
 
 /// A redis-server that keeps nothing on disk.
-fn start_redis(listen: SocketAddr, dir: &Path, cores: &Cores) -> Outcome<Running> {
-    let mut words = cores.surroundings.prefix();
-    words.push(find("redis-server").ok_or("no redis-server: scripts/need redis-server")?.into());
+fn start_redis(listen: SocketAddr, workspace: &Workspace) -> Outcome<Running> {
+    let program = find("redis-server").ok_or("no redis-server: scripts/need redis-server")?;
     let (host, port) = (listen.ip().to_string(), listen.port().to_string());
     let flags = ["--bind", &host, "--port", &port, "--save", "", "--appendonly", "no"];
-    words.extend(flags.map(OsString::from));
-    Running::start("redis", &words, dir, listen)
+    let command: Vec<OsString> = [program.into()].into_iter().chain(flags.map(OsString::from)).collect();
+    workspace.start("redis", &workspace.cores.surroundings, &command, listen)
 }

@@ -6,7 +6,7 @@ use std::{
 
 use super::Load;
 use crate::{
-    compare::{connect::connect, crowd},
+    cost::{connect::connect, crowd},
     endpoints::bulk::{Order, pour, swallow},
     support::Outcome,
 };

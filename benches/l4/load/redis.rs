@@ -16,7 +16,7 @@ const REQUESTS_A_SECOND: u32 = 50_000;
 
 pub(super) fn run(site: &Site, target: SocketAddr, seconds: u32) -> Outcome<Load> {
     let requests = REQUESTS_A_SECOND * seconds;
-    let mut words = site.cores.surroundings.prefix();
+    let mut words = site.workspace.cores.surroundings.prefix();
     words.push(find("redis-benchmark").ok_or("no redis-benchmark: scripts/need redis-tools")?.into());
     let (host, port) = (target.ip().to_string(), target.port().to_string());
     let (connections, count) = (CONNECTIONS.to_string(), requests.to_string());

@@ -5,7 +5,7 @@ use std::{
 
 use super::Load;
 use crate::{
-    compare::{connect, crowd},
+    cost::{connect, crowd},
     exchange::exchange,
     support::Outcome,
 };

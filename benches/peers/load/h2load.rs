@@ -23,7 +23,7 @@ pub(super) struct Streams {
 /// # Errors
 /// When h2load cannot run, takes far longer than it should, or met any failed request.
 pub(super) fn run(site: &Site, proxy: &Proxy, streams: Streams, seconds: u32) -> Outcome<Load> {
-    let mut words = site.cores.surroundings.prefix();
+    let mut words = site.workspace.cores.surroundings.prefix();
     words.push(find("h2load").ok_or("no h2load: scripts/need nghttp2-client")?.into());
     let Streams { connections, on_each } = streams;
     let flags = [

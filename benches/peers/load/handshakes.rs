@@ -7,7 +7,7 @@ use rustls::{ClientConfig, HandshakeKind};
 
 use super::Load;
 use crate::{
-    compare::{connect::source, crowd},
+    cost::{connect::source, crowd},
     peer::Proxy,
     site::Site,
     support::Outcome,

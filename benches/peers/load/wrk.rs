@@ -19,7 +19,7 @@ pub(crate) const CONNECTIONS: u32 = 50;
 /// # Errors
 /// When wrk cannot run, takes far longer than it should, or met any failed request.
 pub(super) fn run(site: &Site, proxy: &Proxy, seconds: u32) -> Outcome<Load> {
-    let mut words = site.cores.surroundings.prefix();
+    let mut words = site.workspace.cores.surroundings.prefix();
     words.push(find("wrk").ok_or("no wrk: scripts/need wrk")?.into());
     words.extend(
         ["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"].map(Into::into),
@@ -31,7 +31,7 @@ pub(super) fn run(site: &Site, proxy: &Proxy, seconds: u32) -> Outcome<Load> {
 }
 
 fn script(site: &Site) -> Outcome<PathBuf> {
-    let path = site.dir().join("load.lua");
+    let path = site.workspace.dir.path().join("load.lua");
     if !path.exists() {
         let fields = [("Host", HOST)].into_iter().chain(HEADERS);
         let lines: Vec<String> =

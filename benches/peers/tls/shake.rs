@@ -7,7 +7,7 @@ use std::{
 use rustls::{CipherSuite, ClientConfig, ClientConnection, HandshakeKind, NamedGroup};
 
 use super::{client::server_name, tickets::Tickets};
-use crate::{compare::connect::connect, support::Outcome};
+use crate::{cost::connect::connect, support::Outcome};
 
 /// What a connection came to that was made for its handshake alone.
 #[derive(Debug)]

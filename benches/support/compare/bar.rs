@@ -9,7 +9,7 @@ pub(crate) struct Bar {
     limit: f64,
     /// `None` when what it needs was not measured.
     value: Option<f64>,
-    pub(crate) verdict: Verdict,
+    pub(super) verdict: Verdict,
 }
 
 impl Bar {
@@ -18,7 +18,7 @@ impl Bar {
         Self { what, limit, value, verdict }
     }
 
-    pub(crate) fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let verdict = match self.verdict {
             Verdict::Pass => "PASS",
             Verdict::Fail => "FAIL",

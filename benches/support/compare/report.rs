@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::Serialize;
 
@@ -8,22 +8,21 @@ use super::{
     section::Section,
     words::{Compared, Work},
 };
-use crate::support::{Outcome, machine::Machine, placement::Placement};
+use crate::support::{Outcome, machine::Machine, placement::Placement, verdict::Verdict};
 
 /// How a run was made.
 #[derive(Debug, Serialize)]
-pub(crate) struct Setup {
-    pub(crate) rounds: u32,
-    pub(crate) seconds: u32,
-    pub(crate) placement: Placement,
-    /// What makes the load, and what else the table needs to be read, for people.
+pub(super) struct Setup {
+    pub(super) rounds: u32,
+    pub(super) seconds: u32,
+    pub(super) placement: Placement,
     #[serde(skip)]
-    pub(crate) load: String,
+    pub(super) load: String,
 }
 
 /// All that a run found, as it goes to the JSON file.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report<R: Work> {
+pub(super) struct Report<R: Work> {
     date: String,
     machine: Machine,
     #[serde(flatten)]
@@ -35,7 +34,7 @@ pub(crate) struct Report<R: Work> {
 
 impl<R: Work> Report<R> {
     /// Of `rows`, in which the peers that have `versions` took part; all are divided by each of `references`.
-    pub(crate) fn new(
+    pub(super) fn new(
         setup: Setup,
         versions: &[(R::Peer, String)],
         rows: &[R],
@@ -54,18 +53,16 @@ impl<R: Work> Report<R> {
         }
     }
 
-    pub(crate) fn bars(&self) -> &[Bar] {
-        &self.bars
+    pub(super) fn verdicts(&self) -> Vec<Verdict> {
+        self.bars.iter().map(|bar| bar.verdict).collect()
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        fs::write(path, text + "\n")
-            .map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+    pub(super) fn json(&self) -> Outcome<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// The whole report for people to read.
-    pub(crate) fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let sections: String = self.rows.iter().map(Section::text).collect();
         let bars: Vec<String> = self.bars.iter().map(Bar::line).collect();
         self.heading() + &sections + &bars.join("\n") + "\n"

@@ -3,7 +3,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 
 /// One of the proxies that are compared.
-pub(crate) trait Compared: Copy + Debug + Ord {
+pub(crate) trait Compared: Copy + Debug + Ord + 'static {
     fn name(self) -> &'static str;
 }
 

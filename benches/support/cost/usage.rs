@@ -1,7 +1,6 @@
 use std::fs;
 
-use super::stat;
-use crate::support::Outcome;
+use crate::{compare::stat, support::Outcome};
 
 /// Processor time of a set of processes, in microseconds.
 ///
