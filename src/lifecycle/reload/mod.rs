@@ -27,13 +27,13 @@ use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, Stamp, UpgradeOrder, Upgraded, Why,
+    Registry, Report, SecretFile, Stamp, UpgradeOrder, Upgraded, Why,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
 use super::upgrade::{Estate, Upgrader};
 
-use change::{refused, save};
+use change::refused;
 use former::free;
 use history::History;
 use watch::watch;
@@ -176,9 +176,7 @@ impl Reloader {
         let diff = history.last().and_then(|(_, before)| served.diff_from(before)).unwrap_or_default();
         self.0.history.lock().go_on(history, diff);
         heritage.bequeath(&mut served, &self.0.registry, Instant::now()).map_err(refused)?;
-        if let Some(secret) = &served.secret_file {
-            save(secret)?;
-        }
+        served.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
         self.0.serving.serve(&served)
     }
 
