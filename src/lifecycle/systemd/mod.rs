@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
 use parking_lot::Mutex;
 use pingora_proxy::HttpProxy;
 use rustix::time::{ClockId, clock_gettime};
@@ -23,6 +22,7 @@ use crate::pools::State;
 use crate::runtime::Live;
 use crate::types::Rarely;
 
+use super::settled::settled;
 use super::upgrade::Arrival;
 
 use notify::{NotifySocket, watchdog_period};
@@ -55,10 +55,6 @@ enum Summary {
     Serving { listeners: usize, fit: usize, endpoints: usize },
     Draining(Open),
 }
-
-/// How long the start waits for the first probes. Requests wait for them, too, so that a start with slow endpoints may be
-/// told of before.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a change of what goes on is told.
 const STATUS_PERIOD: Duration = Duration::from_secs(1);
@@ -143,7 +139,7 @@ impl ServiceManager {
 
     async fn report(&self, manager: &Manager) -> Infallible {
         Arrival::serving(&mut self.arrival.clone()).await;
-        self.settled().await;
+        settled(&self.live).await;
         if !self.live.is_draining() {
             self.is_ready.store(true, Ordering::Relaxed);
             self.tell_with(manager, "READY=1\n", self.summary());
@@ -155,12 +151,6 @@ impl ServiceManager {
                 self.tell_with(manager, "", summary);
             }
         }
-    }
-
-    /// Waits until the first probes have told whether anybody is fit, or until that has taken long enough.
-    async fn settled(&self) {
-        let snapshot = self.live.snapshot();
-        join_all(snapshot.pools.iter().map(|pool| pool.wait_until_settled(SETTLE_LIMIT))).await;
     }
 
     fn tell_with(&self, manager: &Manager, states: &str, summary: Summary) {
