@@ -38,13 +38,14 @@ pub(crate) fn serve(
 ) -> Result<(), StartError> {
     parts.tell_unused();
     let running = parts.into_running(Some(messages));
-    let log = running.serving.log.clone();
+    let Serving { edge, log, .. } = running.serving.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_conf(running.threads));
     server.bootstrap();
     let signals = compose(&mut server, running, &mut control)?;
     let arrival = signals.arrival.clone();
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
+    edge.clear_away();
     log.settle(LOG_PATIENCE);
     match &*arrival.borrow() {
         Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),

@@ -14,6 +14,7 @@ mod signals;
 mod simulate;
 mod sockets;
 mod systemd;
+mod unix_files;
 mod upgrade;
 
 use std::process::{Command, Output};
