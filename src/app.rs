@@ -1,18 +1,21 @@
 //! The composition root: from a configuration and the hooks of a program to something that serves.
 
+mod running;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use tokio::task::JoinSet;
 
-use crate::config::{self, Diagnostics, Diff, Origin, ReferenceSection};
+use crate::config::{self, Diagnostics, Origin, ReferenceSection};
 use crate::edge::{InheritError, Inherited};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
-use crate::lifecycle::{self, ControlSocket, Parts, Reloader, Running, Serving, StartError, Takeover};
-use crate::runtime::{self, Applied, Assembled, Changes, Question, Registry, Side, Why};
-use crate::telemetry::{AccessLog, Messages};
+use crate::lifecycle::{self, ControlSocket, Parts, StartError, Takeover};
+use crate::runtime::{self, Assembled, Question, Registry, Side};
+use crate::telemetry::Messages;
 use crate::types::{BindAddr, ListenerName, Random};
+
+pub use running::{ReloadError, Reloaded, RunningApp};
 
 /// Collects the hooks of a program; then loads configurations that may name them.
 ///
@@ -42,27 +45,6 @@ pub struct BoundApp {
     /// None until it was tried to open it.
     control: Option<ControlSocket>,
 }
-
-/// An app that serves on the tokio runtime that it was started on, until it is stopped or dropped.
-#[derive(Debug)]
-pub struct RunningApp {
-    addresses: Vec<(ListenerName, BindAddr)>,
-    live: Arc<runtime::Live>,
-    reloader: Reloader,
-    log: Arc<AccessLog>,
-    tasks: JoinSet<()>,
-}
-
-/// What a reload came to. Displayed as the differences, a line each.
-#[derive(Debug)]
-pub struct Reloaded {
-    report: runtime::Report,
-}
-
-/// Why a configuration could not take the place of another, in the form of `evener reload`. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ReloadError(runtime::Refused);
 
 /// Why a configuration was refused: every problem with its place, in the form of `evener check`.
 #[derive(Debug, thiserror::Error)]
@@ -289,90 +271,12 @@ impl BoundApp {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(self) -> RunningApp {
-        let addresses = self.addresses();
-        self.parts.tell_unused();
-        let Running { reloader, serving, takeover, unclaimed, .. } = self.parts.into_running(None);
-        lifecycle::take_place(takeover, &reloader, &serving, unclaimed);
-        let Serving { live, edge, prober, log, .. } = serving;
-        let mut tasks = JoinSet::new();
-        let prober_drain = live.drain();
-        tasks.spawn(async move { edge.run().await });
-        tasks.spawn(async move { prober.run(prober_drain).await });
-        tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
-        let (watching, mut drain) = (reloader.clone(), live.drain());
-        tasks.spawn(async move {
-            tokio::select! {
-                never = watching.watch() => match never {},
-                _ = drain.wait_for(|draining| *draining) => {}
-            }
-        });
-        RunningApp { addresses, live, reloader, log, tasks }
+        RunningApp::start(self.parts)
     }
 }
 
 impl std::fmt::Debug for BoundApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BoundApp").field("addresses", &self.addresses()).finish_non_exhaustive()
-    }
-}
-
-impl RunningApp {
-    /// Where the listeners listen.
-    pub fn addresses(&self) -> &[(ListenerName, BindAddr)] {
-        &self.addresses
-    }
-
-    /// Reads the configuration again and serves it from then on, as `evener reload` does. Nothing is lost: connections stay,
-    /// requests that run end by the configuration that they began with, and what is known of endpoints is carried on.
-    ///
-    /// # Errors
-    /// When it cannot be served; what was served before still is.
-    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.reloader.reload(Why::Program, None).await.map(Reloaded::from).map_err(ReloadError)
-    }
-
-    /// The same with a text that takes the place of what was loaded, also for reloads to come.
-    ///
-    /// # Errors
-    /// As for [`reload`](Self::reload).
-    pub async fn reload_text(&self, text: &str) -> Result<Reloaded, ReloadError> {
-        self.reloader.reload_text(text).await.map(Reloaded::from).map_err(ReloadError)
-    }
-
-    /// Stops accepting, lets running requests finish, and returns when the last connection has ended and its log
-    /// line is written. A request that never ends is waited for; put a `timeout` around this where there may be
-    /// one.
-    pub async fn stop(mut self) {
-        self.live.begin_drain();
-        while self.tasks.join_next().await.is_some() {}
-        let log = self.log.clone();
-        // Fails only when the runtime itself ends; then nobody waits for the log either.
-        let _ = tokio::task::spawn_blocking(move || log.settle(lifecycle::LOG_PATIENCE)).await;
-    }
-}
-
-impl Reloaded {
-    /// What differs from what was served before.
-    pub fn diff(&self) -> &Diff {
-        &self.report.diff
-    }
-}
-
-impl From<Applied> for Reloaded {
-    fn from(applied: Applied) -> Self {
-        Self { report: applied.report }
-    }
-}
-
-impl std::fmt::Display for Reloaded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.report.fmt(f)
-    }
-}
-
-impl Drop for RunningApp {
-    /// The listeners are closed; requests that run end by themselves, and their connections with them.
-    fn drop(&mut self) {
-        self.live.begin_drain();
     }
 }

@@ -12,6 +12,8 @@
 //! }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod app;
 pub mod cli;
 pub mod config;

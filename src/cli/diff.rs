@@ -11,8 +11,9 @@ use crate::control::{Command, Reply};
 use crate::runtime::{Replay, Replayed, Side};
 use crate::telemetry::read_lines;
 
+use super::output::{fail, print, print_json, tell};
 use super::process::Process;
-use super::{fail, load, unexpected};
+use super::{load, unexpected};
 
 /// The exit codes of diff(1).
 const DIFFERENT: u8 = 1;
@@ -69,11 +70,12 @@ impl Diff {
         let replay = replay.as_ref().map(ask).transpose()?;
         let told = Told { diff, replay };
         if json {
-            println!("{}", serde_json::to_string_pretty(&told).map_err(fail)?);
+            print_json(&told)
         } else {
-            print!("{}", told.diff);
-            told.replay.iter().for_each(|replay| print!("{replay}"));
+            let replay = told.replay.as_ref().map(Replayed::to_string).unwrap_or_default();
+            print(format_args!("{}{replay}", told.diff))
         }
+        .map_err(|_| TROUBLE)?;
         if told.diff.is_empty() { Ok(()) } else { Err(DIFFERENT) }
     }
 }
@@ -82,7 +84,7 @@ impl Diff {
 fn served(builder: &AppBuilder, process: &Process) -> Result<App, u8> {
     match process.ask(&Command::Served {}, |_| ()).map_err(|_| TROUBLE)? {
         Reply::Served(origin) => builder.load_from(origin).map_err(|error| {
-            eprint!("{error}");
+            tell(&error);
             fail("what the process serves is refused here; use the `evener` that it was started with");
             TROUBLE
         }),

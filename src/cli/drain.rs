@@ -4,8 +4,9 @@ use crate::control::{Command, Reply};
 use crate::runtime::Target;
 use crate::types::Span;
 
+use super::output::{fail, print_line, tell};
 use super::process::Process;
-use super::{fail, unexpected};
+use super::unexpected;
 
 #[derive(Debug, Args)]
 pub(super) struct Drain {
@@ -37,21 +38,20 @@ impl Drain {
             if let Reply::InFlight(count) = reply
                 && last.replace(count) != Some(count)
             {
-                eprintln!("{} in flight", requests(count));
+                tell(format_args!("{} in flight\n", requests(count)));
             }
         };
         match process.ask(&Command::Drain { endpoint, wait }, progress)? {
-            Reply::Drained => println!("drained"),
+            Reply::Drained => print_line("drained"),
             Reply::Draining { in_flight } if no_wait => {
-                println!("draining, {} in flight", requests(in_flight))
+                print_line(format_args!("draining, {} in flight", requests(in_flight)))
             }
             Reply::Draining { in_flight } => {
                 let left = requests(in_flight);
-                return Err(fail(format_args!("{left} in flight after {wait}; the endpoint stays in drain")));
+                Err(fail(format_args!("{left} in flight after {wait}; the endpoint stays in drain")))
             }
-            _ => return Err(unexpected()),
+            _ => Err(unexpected()),
         }
-        Ok(())
     }
 }
 
@@ -59,8 +59,7 @@ fn take_in(process: &Process, endpoint: Target) -> Result<(), u8> {
     let Reply::Undrained { state } = process.ask(&Command::Undrain { endpoint }, |_| ())? else {
         return Err(unexpected());
     };
-    println!("{state}");
-    Ok(())
+    print_line(state)
 }
 
 fn requests(count: u32) -> String {

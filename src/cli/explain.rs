@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use crate::app::AppBuilder;
 use crate::runtime::Question;
 
-use super::{fail, load};
+use super::load;
+use super::output::{fail, print};
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
@@ -44,7 +45,6 @@ impl Explain {
         let headers = header.into_iter().collect::<HeaderMap>();
         let question = Question { method: request, url, headers, client_ip: client, listener };
         let app = load(builder, &config)?;
-        print!("{}", app.explain(&question).map_err(fail)?);
-        Ok(())
+        print(app.explain(&question).map_err(fail)?)
     }
 }

@@ -2,8 +2,9 @@ use clap::Args;
 
 use crate::control::{Command, Reply};
 
+use super::output::{print, print_json};
 use super::process::Process;
-use super::{fail, unexpected};
+use super::unexpected;
 
 #[derive(Debug, Args)]
 pub(super) struct History {
@@ -17,15 +18,10 @@ pub(super) struct History {
 impl History {
     pub(super) fn run(self) -> Result<(), u8> {
         match self.process.ask(&Command::History {}, |_| ())? {
-            Reply::History(generations) if self.json => {
-                println!("{}", serde_json::to_string_pretty(&generations).map_err(fail)?);
-            }
+            Reply::History(generations) if self.json => print_json(&generations),
             // The one that is served comes first: it is what most people look for.
-            Reply::History(generations) => {
-                generations.iter().rev().for_each(|generation| print!("{generation}"));
-            }
-            _ => return Err(unexpected()),
+            Reply::History(generations) => generations.iter().rev().try_for_each(print),
+            _ => Err(unexpected()),
         }
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod diff;
 mod drain;
 mod explain;
 mod history;
+mod output;
 mod process;
 mod reload;
 mod rollback;
@@ -11,8 +12,6 @@ mod status;
 mod upgrade;
 mod weight;
 
-use std::fmt::Display;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,7 +22,9 @@ use crate::app::{App, AppBuilder, BoundApp};
 use crate::lifecycle;
 use crate::simulate::{self, SimulateArgs};
 
-/// The exit code for a configuration that is refused (EX_USAGE of sysexits.h).
+use output::{fail, print, tell};
+
+/// The exit code where what was to be served is refused (EX_USAGE of sysexits.h).
 const BAD_CONFIG: u8 = 64;
 /// The exit code for everything else that fails.
 const FAILED: u8 = 1;
@@ -60,7 +61,7 @@ enum Command {
     /// Have a process that runs read its configuration again and serve it, and print what differs. Exits with 64 when it is
     /// refused; what was served stays then.
     Reload(reload::Reload),
-    /// Have a process that runs serve an earlier configuration again.
+    /// Have a process that runs serve an earlier configuration again. Exits with 64 when that is refused, or not kept.
     Rollback(rollback::Rollback),
     /// List the configurations that a process has served, and what each changed.
     History(history::History),
@@ -85,8 +86,8 @@ enum Command {
 
 /// Reads the command line and does what it says, with the hooks of `builder`.
 ///
-/// Exit codes: 0, 64 for a configuration that is refused, 1 for anything else that fails, 2 for a wrong command
-/// line. `diff` exits with 1 for a difference, and with 2 for anything else that fails, like diff(1).
+/// Exit codes: 0, 64 where what was to be served is refused, 1 for anything else that fails, 2 for a wrong command
+/// line. A generation that `rollback` does not find counts as refused. `diff` exits with 1 for a difference, and with 2 for anything else that fails, like diff(1).
 pub fn main(builder: &AppBuilder) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => run(builder, &config),
@@ -101,28 +102,23 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
         Command::Simulate(args) => simulate(builder, &args),
-        Command::Reference => {
-            print!("{}", builder.reference());
-            Ok(())
-        }
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "evener", &mut io::stdout());
-            Ok(())
-        }
+        Command::Reference => print(builder.reference()),
+        Command::Completions { shell } => completions(shell),
     };
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
 fn load(builder: &AppBuilder, config: &Path) -> Result<App, u8> {
     builder.load(config).map_err(|error| {
-        eprint!("{error}");
+        tell(&error);
         BAD_CONFIG
     })
 }
 
-fn fail(reason: impl Display) -> u8 {
-    eprintln!("evener: {reason}");
-    FAILED
+/// What was to be served is not.
+fn refused(problems: &str) -> u8 {
+    tell(format_args!("{}\n", problems.trim_end()));
+    BAD_CONFIG
 }
 
 /// A process of another version may know answers that this one does not.
@@ -132,26 +128,31 @@ fn unexpected() -> u8 {
 
 fn run(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
     let app = builder.load(config).map_err(|error| {
-        eprint!("{error}");
+        tell(&error);
         lifecycle::Takeover::decline(&error.to_string());
         BAD_CONFIG
     })?;
-    eprint!("{}", app.warnings());
+    tell(app.warnings());
     let bound = app.bind_or_adopt().and_then(BoundApp::with_control_socket).map_err(fail)?;
     if !bound.is_taking_over() {
-        eprint!("{}", bound.banner());
+        tell(bound.banner());
     }
     bound.run().map_err(fail)
 }
 
 fn check(builder: &AppBuilder, config: &Path) -> Result<(), u8> {
     let app = load(builder, config)?;
-    eprint!("{}", app.warnings());
-    print!("{}", app.summary());
-    Ok(())
+    tell(app.warnings());
+    print(app.summary())
+}
+
+fn completions(shell: Shell) -> Result<(), u8> {
+    // Not to standard output itself, since it panics when that cannot be written.
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "evener", &mut text);
+    print(String::from_utf8_lossy(&text))
 }
 
 fn simulate(builder: &AppBuilder, args: &SimulateArgs) -> Result<(), u8> {
-    print!("{}", simulate::run(args, builder.registry()).map_err(fail)?);
-    Ok(())
+    print(simulate::run(args, builder.registry()).map_err(fail)?)
 }

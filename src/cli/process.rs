@@ -6,7 +6,8 @@ use crate::config;
 use crate::config::spec::ControlSocket;
 use crate::control::{self, Command, Reply};
 
-use super::{BAD_CONFIG, fail};
+use super::BAD_CONFIG;
+use super::output::{fail, tell};
 
 /// Which process a command is for.
 #[derive(Debug, Args)]
@@ -47,7 +48,7 @@ impl Process {
 
 fn named_in(file: &Path) -> Result<PathBuf, u8> {
     let place = config::control_place_in(file).map_err(|problems| {
-        eprint!("{problems}");
+        tell(&problems);
         BAD_CONFIG
     })?;
     place.map(|place| place.path).ok_or_else(|| {

@@ -5,8 +5,9 @@ use crate::control::{Command, Reply};
 use crate::runtime::{Probation, Report, Verdict};
 use crate::types::{Percent, Span};
 
+use super::output::{fail, print, print_json, print_line, tell};
 use super::process::Process;
-use super::{BAD_CONFIG, fail, unexpected};
+use super::{refused, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Reload {
@@ -46,12 +47,12 @@ impl Reload {
 
 /// Has a process serve another configuration, and prints what that comes to.
 pub(super) fn change(process: &Process, command: &Command, json: bool) -> Result<(), u8> {
-    let mut on_probation = None;
+    let (mut on_probation, mut shown) = (None, Ok(()));
     let progress = |reply| {
         if let Reply::OnProbation(report) = reply {
             if !json {
-                show(&report);
-                eprintln!("on probation");
+                shown = shown.and_then(|()| show(&report));
+                tell("on probation\n");
             }
             on_probation = Some(report);
         }
@@ -59,37 +60,36 @@ pub(super) fn change(process: &Process, command: &Command, json: bool) -> Result
     let (report, verdict) = match process.ask(command, progress)? {
         Reply::Changed(report) => {
             if !json {
-                show(&report);
+                show(&report)?;
             }
             (Some(report), None)
         }
         Reply::Judged(verdict) => (on_probation, Some(verdict)),
-        Reply::Refused(problems) => {
-            eprintln!("{}", problems.trim_end());
-            return Err(BAD_CONFIG);
-        }
+        Reply::Refused(problems) => return Err(refused(&problems)),
         _ => return Err(unexpected()),
     };
     let told = Told { report, verdict };
     if json {
-        println!("{}", serde_json::to_string_pretty(&told).map_err(fail)?);
+        print_json(&told)?;
     }
-    told.verdict.map_or(Ok(()), |verdict| judge(&verdict, json))
+    told.verdict.map_or(Ok(()), |verdict| judge(&verdict, json))?;
+    shown
 }
 
-fn show(report: &Report) {
-    eprint!("{}", report.warnings);
-    print!("{report}");
+fn show(report: &Report) -> Result<(), u8> {
+    tell(&report.warnings);
+    print(report)
 }
 
 /// What a probation means for whoever asked for it.
 fn judge(verdict: &Verdict, json: bool) -> Result<(), u8> {
     match verdict {
         Verdict::Passed { seen } => {
-            if !json {
-                println!("passed: {seen}");
+            if json {
+                Ok(())
+            } else {
+                print_line(format_args!("passed: {seen}"))
             }
-            Ok(())
         }
         Verdict::Failed { why, stuck: None } => {
             Err(fail(format_args!("the new configuration was taken back: {why}")))

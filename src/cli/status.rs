@@ -2,8 +2,9 @@ use clap::Args;
 
 use crate::control::{Command, Reply, table};
 
+use super::output::{print, print_json};
 use super::process::Process;
-use super::{fail, unexpected};
+use super::unexpected;
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -20,12 +21,9 @@ pub(super) struct Status {
 impl Status {
     pub(super) fn run(self) -> Result<(), u8> {
         match self.process.ask(&Command::Status { pool: self.pool }, |_| ())? {
-            Reply::Status(status) if self.json => {
-                println!("{}", serde_json::to_string_pretty(&status).map_err(fail)?);
-            }
-            Reply::Status(status) => print!("{}", table(&status)),
-            _ => return Err(unexpected()),
+            Reply::Status(status) if self.json => print_json(&status),
+            Reply::Status(status) => print(table(&status)),
+            _ => Err(unexpected()),
         }
-        Ok(())
     }
 }

@@ -7,8 +7,9 @@ use crate::control::{Command, Reply};
 use crate::runtime::UpgradeOrder;
 use crate::types::Span;
 
+use super::output::{fail, print_line};
 use super::process::Process;
-use super::{BAD_CONFIG, fail, unexpected};
+use super::{refused, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Upgrade {
@@ -43,14 +44,10 @@ impl Upgrade {
             start_limit: Some(timeout),
         };
         match process.ask(&Command::Upgrade { order }, |_| ())? {
-            Reply::Upgraded { process, version } => {
-                println!("evener {version} serves, process {process}; the old process finishes its work");
-                Ok(())
-            }
-            Reply::Refused(problems) => {
-                eprintln!("{}", problems.trim_end());
-                Err(BAD_CONFIG)
-            }
+            Reply::Upgraded { process, version } => print_line(format_args!(
+                "evener {version} serves, process {process}; the old process finishes its work"
+            )),
+            Reply::Refused(problems) => Err(refused(&problems)),
             Reply::Stays(why) => Err(fail(format_args!("nothing has changed: {why}"))),
             _ => Err(unexpected()),
         }

@@ -4,6 +4,7 @@ use crate::control::{Command, Reply};
 use crate::runtime::Target;
 use crate::types;
 
+use super::output::print_line;
 use super::process::Process;
 use super::unexpected;
 
@@ -25,7 +26,6 @@ impl Weight {
         let Reply::Weight { from, to } = process.ask(&Command::Weight { endpoint, weight }, |_| ())? else {
             return Err(unexpected());
         };
-        println!("weight {to}, was {from}");
-        Ok(())
+        print_line(format_args!("weight {to}, was {from}"))
     }
 }

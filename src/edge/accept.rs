@@ -57,6 +57,9 @@ impl Loop {
             _ => {
                 let acceptor = self.acceptor().await;
                 self.accept(&edge, &acceptor).await;
+                if self.accepting.is_alone() {
+                    self.accepting.remove_file();
+                }
                 // Before it is emptied, so that the end of this task closes it.
                 edge.forget(&self.accepting);
                 if *self.phase.borrow() != Phase::Given {

@@ -114,11 +114,21 @@ impl Accepting {
 
     /// Closes it for new clients. What is left of them ends with this.
     pub(super) fn close(&self) -> Ending {
+        self.remove_file();
+        self.enter(Phase::Closing);
+        self.service().ending.clone()
+    }
+
+    /// Nobody is to come by the file of a Unix socket any more.
+    pub(super) fn remove_file(&self) {
         if let Some(file) = &self.bound.file {
             file.remove();
         }
-        self.enter(Phase::Closing);
-        self.service().ending.clone()
+    }
+
+    /// Whether nobody but this process accepts here.
+    pub(super) fn is_alone(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
     }
 
     /// Its sockets, for another process to accept on. What is served here until then may stay with this one.

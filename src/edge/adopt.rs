@@ -142,6 +142,12 @@ where
         self.enter(Phase::Given);
     }
 
+    /// Removes the files of Unix sockets that no other process accepts on: for the end of the process, whichever way it
+    /// came.
+    pub(crate) fn clear_away(&self) {
+        self.accepted.lock().open.iter().filter(|one| one.is_alone()).for_each(|one| one.remove_file());
+    }
+
     fn enter(&self, phase: Phase) -> Vec<Arc<Accepting>> {
         let mut accepted = self.accepted.lock();
         accepted.is_paused = phase == Phase::Paused;

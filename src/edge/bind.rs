@@ -6,6 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::l4::Predecessor;
@@ -55,9 +57,31 @@ impl BindError {
         let reason = explain(&source);
         Self { listener: listener.clone(), address: address.clone(), reason, source }
     }
+
+    /// The same with what to do about it, where this process may have no more descriptors and all listeners `need` so many.
+    pub(super) fn for_want_of_descriptors(self, need: usize) -> Self {
+        if self.source.raw_os_error() != Some(Errno::MFILE.raw_os_error()) {
+            return self;
+        }
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let reason = format!(
+            "too many open files: this process may have {limit}, and its listeners alone need {need}\n  \
+             help: raise the limit (`ulimit -n`, LimitNOFILE in a unit); clients and endpoints need more besides"
+        );
+        Self { reason, ..self }
+    }
 }
 
 impl BoundSocket {
+    /// So many descriptors an address takes at least, for datagrams with so many `sockets`: each socket is accepted on, or read,
+    /// by another descriptor than the one that keeps it open.
+    pub(super) fn descriptors(kind: Kind, sockets: usize) -> usize {
+        match kind {
+            Kind::Connections => 2,
+            Kind::Datagrams => 2 * sockets,
+        }
+    }
+
     /// Binds an address, for datagrams with so many `sockets`.
     pub(super) fn bind(kind: Kind, configured: &BindAddr, sockets: usize) -> io::Result<Self> {
         let (address, sockets) = match (kind, configured) {

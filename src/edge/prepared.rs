@@ -68,13 +68,14 @@ impl Prepared {
                 one.source = find(&mut stock, one).map_err(|error| one.fail(error))?;
             }
         }
+        let need = wanted.iter().map(|one| BoundSocket::descriptors(one.kind, stock.threads)).sum();
         let mut prepared = Self { listeners: listeners.to_vec(), places: Vec::with_capacity(wanted.len()) };
         for one in wanted {
             let source = match one.source {
                 Some(source) => source,
                 None => Source::Bound(
                     BoundSocket::bind(one.kind, one.address, stock.threads)
-                        .map_err(|error| one.fail(error))?,
+                        .map_err(|error| one.fail(error).for_want_of_descriptors(need))?,
                 ),
             };
             prepared.places.push(Place { listener: one.listener.clone(), source });

@@ -97,16 +97,20 @@ pub(super) fn after_failure(
         error.set_retry(false);
         return error;
     }
-    let is_upstream = *error.esource() == ErrorSource::Upstream;
-    let is_repeatable = is_repeatable(session, cx) && is_upstream && cx.cause.is_none();
-    let is_stale = is_upstream && reused && is_young(cx) && is_break(&error) && cx.noted == Noted::Nothing;
-    let is_unserved = is_upstream && is_unserved(&error, cx) && is_whole(session, cx) && cx.cause.is_none();
-    if ((is_stale && is_repeatable) || is_unserved) && cx.stale_retries < STALE_RETRIES {
+    let is_stale = reused && is_stale(cx, &error);
+    if may_begin_anew(session, cx, &error, is_stale) {
         cx.stale_retries += 1;
         error.set_retry(true);
         return error;
     }
+    after_break(session, cx, error, is_stale)
+}
+
+/// After a failure for which there is another attempt only if the pool's settings want one. It tells nothing of the endpoint
+/// where the connection was a stale one.
+fn after_break(session: &Session, cx: &mut RequestCx, mut error: Box<Error>, is_stale: bool) -> Box<Error> {
     error.set_retry(false);
+    let is_upstream = is_upstream(&error);
     let cause = match error.etype() {
         // The endpoint does not read what the client has sent.
         ErrorType::WriteTimedout if is_upstream && !is_overdue(cx) => Cause::ResponseTimeout,
@@ -127,6 +131,7 @@ pub(super) fn after_failure(
         RetryOn::Timeout => cause == Cause::ResponseTimeout,
         RetryOn::Connect | RetryOn::GrpcUnavailable | RetryOn::Status(_) => false,
     });
+    let is_repeatable = is_upstream && is_repeatable(session, cx) && cx.cause.is_none();
     if (is_repeatable || is_refused) && is_wanted && begin_counted_retry(cx, &cause) {
         error.set_retry(true);
     } else {
@@ -302,6 +307,22 @@ fn is_whole(session: &Session, cx: &RequestCx) -> bool {
 fn is_young(cx: &RequestCx) -> bool {
     const YOUNG: Duration = Duration::from_secs(1);
     cx.timings.connected.is_some_and(|connected| connected.elapsed() < YOUNG)
+}
+
+fn is_upstream(error: &Error) -> bool {
+    *error.esource() == ErrorSource::Upstream
+}
+
+/// Whether a kept connection broke since its endpoint had closed it.
+fn is_stale(cx: &RequestCx, error: &Error) -> bool {
+    is_upstream(error) && is_young(cx) && is_break(error) && cx.noted == Noted::Nothing
+}
+
+/// Whether the endpoint has not begun with the request, which is sent again then whatever the pool's settings say.
+fn may_begin_anew(session: &Session, cx: &RequestCx, error: &Error, is_stale: bool) -> bool {
+    let is_unserved = || is_unserved(error, cx) && is_whole(session, cx);
+    let is_meant = is_upstream(error) && cx.cause.is_none() && cx.stale_retries < STALE_RETRIES;
+    is_meant && ((is_stale && is_repeatable(session, cx)) || is_unserved())
 }
 
 /// Whether the connection broke, which on a kept one means that the endpoint had closed it before the request came.

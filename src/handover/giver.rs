@@ -35,6 +35,13 @@ pub(crate) struct Peer {
     pub(crate) pid: u32,
 }
 
+impl Peer {
+    /// The process that this runs in.
+    pub(crate) fn this_process() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() }
+    }
+}
+
 /// What the new process asks for besides sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Need {

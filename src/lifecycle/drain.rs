@@ -9,6 +9,7 @@ use crate::config::spec::DrainSpec;
 use crate::edge::{Address, Edge, Open};
 use crate::gateway::Gateway;
 use crate::runtime::{Live, Stage};
+use crate::types::Span;
 
 /// The way from the first signal to the end, step by step, as long as each may take.
 pub(super) struct Drain {
@@ -45,15 +46,7 @@ impl Drain {
         }
         let closed = Instant::now();
         self.live.ending().advance(Stage::Draining);
-        if !self.is_empty_within(requests.get()).await {
-            log::warn!("requests have had their time {}", self.open());
-            self.live.ending().advance(Stage::RequestsCut);
-            let left = tunnels.get().saturating_sub(closed.elapsed());
-            if !self.is_empty_within(left).await {
-                return self.cut("it took too long").await;
-            }
-        }
-        log::info!("drained");
+        self.finish(closed, requests, tunnels).await;
     }
 
     /// The same once another process serves: clients have no need to hurry. Connections that rest stay as long as requests
@@ -67,11 +60,16 @@ impl Drain {
         self.edge.close(unclaimed);
         // The other process may yet turn out to be stillborn.
         sleep(LINGER).await;
-        if !self.is_empty_within(requests.get().saturating_sub(begun.elapsed())).await {
+        self.finish(begun, requests, tunnels).await;
+    }
+
+    /// Returns when nothing is left, or requests and then tunnels have had their time, counted from `begun`.
+    async fn finish(&self, begun: Instant, requests: Span, tunnels: Span) {
+        let left_of = |time: Span| time.get().saturating_sub(begun.elapsed());
+        if !self.is_empty_within(left_of(requests)).await {
             log::warn!("requests have had their time {}", self.open());
             self.live.ending().advance(Stage::RequestsCut);
-            let left = tunnels.get().saturating_sub(begun.elapsed());
-            if !self.is_empty_within(left).await {
+            if !self.is_empty_within(left_of(tunnels)).await {
                 return self.cut("it took too long").await;
             }
         }

@@ -1,6 +1,7 @@
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::config::Config;
 use crate::edge::EdgeLimits;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// More clients at once than this want a limit that somebody chose.
 const MOST_CONNECTIONS: u64 = 50_000;

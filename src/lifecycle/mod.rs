@@ -7,6 +7,7 @@ mod limits;
 mod parts;
 mod reload;
 mod server;
+mod settled;
 mod signals;
 mod systemd;
 mod upgrade;

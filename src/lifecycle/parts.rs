@@ -1,5 +1,4 @@
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use pingora_core::server::configuration::ServerConf;
@@ -12,7 +11,7 @@ use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
 use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
-use crate::runtime::{Assembled, Live, Registry};
+use crate::runtime::{Assembled, CannotSave, Live, Registry, SecretFile};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
 
@@ -55,8 +54,8 @@ pub(crate) enum StartError {
     Bind(#[from] BindError),
     #[error("the access log cannot be opened: {0}")]
     AccessLog(#[source] io::Error),
-    #[error("the secret of sticky cookies cannot be written to {}: {source}; name another place in server.secret_file", path.display())]
-    SecretFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    SecretFile(#[from] CannotSave),
     #[error(transparent)]
     Control(#[from] CannotOpen),
     #[error("no thread can be started: {0}")]
@@ -82,9 +81,8 @@ impl Parts {
         raise_nofile();
         let config = &assembled.config;
         // The other process may know the secret though its file is gone.
-        if let Some(secret) = assembled.secret_file.as_ref().filter(|_| !takes_over) {
-            let fail = |source| StartError::SecretFile { path: secret.path().to_owned(), source };
-            secret.save().map_err(fail)?;
+        if !takes_over {
+            assembled.secret_file.iter().try_for_each(SecretFile::save)?;
         }
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -14,7 +14,6 @@ use crate::edge::Edge;
 use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{Control, TlsFiles};
-
 use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
@@ -38,54 +37,49 @@ pub(crate) fn serve(
     messages: Arc<Messages>,
 ) -> Result<(), StartError> {
     parts.tell_unused();
-    let Running { reloader, serving, threads, takeover, unclaimed } = parts.into_running(Some(messages));
-    let Serving { live, edge, prober, log, .. } = serving.clone();
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
+    let running = parts.into_running(Some(messages));
+    let Serving { edge, log, .. } = running.serving.clone();
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(running.threads));
     server.bootstrap();
+    let signals = compose(&mut server, running, &mut control)?;
+    let arrival = signals.arrival.clone();
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    drop(control);
+    edge.clear_away();
+    log.settle(LOG_PATIENCE);
+    match &*arrival.borrow() {
+        Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
+        Arrival::Coming | Arrival::Serving => Ok(()),
+    }
+}
+
+/// Gives the server its services, and returns what leads it to its end.
+fn compose(
+    server: &mut Server,
+    Running { reloader, serving, threads, takeover, unclaimed }: Running,
+    control: &mut ControlSocket,
+) -> Result<Signals, StartError> {
+    let Serving { live, edge, prober, log, .. } = serving.clone();
     let (started, data_plane) = watch::channel(None);
     let (arrival, arriving) = watch::channel(takeover.as_ref().map_or(Arrival::Serving, |_| Arrival::Coming));
-    let manager = ServiceManager::new(live.clone(), edge.clone(), data_plane, arriving.clone());
-    let manager = Arc::new(manager);
-    let predecessor = Arc::default();
+    let manager = Arc::new(ServiceManager::new(live.clone(), edge.clone(), data_plane, arriving.clone()));
+    let (predecessor, door) = (Arc::default(), control.door().cloned());
     let (handed, successors) = mpsc::channel(1);
-    let door = control.door().cloned();
     let (leaving, upgrader_door) = (Arc::clone(&predecessor), door.clone());
     reloader.set_upgrader(Upgrader::new(&serving, upgrader_door, manager.clone(), leaving, handed));
-    let signals = Signals {
-        reloader: reloader.clone(),
-        drain: Drain::new(live.clone(), edge.clone()),
-        log: log.clone(),
-        manager,
-        successors: Mutex::new(Some(successors)),
-        arrival: arriving.clone(),
-    };
     if let Some(service) = control.service(Control::new(live.clone(), Arc::new(reloader.clone()))) {
         server.add_service(service);
     }
     if let Some(takeover) = takeover {
-        reloader.hold();
         let reloader = reloader.clone();
-        let newcomer = Newcomer {
-            reloader,
-            serving,
-            control: door,
-            unclaimed,
-            leaves_control: false,
-            predecessor,
-            arrival,
-        };
+        let newcomer = Newcomer { reloader, serving, control: door, unclaimed, predecessor, arrival };
         takeover.finish(newcomer).map_err(StartError::Thread)?;
     }
-    let tls_files = Some(TlsFiles::new(live));
-    server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader) });
-    server.add_service(EdgeService { edge, threads, started });
-    server.run(RunArgs { shutdown_signal: Box::new(signals) });
-    drop(control);
-    log.settle(LOG_PATIENCE);
-    match &*arriving.borrow() {
-        Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
-        Arrival::Coming | Arrival::Serving => Ok(()),
-    }
+    let tls_files = Some(TlsFiles::new(live.clone()));
+    server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader.clone()) });
+    server.add_service(EdgeService { edge: edge.clone(), threads, started });
+    let (drain, successors) = (Drain::new(live, edge), Mutex::new(Some(successors)));
+    Ok(Signals { reloader, drain, log, manager, successors, arrival: arriving })
 }
 
 /// The accept loops of all listeners, as one service with the data plane's threads.

@@ -129,6 +129,7 @@ impl Signals {
                 }
             }
         }
+        self.manager.left().await;
         if may_come_back {
             // Whoever is gone need not be told.
             let _ = successor.done().await;

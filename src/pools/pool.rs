@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -7,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::config::spec::Timeouts;
-use crate::hooks::{PickCx, PoolLoad};
+use crate::hooks::PickCx;
 use crate::types::{PoolName, Random, Weight, ZoneName};
 
 use super::endpoint::{Endpoint, State};
@@ -51,18 +50,6 @@ pub(crate) struct PoolParts<'a> {
     /// The pool of this name that is current; the new one [takes over](Pool::take_over) when it is told to.
     pub(crate) predecessor: Option<&'a Arc<Pool>>,
     pub(crate) now: Instant,
-}
-
-/// A request that is between two attempts: in flight at the pool, though at no endpoint.
-#[derive(Debug)]
-pub(crate) struct BetweenAttempts {
-    load: Arc<PoolLoad>,
-}
-
-/// Leave for a retry, which counts against the budget until this is dropped.
-#[derive(Debug)]
-pub(crate) struct RetryPermit {
-    lineage: Arc<Lineage>,
 }
 
 impl Pool {
@@ -140,11 +127,6 @@ impl Pool {
         self.lineage.queue.waiting()
     }
 
-    /// Retries in flight that count against the budget.
-    pub(crate) fn retries(&self) -> u32 {
-        self.lineage.retries.load(Ordering::Relaxed)
-    }
-
     /// Whether so few endpoints are fit that all serve that can be connected to.
     pub(crate) fn is_in_panic(&self) -> bool {
         self.lineage.picker.load().is_panic
@@ -220,32 +202,6 @@ impl Pool {
         // Whoever stood behind saw this one before it, and asked nobody.
         self.lineage.picker.load().serve_waiting();
         Ok(lease)
-    }
-
-    /// Leave to repeat an attempt, if the budget has any: its share of what is in flight, or its minimum.
-    pub(crate) fn permit_retry(&self) -> Option<RetryPermit> {
-        let allowed = self.allowed_retries();
-        let one_more = |count: u32| (count < allowed).then_some(count + 1);
-        let retries = &self.lineage.retries;
-        let permitted = retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        permitted.is_ok().then(|| RetryPermit { lineage: self.lineage.clone() })
-    }
-
-    /// Whether there would be leave for a retry at this moment.
-    pub(crate) fn has_budget(&self) -> bool {
-        self.retries() < self.allowed_retries()
-    }
-
-    fn allowed_retries(&self) -> u32 {
-        let retry = &self.config().retry;
-        retry.budget.of(self.in_flight()).max(retry.budget_min)
-    }
-
-    /// Counts a request as in flight while it has no endpoint, so that the budget does not shrink by those that wait for
-    /// their next attempt.
-    pub(crate) fn between_attempts(&self) -> BetweenAttempts {
-        self.lineage.load.begin();
-        BetweenAttempts { load: self.lineage.load.clone() }
     }
 
     // === Health ===
@@ -329,18 +285,6 @@ impl std::fmt::Debug for Pool {
             .field("name", self.name())
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for BetweenAttempts {
-    fn drop(&mut self) {
-        self.load.end();
-    }
-}
-
-impl Drop for RetryPermit {
-    fn drop(&mut self) {
-        self.lineage.retries.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) use replay::{Replay, Replayed, Side};
 pub(crate) use reserve::{Reserved, Terms, reserve};
 pub(crate) use route::{Action, Route};
 pub(crate) use routing::find_route;
-pub(crate) use secret_file::SecretFile;
+pub(crate) use secret_file::{CannotSave, SecretFile};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use stage_watch::StageWatch;
 pub(crate) use stamp::Stamp;

@@ -17,6 +17,17 @@ pub(crate) struct SecretFile {
     is_new: bool,
 }
 
+/// A secret that was made up could not be written to its file.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the secret of sticky cookies cannot be written to {}: {source}; name another place in server.secret_file",
+    path.display()
+)]
+pub(crate) struct CannotSave {
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// So many bytes make it up; fewer in a file are surely a mistake.
 const LENGTH: usize = 32;
 const SHORTEST: usize = 16;
@@ -64,10 +75,14 @@ impl SecretFile {
     ///
     /// # Errors
     /// When the file cannot be written, also because another process has written one meanwhile.
-    pub(crate) fn save(&self) -> io::Result<()> {
+    pub(crate) fn save(&self) -> Result<(), CannotSave> {
         if !self.is_new {
             return Ok(());
         }
+        self.write().map_err(|source| CannotSave { path: self.path.clone(), source })
+    }
+
+    fn write(&self) -> io::Result<()> {
         if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
@@ -78,10 +93,6 @@ impl SecretFile {
         let saved = written.and_then(|()| fs::hard_link(&draft, &self.path));
         fs::remove_file(&draft)?;
         saved
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -50,9 +50,7 @@ impl Shared {
         }
         let (origin, configuration) = self.find(&wanted)?;
         let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
-        if let Some(secret) = &new.secret_file {
-            save(secret)?;
-        }
+        new.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
         self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
@@ -111,11 +109,6 @@ impl Serving {
         self.prober.update(&snapshot.pools);
         Ok(())
     }
-}
-
-pub(super) fn save(secret: &SecretFile) -> Result<(), Refused> {
-    let path = secret.path().display();
-    secret.save().map_err(|error| Refused(format!("the secret cannot be written to {path}: {error}\n")))
 }
 
 /// What differs in files that both configurations name.

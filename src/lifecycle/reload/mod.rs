@@ -4,6 +4,7 @@ mod change;
 mod former;
 mod history;
 mod probation;
+mod upgrade;
 mod watch;
 
 use std::convert::Infallible;
@@ -27,13 +28,13 @@ use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, UpgradeOrder, Upgraded, Why,
+    Registry, Report, SecretFile, UpgradeOrder, Upgraded, Why,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
-use super::upgrade::{Estate, Upgrader};
+use super::upgrade::Upgrader;
 
-use change::{refused, save};
+use change::refused;
 use former::free;
 use history::History;
 use watch::watch;
@@ -173,9 +174,7 @@ impl Reloader {
         let diff = history.last().and_then(|(_, before)| served.diff_from(before)).unwrap_or_default();
         self.0.history.lock().go_on(history, diff);
         heritage.bequeath(&mut served, &self.0.registry, Instant::now()).map_err(refused)?;
-        if let Some(secret) = &served.secret_file {
-            save(secret)?;
-        }
+        served.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
         self.0.serving.serve(&served)
     }
 
@@ -260,39 +259,6 @@ impl Changes for Reloader {
 }
 
 impl Shared {
-    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
-        let upgrader = self.upgrader.get().ok_or_else(|| {
-            NotUpgraded::Failed("this process is part of a program that replaces it by itself".to_owned())
-        })?;
-        // Nothing changes until it is clear who serves.
-        let served = self.served.lock().await;
-        self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.0))?;
-        if order.config.is_none() {
-            self.check_file_is_served()?;
-        }
-        let history = self.history.lock().entries();
-        let upgraded = upgrader.upgrade(order, Estate { served: &served, history }).await?;
-        // Before the next change has its turn.
-        self.is_left.store(true, Ordering::Release);
-        Ok(upgraded)
-    }
-
-    /// A process whose configuration was taken back must not be followed by one that reads it again.
-    fn check_file_is_served(&self) -> Result<(), NotUpgraded> {
-        let history = self.history.lock();
-        if history.is_on_probation() {
-            let why = "the configuration is on probation\n  help: wait for its end, or roll back";
-            return Err(NotUpgraded::Failed(why.to_owned()));
-        }
-        match history.gone_back_to() {
-            None => Ok(()),
-            Some(configuration) => Err(NotUpgraded::Failed(format!(
-                "the configuration of generation {configuration} is served again, and the file has another one\n  \
-                 help: put the file right, and reload it or name it with -c"
-            ))),
-        }
-    }
-
     /// Whether another process might take over.
     fn check_serving(&self) -> Result<(), Refused> {
         self.check_not_left()?;

@@ -5,11 +5,11 @@ mod notify;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
 use parking_lot::Mutex;
 use pingora_proxy::HttpProxy;
 use rustix::time::{ClockId, clock_gettime};
@@ -23,6 +23,7 @@ use crate::pools::State;
 use crate::runtime::Live;
 use crate::types::Rarely;
 
+use super::settled::settled;
 use super::upgrade::Arrival;
 
 use notify::{NotifySocket, watchdog_period};
@@ -47,6 +48,8 @@ struct Manager {
     failures_told: Rarely,
     /// Whether another process is the main one, and has the word.
     is_left: AtomicBool,
+    /// The main process, as long as the manager has not taken in which one that is.
+    untold: watch::Sender<Option<u32>>,
 }
 
 /// What goes on in short, for `systemctl status`.
@@ -56,9 +59,9 @@ enum Summary {
     Draining(Open),
 }
 
-/// How long the start waits for the first probes. Requests wait for them, too, so that a start with slow endpoints may be
-/// told of before.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+/// How often, and how many times, a manager is told of the main process that does not take it in.
+const INSIST_PERIOD: Duration = Duration::from_millis(100);
+const MOST_ATTEMPTS: usize = 100;
 
 /// How often a change of what goes on is told.
 const STATUS_PERIOD: Duration = Duration::from_secs(1);
@@ -70,11 +73,7 @@ impl ServiceManager {
         data_plane: watch::Receiver<Option<Handle>>,
         arrival: watch::Receiver<Arrival>,
     ) -> Self {
-        let manager = NotifySocket::from_env().map(|socket| Manager {
-            socket,
-            failures_told: Rarely::default(),
-            is_left: AtomicBool::new(false),
-        });
+        let manager = NotifySocket::from_env().map(Manager::new);
         Self {
             manager,
             live,
@@ -103,6 +102,7 @@ impl ServiceManager {
         tokio::select! {
             never = self.report(manager) => never,
             never = alive => never,
+            never = manager.insist() => never,
         }
     }
 
@@ -122,10 +122,16 @@ impl ServiceManager {
     /// Has the manager take another process for the main one, or this one again.
     pub(super) fn leave_to(&self, process: u32) {
         if let Some(manager) = &self.manager {
-            let is_own = process == std::process::id();
-            manager.is_left.store(false, Ordering::Relaxed);
-            manager.tell(&format!("MAINPID={process}"));
-            manager.is_left.store(!is_own, Ordering::Relaxed);
+            manager.leave_to(process);
+        }
+    }
+
+    /// Waits until the manager knows the main process, or is not told any more. It would take the end of the one that it knows
+    /// for that of the service, and end the other.
+    pub(super) async fn left(&self) {
+        if let Some(manager) = &self.manager {
+            // The sender is here.
+            let _ = manager.untold.subscribe().wait_for(Option::is_none).await;
         }
     }
 
@@ -143,7 +149,7 @@ impl ServiceManager {
 
     async fn report(&self, manager: &Manager) -> Infallible {
         Arrival::serving(&mut self.arrival.clone()).await;
-        self.settled().await;
+        settled(&self.live).await;
         if !self.live.is_draining() {
             self.is_ready.store(true, Ordering::Relaxed);
             self.tell_with(manager, "READY=1\n", self.summary());
@@ -155,12 +161,6 @@ impl ServiceManager {
                 self.tell_with(manager, "", summary);
             }
         }
-    }
-
-    /// Waits until the first probes have told whether anybody is fit, or until that has taken long enough.
-    async fn settled(&self) {
-        let snapshot = self.live.snapshot();
-        join_all(snapshot.pools.iter().map(|pool| pool.wait_until_settled(SETTLE_LIMIT))).await;
     }
 
     fn tell_with(&self, manager: &Manager, states: &str, summary: Summary) {
@@ -187,6 +187,54 @@ impl ServiceManager {
 }
 
 impl Manager {
+    fn new(socket: NotifySocket) -> Self {
+        Self {
+            socket,
+            failures_told: Rarely::default(),
+            is_left: AtomicBool::new(false),
+            untold: watch::Sender::new(None),
+        }
+    }
+
+    /// Does not wait for the manager, since nobody is accepted meanwhile.
+    fn leave_to(&self, process: u32) {
+        self.is_left.store(process != std::process::id(), Ordering::Relaxed);
+        let is_told = self.name_main(process).is_ok();
+        self.untold.send_replace((!is_told).then_some(process));
+    }
+
+    fn name_main(&self, process: u32) -> io::Result<()> {
+        self.socket.send_at_once(&format!("MAINPID={process}"))
+    }
+
+    /// Tells of the main process again where the manager had no room for it.
+    async fn insist(&self) -> Infallible {
+        let mut untold = self.untold.subscribe();
+        let mut attempts = 0;
+        loop {
+            // The sender is here.
+            let Ok(Some(process)) = untold.wait_for(Option::is_some).await.map(|process| *process) else {
+                return pending().await;
+            };
+            sleep(INSIST_PERIOD).await;
+            attempts += 1;
+            match self.name_main(process) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts < MOST_ATTEMPTS => {
+                    continue;
+                }
+                Err(error) => {
+                    log::error!(
+                        "the service manager cannot be told of the main process process={process} error=\"{error}\""
+                    );
+                }
+                Ok(()) => {}
+            }
+            attempts = 0;
+            // Unless it is another one by now.
+            self.untold.send_if_modified(|untold| untold.take_if(|untold| *untold == process).is_some());
+        }
+    }
+
     /// Says so again and again while a task of the data plane's runtime still gets its turn.
     async fn tell_while_alive(&self, data_plane: &Handle, period: Duration) {
         let mut ticks = interval(period);
@@ -248,11 +296,7 @@ mod tests {
         let path = folder.path().join("notify.sock");
         let heard = UnixDatagram::bind(&path).unwrap();
         heard.set_nonblocking(true).unwrap();
-        let manager = Manager {
-            socket: NotifySocket::open(path.as_os_str()).unwrap(),
-            failures_told: Rarely::default(),
-            is_left: AtomicBool::new(false),
-        };
+        let manager = Manager::new(NotifySocket::open(path.as_os_str()).unwrap());
         let data_plane = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (stuck, is_stuck) = sync_channel(0);
         let (release, released) = sync_channel::<()>(0);
@@ -275,7 +319,7 @@ mod tests {
                 () = turns => {}
             }
             let mut buffer = [0; 64];
-            assert_eq!(heard.recv(&mut buffer).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+            assert_eq!(heard.recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             release.send(()).unwrap();
             let told = async {
                 loop {
@@ -290,6 +334,55 @@ mod tests {
                 told = told => assert_eq!(told, b"WATCHDOG=1"),
             }
         });
+    }
+
+    /// A manager that has no room for another message, and what to read it by.
+    fn full(folder: &tempfile::TempDir) -> (Manager, UnixDatagram) {
+        let path = folder.path().join("notify.sock");
+        let heard = UnixDatagram::bind(&path).unwrap();
+        heard.set_nonblocking(true).unwrap();
+        let manager = Manager::new(NotifySocket::open(path.as_os_str()).unwrap());
+        while manager.socket.send_at_once("STATUS=x").is_ok() {}
+        (manager, heard)
+    }
+
+    fn heard_by(manager: &UnixDatagram) -> Vec<String> {
+        let mut buffer = [0; 64];
+        let heard =
+            std::iter::from_fn(|| manager.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()));
+        let heard = heard.map(|message| String::from_utf8(message).unwrap());
+        heard.filter(|message| message != "STATUS=x").collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_manager_learns_of_the_last_main_process_once_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manager, heard) = full(&folder);
+        manager.leave_to(4711);
+        manager.leave_to(4712);
+        let read = async {
+            sleep(3 * INSIST_PERIOD).await;
+            assert_eq!(heard_by(&heard), [""; 0]);
+            let _ = manager.untold.subscribe().wait_for(Option::is_none).await;
+        };
+        tokio::select! {
+            never = manager.insist() => match never {},
+            () = read => {}
+        }
+        assert_eq!(heard_by(&heard), ["MAINPID=4712"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manager_that_never_reads_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manager, heard) = full(&folder);
+        manager.leave_to(4711);
+        let mut untold = manager.untold.subscribe();
+        tokio::select! {
+            never = manager.insist() => match never {},
+            _ = untold.wait_for(Option::is_none) => {}
+        }
+        assert_eq!(heard_by(&heard), [""; 0]);
     }
 
     #[test]

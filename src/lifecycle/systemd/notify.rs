@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct NotifySocket {
     socket: UnixDatagram,
+    /// Another one, which never waits.
+    impatient: UnixDatagram,
     manager: SocketAddr,
 }
 
@@ -31,7 +33,9 @@ impl NotifySocket {
         let manager = address(name)?;
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, manager })
+        let impatient = UnixDatagram::unbound()?;
+        impatient.set_nonblocking(true)?;
+        Ok(Self { socket, impatient, manager })
     }
 
     /// Tells these states, one in a line, in one message.
@@ -40,6 +44,14 @@ impl NotifySocket {
     /// When the manager does not read them.
     pub(super) fn send(&self, states: &str) -> io::Result<()> {
         self.socket.send_to_addr(states.as_bytes(), &self.manager).map(|_| ())
+    }
+
+    /// The same without waiting for the manager.
+    ///
+    /// # Errors
+    /// When the manager does not listen, or has no room for it now.
+    pub(super) fn send_at_once(&self, states: &str) -> io::Result<()> {
+        self.impatient.send_to_addr(states.as_bytes(), &self.manager).map(|_| ())
     }
 }
 

@@ -18,7 +18,6 @@ use crate::handover::{
 use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
 use crate::runtime::{Assembled, Generation, Heritage, Live, NotUpgraded, UpgradeOrder, Upgraded};
-
 use crate::types::Span;
 
 use super::CONFIGURATION;
@@ -145,8 +144,7 @@ impl Upgrader {
         let mut giver = Giver::start(program, limits)?;
         let process = giver.pid().unwrap_or_default();
         log::info!("a new process is started program={} process={process}", program.path.display());
-        let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
-        let peer = giver.greet(&own, estate.generation()).await?;
+        let peer = giver.greet(&Peer::this_process(), estate.generation()).await?;
         let sockets = match self.sockets() {
             Ok(sockets) => sockets,
             Err(error) => return Err(give_up(giver, error).await),

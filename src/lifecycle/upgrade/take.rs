@@ -1,11 +1,10 @@
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -13,8 +12,9 @@ use tokio::time::timeout;
 
 use crate::control::Door;
 use crate::edge::{Address, Inherited};
-use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, State, Taker, Welcome};
+use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, SocketEntry, State, Taker, Welcome};
 use crate::lifecycle::reload::{Reloader, Serving};
+use crate::lifecycle::settled::settled;
 use crate::runtime::Stage;
 
 use super::CONFIGURATION;
@@ -48,14 +48,10 @@ pub(in crate::lifecycle) struct Newcomer {
     pub(in crate::lifecycle) control: Option<Arc<Door>>,
     /// What the process before this one had, and this one has no use for.
     pub(in crate::lifecycle) unclaimed: Vec<Address>,
-    pub(in crate::lifecycle) leaves_control: bool,
     /// The process before this one, as long as it finishes its work.
     pub(in crate::lifecycle) predecessor: Arc<Mutex<Option<u32>>>,
     pub(in crate::lifecycle) arrival: watch::Sender<Arrival>,
 }
-
-/// How long the first probes may take before this process says that it could serve.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 impl Takeover {
     /// Begins to take over, if another process has started this one for that; to be called once the configuration is found
@@ -71,8 +67,7 @@ impl Takeover {
             let runtime = Builder::new_current_thread().enable_all().build().map_err(HandoverError::own)?;
             let begun = runtime.block_on(async {
                 let Some(mut taker) = Taker::inherit(Limits::default())? else { return Ok(None) };
-                let own = Peer { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
-                let welcome = taker.greet(&own).await?;
+                let welcome = taker.greet(&Peer::this_process()).await?;
                 let sockets = Sockets::taken(taker.take_sockets().await?);
                 Ok(Some((taker, welcome, sockets)))
             })?;
@@ -102,11 +97,8 @@ impl Takeover {
     }
 
     /// The control socket, if it is the one at this path.
-    pub(in crate::lifecycle) fn take_control(
-        &mut self,
-        wanted: &std::path::Path,
-    ) -> Option<(PathBuf, OwnedFd)> {
-        let is_same = |path: &std::path::Path| path == wanted || same_file(path, wanted);
+    pub(in crate::lifecycle) fn take_control(&mut self, wanted: &Path) -> Option<(PathBuf, OwnedFd)> {
+        let is_same = |path: &Path| path == wanted || same_file(path, wanted);
         self.sockets.control.take_if(|(path, _)| is_same(path))
     }
 
@@ -116,18 +108,18 @@ impl Takeover {
         let _ = elsewhere(|| self.runtime.block_on(self.taker.fail(stage, message)));
     }
 
-    /// Does the rest on a thread of its own.
+    /// Does the rest on a thread of its own; until that is done the other process has the word.
     ///
     /// # Errors
     /// When there can be no further thread.
     pub(in crate::lifecycle) fn finish(self, newcomer: Newcomer) -> io::Result<()> {
         let Self { runtime, taker, welcome, sockets } = self;
-        let mut newcomer = newcomer;
-        newcomer.leaves_control = sockets.control.is_some();
+        newcomer.reloader.hold();
+        let unclaimed = luggage::told(&newcomer.unclaimed, sockets.control.is_some());
         drop(sockets);
         *newcomer.predecessor.lock() = Some(welcome.peer.pid);
         let thread = std::thread::Builder::new().name("handover".to_owned());
-        thread.spawn(move || runtime.block_on(newcomer.take_over(taker, &welcome)))?;
+        thread.spawn(move || runtime.block_on(newcomer.take_over(taker, &welcome, unclaimed)))?;
         Ok(())
     }
 }
@@ -140,7 +132,7 @@ fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
+fn same_file(one: &Path, other: &Path) -> bool {
     one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
@@ -154,25 +146,17 @@ pub(crate) fn take_place(
 ) {
     let Some(takeover) = takeover else { return };
     let (arrival, _) = watch::channel(Arrival::Coming);
-    reloader.hold();
     let (reloader, serving) = (reloader.clone(), serving.clone());
-    let newcomer = Newcomer {
-        reloader,
-        serving,
-        control: None,
-        unclaimed,
-        leaves_control: true,
-        predecessor: Arc::default(),
-        arrival,
-    };
+    let newcomer =
+        Newcomer { reloader, serving, control: None, unclaimed, predecessor: Arc::default(), arrival };
     if let Err(error) = takeover.finish(newcomer) {
         log::error!("the place of the other process cannot be taken error=\"{error}\"");
     }
 }
 
 impl Newcomer {
-    async fn take_over(self, taker: Taker, welcome: &Welcome) {
-        match self.arrive(taker).await {
+    async fn take_over(self, taker: Taker, welcome: &Welcome, unclaimed: Vec<SocketEntry>) {
+        match self.arrive(taker, unclaimed).await {
             // This process was asked to end in the very moment when the other gave way.
             Ok(predecessor) if self.serving.live.is_draining() => {
                 self.see_off(predecessor, welcome.peer.pid).await;
@@ -197,19 +181,17 @@ impl Newcomer {
         }
     }
 
-    /// Learns what the other process knows, and waits until it has given way.
-    async fn arrive(&self, mut taker: Taker) -> Result<Predecessor, String> {
-        self.settled().await;
+    /// Learns what the other process knows, tells what is `unclaimed`, and waits until it has given way.
+    async fn arrive(&self, mut taker: Taker, unclaimed: Vec<SocketEntry>) -> Result<Predecessor, String> {
+        // Whether endpoints can be reached is not the same in every process.
+        settled(&self.serving.live).await;
         let state = taker.take_state().await.map_err(|error| error.to_string())?;
         if let Err(reason) = self.inherit(state).await {
             // Whoever is gone need not be told.
             let _ = taker.fail("the last preparations", &reason).await;
             return Err(reason);
         }
-        taker
-            .ready(luggage::told(&self.unclaimed, self.leaves_control))
-            .await
-            .map_err(|error| error.to_string())
+        taker.ready(unclaimed).await.map_err(|error| error.to_string())
     }
 
     async fn inherit(&self, state: State) -> Result<(), String> {
@@ -223,12 +205,6 @@ impl Newcomer {
             return Err("it was asked to end meanwhile".to_owned());
         }
         Ok(())
-    }
-
-    /// Waits for the first probes: whether endpoints can be reached is not the same in every process.
-    async fn settled(&self) {
-        let snapshot = self.serving.live.snapshot();
-        join_all(snapshot.pools.iter().map(|pool| pool.wait_until_settled(SETTLE_LIMIT))).await;
     }
 
     /// Waits for the end of the other process; if this one is asked to end before, that one does not come back for it.

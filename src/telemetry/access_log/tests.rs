@@ -1,7 +1,14 @@
 use crate::telemetry::{AccessLine, Millis, Timings};
 
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
+
+use nix::libc::O_NONBLOCK;
+use rustix::io::ioctl_fionbio;
 
 use super::writer::QUEUE;
 use super::*;
@@ -128,6 +135,42 @@ fn a_file_that_cannot_be_opened_is_named() {
     let sink = AccessSink::File("/nonexistent/access.log".into());
     let error = AccessLog::open(AccessFormat::Json, &sink).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/access.log"), "{error}");
+}
+
+/// A named pipe in a folder.
+fn pipe(dir: &tempfile::TempDir) -> PathBuf {
+    let path = dir.path().join("access.pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = AccessSink::File(pipe(&dir));
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || {
+        let log = AccessLog::open(AccessFormat::Off, &sink).unwrap();
+        tell.send(log.change(AccessFormat::Json, &sink).map_err(|error| error.to_string())).unwrap();
+    });
+    let error = told.recv_timeout(PATIENCE).expect("nobody is waited for").unwrap_err();
+    assert!(error.ends_with("access.pipe: nobody reads this pipe; start its reader first"), "{error}");
+}
+
+#[test]
+fn a_pipe_gets_all_lines_however_slow_its_reader_is() {
+    // More than a pipe holds.
+    const LINES: usize = 500;
+    let dir = tempfile::tempdir().unwrap();
+    let path = pipe(&dir);
+    let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&path).unwrap();
+    let log = AccessLog::open(AccessFormat::Json, &AccessSink::File(path)).unwrap();
+    (0..LINES).for_each(|_| log.write(&line("/")));
+    log.settle(Duration::from_millis(5));
+    assert!(log.counts.waiting() > 0, "the pipe is full");
+    ioctl_fionbio(&reader, false).unwrap();
+    let lines = BufReader::new(reader).lines().take(LINES);
+    assert!(lines.map(Result::unwrap).all(|line| line.ends_with('}')));
 }
 
 /// A file for the log in a folder, and what it holds.

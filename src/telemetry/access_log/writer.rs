@@ -1,9 +1,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use nix::libc::O_NONBLOCK;
+use rustix::io::{Errno, ioctl_fionbio};
 
 use crate::config::spec::AccessSink;
 
@@ -99,8 +103,28 @@ impl Sink {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map_err(|error| io::Error::new(error.kind(), format!("access log {}: {error}", path.display())))
+    let told = |error: io::Error| {
+        let reason = if is_unread_pipe(path, &error) {
+            "nobody reads this pipe; start its reader first".to_owned()
+        } else {
+            error.to_string()
+        };
+        io::Error::new(error.kind(), format!("access log {}: {reason}", path.display()))
+    };
+    open_without_waiting(path).map_err(told)
+}
+
+/// A pipe would be waited for until somebody reads it, by a start or a change of the configuration.
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).create(true).custom_flags(O_NONBLOCK).open(path)?;
+    // Its thread may wait for a reader that is slow.
+    ioctl_fionbio(&file, false)?;
+    Ok(file)
+}
+
+fn is_unread_pipe(path: &Path, error: &io::Error) -> bool {
+    let is_pipe = || path.metadata().is_ok_and(|found| found.file_type().is_fifo());
+    error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) && is_pipe()
 }
 
 // === Writer ===

@@ -7,12 +7,14 @@ mod diff;
 mod drain;
 mod explain;
 mod log;
+mod output;
 mod reload;
 mod run;
 mod signals;
 mod simulate;
 mod sockets;
 mod systemd;
+mod unix_files;
 mod upgrade;
 
 use std::process::{Command, Output};

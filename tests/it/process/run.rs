@@ -166,6 +166,24 @@ impl Drop for Running {
     }
 }
 
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_told_with_what_is_needed() {
+    let binds = vec!["'127.0.0.1:0'"; 60].join(", ");
+    let place = Place::with(&format!(
+        "listeners: {{ web: {{ bind: [{binds}] }} }}
+routes: [{{ respond: {{}} }}]
+log: {{ access: {{ format: off }} }}
+"
+    ));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40 && exec \"$0\" run -c edge.yaml", env!("CARGO_BIN_EXE_evener")]);
+    let (code, _, err) = told(&command.current_dir(place.path()).output().unwrap());
+    let expected = "evener: listener `web` cannot listen on 127.0.0.1:0: too many open files: this process may have 40, \
+                    and its listeners alone need 120\n  help: raise the limit (`ulimit -n`, LimitNOFILE in a unit); \
+                    clients and endpoints need more besides\n";
+    assert_eq!((code, &*err), (1, expected));
+}
+
 #[tokio::test]
 async fn what_the_banner_says_to_try_works() {
     let running = Running::start(

@@ -1,0 +1,113 @@
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::config::Diff;
+use crate::lifecycle::{self, Parts, Reloader, Running, Serving};
+use crate::runtime::{self, Applied, Changes, Why};
+use crate::telemetry::AccessLog;
+use crate::types::{BindAddr, ListenerName};
+
+/// An app that serves on the tokio runtime that it was started on, until it is stopped or dropped.
+#[derive(Debug)]
+pub struct RunningApp {
+    addresses: Vec<(ListenerName, BindAddr)>,
+    live: Arc<runtime::Live>,
+    reloader: Reloader,
+    log: Arc<AccessLog>,
+    tasks: JoinSet<()>,
+}
+
+/// What a reload came to. Displayed as the differences, a line each.
+#[derive(Debug)]
+pub struct Reloaded {
+    report: runtime::Report,
+}
+
+/// Why a configuration could not take the place of another, in the form of `evener reload`. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReloadError(runtime::Refused);
+
+impl RunningApp {
+    /// Serves on the tokio runtime that this is called on.
+    pub(super) fn start(parts: Parts) -> Self {
+        let addresses = parts.addresses();
+        parts.tell_unused();
+        let Running { reloader, serving, takeover, unclaimed, .. } = parts.into_running(None);
+        lifecycle::take_place(takeover, &reloader, &serving, unclaimed);
+        let Serving { live, edge, prober, log, .. } = serving;
+        let mut tasks = JoinSet::new();
+        let prober_drain = live.drain();
+        tasks.spawn(async move { edge.run().await });
+        tasks.spawn(async move { prober.run(prober_drain).await });
+        tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
+        let (watching, mut drain) = (reloader.clone(), live.drain());
+        tasks.spawn(async move {
+            tokio::select! {
+                never = watching.watch() => match never {},
+                _ = drain.wait_for(|draining| *draining) => {}
+            }
+        });
+        Self { addresses, live, reloader, log, tasks }
+    }
+
+    /// Where the listeners listen.
+    pub fn addresses(&self) -> &[(ListenerName, BindAddr)] {
+        &self.addresses
+    }
+
+    /// Reads the configuration again and serves it from then on, as `evener reload` does. Nothing is lost: connections stay,
+    /// requests that run end by the configuration that they began with, and what is known of endpoints is carried on.
+    ///
+    /// # Errors
+    /// When it cannot be served; what was served before still is.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload(Why::Program, None).await.map(Reloaded::from).map_err(ReloadError)
+    }
+
+    /// The same with a text that takes the place of what was loaded, also for reloads to come.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload).
+    pub async fn reload_text(&self, text: &str) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload_text(text).await.map(Reloaded::from).map_err(ReloadError)
+    }
+
+    /// Stops accepting, lets running requests finish, and returns when the last connection has ended and its log
+    /// line is written. A request that never ends is waited for; put a `timeout` around this where there may be
+    /// one.
+    pub async fn stop(mut self) {
+        self.live.begin_drain();
+        while self.tasks.join_next().await.is_some() {}
+        let log = self.log.clone();
+        // Fails only when the runtime itself ends; then nobody waits for the log either.
+        let _ = tokio::task::spawn_blocking(move || log.settle(lifecycle::LOG_PATIENCE)).await;
+    }
+}
+
+impl Reloaded {
+    /// What differs from what was served before.
+    pub fn diff(&self) -> &Diff {
+        &self.report.diff
+    }
+}
+
+impl From<Applied> for Reloaded {
+    fn from(applied: Applied) -> Self {
+        Self { report: applied.report }
+    }
+}
+
+impl std::fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.report.fmt(f)
+    }
+}
+
+impl Drop for RunningApp {
+    /// The listeners are closed; requests that run end by themselves, and their connections with them.
+    fn drop(&mut self) {
+        self.live.begin_drain();
+    }
+}

@@ -1,0 +1,40 @@
+//! Where commands print. `print!` and its kin panic when nobody reads any more, as with `| head`.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::FAILED;
+
+/// Prints to standard output. Whoever has closed it has read enough: the command goes on, and exits as if all were read.
+pub(super) fn print(text: impl Display) -> Result<(), u8> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(fail(format_args!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line to standard output, as [`print`] does.
+pub(super) fn print_line(text: impl Display) -> Result<(), u8> {
+    print(format_args!("{text}\n"))
+}
+
+/// The same for programs.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), u8> {
+    print_line(serde_json::to_string_pretty(value).map_err(fail)?)
+}
+
+/// Prints to standard error. Where that is gone, nobody can be told so.
+pub(super) fn tell(text: impl Display) {
+    let _ = write!(io::stderr().lock(), "{text}");
+}
+
+/// Tells why the command fails, and gives its exit code.
+pub(super) fn fail(reason: impl Display) -> u8 {
+    tell(format_args!("evener: {reason}\n"));
+    FAILED
+}

@@ -1,0 +1,43 @@
+//! The change after which another process serves.
+
+use std::sync::atomic::Ordering;
+
+use crate::lifecycle::upgrade::Estate;
+use crate::runtime::{NotUpgraded, UpgradeOrder, Upgraded};
+
+use super::Shared;
+
+impl Shared {
+    pub(super) async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
+        let upgrader = self.upgrader.get().ok_or_else(|| {
+            NotUpgraded::Failed("this process is part of a program that replaces it by itself".to_owned())
+        })?;
+        // Nothing changes until it is clear who serves.
+        let served = self.served.lock().await;
+        self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.0))?;
+        if order.config.is_none() {
+            self.check_file_is_served()?;
+        }
+        let history = self.history.lock().entries();
+        let upgraded = upgrader.upgrade(order, Estate { served: &served, history }).await?;
+        // Before the next change has its turn.
+        self.is_left.store(true, Ordering::Release);
+        Ok(upgraded)
+    }
+
+    /// A process whose configuration was taken back must not be followed by one that reads it again.
+    fn check_file_is_served(&self) -> Result<(), NotUpgraded> {
+        let history = self.history.lock();
+        if history.is_on_probation() {
+            let why = "the configuration is on probation\n  help: wait for its end, or roll back";
+            return Err(NotUpgraded::Failed(why.to_owned()));
+        }
+        match history.gone_back_to() {
+            None => Ok(()),
+            Some(configuration) => Err(NotUpgraded::Failed(format!(
+                "the configuration of generation {configuration} is served again, and the file has another one\n  \
+                 help: put the file right, and reload it or name it with -c"
+            ))),
+        }
+    }
+}
