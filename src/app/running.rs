@@ -42,6 +42,7 @@ impl RunningApp {
         tasks.spawn(async move { edge.run().await });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
+        tasks.spawn(runtime::run_jobs(live.clone()));
         let (watching, mut drain) = (reloader.clone(), live.drain());
         tasks.spawn(async move {
             tokio::select! {

@@ -22,7 +22,9 @@ impl Variables {
     pub(super) fn set(&mut self, name: &VarName, value: Bytes) -> Result<(), HookError> {
         if value.len() > LONGEST {
             let length = value.len();
-            return Err(HookError::new(format!("the value of {{var.{name}}} has {length} bytes, of {LONGEST}")));
+            return Err(HookError::new(format!(
+                "the value of {{var.{name}}} has {length} bytes, of {LONGEST}"
+            )));
         }
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,

@@ -11,9 +11,7 @@ pub struct VarName(Arc<str>);
 
 /// A text that cannot name a variable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{found}` cannot name a variable; 1 to 64 of a-z, 0-9, `_` and `.` with a letter first are allowed"
-)]
+#[error("`{found}` cannot name a variable; 1 to 64 of a-z, 0-9, `_` and `.` with a letter first are allowed")]
 pub struct InvalidVarName {
     found: String,
 }
@@ -29,7 +27,8 @@ impl FromStr for VarName {
     type Err = InvalidVarName;
 
     fn from_str(text: &str) -> Result<Self, InvalidVarName> {
-        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.".contains(&byte);
+        let is_allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.".contains(&byte);
         let is_name = text.len() <= 64
             && text.starts_with(|first: char| first.is_ascii_lowercase())
             && text.bytes().all(is_allowed);
