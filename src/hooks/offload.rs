@@ -72,7 +72,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_nobody_waits_for_keeps_its_place() {
-        let (end, ended) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::sync_channel::<()>(1);
         let before = PLACES.running.available_permits();
         let abandoned = offload(move || ended.recv()).now_or_never();
         assert!(abandoned.is_none());

@@ -106,14 +106,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn jobs_go_on_while_they_are_wanted() {
         let [first, second] = [(); 2].map(|()| Arc::new(Counted::default()));
+        let job = |job: &Arc<Counted>| job.clone() as Arc<dyn Job>;
         let counts = |job: &Counted| (job.begun.load(Ordering::Relaxed), job.running.load(Ordering::Relaxed));
         let mut jobs = Jobs::default();
-        jobs.change_to(&[first.clone()]);
+        jobs.change_to(&[job(&first)]);
         settle().await;
-        jobs.change_to(&[second.clone(), first.clone()]);
+        jobs.change_to(&[job(&second), job(&first)]);
         settle().await;
         assert_eq!((counts(&first), counts(&second)), ((1, 1), (1, 1)));
-        jobs.change_to(&[second.clone()]);
+        jobs.change_to(&[job(&second)]);
         settle().await;
         assert_eq!((counts(&first), counts(&second)), ((1, 0), (1, 1)));
         drop(jobs);
@@ -125,7 +126,8 @@ mod tests {
     async fn a_job_that_panics_is_run_again() {
         let job = Arc::new(Counted { panics: true, ..Counted::default() });
         let mut jobs = Jobs::default();
-        jobs.change_to(&[job.clone()]);
+        let wanted: [Arc<dyn Job>; 1] = [job.clone()];
+        jobs.change_to(&wanted);
         sleep(AGAIN + Duration::from_secs(1)).await;
         assert_eq!((job.begun.load(Ordering::Relaxed), job.running.load(Ordering::Relaxed)), (2, 1));
     }
