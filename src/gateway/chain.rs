@@ -36,15 +36,14 @@ pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Res
 }
 
 async fn run(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
-    let snapshot = cx.snapshot.clone();
-    let Some(route) = cx.route.and_then(|route| snapshot.routes.get(route)) else {
-        return Err(Cause::Internal);
-    };
-    for step in &route.filters {
-        cx.entered += 1;
-        let Some((mut filter_cx, _, host)) = filter_parts(cx, cx.received) else {
+    let count = cx.route().map_or(0, |route| route.filters.len());
+    for number in 0..count {
+        // It sees the answer, also if it never comes to an end.
+        cx.entered = number + 1;
+        let Some((mut filter_cx, route, host)) = filter_parts(cx, cx.received) else {
             return Err(Cause::Internal);
         };
+        let step = &route.filters[number];
         let mut request = RequestView::new(session.req_header_mut(), host);
         let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
         let flow = settle(&step.name, call.await)?;
