@@ -261,6 +261,12 @@ impl Includes {
         Some(Self { base: folder_of(path).to_owned(), paths })
     }
 
+    /// The folders of patterns.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let patterns = self.paths.iter().filter(|path| path.pattern().is_some());
+        patterns.filter_map(|path| Some(self.base.join(path.as_path()).parent()?.to_owned()))
+    }
+
     /// The files that they stand for now.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         // A folder that cannot be read is told about when the file is loaded.

@@ -68,6 +68,9 @@ impl Shared {
             let made = Made { why, configuration, standing };
             history.push(&report, made, new.origin.clone(), SystemTime::now());
         }
+        if !matches!(wanted, Wanted::Earlier(_)) {
+            *self.read.lock() = new.origin.clone();
+        }
         *served = new;
         if let Wanted::Text(_) = wanted {
             *self.origin.lock() = origin;

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::SystemTime;
 
 use crate::config::{Diff, Origin};
@@ -19,8 +19,10 @@ pub(super) struct Made {
     pub(super) standing: Standing,
 }
 
-/// So many are kept.
+/// So many configurations are kept.
 const KEPT: usize = 10;
+/// So many generations are; one that goes back to a configuration is another generation of it.
+const MOST: usize = 4 * KEPT;
 
 impl History {
     pub(super) fn new(first: Origin, now: SystemTime) -> Self {
@@ -94,10 +96,15 @@ impl History {
     }
 
     fn add(&mut self, generation: Generation, origin: Origin) {
-        while self.generations.len() >= KEPT {
+        self.generations.push_back((generation, origin));
+        while self.generations.len() > MOST || self.configurations() > KEPT {
             self.generations.pop_front();
         }
-        self.generations.push_back((generation, origin));
+    }
+
+    /// How many there are to go back to, with the one that is served.
+    fn configurations(&self) -> usize {
+        self.generations.iter().map(|(generation, _)| generation.configuration).collect::<HashSet<_>>().len()
     }
 
     pub(super) fn is_on_probation(&self) -> bool {
@@ -237,6 +244,24 @@ mod tests {
         ];
         assert_eq!(told, expected);
         assert_eq!(target(&other, None), Some((2, origin("2"))));
+    }
+
+    #[test]
+    fn ways_back_lead_through_all_that_is_kept() {
+        let mut history = History::new(origin("1"), SystemTime::UNIX_EPOCH);
+        for _ in 0..20 {
+            push(&mut history, Why::Command, None);
+        }
+        for configuration in (12..=20).rev() {
+            assert_eq!(target(&history, None).map(|(number, _)| number), Some(configuration));
+            push(&mut history, Why::Rollback, Some(configuration));
+        }
+        assert_eq!(target(&history, None), None);
+        for _ in 0..100 {
+            push(&mut history, Why::Rollback, Some(20));
+            push(&mut history, Why::Rollback, Some(12));
+        }
+        assert_eq!(history.generations().len(), MOST);
     }
 
     #[test]

@@ -58,6 +58,8 @@ struct Shared {
     registry: Arc<Registry>,
     /// Where the configuration is read again.
     origin: Mutex<Origin>,
+    /// What it said when it was last read and served.
+    read: Mutex<Origin>,
     serving: Serving,
     /// What is served. Held over a change, so that changes come one after the other, in the order in which they were asked
     /// for.
@@ -119,6 +121,7 @@ impl Reloader {
         Self(Arc::new(Shared {
             registry,
             origin: Mutex::new(origin),
+            read: Mutex::new(served.origin.clone()),
             serving,
             served: Arc::new(AsyncMutex::new(served)),
             history: Mutex::new(history),
@@ -182,8 +185,7 @@ impl Reloader {
     pub(crate) async fn watch(self) -> Infallible {
         let file = self.0.origin.lock().file().map(Path::to_owned);
         let Some(file) = file else { return pending().await };
-        let read = self.0.served.lock().await.origin.clone();
-        watch(&file, read, &self.0.serving.live, &self).await
+        watch(&file, || self.0.read.lock().clone(), &self.0.serving.live, &self).await
     }
 
     /// Serves a text in the place of what was read before, also at reloads to come.

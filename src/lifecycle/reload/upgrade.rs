@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::lifecycle::upgrade::Estate;
-use crate::runtime::{NotUpgraded, UpgradeOrder, Upgraded};
+use crate::runtime::{Assembled, NotUpgraded, UpgradeOrder, Upgraded};
 
 use super::Shared;
 
@@ -16,7 +16,7 @@ impl Shared {
         let served = self.served.lock().await;
         self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.0))?;
         if order.config.is_none() {
-            self.check_file_is_served()?;
+            self.check_file_is_served(&served)?;
         }
         let history = self.history.lock().entries();
         let upgraded = upgrader.upgrade(order, Estate { served: &served, history }).await?;
@@ -26,18 +26,23 @@ impl Shared {
     }
 
     /// A process whose configuration was taken back must not be followed by one that reads it again.
-    fn check_file_is_served(&self) -> Result<(), NotUpgraded> {
-        let history = self.history.lock();
-        if history.is_on_probation() {
+    fn check_file_is_served(&self, served: &Assembled) -> Result<(), NotUpgraded> {
+        let (is_on_probation, gone_back_to) = {
+            let history = self.history.lock();
+            (history.is_on_probation(), history.gone_back_to())
+        };
+        if is_on_probation {
             let why = "the configuration is on probation\n  help: wait for its end, or roll back";
             return Err(NotUpgraded::Failed(why.to_owned()));
         }
-        match history.gone_back_to() {
-            None => Ok(()),
-            Some(configuration) => Err(NotUpgraded::Failed(format!(
+        let origin = self.origin.lock().clone();
+        let is_served = || served.diff_from(&origin).is_some_and(|diff| diff.is_empty());
+        match gone_back_to {
+            Some(configuration) if !is_served() => Err(NotUpgraded::Failed(format!(
                 "the configuration of generation {configuration} is served again, and the file has another one\n  \
                  help: put the file right, and reload it or name it with -c"
             ))),
+            _ => Ok(()),
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::future::pending;
 use std::iter;
@@ -37,11 +38,17 @@ struct Watched {
 
 /// Has a file be served that changes, or one that it includes, while the configuration wants that. It asks for the files'
 /// dates, as for certificates: this also sees what happens on network file systems and behind links. What differs from what
-/// was `read` has changed, too.
-pub(crate) async fn watch(file: &Path, read: Origin, live: &Arc<Live>, changes: &dyn Changes) -> Infallible {
+/// was last `read` has changed, too; what somebody else has had read meanwhile has not, also if that was taken back.
+pub(crate) async fn watch(
+    file: &Path,
+    read: impl Fn() -> Origin,
+    live: &Arc<Live>,
+    changes: &dyn Changes,
+) -> Infallible {
     let mut files = Files::new(file);
-    let first;
-    (files, first) = looking(files, move |files| files.stamps_of(&read)).await;
+    let (first, at_start);
+    at_start = read();
+    (files, first) = looking(files, move |files| files.stamps_of(&at_start)).await;
     let mut watched = Watched::new(first);
     loop {
         sleep(PERIOD).await;
@@ -50,20 +57,25 @@ pub(crate) async fn watch(file: &Path, read: Origin, live: &Arc<Live>, changes: 
         if !live.snapshot().watches_file {
             watched = Watched::new(found);
         } else if watched.look(found) == Look::Changed {
-            // What came of it is in the log.
-            let _ = changes.reload(Why::Watch, None).await;
+            let (last, known) = (read(), Option::is_some);
+            let is_known;
+            (files, is_known) = looking(files, move |files| known(&files.stamps_of(&last))).await;
+            if !is_known {
+                // What came of it is in the log.
+                let _ = changes.reload(Why::Watch, None).await;
+            }
         }
     }
 }
 
 /// Disks may hang.
-async fn looking(
+async fn looking<T: Send + 'static>(
     mut files: Files,
-    look: impl FnOnce(&mut Files) -> Option<Stamps> + Send + 'static,
-) -> (Files, Option<Stamps>) {
+    look: impl FnOnce(&mut Files) -> T + Send + 'static,
+) -> (Files, T) {
     let looking = tokio::task::spawn_blocking(move || {
-        let stamps = look(&mut files);
-        (files, stamps)
+        let found = look(&mut files);
+        (files, found)
     });
     match looking.await {
         Ok(found) => found,
@@ -80,11 +92,16 @@ struct Files {
     includes: Option<Includes>,
     /// The main file of which that was read.
     read: Option<Stamp>,
+    /// Folders of patterns that were there.
+    folders: HashSet<PathBuf>,
+    /// What is not there any more, after that was told.
+    gone: Option<PathBuf>,
 }
 
 impl Files {
     fn new(main: &Path) -> Self {
-        Self { main: main.to_owned(), includes: None, read: None }
+        let (folders, gone) = Default::default();
+        Self { main: main.to_owned(), includes: None, read: None, folders, gone }
     }
 
     /// What there is of them if they still say what was `read`.
@@ -96,16 +113,38 @@ impl Files {
         stamps.filter(|_| origin.read().is_ok_and(is_same))
     }
 
-    /// What there is of them; `None` without the main file.
+    /// What there is of them; `None` without the main file, or without a folder that was there: either is about to be put in
+    /// place again, and to go on without it is for a command.
     fn stamps(&mut self) -> Option<Stamps> {
-        let main = Stamp::of(&self.main)?;
+        let Some(main) = Stamp::of(&self.main) else { return self.is_gone(self.main.clone()) };
         if self.read.as_ref() != Some(&main) {
             self.includes = Includes::of(&self.main);
             self.read = Some(main.clone());
         }
+        for folder in self.includes.iter().flat_map(Includes::folders).collect::<Vec<_>>() {
+            if folder.is_dir() {
+                self.folders.insert(folder);
+            } else if self.folders.contains(&folder) {
+                return self.is_gone(folder);
+            }
+        }
+        self.gone = None;
         let included = self.includes.iter().flat_map(Includes::files);
         let included = included.filter_map(|file| Stamp::of(&file).map(|stamp| (file, stamp)));
         Some(iter::once((self.main.clone(), main)).chain(included).collect())
+    }
+}
+
+impl Files {
+    fn is_gone(&mut self, what: PathBuf) -> Option<Stamps> {
+        if self.gone.as_ref() != Some(&what) {
+            log::warn!(
+                "the configuration is as it was read, since a part of it is gone; reload to go on without it path={}",
+                what.display()
+            );
+            self.gone = Some(what);
+        }
+        None
     }
 }
 
@@ -132,8 +171,84 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+
+    use crate::runtime::{
+        Applied, ChangeCounts, Generation, NotUpgraded, Probation, Refused, Registry, UpgradeOrder, Upgraded,
+        assemble,
+    };
 
     use super::*;
+
+    /// Counts what it is asked for.
+    #[derive(Debug, Default)]
+    struct Asked(AtomicUsize);
+
+    #[async_trait]
+    impl Changes for Asked {
+        async fn reload(&self, _: Why, _: Option<Probation>) -> Result<Applied, Refused> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(Refused("not here".to_owned()))
+        }
+
+        async fn roll_back(&self, _: Option<u64>) -> Result<Applied, Refused> {
+            unreachable!("files are watched")
+        }
+
+        async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
+            unreachable!("files are watched")
+        }
+
+        fn history(&self) -> Vec<Generation> {
+            Vec::new()
+        }
+
+        fn served(&self) -> Origin {
+            unreachable!("files are watched")
+        }
+
+        fn counts(&self) -> ChangeCounts {
+            unreachable!("files are watched")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_else_has_read_has_not_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("edge.yaml");
+        let write = |status: u16| {
+            let text = format!(
+                "server: {{ watch: true }}\nlisteners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+                 routes: [{{ respond: {{ status: {status} }} }}]\n"
+            );
+            fs::write(&file, text).unwrap();
+        };
+        let origin = Origin::File(file.clone());
+        let now = || origin.fixed_to(&origin.read().unwrap().source);
+        write(200);
+        let served = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
+        let (live, asked) = (Arc::new(Live::new(served.snapshot.clone())), Asked::default());
+        let read = Mutex::new(now());
+        let script = async {
+            let periods = 5 * PERIOD;
+            sleep(periods).await;
+            write(201);
+            // By a command, and taken back at once: what is served is not what the file has.
+            *read.lock() = now();
+            sleep(periods).await;
+            assert_eq!(asked.0.load(Ordering::Relaxed), 0);
+            write(202);
+            sleep(periods).await;
+            assert_eq!(asked.0.load(Ordering::Relaxed), 1);
+        };
+        tokio::select! {
+            never = watch(&file, || read.lock().clone(), &live, &asked) => match never {},
+            () = script => {}
+        }
+    }
 
     #[test]
     fn a_change_counts_once_when_the_file_rests() {
@@ -188,6 +303,16 @@ mod tests {
         assert_eq!([look(), look(), look()], change);
         fs::write(&extra, "ab").unwrap();
         assert_eq!([look(), look(), look()], change);
+        fs::remove_file(&extra).unwrap();
+        assert_eq!([look(), look(), look()], change);
+        // A folder that is exchanged is not there for a moment.
+        fs::write(&extra, "abc").unwrap();
+        assert_eq!([look(), look(), look()], change);
+        let (folder, aside) = (folder.path().join("conf.d"), folder.path().join("aside"));
+        fs::rename(&folder, &aside).unwrap();
+        assert_eq!([look(), look(), look()], [Look::Same; 3]);
+        fs::rename(&aside, &folder).unwrap();
+        assert_eq!([look(), look()], [Look::Same; 2]);
         fs::remove_file(&extra).unwrap();
         assert_eq!([look(), look(), look()], change);
         // What is not included any more is of no concern.

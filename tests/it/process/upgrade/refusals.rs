@@ -46,3 +46,15 @@ async fn a_configuration_that_was_taken_back_is_not_read_again_by_a_new_process(
     upgrade(&running, &[]).await;
     assert_eq!(answer(&running).await, 202);
 }
+
+#[tokio::test]
+async fn a_file_that_was_put_right_is_read_by_a_new_process() {
+    let running = Running::start(&responding("", 201), 1).await;
+    write(&running, &responding("", 202));
+    assert_eq!(evener(&running, &["reload"]).await.0, 0);
+    assert_eq!(evener(&running, &["rollback"]).await.0, 0);
+    refused(&running, &[]).await;
+    write(&running, &format!("# As it was.\n{}", responding("", 201)));
+    upgrade(&running, &[]).await;
+    assert_eq!(answer(&running).await, 201);
+}
