@@ -3,6 +3,7 @@
 //! | name | struct | does |
 //! |---|---|---|
 //! | `allow`, `deny` | [`Networks`] | let clients in, or keep them out, by their network |
+//! | `api_key` | [`ApiKey`] | lets clients in by a key, and tells endpoints whose it is |
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
@@ -17,6 +18,7 @@
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
 //! neither Pingora nor how filters are registered or called.
 
+mod api_key;
 mod client_cert;
 mod cors;
 mod grpc_web;
@@ -27,6 +29,7 @@ mod rate_limit;
 mod rewrite;
 mod security_headers;
 
+pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
 pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,
     SubjectPattern,

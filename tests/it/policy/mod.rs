@@ -1,5 +1,6 @@
 //! Traffic policy: who may come in, and what they get back.
 
+mod api_key;
 mod client_cert;
 mod cors;
 mod networks;
