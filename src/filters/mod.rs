@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `allow`, `deny` | [`Networks`] | let clients in, or keep them out, by their network |
 //! | `api_key` | [`ApiKey`] | lets clients in by a key, and tells endpoints whose it is |
+//! | `basic_auth` | [`BasicAuth`] | lets clients in by a password |
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
@@ -19,6 +20,7 @@
 //! neither Pingora nor how filters are registered or called.
 
 mod api_key;
+mod basic_auth;
 mod client_cert;
 mod cors;
 mod grpc_web;
@@ -30,6 +32,10 @@ mod rewrite;
 mod security_headers;
 
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
+pub use basic_auth::{
+    BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
+    UserName,
+};
 pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,
     SubjectPattern,

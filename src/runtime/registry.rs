@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    ApiKey, Cors, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders,
-    Rewrite, SecurityHeaders,
+    ApiKey, BasicAuth, Cors, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert,
+    ResponseHeaders, Rewrite, SecurityHeaders,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -44,6 +44,7 @@ impl Registry {
         let mut registry = Self::default();
         registry.built_in_filter("allow", Networks::allow);
         registry.built_in_filter("api_key", ApiKey::build);
+        registry.built_in_filter("basic_auth", BasicAuth::build);
         registry.built_in_filter("client_cert", RequireClientCert::build);
         registry.built_in_filter("cors", Cors::build);
         registry.built_in_filter("deny", Networks::deny);

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -6,7 +7,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::spec::{HeaderNameSpec, OneOrMany};
 use crate::filters::headers::{Side, changeable, strip_claims};
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView};
+use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
+use crate::types::VarName;
 
 use super::keys::{Digest, Keys, read_file};
 use super::shown::{Shown, shown, strip};
@@ -15,17 +17,19 @@ use super::{ApiKeySettings, ApiKeySpec, KeySource};
 /// The filter `api_key`.
 ///
 /// A request without a key that is known, or with several that differ, gets 401 with the cause `unauthorized`.
-#[derive(Debug)]
 pub struct ApiKey {
     sources: Vec<KeySource>,
     keys: Keys,
-    listed: Option<Keys>,
+    listed: Option<Watched<Keys>>,
     consumer_header: HeaderName,
+    consumer_var: VarName,
     forward: bool,
 }
 
 /// Fewer bytes could be guessed.
 const SHORTEST: usize = 16;
+/// Under which later filters find the consumer's name.
+const CONSUMER_VAR: &str = "api_key.name";
 /// RFC 9110 §11.6.1 wants one; browsers ask nobody for such a thing.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("ApiKey");
 
@@ -35,7 +39,7 @@ impl ApiKey {
     /// # Errors
     /// When there is no key, one cannot be read, is short or belongs to two consumers, or `consumer_header` is one that
     /// filters may not set, or one of `from`.
-    pub fn build(settings: ApiKeySettings, _: &BuildCx<'_>) -> Result<Self, BuildError> {
+    pub fn build(settings: ApiKeySettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         if settings.keys.is_empty() && settings.file.is_none() {
             return Err(BuildError::new("no keys; write `keys`, or a `file` of them"));
         }
@@ -45,16 +49,17 @@ impl ApiKey {
         let consumer_header = changeable(Side::Request, &settings.consumer_header);
         let consumer_header = consumer_header.map_err(|error| error.at("consumer_header"))?;
         check_sources(&sources, &consumer_header)?;
-        let keys = keys(&settings)?;
-        let listed = settings.file.as_deref().map(listed).transpose();
-        let listed = listed.map_err(|problem| BuildError::new(problem).at("file"))?;
-        Ok(Self { sources, keys, listed, consumer_header, forward: settings.forward })
+        let keys = keys(&settings, &cx.path(Path::new("")))?;
+        let listed = settings.file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
+        let listed = listed.map_err(|error| error.at("file"))?;
+        let consumer_var = CONSUMER_VAR.parse().map_err(BuildError::new)?;
+        Ok(Self { sources, keys, listed, consumer_header, consumer_var, forward: settings.forward })
     }
 
-    fn consumer(&self, shown: Shown) -> Option<&HeaderValue> {
+    fn consumer(&self, shown: Shown) -> Option<HeaderValue> {
         let Shown::One(key) = shown else { return None };
-        let listed = || self.listed.as_ref()?.consumer(&key);
-        self.keys.consumer(&key).or_else(listed)
+        let listed = || self.listed.as_ref()?.get().consumer(&key).cloned();
+        self.keys.consumer(&key).cloned().or_else(listed)
     }
 }
 
@@ -63,7 +68,7 @@ impl Filter for ApiKey {
     async fn on_request(
         &self,
         request: &mut RequestView<'_>,
-        _: &mut FilterCx<'_>,
+        cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
         let shown = shown(&self.sources, request);
         if !self.forward {
@@ -73,7 +78,8 @@ impl Filter for ApiKey {
         strip_claims(std::slice::from_ref(&self.consumer_header), request);
         match self.consumer(shown) {
             Some(consumer) => {
-                request.set_header(self.consumer_header.clone(), consumer.clone())?;
+                cx.set_var(&self.consumer_var, consumer.as_bytes().to_vec())?;
+                request.set_header(self.consumer_header.clone(), consumer)?;
                 Ok(Flow::Continue)
             }
             None => {
@@ -85,8 +91,14 @@ impl Filter for ApiKey {
 
     fn describe(&self) -> String {
         let places: Vec<_> = self.sources.iter().map(ToString::to_string).collect();
-        let count = self.keys.len() + self.listed.as_ref().map_or(0, Keys::len);
+        let count = self.keys.len() + self.listed.as_ref().map_or(0, |listed| listed.get().len());
         format!("{count} keys in {}", places.join(" or "))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey").field("sources", &self.sources).finish_non_exhaustive()
     }
 }
 
@@ -106,30 +118,25 @@ fn check_sources(sources: &[KeySource], consumer_header: &HeaderName) -> Result<
     Ok(())
 }
 
-fn keys(settings: &ApiKeySettings) -> Result<Keys, BuildError> {
+fn keys(settings: &ApiKeySettings, base: &Path) -> Result<Keys, BuildError> {
     let mut keys = Keys::default();
     for (consumer, theirs) in settings.keys.iter() {
         for (index, key) in theirs.as_slice().iter().enumerate() {
-            let added = digest(key).and_then(|digest| keys.add(consumer, digest));
+            let added = digest(key, base).and_then(|digest| keys.add(consumer, digest));
             added.map_err(|problem| BuildError::new(problem).at(index).at(consumer).at("keys"))?;
         }
     }
     Ok(keys)
 }
 
-fn digest(key: &ApiKeySpec) -> Result<Digest, String> {
+fn digest(key: &ApiKeySpec, base: &Path) -> Result<Digest, String> {
     match key {
         ApiKeySpec::Sha256(digest) => Ok(*digest),
-        ApiKeySpec::Secret(secret) => match secret.read(Path::new(""))? {
+        ApiKeySpec::Secret(secret) => match secret.read(base)? {
             key if key.len() >= SHORTEST => Ok(Digest::of(&key)),
             key => Err(format!("the key has {} bytes; {SHORTEST} or more are needed", key.len())),
         },
     }
-}
-
-fn listed(path: &Path) -> Result<Keys, String> {
-    let content = std::fs::read(path).map_err(|error| error.to_string());
-    content.and_then(|content| read_file(&content)).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
 #[cfg(test)]

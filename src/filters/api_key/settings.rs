@@ -26,7 +26,7 @@ pub struct ApiKeySettings {
     #[serde(default)]
     pub keys: NamedMap<ConsumerName, OneOrMany<ApiKeySpec>>,
     /// A file with further keys, one a line: a name, spaces, and the SHA-256 of the key as 64 hexadecimal digits. What follows a
-    /// `#` counts for nothing. Up to 1000000.
+    /// `#` counts for nothing. Up to 16 MiB, some 200000 keys; when it changes, it is read again within seconds.
     #[serde(default)]
     pub file: Option<PathBuf>,
     /// The request header in which endpoints are told whose key it is; what clients say there is dropped.

@@ -1,7 +1,9 @@
+use std::fmt;
+
 use async_trait::async_trait;
 use http::StatusCode;
 
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView};
+use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
 
 use super::NetworksSettings;
 use super::list;
@@ -11,10 +13,9 @@ use super::ranges::NetworkSet;
 ///
 /// A client that may not come in gets 403 with the cause `client_refused`. Every request of a connection is judged, and so
 /// is every stream of HTTP/2.
-#[derive(Debug)]
 pub struct Networks {
     networks: NetworkSet,
-    listed: Option<NetworkSet>,
+    listed: Option<Watched<NetworkSet>>,
     /// Whether those in the networks are let in, and nobody else, or kept out.
     lets_in: bool,
     status: StatusCode,
@@ -38,18 +39,14 @@ impl Networks {
         Self::build(settings, cx, false)
     }
 
-    fn build(settings: NetworksSettings, _: &BuildCx<'_>, lets_in: bool) -> Result<Self, BuildError> {
+    fn build(settings: NetworksSettings, cx: &BuildCx<'_>, lets_in: bool) -> Result<Self, BuildError> {
         if settings.networks.is_empty() && settings.file.is_none() {
             return Err(BuildError::new("no networks; write at least one, or a `file` of them"));
         }
         let status = settings.checked_status()?;
         let description = describe(&settings);
-        let listed = settings.file.as_deref().map(|path| {
-            let content = std::fs::read(path).map_err(|error| error.to_string());
-            let read = content.and_then(|content| list::read(&content));
-            read.map_err(|error| BuildError::new(format!("`{}`: {error}", path.display())).at("file"))
-        });
-        let listed = listed.transpose()?;
+        let listed = settings.file.as_deref().map(|path| cx.watch_file(path, list::read)).transpose();
+        let listed = listed.map_err(|error| error.at("file"))?;
         Ok(Self { networks: settings.networks.into_iter().collect(), listed, lets_in, status, description })
     }
 }
@@ -59,7 +56,7 @@ impl Filter for Networks {
     async fn on_request(&self, _: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
         let client = cx.facts().client_ip;
         let is_listed = self.networks.contains(client)
-            || self.listed.as_ref().is_some_and(|listed| listed.contains(client));
+            || self.listed.as_ref().is_some_and(|listed| listed.get().contains(client));
         if is_listed == self.lets_in {
             return Ok(Flow::Continue);
         }
@@ -68,6 +65,12 @@ impl Filter for Networks {
 
     fn describe(&self) -> String {
         self.description.clone()
+    }
+}
+
+impl fmt::Debug for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Networks").field("description", &self.description).finish_non_exhaustive()
     }
 }
 

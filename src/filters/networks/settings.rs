@@ -18,7 +18,8 @@ use crate::types::Cidr;
 pub struct NetworksSettings {
     /// The networks: `10.0.0.0/8`, `2001:db8::/32`, or one address.
     pub networks: Vec<Cidr>,
-    /// A file with further networks, one a line; what follows a `#` counts for nothing. Up to 1000000.
+    /// A file with further networks, one a line; what follows a `#` counts for nothing. Up to 1000000, and 16 MiB; when it
+    /// changes, it is read again within seconds.
     pub file: Option<PathBuf>,
     /// The status for those who may not come in, 400 to 599. Default: 403.
     pub status: Option<StatusSpec>,

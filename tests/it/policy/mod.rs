@@ -1,6 +1,7 @@
 //! Traffic policy: who may come in, and what they get back.
 
 mod api_key;
+mod basic_auth;
 mod client_cert;
 mod cors;
 mod networks;

@@ -1,4 +1,4 @@
-use crate::support::{Edge, Endpoint};
+use crate::support::{Edge, Endpoint, eventually};
 
 use super::filtered;
 
@@ -59,6 +59,23 @@ async fn every_request_of_a_connection_is_judged_and_so_is_an_upgrade() {
     let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nX-Forwarded-For: 192.0.2.7\r\n";
     assert_eq!(ask(&edge, upgrade).await, 404);
     assert_eq!(endpoint.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_of_networks_that_changes_is_read_again() {
+    let endpoint = Endpoint::answering("ok").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("networks");
+    std::fs::write(&file, "127.0.0.0/8\n").unwrap();
+    let config = filtered(endpoint.address(), &format!("{{ allow: {{ file: '{}' }} }}", file.display()));
+    let edge = Edge::start(&config).await;
+    assert_eq!(ask(&edge, "").await, 200);
+    std::fs::write(&file, "10.0.0.0/8 # others\n").unwrap();
+    eventually("the new networks count", async || ask(&edge, "").await == 403).await;
+    std::fs::write(&file, "127.0.0.0/8\nx\n").unwrap();
+    assert_eq!(ask(&edge, "").await, 403);
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(ask(&edge, "").await, 403);
 }
 
 #[tokio::test]
