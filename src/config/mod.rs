@@ -43,7 +43,7 @@ pub use model::{
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
-pub(crate) use resolve::read_secret;
+pub(crate) use spec::read_secret;
 pub use source::Source;
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
-use crate::filters::{GrpcWeb, Hsts, RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
+use crate::filters::{
+    ApiKey, BasicAuth, Cors, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert,
+    ResponseHeaders, Rewrite, SecurityHeaders,
+};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
 use crate::pools::policy::{
@@ -39,12 +42,19 @@ impl Registry {
     /// The built-in filters and policies.
     pub(crate) fn with_built_ins() -> Self {
         let mut registry = Self::default();
+        registry.built_in_filter("allow", Networks::allow);
+        registry.built_in_filter("api_key", ApiKey::build);
+        registry.built_in_filter("basic_auth", BasicAuth::build);
+        registry.built_in_filter("client_cert", RequireClientCert::build);
+        registry.built_in_filter("cors", Cors::build);
+        registry.built_in_filter("deny", Networks::deny);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("rate_limit", RateLimit::build);
         registry.built_in_filter("request_headers", RequestHeaders::build);
         registry.built_in_filter("response_headers", ResponseHeaders::build);
         registry.built_in_filter("rewrite", Rewrite::build);
+        registry.built_in_filter("security_headers", SecurityHeaders::build);
         registry.plain_policy("first", |_, _| First);
         registry.built_in_policy("ip_hash", IpHash::build);
         registry.plain_policy("least_requests", |_, _| LeastRequests);

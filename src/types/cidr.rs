@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::text_leaf;
 
@@ -22,6 +22,22 @@ impl Cidr {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// Its first and its last address.
+    pub(crate) fn bounds(&self) -> (IpAddr, IpAddr) {
+        (self.0.network(), self.0.broadcast())
+    }
+}
+
+/// A network of IPv4 addresses mapped to IPv6 is one of IPv4, as such an address is.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED_PREFIX: u8 = 96;
+    let mapped = match network {
+        IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED_PREFIX)),
+        IpNet::V4(_) => None,
+    };
+    let v4 = mapped.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok());
+    v4.map_or(network, IpNet::V4)
 }
 
 impl FromStr for Cidr {
@@ -34,7 +50,7 @@ impl FromStr for Cidr {
                 IpNet::from(text.parse::<IpAddr>().map_err(|_| InvalidCidr { found: text.to_owned() })?)
             }
         };
-        Ok(Self(net.trunc()))
+        Ok(Self(canonical(net.trunc())))
     }
 }
 
@@ -82,6 +98,14 @@ mod tests {
         assert!(!net.contains("11.0.0.1".parse().unwrap()));
         assert_eq!("::1".parse::<Cidr>().unwrap().to_string(), "::1/128");
         assert!("10.0.0.0/33".parse::<Cidr>().is_err());
+        for (mapped, expected) in [
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(mapped.parse::<Cidr>().unwrap().to_string(), expected);
+        }
     }
 
     #[test]

@@ -67,6 +67,8 @@ macro_rules! names {
 }
 
 names! {
+    /// The name of whom a key or password belongs to. Cheap to clone.
+    ConsumerName, "a consumer's name", "acme";
     /// The name of a listener. Cheap to clone.
     ListenerName, "a listener's name", "web";
     /// The name of a pool. Cheap to clone.

@@ -16,7 +16,6 @@ use std::fmt;
 use std::path::Path;
 
 use names::{Names, PoolNames};
-pub(crate) use sticky::read_secret;
 
 use super::node::Node;
 use super::spec::{AccessSink, ControlSocket, DrainSpec, Spec, TrustedProxy};

@@ -1,8 +1,3 @@
-use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
-
 use crate::config::spec::{SameSite, SecretSpec, StickySpec};
 use crate::config::{KeyPath, Secret, Sticky};
 use crate::types::HostPattern;
@@ -35,18 +30,7 @@ impl Resolver<'_> {
     }
 
     fn secret(&mut self, spec: &SecretSpec, at: &KeyPath) -> Option<Secret> {
-        let bytes = match spec {
-            SecretSpec::Text(text) => Ok(text.clone().into_bytes()),
-            SecretSpec::Env(name) => std::env::var_os(name)
-                .map(OsStringExt::into_vec)
-                .ok_or_else(|| format!("the environment variable `{name}` is not set")),
-            SecretSpec::File(path) => {
-                let path = self.base.join(path);
-                read_secret(&path)
-                    .map_err(|error| format!("the file `{}` cannot be read: {error}", path.display()))
-            }
-        };
-        match bytes {
+        match spec.read(self.base) {
             Ok(bytes) if bytes.len() >= SHORTEST_SECRET => Some(Secret(bytes.into())),
             Ok(bytes) => {
                 let message =
@@ -60,16 +44,4 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-/// Reads a secret from its file, without the line end that a text file has.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(crate) fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = fs::read(path)?;
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    Ok(bytes)
 }

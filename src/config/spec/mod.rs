@@ -42,7 +42,8 @@ pub use route::{
     FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
     RouteSpec, StatusSpec, ValueSpec,
 };
-pub use secret::SecretSpec;
+pub(crate) use secret::read_secret;
+pub use secret::{InvalidSecret, SecretSpec};
 pub use server::{ClientIdSpec, ControlSocket, DrainSpec, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};

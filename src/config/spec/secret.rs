@@ -1,6 +1,7 @@
-use std::fmt;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, fs, io};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,6 +45,38 @@ impl FromStr for SecretSpec {
         }
         Ok(Self::Env(name.to_owned()))
     }
+}
+
+impl SecretSpec {
+    /// The secret itself; the paths of files start at `base`.
+    ///
+    /// # Errors
+    /// When the variable is not set or the file cannot be read; never with a part of a secret.
+    pub(crate) fn read(&self, base: &Path) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Text(text) => Ok(text.clone().into_bytes()),
+            Self::Env(name) => std::env::var_os(name)
+                .map(OsStringExt::into_vec)
+                .ok_or_else(|| format!("the environment variable `{name}` is not set")),
+            Self::File(path) => {
+                let path = base.join(path);
+                read_secret(&path)
+                    .map_err(|error| format!("the file `{}` cannot be read: {error}", path.display()))
+            }
+        }
+    }
+}
+
+/// Reads a secret from its file, without the line end that a text file has.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = fs::read(path)?;
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    Ok(bytes)
 }
 
 impl From<SecretMap> for SecretSpec {

@@ -20,6 +20,11 @@ pub struct InvalidFieldName {
 }
 
 impl FieldName {
+    /// A name in lower case, for defaults.
+    pub(in crate::filters) fn constant(name: &'static str) -> Self {
+        Self { written: name.to_owned(), name: HeaderName::from_static(name) }
+    }
+
     /// The name, in lower case.
     pub fn name(&self) -> &HeaderName {
         &self.name

@@ -10,11 +10,14 @@ mod rules;
 mod settings;
 
 pub use field_name::{FieldName, InvalidFieldName};
+pub(super) use owned::Side;
 pub use request::RequestHeaders;
+pub(super) use request::strip_claims;
 pub use response::ResponseHeaders;
+pub(super) use rules::changeable;
 pub use settings::HeaderSettings;
 
 /// Whether filters may set this header of requests: it frames nothing, is not of the connection, and is not Evener's.
 pub(crate) fn may_be_set(name: &http::HeaderName) -> bool {
-    owned::reason(owned::Side::Request, name).is_none()
+    owned::reason(Side::Request, name).is_none()
 }

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 /// Which way the headers travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::filters) enum Side {
     Request,
     Response,
 }

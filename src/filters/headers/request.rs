@@ -43,8 +43,8 @@ impl RequestHeaders {
     }
 }
 
-/// Takes off what a client says of its certificate: to CGI programs `_` and `-` are one.
-fn strip_claims(claims: &[HeaderName], request: &mut RequestView<'_>) {
+/// Takes off what a client says under names that only the edge may use: to CGI programs `_` and `-` are one.
+pub(in crate::filters) fn strip_claims(claims: &[HeaderName], request: &mut RequestView<'_>) {
     if claims.is_empty() {
         return;
     }

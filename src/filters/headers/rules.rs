@@ -31,7 +31,7 @@ impl Rules {
         let removed = remove
             .into_iter()
             .enumerate()
-            .map(|(index, name)| allowed(side, &name).map_err(|error| error.at(index).at("remove")));
+            .map(|(index, name)| changeable(side, &name).map_err(|error| error.at(index).at("remove")));
         Ok(Self {
             remove: removed.collect::<Result<_, _>>()?,
             set: fields(set, side).map_err(|error| error.at("set"))?,
@@ -57,13 +57,14 @@ impl Rules {
 fn fields(fields: NamedMap<FieldName, Template>, side: Side) -> Result<Vec<(HeaderName, Text)>, BuildError> {
     let field = |(name, template)| {
         let at_name = |error: BuildError| error.at(&name);
-        let allowed_name = allowed(side, &name).map_err(at_name)?;
-        Ok((allowed_name, Text::build(template).map_err(at_name)?))
+        let field_name = changeable(side, &name).map_err(at_name)?;
+        Ok((field_name, Text::build(template).map_err(at_name)?))
     };
     fields.into_iter().map(field).collect()
 }
 
-fn allowed(side: Side, name: &FieldName) -> Result<HeaderName, BuildError> {
+/// The name, if filters may change such headers.
+pub(in crate::filters) fn changeable(side: Side, name: &FieldName) -> Result<HeaderName, BuildError> {
     let Some((reason, remedy)) = reason(side, name.name()) else { return Ok(name.name().clone()) };
     let error = BuildError::new(format!("`{name}` cannot be changed: {reason}"));
     Err(match remedy {

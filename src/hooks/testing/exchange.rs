@@ -111,6 +111,16 @@ impl Exchange {
         self
     }
 
+    /// The same exchange with another method.
+    ///
+    /// # Panics
+    /// When `method` is none.
+    #[must_use]
+    pub fn with_method(mut self, method: &str) -> Self {
+        self.request.set_method(method.parse().expect("a method"));
+        self
+    }
+
     /// The same exchange with one more request header.
     ///
     /// # Panics

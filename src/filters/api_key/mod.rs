@@ -1,0 +1,10 @@
+//! `api_key`: lets in clients that show a key, and tells endpoints whose it is.
+
+mod filter;
+mod keys;
+mod settings;
+mod shown;
+
+pub use filter::ApiKey;
+pub use keys::Digest;
+pub use settings::{ApiKeySettings, ApiKeySpec, InvalidApiKey, InvalidKeySource, KeySource};

@@ -1,0 +1,73 @@
+use crate::types::Cidr;
+
+use super::ranges::NetworkSet;
+
+/// So many networks at most; beyond, a file is surely another one than was meant.
+const MAX_NETWORKS: usize = 1_000_000;
+/// So many lines that cannot be read are shown.
+const SHOWN: usize = 3;
+
+/// Reads a file of networks, one a line; empty lines, and what follows a `#`, count for nothing.
+///
+/// # Errors
+/// The lines that are no network, by their number, or that there are too many.
+pub(super) fn read(content: &[u8]) -> Result<NetworkSet, String> {
+    let text = std::str::from_utf8(content).map_err(|_| "it is no text in UTF-8".to_owned())?;
+    let (mut networks, mut problems, mut wrong) = (Vec::new(), Vec::new(), 0_usize);
+    for (number, line) in text.lines().enumerate() {
+        let network = line.split('#').next().unwrap_or_default().trim();
+        if network.is_empty() {
+            continue;
+        }
+        match network.parse::<Cidr>() {
+            Ok(network) => networks.push(network),
+            Err(error) => {
+                wrong += 1;
+                if problems.len() < SHOWN {
+                    problems.push(format!("line {}: {error}", number + 1));
+                }
+            }
+        }
+        if networks.len() > MAX_NETWORKS {
+            return Err(format!("more than {MAX_NETWORKS} networks"));
+        }
+    }
+    if wrong > problems.len() {
+        problems.push(format!("and {} lines more", wrong - problems.len()));
+    }
+    if problems.is_empty() { Ok(networks.into_iter().collect()) } else { Err(problems.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_one_network_a_line() {
+        let set = read(b"# bad ones\n\n10.0.0.0/8 # office\r\n  2001:db8::/32\n192.0.2.1").unwrap();
+        for address in ["10.9.9.9", "2001:db8::1", "192.0.2.1"] {
+            assert!(set.contains(address.parse().unwrap()), "{address}");
+        }
+        assert_eq!(read(b"\n# none\n"), Ok(NetworkSet::default()));
+    }
+
+    #[test]
+    fn tells_which_lines_are_wrong_and_takes_none_of_the_file() {
+        let error = read(b"10.0.0.0/8\n10.0.0.0/33\nhost.example\n\n1.2.3\n10/8\n-").unwrap_err();
+        assert!(error.starts_with("line 2: `10.0.0.0/33` is not a network"), "{error}");
+        assert!(error.contains("line 5: `1.2.3`") && error.ends_with("; and 2 lines more"), "{error}");
+        assert!(read(b"10.0.0.0/8\n\xff").is_err());
+    }
+
+    #[test]
+    fn a_hundred_thousand_networks_are_read() {
+        let lines: Vec<_> = (0..100_000_u32)
+            .map(|n| format!("{}.{}.{}.0/25\n", 1 + (n >> 16), (n >> 8) & 255, n & 255))
+            .collect();
+        let set = read(lines.concat().as_bytes()).unwrap();
+        assert!(set.contains("1.0.0.127".parse().unwrap()) && !set.contains("1.0.0.128".parse().unwrap()));
+        assert!(
+            set.contains("2.134.159.1".parse().unwrap()) && !set.contains("2.134.160.1".parse().unwrap())
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! Traffic policy: who may come in, and what they get back.
+
+mod api_key;
+mod basic_auth;
+mod client_cert;
+mod cors;
+mod networks;
+mod security_headers;
+
+use std::fmt::Display;
+
+/// A configuration with one pool of one endpoint, and these filters on its only route.
+fn filtered(endpoint: impl Display, filters: &str) -> String {
+    format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         pools: {{ app: {{ endpoints: ['{endpoint}'] }} }}\n\
+         routes: [{{ pool: app, filters: [{filters}] }}]\n\
+         log: {{ access: {{ to: LOG }} }}\n"
+    )
+}
