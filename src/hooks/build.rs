@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::types::{PoolName, closest};
+use crate::stores::Redis;
+use crate::types::{PoolName, StoreName, closest};
 
 use super::Export;
 use super::keep::{Keeper, Keeping, Scope};
@@ -11,6 +12,7 @@ use super::keep::{Keeper, Keeping, Scope};
 pub struct BuildCx<'a> {
     pools: &'a [PoolName],
     ipv6_prefix: u8,
+    stores: &'a [Arc<Redis>],
     /// None where there is no configuration before and after this one.
     keeper: Option<Keeper<'a>>,
 }
@@ -30,7 +32,12 @@ pub struct BuildError {
 
 impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
-        Self { pools, ipv6_prefix, keeper: None }
+        Self { pools, ipv6_prefix, stores: &[], keeper: None }
+    }
+
+    /// The same for a configuration with these stores.
+    pub(crate) fn with_stores(self, stores: &'a [Arc<Redis>]) -> Self {
+        Self { stores, ..self }
     }
 
     /// The same for a hook that keeps its states in that scope.
@@ -53,6 +60,22 @@ impl<'a> BuildCx<'a> {
         }
         let error = BuildError::new(format!("no pool named `{name}`"));
         Err(match closest(name, self.pools.iter().map(PoolName::as_str)) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => error,
+        })
+    }
+
+    /// The store of that name (`server.stores`).
+    ///
+    /// # Errors
+    /// When the configuration has no store of that name; the error names the closest one.
+    pub(crate) fn store(&self, name: &StoreName) -> Result<Arc<Redis>, BuildError> {
+        let names = || self.stores.iter().map(|store| store.settings().name.as_str());
+        if let Some(index) = names().position(|known| known == name.as_str()) {
+            return Ok(self.stores[index].clone());
+        }
+        let error = BuildError::new(format!("no store named `{name}` under `server.stores`"));
+        Err(match closest(name.as_str(), names()) {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
             None => error,
         })

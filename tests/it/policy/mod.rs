@@ -1,0 +1,3 @@
+//! Traffic policy: what routes let pass, and how much of it.
+
+mod cluster_limit;
