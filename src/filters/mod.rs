@@ -2,6 +2,8 @@
 //!
 //! | name | struct | does |
 //! |---|---|---|
+//! | `adaptive_concurrency` | [`AdaptiveConcurrency`] | refuses requests that would only wait, by a limit that it learns |
+//! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
@@ -13,12 +15,16 @@
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
 //! neither Pingora nor how filters are registered or called.
 
+mod adaptive_concurrency;
+mod concurrency;
 mod grpc_web;
 mod headers;
 mod hsts;
 mod rate_limit;
 mod rewrite;
 
+pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
+pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};

@@ -2,6 +2,8 @@
 -- key owed then, in ticks, so that all numbers are whole and exact.
 local interval, speed = tonumber(ARGV[1]), tonumber(ARGV[2])
 local tolerance, patience = tonumber(ARGV[3]), tonumber(ARGV[4])
+-- `take` a turn, only `look` whether there is one, or `charge` what has passed already.
+local what = ARGV[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local owed = 0
@@ -12,8 +14,11 @@ if known then
   owed = math.max(0, debt - math.max(0, now - at) * speed)
 end
 local wait = math.max(0, owed - tolerance)
-if wait > patience then
+if what ~= 'charge' and wait > patience then
   return {0, wait, owed}
+end
+if what == 'look' then
+  return {1, wait, owed}
 end
 owed = owed + interval
 local lives = string.format('%.0f', math.ceil(owed / speed / 1000) + 1)

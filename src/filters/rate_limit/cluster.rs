@@ -57,13 +57,33 @@ impl Cluster {
     ///
     /// # Errors
     /// When the store does not answer in time; the request may have been counted.
-    pub(super) async fn decide(&self, key: [u8; 16], patience: Duration) -> Result<Decision, StoreError> {
+    pub(super) async fn take(&self, key: [u8; 16], patience: Duration) -> Result<Decision, StoreError> {
+        self.run("take", key, patience).await
+    }
+
+    /// Says what would be decided on a request of the key that does not wait, and counts nothing.
+    ///
+    /// # Errors
+    /// When the store does not answer in time.
+    pub(super) async fn look(&self, key: [u8; 16]) -> Result<Decision, StoreError> {
+        self.run("look", key, Duration::ZERO).await
+    }
+
+    /// Counts a request of the key that has passed already.
+    ///
+    /// # Errors
+    /// When the store does not answer in time; the request may have been counted.
+    pub(super) async fn charge(&self, key: [u8; 16]) -> Result<(), StoreError> {
+        self.run("charge", key, Duration::ZERO).await.map(drop)
+    }
+
+    async fn run(&self, what: &str, key: [u8; 16], patience: Duration) -> Result<Decision, StoreError> {
         let key = format!("{}{:032x}", self.prefix, u128::from_be_bytes(key));
         let Ticks { per_micro, interval, burst } = self.ticks;
         let tolerance = interval * (burst - 1);
         let numbers = [interval, per_micro, tolerance, self.ticks.within(patience)];
         let [interval, per_micro, tolerance, patience] = numbers.map(|number| number.to_string());
-        let arguments = [&interval, &per_micro, &tolerance, &patience].map(String::as_bytes);
+        let arguments = [&interval, &per_micro, &tolerance, &patience, what].map(str::as_bytes);
         let read = |reply| self.ticks.decision(reply);
         self.store.run(&self.script, key.as_bytes(), &arguments, read).await
     }
@@ -122,7 +142,7 @@ mod tests {
     use super::*;
 
     fn ticks(rate: &str, burst: u32) -> Option<Ticks> {
-        Ticks::of(rate.parse().unwrap(), burst, Duration::from_secs(60))
+        Ticks::of(rate.parse().unwrap(), burst, Duration::ZERO)
     }
 
     #[test]
@@ -144,6 +164,8 @@ mod tests {
     fn what_the_store_cannot_reckon_with_is_refused() {
         assert!(ticks("999999937/h", 2_000_000).is_some());
         assert_eq!(ticks("999999937/h", 3_000_000), None);
+        let patient = Ticks::of("999999937/h".parse().unwrap(), 1, Duration::from_secs(60));
+        assert_eq!(patient, None);
         assert_eq!(ticks("4294967291/365d", u32::MAX), None);
     }
 

@@ -17,7 +17,9 @@ pub(super) struct Counter {
     ipv6_prefix: u8,
     /// What counts where there is no store, or it does not answer.
     limiter: Arc<Limiter>,
-    shared: Option<Shared>,
+    shared: Option<Arc<Shared>>,
+    /// Whether requests count when their answers are known, and not before.
+    counts_answers: bool,
 }
 
 /// The part that is shared with other processes.
@@ -38,8 +40,14 @@ pub(super) struct Key {
 const NO_KEY: u128 = 0;
 
 impl Counter {
-    pub(super) fn new(key: KeySpec, ipv6_prefix: u8, limiter: Arc<Limiter>, shared: Option<Shared>) -> Self {
-        Self { key, ipv6_prefix, limiter, shared }
+    pub(super) fn new(
+        key: KeySpec,
+        ipv6_prefix: u8,
+        limiter: Arc<Limiter>,
+        shared: Option<Shared>,
+        counts_answers: bool,
+    ) -> Self {
+        Self { key, ipv6_prefix, limiter, shared: shared.map(Arc::new), counts_answers }
     }
 
     pub(super) fn key(&self, request: &RequestView<'_>, cx: &FilterCx<'_>) -> Key {
@@ -64,26 +72,51 @@ impl Counter {
         patience: Duration,
     ) -> Result<Option<Decision>, Rejection> {
         let (Some(shared), Some(shared_key)) = (&self.shared, key.shared) else {
-            return Ok(Some(self.limiter.decide_within(key.here, now, patience)));
+            return Ok(Some(self.decide_here(key, now, patience)));
         };
-        match shared.cluster.decide(shared_key, patience).await {
+        let decision = if self.counts_answers {
+            shared.cluster.look(shared_key).await
+        } else {
+            shared.cluster.take(shared_key, patience).await
+        };
+        match decision {
             Ok(decision) => {
                 if matches!(decision, Decision::Allowed { .. }) {
                     // What passes here is known here, should the store be gone with the next request.
-                    self.limiter.decide_within(key.here, now, patience);
+                    self.decide_here(key, now, patience);
                 }
                 Ok(Some(decision))
             }
             Err(error) => {
                 shared.cluster.store().miss(&error, shared.on_failure.as_told());
                 match shared.on_failure {
-                    OnStoreFailure::Local => Ok(Some(self.limiter.decide_within(key.here, now, patience))),
+                    OnStoreFailure::Local => Ok(Some(self.decide_here(key, now, patience))),
                     OnStoreFailure::Allow => Ok(None),
                     OnStoreFailure::Reject => {
                         Err(Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "rate_limit_store"))
                     }
                 }
             }
+        }
+    }
+
+    fn decide_here(&self, key: Key, now: Instant, patience: Duration) -> Decision {
+        if self.counts_answers {
+            self.limiter.look(key.here, now)
+        } else {
+            self.limiter.decide_within(key.here, now, patience)
+        }
+    }
+
+    /// Counts a request that has been answered. Nobody waits for the store here.
+    pub(super) fn charge(&self, key: Key, now: Instant) {
+        self.limiter.charge(key.here, 1, now);
+        if let (Some(shared), Some(key)) = (self.shared.clone(), key.shared) {
+            tokio::spawn(async move {
+                if let Err(error) = shared.cluster.charge(key).await {
+                    shared.cluster.store().miss(&error, shared.on_failure.as_told());
+                }
+            });
         }
     }
 }

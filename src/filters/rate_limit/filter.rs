@@ -1,11 +1,14 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
+use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 
+use crate::config::spec::StatusRange;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, ResponseView,
 };
@@ -23,16 +26,26 @@ use super::{Decision, Limiter, RateLimitMode, RateLimitSettings, RateLimitVerdic
 #[derive(Debug)]
 pub struct RateLimit {
     counter: Counter,
+    /// The statuses of answers that count; `None` where requests count as they come.
+    count: Option<Box<[StatusRange]>>,
     mode: RateLimitMode,
     max_delay: Duration,
     waiting: Arc<Semaphore>,
     policy: HeaderValue,
+    /// What tells this filter from others on its route.
+    id: u64,
     headers: bool,
     description: String,
 }
 
+/// The keys of a request that are counted when its answer is known, by filter.
+#[derive(Clone, Debug, Default)]
+struct Uncounted(SmallVec<[(u64, Key); 2]>);
+
 /// Requests that one filter and its predecessors hold at once; each costs a task and its connection's buffers.
 const MAX_WAITING: usize = 10_000;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl RateLimit {
     /// Makes the filter of its settings.
@@ -43,6 +56,7 @@ impl RateLimit {
     pub fn build(settings: RateLimitSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let (burst, keys) = (settings.checked_burst()?, settings.checked_keys()?);
         let max_delay = settings.checked_delay()?;
+        let count = settings.checked_count()?.map(Box::from);
         let shared = shared(&settings, burst, max_delay, cx)?;
         let (rate, own_burst) = settings.local(burst);
         let name = format!("{rate} burst {own_burst} of {keys} by {}", settings.key);
@@ -52,9 +66,11 @@ impl RateLimit {
             policy: policy(settings.rate).map_err(|error| BuildError::new(error).at("rate"))?,
             waiting: cx.keep("waiting", || Semaphore::new(MAX_WAITING)),
             mode: settings.mode,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             headers: settings.headers,
             description: describe(&settings, burst),
-            counter: Counter::new(settings.key, cx.ipv6_prefix(), limiter, shared),
+            counter: Counter::new(settings.key, cx.ipv6_prefix(), limiter, shared, count.is_some()),
+            count,
         })
     }
 
@@ -75,6 +91,9 @@ impl RateLimit {
                     tokio::time::sleep_until(cx.now() + wait).await;
                 }
                 self.remember(remaining, reset.saturating_sub(wait), cx);
+                if self.count.is_some() {
+                    cx.extensions_mut().get_or_insert_default::<Uncounted>().0.push((self.id, key));
+                }
                 Ok(Flow::Continue)
             }
             Decision::Limited { .. } if self.mode == RateLimitMode::DryRun => {
@@ -96,6 +115,17 @@ impl RateLimit {
             .with_header(RATELIMIT_POLICY, self.policy.clone())
             .with_header(RATELIMIT, quota.field()?);
         Ok(rejection.into())
+    }
+
+    /// Counts the request if its answer is one of those that count.
+    fn count(&self, statuses: &[StatusRange], status: u16, cx: &mut FilterCx<'_>) {
+        let now = cx.now();
+        let Some(Uncounted(uncounted)) = cx.extensions_mut().get_mut() else { return };
+        let Some(mine) = uncounted.iter().position(|(id, _)| *id == self.id) else { return };
+        let (_, key) = uncounted.swap_remove(mine);
+        if statuses.iter().any(|range| range.contains(status)) {
+            self.counter.charge(key, now);
+        }
     }
 
     /// Keeps what is left for the response, unless another limit on the route left less.
@@ -122,6 +152,9 @@ impl Filter for RateLimit {
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
+        if let Some(statuses) = &self.count {
+            self.count(statuses, response.status().as_u16(), cx);
+        }
         if !self.headers {
             return Ok(());
         }
@@ -147,7 +180,8 @@ fn shared(
 ) -> Result<Option<Shared>, BuildError> {
     let Some((store, name)) = settings.checked_scope()? else { return Ok(None) };
     let store = cx.store(store).map_err(|error| error.at("store"))?;
-    let cluster = Cluster::new(store, name, settings.rate, burst, max_delay)?;
+    let patience = if settings.mode == RateLimitMode::Delay { max_delay } else { Duration::ZERO };
+    let cluster = Cluster::new(store, name, settings.rate, burst, patience)?;
     Ok(Some(Shared { cluster, on_failure: settings.on_store_failure.unwrap_or_default() }))
 }
 
@@ -158,11 +192,15 @@ fn describe(settings: &RateLimitSettings, burst: u32) -> String {
         RateLimitMode::Delay => ", delaying",
         RateLimitMode::DryRun => ", dry run",
     };
+    let count = settings.count.as_ref().map_or(String::new(), |count| {
+        let statuses: Vec<_> = count.as_slice().iter().map(StatusRange::to_string).collect();
+        format!(", counting {}", statuses.join(", "))
+    });
     let scope = match (&settings.store, &settings.name) {
         (Some(store), Some(name)) => format!(", as {name} in {store}"),
         _ => String::new(),
     };
-    format!("{rate} per {key}, burst {burst}{mode}{scope}")
+    format!("{rate} per {key}, burst {burst}{mode}{count}{scope}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::spec::{OneOrMany, StatusRange};
 use crate::hooks::{BuildError, KeySpec};
 use crate::types::{LimitName, Rate, Span, StoreName};
 
@@ -40,6 +41,11 @@ pub struct RateLimitSettings {
     /// (draft-ietf-httpapi-ratelimit-headers-11); refusals always do. Default: false.
     #[serde(default)]
     pub headers: bool,
+    /// Which requests count, by the status of their answers: `401`, `4xx`, `[401, 500-599]`. A request passes while its key is
+    /// within the rate, and is counted when its answer begins; those that are under way at once can go beyond the rate by
+    /// as many as they are. Not with `mode: delay`. Default: all, as they come.
+    #[serde(default)]
+    pub count: Option<OneOrMany<StatusRange>>,
     /// Who counts together: `process`, or `cluster` for all processes that use the same `store`, with the same `name` and
     /// `rate`. Default: `process`.
     #[serde(default)]
@@ -127,6 +133,16 @@ impl RateLimitSettings {
             Some(burst) => Ok(burst),
             None => Ok(self.rate.count()),
         }
+    }
+
+    /// The statuses of answers that count; `None` where all requests do.
+    pub(super) fn checked_count(&self) -> Result<Option<&[StatusRange]>, BuildError> {
+        if self.count.is_some() && self.mode == RateLimitMode::Delay {
+            let error =
+                BuildError::new("whose turn it is cannot be known before the answers are").at("count");
+            return Err(error.with_help("write another `mode`, or leave `count` out"));
+        }
+        Ok(self.count.as_ref().map(OneOrMany::as_slice))
     }
 
     /// What one process counts by while it counts for itself.

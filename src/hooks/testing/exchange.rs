@@ -147,6 +147,16 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// Lets what is called from now on happen at `now`.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Has the response answer with another status from now on.
+    pub fn set_response_status(&mut self, status: StatusCode) {
+        self.response.set_status(status).expect("every status fits");
+    }
+
     /// Calls [`Filter::on_request`].
     ///
     /// # Errors

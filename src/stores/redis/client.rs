@@ -94,12 +94,6 @@ impl Redis {
         }
     }
 
-    /// How often somebody did without the store.
-    #[cfg(test)]
-    pub(crate) fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
-    }
-
     async fn run_unlimited(
         &self,
         script: &Script,

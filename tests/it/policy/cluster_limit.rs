@@ -119,6 +119,23 @@ async fn connections_go_on_over_reloads_and_end_with_the_store() {
     eventually("none is left", async || redis.clients().await == 0).await;
 }
 
+#[tokio::test]
+async fn answers_that_count_do_so_for_all_processes() {
+    let redis = Redis::start().await;
+    let limit = "name: api, rate: 2/h, count: 4xx";
+    let with_status = |status| config(&redis.address(), "100ms", limit).replace("respond: {}", status);
+    let good = Edge::start(&with_status("respond: { status: 200 }")).await;
+    let bad = Edge::start(&with_status("respond: { status: 403 }")).await;
+    assert_eq!(statuses(&good, 3).await, [200; 3]);
+    assert_eq!(redis.keys().await, 0);
+    assert_eq!(statuses(&bad, 1).await, [403]);
+    eventually("it is counted", async || redis.keys().await == 1).await;
+    assert_eq!(statuses(&good, 1).await, [200]);
+    assert_eq!(statuses(&bad, 1).await, [403]);
+    eventually("both are counted", async || good.get("/").await.status == 429).await;
+    assert_eq!(statuses(&bad, 1).await, [429]);
+}
+
 // === Three processes ===
 
 const RATE: f64 = 200.0;
