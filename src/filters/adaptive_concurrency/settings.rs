@@ -8,7 +8,7 @@ use super::control::Bounds;
 
 /// Lets as many requests be under way at once as are served without queueing, which it learns from how long their answers
 /// take to begin. What is over that is refused with 503.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptiveConcurrencySettings {
     /// So many requests may be under way in any case, 1 to 1000000.

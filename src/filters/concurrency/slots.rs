@@ -13,9 +13,11 @@ use crate::hooks::KeySeed;
 /// than requests.
 #[derive(Debug)]
 pub(super) struct Slots {
-    shards: Box<[CachePadded<Mutex<HashMap<u128, Key, KeySeed>>>]>,
+    shards: Box<[CachePadded<Mutex<Keys>>]>,
     seed: KeySeed,
 }
+
+type Keys = HashMap<u128, Key, KeySeed>;
 
 /// A request that is under way, until this is dropped; the place goes to the next in line then.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl Slots {
         Slot { slots: Some(self.clone()), key }
     }
 
-    fn shard(&self, key: u128) -> &Mutex<HashMap<u128, Key, KeySeed>> {
+    fn shard(&self, key: u128) -> &Mutex<Keys> {
         &self.shards[key as usize & (SHARDS - 1)]
     }
 

@@ -116,6 +116,13 @@ impl Exchange {
         self
     }
 
+    /// The same exchange with a response of another status.
+    #[must_use]
+    pub fn with_response_status(mut self, status: StatusCode) -> Self {
+        self.response.set_status(status).expect("every status fits");
+        self
+    }
+
     /// The same exchange with one more response header.
     ///
     /// # Panics
@@ -150,11 +157,6 @@ impl Exchange {
     /// Lets what is called from now on happen at `now`.
     pub fn set_now(&mut self, now: Instant) {
         self.now = now;
-    }
-
-    /// Has the response answer with another status from now on.
-    pub fn set_response_status(&mut self, status: StatusCode) {
-        self.response.set_status(status).expect("every status fits");
     }
 
     /// Calls [`Filter::on_request`].

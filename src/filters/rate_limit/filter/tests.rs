@@ -148,7 +148,7 @@ async fn a_dry_run_lets_everything_pass_and_marks_it() {
 async fn only_answers_with_these_statuses_count() {
     let filter = filter("{ rate: 2/h, count: [401, 5xx] }");
     let ask = async |status: u16| {
-        let mut exchange = get("/");
+        let mut exchange = get("/").with_response_status(StatusCode::from_u16(status).unwrap());
         match exchange.on_request(&filter).await.unwrap() {
             Flow::Continue => {}
             Flow::Reject(_) => {
@@ -157,7 +157,6 @@ async fn only_answers_with_these_statuses_count() {
             }
             other => panic!("{other:?}"),
         }
-        exchange.set_response_status(StatusCode::from_u16(status).unwrap());
         exchange.on_response(&filter).unwrap();
         // An answer that is shown twice counts once.
         exchange.on_response(&filter).unwrap();

@@ -180,7 +180,7 @@ async fn a_lost_connection_fails_those_who_wait_at_once_and_is_made_again() {
     };
     let ask = async {
         assert_eq!(run(&redis).await, Err(StoreError::Lost));
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while run(&redis).await != Ok(Reply::Number(1)) {
             assert!(begun.elapsed() < Duration::from_secs(10), "it is not asked again");
             tokio::task::yield_now().await;
@@ -222,11 +222,11 @@ async fn replies_that_nobody_asked_for_end_the_connection() {
 async fn a_store_that_is_silent_is_soon_left_alone() {
     let fake = Fake::start().await;
     let redis = fake.client(5);
-    let (told, mut commands) = mpsc::unbounded_channel();
+    let (told, mut commands) = mpsc::channel(100);
     let serve = tokio::spawn(async move {
         let mut peer = fake.accept().await;
         while peer.command().await.is_some() {
-            told.send(()).unwrap();
+            told.try_send(()).unwrap();
         }
     });
     let mut asked = 0;
