@@ -7,6 +7,8 @@ SOAK ?= 120
 FUZZ ?= 60
 # What the build needs besides Rust: zlib-ng and mimalloc are C.
 BUILD_NEEDS = build-essential cmake
+# What tests talk to.
+TEST_NEEDS = redis-server
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-peers units soak fuzz lint fmt bench bench-peers bench-tail bench-l4 bench-reload doc reference deny ci needs
@@ -25,6 +27,7 @@ build: needs ## Build the release binary
 	$(CARGO) build --release --locked
 
 test: needs ## Run all tests, as CI does
+	@scripts/need $(TEST_NEEDS)
 	$(CARGO) test --locked
 
 test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket, Chromium, Redis, PostgreSQL and dig

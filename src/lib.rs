@@ -32,6 +32,7 @@ pub mod pools;
 pub mod router;
 mod runtime;
 mod simulate;
+mod stores;
 mod telemetry;
 mod tls;
 pub mod types;

@@ -38,13 +38,13 @@ pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{
     Action, BalanceUse, CertificateFiles, Check, ClientAuth, Config, ControlPlace, Endpoint, FilterUse,
-    Health, Http, Listener, ListenerTls, Pool, Route, Secret, Service, SniPools, Sticky, Tcp, Udp,
+    Health, Http, Listener, ListenerTls, Pool, Route, Secret, Service, SniPools, Sticky, Store, Tcp, Udp,
     UpstreamTls,
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
-pub(crate) use spec::read_secret;
 pub use source::Source;
+pub(crate) use spec::read_secret;
 
 #[cfg(test)]
 mod tests;

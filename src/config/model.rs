@@ -2,7 +2,10 @@ mod listener;
 
 use std::path::PathBuf;
 
-use crate::types::{Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName, Span, Weight, ZoneName};
+use crate::types::{
+    Cidr, EndpointAddr, HostPattern, Percent, PoolName, RedisAddr, RouteName, Span, StoreName, Weight,
+    ZoneName,
+};
 
 use super::KeyPath;
 use super::spec::{
@@ -37,6 +40,8 @@ pub struct Config {
     pub watch: bool,
     /// What keeps the secret of pools that name none; relative to the working directory.
     pub secret_file: PathBuf,
+    /// What several processes share over the network, in the order of the file.
+    pub stores: Vec<Store>,
     /// In the order of the file; one or more.
     pub listeners: Vec<Listener>,
     /// In the order of the file.
@@ -58,6 +63,23 @@ pub struct ControlPlace {
     pub path: PathBuf,
     /// Whether somebody asked for it there; else it is no reason not to start.
     pub is_chosen: bool,
+}
+
+/// Where several processes keep what they have to know together.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Its name.
+    pub name: StoreName,
+    /// Where it answers; a Unix path is relative to the working directory.
+    pub redis: RedisAddr,
+    /// The user whose password it is; `None` for the default one.
+    pub user: Option<String>,
+    /// The password, if it wants one.
+    pub password: Option<Secret>,
+    /// How long a request waits for it.
+    pub timeout: Span,
+    /// How many connections all requests share.
+    pub connections: usize,
 }
 
 /// A resolved pool.

@@ -2,10 +2,12 @@
 //!
 //! | name | struct | does |
 //! |---|---|---|
+//! | `adaptive_concurrency` | [`AdaptiveConcurrency`] | refuses requests that would only wait, by a limit that it learns |
 //! | `allow`, `deny` | [`Networks`] | let clients in, or keep them out, by their network |
 //! | `api_key` | [`ApiKey`] | lets clients in by a key, and tells endpoints whose it is |
 //! | `basic_auth` | [`BasicAuth`] | lets clients in by a password |
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
+//! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
@@ -19,9 +21,11 @@
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
 //! neither Pingora nor how filters are registered or called.
 
+mod adaptive_concurrency;
 mod api_key;
 mod basic_auth;
 mod client_cert;
+mod concurrency;
 mod cors;
 mod grpc_web;
 mod headers;
@@ -31,6 +35,7 @@ mod rate_limit;
 mod rewrite;
 mod security_headers;
 
+pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
@@ -40,13 +45,17 @@ pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,
     SubjectPattern,
 };
+pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hsts::{Hsts, HstsSettings};
 pub use networks::{Networks, NetworksSettings};
-pub use rate_limit::{Decision, Limiter, RateLimit, RateLimitMode, RateLimitSettings, RateLimitVerdict};
+pub use rate_limit::{
+    Decision, Limiter, OnStoreFailure, RateLimit, RateLimitMode, RateLimitScope, RateLimitSettings,
+    RateLimitVerdict,
+};
 pub use rewrite::{ForwardedHost, InvalidRewrite, PathRewrite, Rewrite, RewriteSettings, StripPrefix};
 pub use security_headers::{
     CrossOriginSettings, EmbedderPolicy, FramePolicy, OpenerPolicy, ReferrerPolicy, ResourcePolicy,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::types::{PoolName, closest};
+use crate::stores::Redis;
+use crate::types::{PoolName, StoreName, closest};
 
 use super::keep::{Keeper, Keeping, Scope};
 use super::watched::WatchedFile;
@@ -15,6 +16,7 @@ use super::{Export, Job, ReadFile, Watched};
 pub struct BuildCx<'a> {
     pools: &'a [PoolName],
     ipv6_prefix: u8,
+    stores: &'a [Arc<Redis>],
     /// None where there is no configuration before and after this one.
     keeper: Option<Keeper<'a>>,
     /// Where relative paths start.
@@ -37,7 +39,7 @@ pub struct BuildError {
 
 impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
-        Self { pools, ipv6_prefix, keeper: None, folder: Path::new(""), warnings: None }
+        Self { pools, ipv6_prefix, stores: &[], keeper: None, folder: Path::new(""), warnings: None }
     }
 
     /// The same in a configuration whose relative paths start at `folder`.
@@ -51,6 +53,11 @@ impl<'a> BuildCx<'a> {
         'a: 'b,
     {
         BuildCx { warnings: Some(warnings), ..self }
+    }
+
+    /// The same for a configuration with these stores.
+    pub(crate) fn with_stores(self, stores: &'a [Arc<Redis>]) -> Self {
+        Self { stores, ..self }
     }
 
     /// The same for a hook that keeps its states in that scope.
@@ -73,6 +80,22 @@ impl<'a> BuildCx<'a> {
         }
         let error = BuildError::new(format!("no pool named `{name}`"));
         Err(match closest(name, self.pools.iter().map(PoolName::as_str)) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => error,
+        })
+    }
+
+    /// The store of that name (`server.stores`).
+    ///
+    /// # Errors
+    /// When the configuration has no store of that name; the error names the closest one.
+    pub(crate) fn store(&self, name: &StoreName) -> Result<Arc<Redis>, BuildError> {
+        let names = || self.stores.iter().map(|store| store.settings().name.as_str());
+        if let Some(index) = names().position(|known| known == name.as_str()) {
+            return Ok(self.stores[index].clone());
+        }
+        let error = BuildError::new(format!("no store named `{name}` under `server.stores`"));
+        Err(match closest(name.as_str(), names()) {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
             None => error,
         })

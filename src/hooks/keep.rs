@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::types::{PoolName, RouteName};
+use crate::types::{PoolName, RouteName, StoreName};
 
 use super::{Export, Job};
 
@@ -140,6 +140,11 @@ impl Scope {
         &SHARED
     }
 
+    /// A store.
+    pub(crate) fn store(name: &StoreName) -> Self {
+        Self(format!("stores/{name}").into())
+    }
+
     /// The policy of a pool.
     pub(crate) fn policy(pool: &PoolName) -> Self {
         Self(format!("pools/{pool}").into())
@@ -162,6 +167,21 @@ impl<'p> Keeping<'p> {
     /// What was asked for; all else is gone with the configuration before.
     pub(crate) fn into_kept(self) -> Kept {
         self.next.into_inner()
+    }
+
+    /// The state that was kept under this name if it `still_fits`, or what `make` makes.
+    pub(crate) fn keep_while<T: Send + Sync + 'static>(
+        &self,
+        scope: &Scope,
+        name: &str,
+        make: impl FnOnce() -> T,
+        still_fits: impl FnOnce(&T) -> bool,
+    ) -> Arc<T> {
+        let key = Key { scope: scope.clone(), name: name.into(), state: TypeId::of::<T>() };
+        let known = self.known(&key).filter(|known| still_fits(known));
+        let value = known.unwrap_or_else(|| Arc::new(make()));
+        self.next.lock().states.insert(key, State { value: value.clone(), export: None });
+        value
     }
 
     fn known<T: Send + Sync + 'static>(&self, key: &Key) -> Option<Arc<T>> {
@@ -253,6 +273,20 @@ mod tests {
         let pool = Scope::policy(&"api".parse().unwrap());
         reload(&first, &pool, |cx| assert_eq!(found(cx, "a"), None));
         assert_eq!(found(BuildCx::new(&[], 64), "a"), None, "where nothing is kept, it is made");
+    }
+
+    #[test]
+    fn what_no_longer_fits_is_made_anew() {
+        let kept = {
+            let (nothing, scope) = (Kept::default(), scope(0));
+            let keeping = Keeping::new(&nothing);
+            keeping.keep_while(&scope, "a", || 7, |_| true);
+            keeping.into_kept()
+        };
+        let keeping = Keeping::new(&kept);
+        assert_eq!(*keeping.keep_while(&scope(0), "a", || 8, |known| *known == 7), 7);
+        let keeping = Keeping::new(&kept);
+        assert_eq!(*keeping.keep_while(&scope(0), "a", || 8, |known| *known == 8), 8);
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use http::{HeaderMap, HeaderName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
@@ -133,6 +134,17 @@ impl KeySpec {
             KeyPart::Text([]) => None,
             KeyPart::Text(text) => Some(XxHash3_64::oneshot(text)),
         }
+    }
+
+    /// The request's key as bytes that are the same in every process, on every machine and in every version (the first
+    /// half of SHA-256), for what several processes count together. Nobody can choose keys that meet. `None` when the
+    /// request has no such header, cookie or parameter.
+    pub fn digest(&self, parts: KeyParts<'_>, ipv6_prefix: u8) -> Option<[u8; 16]> {
+        let digest = match self.part_of(parts, ipv6_prefix)? {
+            KeyPart::Client(client) => digest(&SHA256, &client.as_u128().to_be_bytes()),
+            KeyPart::Text(text) => digest(&SHA256, text),
+        };
+        digest.as_ref().first_chunk().copied()
     }
 
     fn part_of<'a>(&self, parts: KeyParts<'a>, ipv6_prefix: u8) -> Option<KeyPart<'a>> {

@@ -9,6 +9,7 @@ use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Ou
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
+use crate::stores::{Redis, RedisSettings};
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
@@ -96,11 +97,12 @@ pub(crate) fn assemble(
     let nothing = Kept::default();
     let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
     let now = Instant::now();
+    let stores = stores(&config, &keeping, now);
     let mut builder = Builder {
         registry,
         carried: carried.as_ref(),
         source: &source,
-        cx: BuildCx::new(&pool_names, config.ipv6_prefix).in_folder(&folder),
+        cx: BuildCx::new(&pool_names, config.ipv6_prefix).in_folder(&folder).with_stores(&stores),
         keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
@@ -145,6 +147,28 @@ pub(crate) fn assemble(
         is_draft: false,
         warnings,
     })
+}
+
+/// The stores. One whose settings are as before goes on with its connections.
+fn stores(config: &Config, keeping: &Keeping<'_>, now: Instant) -> Vec<Arc<Redis>> {
+    let store = |store: &config::Store| {
+        let scope = Scope::store(&store.name);
+        let settings = redis_settings(store);
+        let make = || Redis::new(settings.clone(), now);
+        keeping.keep_while(&scope, "redis", make, |known| *known.settings() == settings)
+    };
+    config.stores.iter().map(store).collect()
+}
+
+fn redis_settings(store: &config::Store) -> RedisSettings {
+    RedisSettings {
+        name: store.name.to_string(),
+        address: store.redis.clone(),
+        user: store.user.clone(),
+        password: store.password.as_ref().map(|password| password.0.clone()),
+        timeout: store.timeout.get(),
+        connections: store.connections,
+    }
 }
 
 /// The secret file, if a pool needs it.

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    ApiKey, BasicAuth, Cors, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert,
-    ResponseHeaders, Rewrite, SecurityHeaders,
+    AdaptiveConcurrency, ApiKey, BasicAuth, Concurrency, Cors, GrpcWeb, Hsts, Networks, RateLimit,
+    RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -42,10 +42,12 @@ impl Registry {
     /// The built-in filters and policies.
     pub(crate) fn with_built_ins() -> Self {
         let mut registry = Self::default();
+        registry.built_in_filter("adaptive_concurrency", AdaptiveConcurrency::build);
         registry.built_in_filter("allow", Networks::allow);
         registry.built_in_filter("api_key", ApiKey::build);
         registry.built_in_filter("basic_auth", BasicAuth::build);
         registry.built_in_filter("client_cert", RequireClientCert::build);
+        registry.built_in_filter("concurrency", Concurrency::build);
         registry.built_in_filter("cors", Cors::build);
         registry.built_in_filter("deny", Networks::deny);
         registry.built_in_filter("grpc_web", GrpcWeb::build);

@@ -16,6 +16,7 @@ mod percent;
 mod proxy_header;
 mod random;
 mod rarely;
+mod redis_addr;
 mod request_host;
 mod stamp;
 mod template;
@@ -30,13 +31,16 @@ pub(crate) use closest::closest;
 pub(crate) use cookie::{cookie, cookies};
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
-pub use name::{ConsumerName, InvalidName, ListenerName, PoolName, RouteName, ZoneName};
+pub use name::{
+    ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, ZoneName,
+};
 pub use path::{RejectedPath, normalise_path};
 pub use percent::{InvalidPercent, Percent};
 pub(crate) use proxy_header::{InvalidProxyHeader, ProxyHeader, Scan, Tlvs};
 pub use random::Random;
 pub(crate) use random::{jittered, with_random};
 pub(crate) use rarely::Rarely;
+pub use redis_addr::{InvalidRedisAddr, RedisAddr};
 pub(crate) use request_host::RequestHost;
 pub(crate) use stamp::Stamp;
 pub use template::{InvalidTemplate, Template, Variable, Vars};

@@ -69,12 +69,16 @@ macro_rules! names {
 names! {
     /// The name of whom a key or password belongs to. Cheap to clone.
     ConsumerName, "a consumer's name", "acme";
+    /// The name of a limit that several processes count together. Cheap to clone.
+    LimitName, "a limit's name", "api";
     /// The name of a listener. Cheap to clone.
     ListenerName, "a listener's name", "web";
     /// The name of a pool. Cheap to clone.
     PoolName, "a pool's name", "api";
     /// The name of a route. Cheap to clone.
     RouteName, "a route's name", "api";
+    /// The name of a store. Cheap to clone.
+    StoreName, "a store's name", "limits";
     /// The name of a zone: a data centre, a rack, whatever fails or costs as one. Cheap to clone.
     ZoneName, "a zone's name", "a";
 }

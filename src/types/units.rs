@@ -175,6 +175,11 @@ impl Rate {
         self.per.get()
     }
 
+    /// The share that each of so many has in it.
+    pub(crate) fn among(self, count: NonZeroU32) -> Self {
+        Self { count: self.count, per: Span(self.per.get().saturating_mul(count.get())) }
+    }
+
     /// The time from one event to the next when they are spread evenly; 1 ns or more.
     pub fn interval(self) -> Duration {
         (self.per.get() / self.count.get()).max(Duration::from_nanos(1))

@@ -41,6 +41,7 @@ impl Outline {
     fn fill_in(&mut self, config: &Config, source: &Source) {
         for (section, value) in &mut self.sections {
             match section.as_str() {
+                "server" => fill_in_stores(value, config),
                 "pools" => {
                     let pools = value.entries_mut().iter_mut().zip(&config.pools);
                     pools.for_each(|((_, outlined), pool)| fill_in_pool(outlined, pool, source));
@@ -51,6 +52,15 @@ impl Outline {
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+fn fill_in_stores(server: &mut Value, config: &Config) {
+    let Some(stores) = server.get_mut("stores") else { return };
+    for ((_, outlined), store) in stores.entries_mut().iter_mut().zip(&config.stores) {
+        if let (Some(outlined), Some(password)) = (outlined.get_mut("password"), &store.password) {
+            *outlined = Value::Secret(password.clone());
         }
     }
 }

@@ -10,6 +10,7 @@ mod respond;
 mod retry;
 mod routes;
 mod sticky;
+mod stores;
 mod tls;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub(super) fn resolve(
     let mut resolver = Resolver { base, source, removed, diagnostics };
     let root = KeyPath::default();
     resolver.check_drain(&spec.server.drain, &root.child("server").child("drain"));
+    let stores = resolver.stores(spec.server.stores, &root.child("server").child("stores"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
     let pool_names = PoolNames::of(&pools);
     let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pool_names);
@@ -57,6 +59,7 @@ pub(super) fn resolve(
         control_socket: control_place(spec.server.control_socket, base),
         watch: spec.server.watch,
         secret_file: base.join(spec.server.secret_file),
+        stores,
         listeners,
         pools,
         routes,

@@ -30,14 +30,20 @@ impl Resolver<'_> {
     }
 
     fn secret(&mut self, spec: &SecretSpec, at: &KeyPath) -> Option<Secret> {
+        let bytes = self.secret_bytes(spec, at)?;
+        if bytes.len() < SHORTEST_SECRET {
+            let message =
+                format!("the secret has {} bytes; {SHORTEST_SECRET} or more are needed", bytes.len());
+            self.error(at, message).help("make one with: openssl rand -hex 32");
+            return None;
+        }
+        Some(Secret(bytes.into()))
+    }
+
+    /// A secret of any length; what cannot be had is reported.
+    pub(super) fn secret_bytes(&mut self, spec: &SecretSpec, at: &KeyPath) -> Option<Vec<u8>> {
         match spec.read(self.base) {
-            Ok(bytes) if bytes.len() >= SHORTEST_SECRET => Some(Secret(bytes.into())),
-            Ok(bytes) => {
-                let message =
-                    format!("the secret has {} bytes; {SHORTEST_SECRET} or more are needed", bytes.len());
-                self.error(at, message).help("make one with: openssl rand -hex 32");
-                None
-            }
+            Ok(bytes) => Some(bytes),
             Err(message) => {
                 self.error(at, message);
                 None

@@ -15,6 +15,7 @@ mod route;
 mod secret;
 mod server;
 mod shapes;
+mod store;
 mod time_limit;
 
 use schemars::JsonSchema;
@@ -47,6 +48,7 @@ pub use secret::{InvalidSecret, SecretSpec};
 pub use server::{ClientIdSpec, ControlSocket, DrainSpec, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
+pub use store::StoreSpec;
 pub use time_limit::{InvalidTimeLimit, TimeLimit};
 
 /// The whole file.

@@ -8,10 +8,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Cidr, InvalidCidr, Span, ZoneName, text_leaf};
+use crate::types::{Cidr, InvalidCidr, Span, StoreName, ZoneName, text_leaf};
 
 use super::ranges::{optional_whole, span, whole};
 use super::shapes::unordered;
+use super::{NamedMap, StoreSpec};
 
 /// What concerns the process as a whole.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -45,6 +46,8 @@ pub struct ServerSpec {
     /// The file that keeps the secret of sticky cookies whose pool names none. It is made, for its owner only, when
     /// there is none.
     pub secret_file: PathBuf,
+    /// What several processes share over the network, by name.
+    pub stores: NamedMap<StoreName, StoreSpec>,
 }
 
 /// Where control commands reach the process.
@@ -96,6 +99,7 @@ impl Default for ServerSpec {
             control_socket: ControlSocket::Default,
             watch: false,
             secret_file: "run/evener.secret".into(),
+            stores: NamedMap::default(),
         }
     }
 }

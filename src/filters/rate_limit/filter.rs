@@ -1,16 +1,20 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
+use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 
+use crate::config::spec::StatusRange;
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, Rejection, RequestView,
-    ResponseView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, ResponseView,
 };
 
+use super::cluster::Cluster;
+use super::counter::{Counter, Key, Shared};
 use super::fields::{Quota, RATELIMIT, RATELIMIT_POLICY, policy, whole_seconds};
 use super::{Decision, Limiter, RateLimitMode, RateLimitSettings, RateLimitVerdict};
 
@@ -21,77 +25,82 @@ use super::{Decision, Limiter, RateLimitMode, RateLimitSettings, RateLimitVerdic
 /// on the route knows of its keys, as long as the rate, the burst and the keys are the same.
 #[derive(Debug)]
 pub struct RateLimit {
-    limiter: Arc<Limiter>,
-    key: KeySpec,
+    counter: Counter,
+    /// The statuses of answers that count; `None` where requests count as they come.
+    count: Option<Box<[StatusRange]>>,
     mode: RateLimitMode,
-    ipv6_prefix: u8,
     max_delay: Duration,
     waiting: Arc<Semaphore>,
     policy: HeaderValue,
+    /// What tells this filter from others on its route.
+    id: u64,
     headers: bool,
     description: String,
 }
 
+/// The keys of a request that are counted when its answer is known, by filter.
+#[derive(Clone, Debug, Default)]
+struct Uncounted(SmallVec<[(u64, Key); 2]>);
+
 /// Requests that one filter and its predecessors hold at once; each costs a task and its connection's buffers.
 const MAX_WAITING: usize = 10_000;
 
-/// The key of all requests that have none, which therefore share one limit (fail closed).
-const NO_KEY: u128 = 0;
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl RateLimit {
     /// Makes the filter of its settings.
     ///
     /// # Errors
-    /// When `burst` is 0, `keys` is not 1000 to 10000000, or `max_delay` is not up to 1m or stands without
-    /// `mode: delay`.
+    /// When `burst` is 0, `keys` is not 1000 to 10000000, `max_delay` is not up to 1m or stands without `mode: delay`, or
+    /// what `scope: cluster` needs is not there.
     pub fn build(settings: RateLimitSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let (burst, keys) = (settings.checked_burst()?, settings.checked_keys()?);
-        let RateLimitSettings { rate, key, .. } = &settings;
-        let name = format!("{rate} burst {burst} of {keys} by {key}");
+        let max_delay = settings.checked_delay()?;
+        let count = settings.checked_count()?.map(Box::from);
+        let shared = shared(&settings, burst, max_delay, cx)?;
+        let (rate, own_burst) = settings.local(burst);
+        let name = format!("{rate} burst {own_burst} of {keys} by {}", settings.key);
+        let limiter = cx.keep_exported(&name, || Limiter::new(rate, own_burst, keys));
         Ok(Self {
-            limiter: cx.keep_exported(&name, || Limiter::new(*rate, burst, keys)),
-            max_delay: settings.checked_delay()?,
+            max_delay,
             policy: policy(settings.rate).map_err(|error| BuildError::new(error).at("rate"))?,
             waiting: cx.keep("waiting", || Semaphore::new(MAX_WAITING)),
             mode: settings.mode,
-            ipv6_prefix: cx.ipv6_prefix(),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             headers: settings.headers,
             description: describe(&settings, burst),
-            key: settings.key,
+            counter: Counter::new(settings.key, cx.ipv6_prefix(), limiter, shared, count.is_some()),
+            count,
         })
     }
 
-    fn reject_or_pass(&self, key: u128, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
-        match self.limiter.decide(key, cx.now()) {
-            Decision::Allowed { remaining, reset, .. } => {
-                self.remember(remaining, reset, cx);
-                Ok(Flow::Continue)
-            }
-            Decision::Limited { retry_after, .. } => self.reject(retry_after, cx),
-        }
-    }
-
-    async fn wait_or_reject(&self, key: u128, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
-        let place = self.waiting.try_acquire();
+    /// The request's turn, its refusal, or a mark that it would have been refused.
+    async fn decide(&self, key: Key, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
+        let place = (self.mode == RateLimitMode::Delay).then(|| self.waiting.try_acquire().ok()).flatten();
         // Without a place to wait in, only those pass who need not wait.
-        let patience = if place.is_ok() { self.max_delay } else { Duration::ZERO };
-        match self.limiter.decide_within(key, cx.now(), patience) {
+        let patience = if place.is_some() { self.max_delay } else { Duration::ZERO };
+        let decision = match self.counter.decide(key, cx.now(), patience).await {
+            Ok(Some(decision)) => decision,
+            Err(rejection) if self.mode != RateLimitMode::DryRun => return Ok(rejection.into()),
+            Ok(None) | Err(_) => return Ok(Flow::Continue),
+        };
+        match decision {
             Decision::Allowed { wait, remaining, reset } => {
                 if !wait.is_zero() {
                     RateLimitVerdict::Delayed.record(cx.extensions_mut());
                     tokio::time::sleep_until(cx.now() + wait).await;
                 }
                 self.remember(remaining, reset.saturating_sub(wait), cx);
+                if self.count.is_some() {
+                    cx.extensions_mut().get_or_insert_default::<Uncounted>().0.push((self.id, key));
+                }
+                Ok(Flow::Continue)
+            }
+            Decision::Limited { .. } if self.mode == RateLimitMode::DryRun => {
+                RateLimitVerdict::WouldReject.record(cx.extensions_mut());
                 Ok(Flow::Continue)
             }
             Decision::Limited { retry_after, .. } => self.reject(retry_after, cx),
-        }
-    }
-
-    fn mark(&self, key: u128, cx: &mut FilterCx<'_>) {
-        match self.limiter.decide(key, cx.now()) {
-            Decision::Allowed { remaining, reset, .. } => self.remember(remaining, reset, cx),
-            Decision::Limited { .. } => RateLimitVerdict::WouldReject.record(cx.extensions_mut()),
         }
     }
 
@@ -106,6 +115,17 @@ impl RateLimit {
             .with_header(RATELIMIT_POLICY, self.policy.clone())
             .with_header(RATELIMIT, quota.field()?);
         Ok(rejection.into())
+    }
+
+    /// Counts the request if its answer is one of those that count.
+    fn count(&self, statuses: &[StatusRange], status: u16, cx: &mut FilterCx<'_>) {
+        let now = cx.now();
+        let Some(Uncounted(uncounted)) = cx.extensions_mut().get_mut() else { return };
+        let Some(mine) = uncounted.iter().position(|(id, _)| *id == self.id) else { return };
+        let (_, key) = uncounted.swap_remove(mine);
+        if statuses.iter().any(|range| range.contains(status)) {
+            self.counter.charge(key, now);
+        }
     }
 
     /// Keeps what is left for the response, unless another limit on the route left less.
@@ -127,19 +147,14 @@ impl Filter for RateLimit {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
-        let key = self.key.hash(KeyParts::of(request, cx), self.ipv6_prefix, self.limiter.hasher());
-        let key = key.unwrap_or(NO_KEY);
-        match self.mode {
-            RateLimitMode::Reject => self.reject_or_pass(key, cx),
-            RateLimitMode::Delay => self.wait_or_reject(key, cx).await,
-            RateLimitMode::DryRun => {
-                self.mark(key, cx);
-                Ok(Flow::Continue)
-            }
-        }
+        let key = self.counter.key(request, cx);
+        self.decide(key, cx).await
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
+        if let Some(statuses) = &self.count {
+            self.count(statuses, response.status().as_u16(), cx);
+        }
         if !self.headers {
             return Ok(());
         }
@@ -156,6 +171,20 @@ impl Filter for RateLimit {
     }
 }
 
+/// The part that is counted in a store, if any is.
+fn shared(
+    settings: &RateLimitSettings,
+    burst: u32,
+    max_delay: Duration,
+    cx: &BuildCx<'_>,
+) -> Result<Option<Shared>, BuildError> {
+    let Some((store, name)) = settings.checked_scope()? else { return Ok(None) };
+    let store = cx.store(store).map_err(|error| error.at("store"))?;
+    let patience = if settings.mode == RateLimitMode::Delay { max_delay } else { Duration::ZERO };
+    let cluster = Cluster::new(store, name, settings.rate, burst, patience)?;
+    Ok(Some(Shared { cluster, on_failure: settings.on_store_failure.unwrap_or_default() }))
+}
+
 fn describe(settings: &RateLimitSettings, burst: u32) -> String {
     let RateLimitSettings { rate, key, .. } = settings;
     let mode = match settings.mode {
@@ -163,7 +192,15 @@ fn describe(settings: &RateLimitSettings, burst: u32) -> String {
         RateLimitMode::Delay => ", delaying",
         RateLimitMode::DryRun => ", dry run",
     };
-    format!("{rate} per {key}, burst {burst}{mode}")
+    let count = settings.count.as_ref().map_or(String::new(), |count| {
+        let statuses: Vec<_> = count.as_slice().iter().map(StatusRange::to_string).collect();
+        format!(", counting {}", statuses.join(", "))
+    });
+    let scope = match (&settings.store, &settings.name) {
+        (Some(store), Some(name)) => format!(", as {name} in {store}"),
+        _ => String::new(),
+    };
+    format!("{rate} per {key}, burst {burst}{mode}{count}{scope}")
 }
 
 #[cfg(test)]

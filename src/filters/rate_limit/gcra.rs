@@ -59,7 +59,17 @@ impl Gcra {
         if wait > patience {
             return Step::Stop { wait };
         }
-        Step::Pass { tat: tat.max(now) + self.interval, wait }
+        Step::Pass { tat: self.charge(tat, 1, now), wait }
+    }
+
+    /// The TAT of a key after so many requests that have passed already.
+    pub(super) fn charge(&self, tat: Tat, amount: u32, now: u128) -> Tat {
+        tat.max(now).saturating_add(self.interval * u128::from(amount))
+    }
+
+    /// How long a key with `tat` owes more than its burst.
+    pub(super) fn excess(&self, tat: Tat, now: u128) -> u128 {
+        tat.saturating_sub(self.tolerance + self.interval).saturating_sub(now)
     }
 
     /// How many requests of a key with `tat` would pass at once.
@@ -71,7 +81,7 @@ impl Gcra {
     }
 }
 
-fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
+pub(super) fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
     while b != 0 {
         (a, b) = (b, a % b);
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::hooks::KeySeed;
 use crate::types::Rate;
 
-use super::gcra::{Gcra, Step};
+use super::gcra::{Gcra, Step, Tat};
 use super::table::{Spread, Table};
 
 mod export;
@@ -78,26 +78,61 @@ impl Limiter {
     /// Decides on a request that would wait up to `patience` for its turn. When it is allowed its turn is
     /// taken, even if it goes away before.
     pub fn decide_within(&self, key: u128, now: Instant, patience: Duration) -> Decision {
-        let since_start = now.saturating_duration_since(*self.start.get_or_init(|| now));
-        let (now, patience) = (self.gcra.ticks(since_start), self.gcra.ticks(patience));
+        let (now, patience) = (self.ticks(now), self.gcra.ticks(patience));
         let mut table = self.shard(key).lock();
         let (tat, place) = table.find(key);
         match self.gcra.step(tat, now, patience) {
             Step::Pass { tat, wait } => {
                 table.store(place, key, tat, now);
                 drop(table);
-                Decision::Allowed {
-                    wait: self.gcra.duration(wait),
-                    remaining: self.gcra.remaining(tat, now),
-                    reset: self.gcra.duration(tat - now),
-                }
+                self.allowed(tat, wait, now)
             }
             Step::Stop { wait } => {
                 drop(table);
-                let reset = self.gcra.duration(tat.saturating_sub(now));
-                Decision::Limited { retry_after: self.gcra.duration(wait), reset }
+                self.limited(tat, wait, now)
             }
         }
+    }
+
+    /// Says what [`decide`](Self::decide) would, and counts nothing.
+    pub fn look(&self, key: u128, now: Instant) -> Decision {
+        let now = self.ticks(now);
+        let (tat, _) = self.shard(key).lock().find(key);
+        match self.gcra.step(tat, now, 0) {
+            Step::Pass { .. } => self.allowed(tat, 0, now),
+            Step::Stop { wait } => self.limited(tat, wait, now),
+        }
+    }
+
+    /// Counts what has passed already, such as requests or bytes, even if its key is over the rate. Returns for how long
+    /// nothing more may pass so that any time `t` sees at most `burst + rate × t`, and the last amount beyond that.
+    pub fn charge(&self, key: u128, amount: u32, now: Instant) -> Duration {
+        let now = self.ticks(now);
+        let mut table = self.shard(key).lock();
+        let (tat, place) = table.find(key);
+        let tat = self.gcra.charge(tat, amount, now);
+        if tat > 0 {
+            table.store(place, key, tat, now);
+        }
+        drop(table);
+        self.gcra.duration(self.gcra.excess(tat, now))
+    }
+
+    fn ticks(&self, now: Instant) -> u128 {
+        self.gcra.ticks(now.saturating_duration_since(*self.start.get_or_init(|| now)))
+    }
+
+    fn allowed(&self, tat: Tat, wait: u128, now: u128) -> Decision {
+        Decision::Allowed {
+            wait: self.gcra.duration(wait),
+            remaining: self.gcra.remaining(tat, now),
+            reset: self.gcra.duration(tat.saturating_sub(now)),
+        }
+    }
+
+    fn limited(&self, tat: Tat, wait: u128, now: u128) -> Decision {
+        let reset = self.gcra.duration(tat.saturating_sub(now));
+        Decision::Limited { retry_after: self.gcra.duration(wait), reset }
     }
 
     /// The hasher of this limiter, seeded at random, for keys that clients may choose.

@@ -1,10 +1,12 @@
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::spec::{OneOrMany, StatusRange};
 use crate::hooks::{BuildError, KeySpec};
-use crate::types::{Rate, Span};
+use crate::types::{LimitName, Rate, Span, StoreName};
 
 /// Limits how fast requests come, for each key on its own.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -39,6 +41,65 @@ pub struct RateLimitSettings {
     /// (draft-ietf-httpapi-ratelimit-headers-11); refusals always do. Default: false.
     #[serde(default)]
     pub headers: bool,
+    /// Which requests count, by the status of their answers: `401`, `4xx`, `[401, 500-599]`. A request passes while its key is
+    /// within the rate, and is counted when its answer begins; those that are under way at once can go beyond the rate by
+    /// as many as they are. Not with `mode: delay`. Default: all, as they come.
+    #[serde(default)]
+    pub count: Option<OneOrMany<StatusRange>>,
+    /// Who counts together: `process`, or `cluster` for all processes that use the same `store`, with the same `name` and
+    /// `rate`. Default: `process`.
+    #[serde(default)]
+    pub scope: RateLimitScope,
+    /// With `scope: cluster`: the store that counts, by its name under `server.stores`.
+    #[serde(default)]
+    pub store: Option<StoreName>,
+    /// With `scope: cluster`: what the limit is called there. Limits of the same name and rate are one, on whichever route
+    /// and in whichever process.
+    #[serde(default)]
+    pub name: Option<LimitName>,
+    /// With `scope: cluster`: what becomes of a request while the store does not answer in time: `local`, `allow` or
+    /// `reject`. Default: `local`.
+    #[serde(default)]
+    pub on_store_failure: Option<OnStoreFailure>,
+    /// With `scope: cluster`: among how many processes the rate and the burst are divided while each counts for itself, 1
+    /// to 1000. Default: 1.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    pub processes: Option<NonZeroU32>,
+}
+
+/// Who counts together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimitScope {
+    /// Each process counts for itself.
+    #[default]
+    Process,
+    /// A store counts for all of them; each request waits for it.
+    Cluster,
+}
+
+/// What becomes of a request while the store does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStoreFailure {
+    /// The process counts for itself; it knows what has passed in it.
+    #[default]
+    Local,
+    /// It passes without being counted.
+    Allow,
+    /// It is refused with 503.
+    Reject,
+}
+
+impl OnStoreFailure {
+    pub(super) fn as_told(self) -> &'static str {
+        match self {
+            Self::Local => "each process counts for itself",
+            Self::Allow => "requests pass without being counted",
+            Self::Reject => "requests are refused",
+        }
+    }
 }
 
 /// What happens to requests over the rate.
@@ -72,6 +133,55 @@ impl RateLimitSettings {
             Some(burst) => Ok(burst),
             None => Ok(self.rate.count()),
         }
+    }
+
+    /// The statuses of answers that count; `None` where all requests do.
+    pub(super) fn checked_count(&self) -> Result<Option<&[StatusRange]>, BuildError> {
+        if self.count.is_some() && self.mode == RateLimitMode::Delay {
+            let error =
+                BuildError::new("whose turn it is cannot be known before the answers are").at("count");
+            return Err(error.with_help("write another `mode`, or leave `count` out"));
+        }
+        Ok(self.count.as_ref().map(OneOrMany::as_slice))
+    }
+
+    /// What one process counts by while it counts for itself.
+    pub(super) fn local(&self, burst: u32) -> (Rate, u32) {
+        let processes = self.processes.unwrap_or(NonZeroU32::MIN);
+        (self.rate.among(processes), burst.div_ceil(processes.get()))
+    }
+
+    /// The store that counts and the limit's name there, if one does.
+    pub(super) fn checked_scope(&self) -> Result<Option<(&StoreName, &LimitName)>, BuildError> {
+        if self.scope == RateLimitScope::Process {
+            let cluster_only = [
+                ("store", self.store.is_some()),
+                ("name", self.name.is_some()),
+                ("on_store_failure", self.on_store_failure.is_some()),
+                ("processes", self.processes.is_some()),
+            ];
+            return match cluster_only.into_iter().find(|(_, is_there)| *is_there) {
+                None => Ok(None),
+                Some((key, _)) => {
+                    let error = BuildError::new(format!("`{key}` has a meaning with `scope: cluster` only"));
+                    Err(error.at(key).with_help(format!("write `scope: cluster`, or leave `{key}` out")))
+                }
+            };
+        }
+        if let Some(processes) = self.processes.filter(|processes| processes.get() > 1000) {
+            return Err(
+                BuildError::new(format!("{processes} processes; 1 to 1000 are allowed")).at("processes")
+            );
+        }
+        let missing = |key, what| {
+            let error = BuildError::new(format!("`scope: cluster` needs a `{key}`")).at("scope");
+            error.with_help(format!("write `{key}`: {what}"))
+        };
+        let store = self.store.as_ref();
+        let store = store.ok_or_else(|| missing("store", "the name of one under `server.stores`"))?;
+        let name = self.name.as_ref();
+        let name = name.ok_or_else(|| missing("name", "limits of the same name count together"))?;
+        Ok(Some((store, name)))
     }
 
     pub(super) fn checked_keys(&self) -> Result<usize, BuildError> {

@@ -132,6 +132,13 @@ impl Exchange {
         self
     }
 
+    /// The same exchange with a response of another status.
+    #[must_use]
+    pub fn with_response_status(mut self, status: StatusCode) -> Self {
+        self.response.set_status(status).expect("every status fits");
+        self
+    }
+
     /// The same exchange with one more response header.
     ///
     /// # Panics
@@ -163,6 +170,11 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// Lets what is called from now on happen at `now`.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
     /// Calls [`Filter::on_request`].
     ///
     /// # Errors

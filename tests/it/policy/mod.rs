@@ -1,8 +1,11 @@
-//! Traffic policy: who may come in, and what they get back.
+//! Traffic policy: who may come in, how much, and what they get back.
 
+mod adaptive_concurrency;
 mod api_key;
 mod basic_auth;
 mod client_cert;
+mod cluster_limit;
+mod concurrency;
 mod cors;
 mod networks;
 mod security_headers;

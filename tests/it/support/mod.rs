@@ -6,6 +6,7 @@ mod edge;
 mod endpoint;
 mod h2_endpoint;
 pub mod raw_h2;
+mod redis;
 mod spy;
 mod tls_front;
 
@@ -20,6 +21,7 @@ pub use client::{Client, Response};
 pub use edge::Edge;
 pub use endpoint::{Endpoint, Exchange, Request};
 pub use h2_endpoint::{H2Endpoint, H2Exchange, H2Settings};
+pub use redis::Redis;
 pub use spy::Spy;
 pub use tls_front::TlsFront;
 

@@ -264,13 +264,21 @@ impl StatusRange {
 
 /// A text that is no status and no range of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a status; write one like 200, or a range like 200-299, within 100 to 599")]
+#[error(
+    "`{0}` is not a status; write one like 200, a range like 200-299 or a class like 2xx, within 100 to 599"
+)]
 pub struct InvalidStatusRange(String);
 
 impl FromStr for StatusRange {
     type Err = InvalidStatusRange;
 
     fn from_str(text: &str) -> Result<Self, InvalidStatusRange> {
+        if let Some(class) = text.strip_suffix("xx") {
+            return match class.parse() {
+                Ok(class @ 1..=5) => Ok(Self { first: class * 100, last: class * 100 + 99 }),
+                _ => Err(InvalidStatusRange(text.to_owned())),
+            };
+        }
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (first.trim().parse(), last.trim().parse()) {
             (Ok(first), Ok(last)) if 100 <= first && first <= last && last <= 599 => Ok(Self { first, last }),

@@ -86,7 +86,6 @@ impl FromStr for RetryOn {
             "reset" => Ok(Self::Reset),
             "timeout" => Ok(Self::Timeout),
             "grpc_unavailable" => Ok(Self::GrpcUnavailable),
-            "5xx" => Ok(Self::Status(StatusRange { first: 500, last: 599 })),
             _ => match text.parse() {
                 Ok(range @ StatusRange { first: 400.., .. }) => Ok(Self::Status(range)),
                 _ => Err(InvalidRetryOn(text.to_owned())),

@@ -144,6 +144,54 @@ async fn a_dry_run_lets_everything_pass_and_marks_it() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_answers_with_these_statuses_count() {
+    let filter = filter("{ rate: 2/h, count: [401, 5xx] }");
+    let ask = async |status: u16| {
+        let mut exchange = get("/").with_response_status(StatusCode::from_u16(status).unwrap());
+        match exchange.on_request(&filter).await.unwrap() {
+            Flow::Continue => {}
+            Flow::Reject(_) => {
+                exchange.on_response(&filter).unwrap();
+                return false;
+            }
+            other => panic!("{other:?}"),
+        }
+        exchange.on_response(&filter).unwrap();
+        // An answer that is shown twice counts once.
+        exchange.on_response(&filter).unwrap();
+        true
+    };
+    for status in [200, 404, 401, 403, 503] {
+        assert!(ask(status).await, "{status}");
+    }
+    assert!(!ask(200).await && !ask(200).await);
+    tokio::time::advance(Duration::from_secs(1800)).await;
+    assert!(ask(200).await && ask(599).await);
+    assert!(!ask(200).await);
+    assert_eq!(filter.describe(), "2/h per client_ip, burst 2, counting 401, 500-599");
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_counts_on_a_route_do_not_mix() {
+    let (errors, all) = (filter("{ rate: 1/h, count: 5xx }"), filter("{ rate: 2/h, count: 100-599 }"));
+    let mut exchange = get("/");
+    for filter in [&errors, &all] {
+        assert!(matches!(exchange.on_request(filter).await, Ok(Flow::Continue)));
+    }
+    for filter in [&all, &errors] {
+        exchange.on_response(filter).unwrap();
+    }
+    let left = async |filter: &RateLimit| {
+        let key = get("/").with_request(|request, cx| filter.counter.key(request, cx));
+        match filter.counter.decide(key, Instant::now(), Duration::ZERO).await.unwrap() {
+            Some(Decision::Allowed { remaining, .. }) => remaining,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((left(&errors).await, left(&all).await), (1, 1));
+}
+
 #[test]
 fn the_strictest_verdict_of_several_limits_stays() {
     let mut extensions = http::Extensions::new();
@@ -161,6 +209,11 @@ fn settings_out_of_range_are_refused_at_their_key() {
         ("{ rate: 1/s, mode: delay, max_delay: 61s }", "max_delay", "up to 1m"),
         ("{ rate: 1/s, mode: delay, max_delay: 0s }", "max_delay", "more than 0s"),
         ("{ rate: 1/s, max_delay: 1s }", "max_delay", "mode: delay"),
+        ("{ rate: 1/s, mode: delay, count: 5xx }", "count", "before the answers"),
+        ("{ rate: 1/s, name: api }", "name", "`scope: cluster` only"),
+        ("{ rate: 1/s, scope: cluster, name: api }", "scope", "`store`"),
+        ("{ rate: 1/s, scope: cluster, store: a }", "scope", "`name`"),
+        ("{ rate: 1/s, scope: cluster, store: a, name: api }", "store", "no store named `a`"),
     ];
     for (yaml, key, message) in cases {
         let (found_key, found) = refusal(yaml);

@@ -60,6 +60,23 @@ fn refused_requests_do_not_count() {
 }
 
 #[test]
+fn a_look_counts_nothing_and_a_charge_counts_whatever_the_look_says() {
+    let (limiter, start) = (limiter("100/s", 2), Instant::now());
+    let left = |now| match limiter.look(1, now) {
+        Decision::Allowed { wait: Duration::ZERO, remaining, .. } => Some(remaining),
+        _ => None,
+    };
+    assert_eq!((left(start), left(start)), (Some(2), Some(2)));
+    assert_eq!(limiter.charge(1, 1, start), Duration::ZERO);
+    assert_eq!(left(start), Some(1));
+    assert_eq!(limiter.charge(1, 2, start), INTERVAL);
+    assert_eq!((left(start), left(start + INTERVAL)), (None, None));
+    let reset = INTERVAL * 3;
+    assert_eq!(limiter.look(1, start), Decision::Limited { retry_after: INTERVAL * 2, reset });
+    assert_eq!((left(start + INTERVAL * 2), left(start + reset)), (Some(1), Some(2)));
+}
+
+#[test]
 fn the_patient_get_consecutive_turns_up_to_their_patience() {
     let (limiter, start) = (limiter("100/s", 1), Instant::now());
     let patience = INTERVAL * 2;
@@ -128,6 +145,26 @@ fn threads_together_get_exactly_the_burst() {
 }
 
 proptest! {
+    #[test]
+    fn who_pauses_as_told_keeps_to_rate_and_burst(
+        pieces in prop::collection::vec((1_u32..70_000, 0_u64..200_000), 1..200),
+    ) {
+        let (rate, burst, largest) = (1_000_000_f64, 65_536_f64, 70_000_f64);
+        let limiter = limiter("1000000/s", 65_536);
+        let (start, mut now, mut passed) = (Instant::now(), Instant::now(), 0.0);
+        let mut slowest = 0.0;
+        for (bytes, idle) in pieces {
+            passed += f64::from(bytes);
+            let pause = limiter.charge(1, bytes, now);
+            let most = burst + rate * (now - start).as_secs_f64() + largest;
+            prop_assert!(passed <= most + 1.0, "{passed} of {most}");
+            // Nobody pauses for longer than what the piece itself and the one before it cost.
+            slowest = f64::max(slowest, pause.as_secs_f64());
+            now += pause + Duration::from_micros(idle);
+        }
+        prop_assert!(slowest <= largest / rate, "{slowest}");
+    }
+
     #[test]
     fn keys_do_not_disturb_each_other(
         requests in prop::collection::vec((0_usize..5, 0_u64..30_000_000), 1..300),
