@@ -6,7 +6,7 @@ use crate::types::{Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel,
+    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel,
     MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
     ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
@@ -230,4 +230,17 @@ pub enum Action {
     Redirect(RedirectSpec),
     /// The edge.
     Respond(RespondSpec),
+    /// The edge, with files.
+    Files(Files),
+}
+
+/// A folder that is served.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Absolute or relative to the working directory.
+    pub root: PathBuf,
+    /// How it is served.
+    pub spec: FilesSpec,
+    /// Where the settings stand in the file.
+    pub at: KeyPath,
 }

@@ -91,6 +91,11 @@ pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, cx: &mut Requ
     Ok(())
 }
 
+/// Whether any filter that saw the request wants to see the body of its answer.
+pub(super) fn filters_response_body(cx: &RequestCx) -> bool {
+    cx.entered > 0 && cx.route().is_some_and(|route| route.filters_bodies)
+}
+
 pub(super) fn on_response_body(body: &mut Option<Bytes>, end: bool, cx: &mut RequestCx) -> Result<(), Cause> {
     if !cx.route().is_some_and(|route| route.filters_bodies) {
         return Ok(());

@@ -21,6 +21,7 @@
 //! [`AppBuilder::filter`]: crate::app::AppBuilder::filter
 //! [`AppBuilder::policy`]: crate::app::AppBuilder::policy
 
+mod body;
 mod build;
 mod cx;
 mod export;
@@ -36,6 +37,7 @@ mod tls;
 mod vars;
 mod view;
 
+pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
 pub use cx::{Facts, FilterCx, Scheme};
 pub use export::{Export, ImportError};
