@@ -12,7 +12,7 @@ use crate::hooks::{Answer, Body};
 use crate::runtime::Cause;
 
 use super::admit::content_length;
-use super::chain;
+use super::chain::{self, Passing};
 use super::cx::{RequestCx, is_leaving, until_cut};
 use super::reply::explain;
 
@@ -120,7 +120,7 @@ async fn send_pieces(
     loop {
         let (mut piece, end) = next_piece(session, &mut body).await.map_err(|cause| cx.fail(cause))?;
         if filtering == Filtering::On {
-            chain::on_response_body(&mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
+            chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
         }
         session.write_response_body(piece, end).await?;
         if end {

@@ -127,7 +127,7 @@ impl Filter for RateLimit {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
-        let key = self.key.hash(KeyParts::of(request, cx.facts()), self.ipv6_prefix, self.limiter.hasher());
+        let key = self.key.hash(KeyParts::of(request, cx), self.ipv6_prefix, self.limiter.hasher());
         let key = key.unwrap_or(NO_KEY);
         match self.mode {
             RateLimitMode::Reject => self.reject_or_pass(key, cx),
