@@ -81,8 +81,9 @@ pub(super) fn on_response(
     if entered == 0 {
         return Ok(());
     }
+    let cause = cx.cause.clone();
     let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
-    let mut response = ResponseView::new(response, request, host);
+    let mut response = ResponseView::new(response, request, host).with_cause(cause.as_ref().map(Cause::word));
     for step in route.filters[..entered].iter().rev() {
         let call = || step.filter.on_response(&mut response, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;

@@ -8,7 +8,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
-use crate::hooks::{Answer, Body};
+use crate::hooks::{Answer, Body, BodySource};
 use crate::runtime::Cause;
 
 use super::admit::content_length;
@@ -20,23 +20,43 @@ use super::reply::explain;
 pub(super) async fn write(session: &mut Session, cx: &mut RequestCx, mut answer: Answer) -> Result<()> {
     let body = std::mem::take(&mut answer.body);
     let mut head = head_of(answer, body.length())?;
-    if let Err(cause) = chain::on_response(session.req_header(), &mut head, cx) {
-        // The filters are left out of the answer that tells of their failure.
-        let mut failed = explain(session, cx, &cause);
-        cx.cause.get_or_insert(cause);
-        let body = std::mem::take(&mut failed.body);
-        let head = head_of(failed, body.length())?;
-        return send(session, cx, head, body, Filtering::Off).await;
+    match filter(session.req_header(), &mut head, body, cx) {
+        Ok(body) => send(session, cx, head, body).await,
+        Err(cause) => {
+            // The filters are left out of the answer that tells of their failure.
+            let mut failed = explain(session, cx, &cause);
+            cx.cause.get_or_insert(cause);
+            let body = std::mem::take(&mut failed.body);
+            let head = head_of(failed, body.length())?;
+            send(session, cx, head, Outgoing { body, is_filtered: false }).await
+        }
     }
-    let filtering = if chain::filters_response_body(cx) { Filtering::On } else { Filtering::Off };
-    send(session, cx, head, body, filtering).await
 }
 
-/// Whether the filters see the body.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Filtering {
-    On,
-    Off,
+/// What follows a head, and whether filters are still to see it.
+struct Outgoing {
+    body: Body,
+    is_filtered: bool,
+}
+
+/// Shows an answer to the filters, as far as it is there.
+fn filter(
+    request: &RequestHeader,
+    head: &mut ResponseHeader,
+    body: Body,
+    cx: &mut RequestCx,
+) -> Result<Outgoing, Cause> {
+    chain::on_response(request, head, cx)?;
+    let is_filtered = has_body(request, head.status) && chain::filters_response_body(cx);
+    let Body::Whole(bytes) = body else { return Ok(Outgoing { body, is_filtered }) };
+    if !is_filtered {
+        return Ok(Outgoing { body: bytes.into(), is_filtered });
+    }
+    let mut piece = Some(bytes).filter(|bytes| !bytes.is_empty());
+    chain::on_response_body(Passing::Body, &mut piece, true, cx)?;
+    let bytes = piece.unwrap_or_default();
+    head.insert_header(CONTENT_LENGTH, HeaderValue::from(bytes.len())).map_err(|_| Cause::Internal)?;
+    Ok(Outgoing { body: bytes.into(), is_filtered: false })
 }
 
 fn head_of(answer: Answer, length: Option<u64>) -> Result<ResponseHeader> {
@@ -62,35 +82,41 @@ fn may_have_body(status: StatusCode) -> bool {
     status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
 }
 
+/// Whether an answer with that status has a body.
+fn has_body(request: &RequestHeader, status: StatusCode) -> bool {
+    may_have_body(status) && request.method != Method::HEAD
+}
+
 async fn send(
     session: &mut Session,
     cx: &mut RequestCx,
     mut head: ResponseHeader,
-    body: Body,
-    filtering: Filtering,
+    outgoing: Outgoing,
 ) -> Result<()> {
     let closes = !is_cheap_to_drain(session.req_header());
     session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
     if is_leaving(session) {
         session.set_keepalive(None);
     }
-    let is_asked_for = may_have_body(head.status) && session.req_header().method != Method::HEAD;
+    let Outgoing { body, is_filtered } = outgoing;
     // Filters may make something of nothing.
-    let has_body = is_asked_for && (body.length() != Some(0) || filtering == Filtering::On);
-    if !has_body && let ServerSession::Custom(stream) = session.as_downstream_mut() {
+    let is_empty = body.length() == Some(0) && !is_filtered;
+    let has_body = has_body(session.req_header(), head.status);
+    if (is_empty || !has_body)
+        && let ServerSession::Custom(stream) = session.as_downstream_mut()
+    {
         // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
         return stream.write_response_header(Box::new(head), true).await;
     }
-    if is_asked_for {
+    if has_body {
         frame(session, &mut head)?;
     }
+    let has_body = has_body && !is_empty;
     session.write_response_header(Box::new(head), !has_body).await?;
     match body {
         _ if !has_body => Ok(()),
-        Body::Whole(bytes) if filtering == Filtering::Off => {
-            session.write_response_body(Some(bytes), true).await
-        }
-        body => send_pieces(session, cx, body, filtering).await,
+        Body::Whole(bytes) => session.write_response_body(Some(bytes), true).await,
+        Body::Stream(source) => send_pieces(session, cx, source, is_filtered).await,
     }
 }
 
@@ -114,12 +140,13 @@ fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
 async fn send_pieces(
     session: &mut Session,
     cx: &mut RequestCx,
-    mut body: Body,
-    filtering: Filtering,
+    mut source: Box<dyn BodySource>,
+    is_filtered: bool,
 ) -> Result<()> {
     loop {
-        let (mut piece, end) = next_piece(session, &mut body).await.map_err(|cause| cx.fail(cause))?;
-        if filtering == Filtering::On {
+        let mut piece = next_piece(session, &mut *source).await.map_err(|cause| cx.fail(cause))?;
+        let end = piece.is_none() || source.left() == Some(0);
+        if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
         }
         session.write_response_body(piece, end).await?;
@@ -129,23 +156,14 @@ async fn send_pieces(
     }
 }
 
-/// What comes next, and whether it is the last.
-async fn next_piece(session: &Session, body: &mut Body) -> Result<(Option<Bytes>, bool), Cause> {
-    let source = match body {
-        Body::Whole(bytes) => return Ok((Some(std::mem::take(bytes)), true)),
-        Body::Stream(source) => source,
-    };
+async fn next_piece(session: &Session, source: &mut dyn BodySource) -> Result<Option<Bytes>, Cause> {
     let piece = tokio::select! {
         biased;
         piece = source.next() => piece,
         () = until_cut(session) => return Err(Cause::Cut),
     };
-    match piece {
-        Ok(Some(piece)) => Ok((Some(piece), source.left() == Some(0))),
-        Ok(None) => Ok((None, true)),
-        Err(error) => {
-            log::warn!("the body of an answer broke off error={error}");
-            Err(Cause::AnswerBroken)
-        }
-    }
+    piece.map_err(|error| {
+        log::warn!("the body of an answer broke off error={error}");
+        Cause::AnswerBroken
+    })
 }
