@@ -47,16 +47,27 @@ fn filter(
     cx: &mut RequestCx,
 ) -> Result<Outgoing, Cause> {
     chain::on_response(request, head, cx)?;
-    let is_filtered = has_body(request, head.status) && chain::filters_response_body(cx);
-    let Body::Whole(bytes) = body else { return Ok(Outgoing { body, is_filtered }) };
-    if !is_filtered {
-        return Ok(Outgoing { body: bytes.into(), is_filtered });
+    if !has_body(request, head.status) {
+        return Ok(Outgoing { body, is_filtered: false });
     }
+    let outgoing = match body {
+        body if !chain::filters_response_body(cx) => Outgoing { body, is_filtered: false },
+        Body::Whole(bytes) => Outgoing { body: filter_whole(bytes, cx)?.into(), is_filtered: false },
+        body => Outgoing { body, is_filtered: true },
+    };
+    // Filters that meant to change the length have taken it away.
+    if !outgoing.is_filtered
+        && let Some(length) = outgoing.body.length()
+    {
+        head.insert_header(CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| Cause::Internal)?;
+    }
+    Ok(outgoing)
+}
+
+fn filter_whole(bytes: Bytes, cx: &mut RequestCx) -> Result<Bytes, Cause> {
     let mut piece = Some(bytes).filter(|bytes| !bytes.is_empty());
     chain::on_response_body(Passing::Body, &mut piece, true, cx)?;
-    let bytes = piece.unwrap_or_default();
-    head.insert_header(CONTENT_LENGTH, HeaderValue::from(bytes.len())).map_err(|_| Cause::Internal)?;
-    Ok(Outgoing { body: bytes.into(), is_filtered: false })
+    Ok(piece.unwrap_or_default())
 }
 
 fn head_of(answer: Answer, length: Option<u64>) -> Result<ResponseHeader> {
