@@ -6,9 +6,10 @@ use crate::types::{Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel,
-    MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
-    ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
+    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec, HttpCheckSpec,
+    LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite,
+    SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive,
+    UpstreamProtocol,
 };
 
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};

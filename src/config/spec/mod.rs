@@ -44,8 +44,8 @@ pub(crate) use pool::{PROBE_BODY, show_payload};
 pub use proxy_protocol::ProxyProtocolSpec;
 pub use redirect_https::{HttpsPort, RedirectHttpsSpec};
 pub use route::{
-    ActionSpec, FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
-    RouteSpec, StatusSpec, ValueSpec,
+    ActionSpec, FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec,
+    RespondSpec, RouteSpec, StatusSpec, ValueSpec,
 };
 pub use secret::SecretSpec;
 pub use server::{ClientIdSpec, ControlSocket, DrainSpec, ServerSpec, TrustedProxy};
