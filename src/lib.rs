@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 mod control;
 mod edge;
+mod files;
 pub mod filters;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -31,6 +32,7 @@ mod net;
 pub mod pools;
 pub mod router;
 mod runtime;
+mod semantics;
 mod simulate;
 mod stores;
 mod telemetry;

@@ -9,9 +9,10 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel,
-    MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
-    ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
+    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec, HttpCheckSpec,
+    LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite,
+    SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive,
+    UpstreamProtocol,
 };
 
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
@@ -252,4 +253,17 @@ pub enum Action {
     Redirect(RedirectSpec),
     /// The edge.
     Respond(RespondSpec),
+    /// The edge, with files.
+    Files(Files),
+}
+
+/// A folder that is served.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Absolute or relative to the working directory.
+    pub root: PathBuf,
+    /// How it is served.
+    pub spec: FilesSpec,
+    /// Where the settings stand in the file.
+    pub at: KeyPath,
 }

@@ -9,6 +9,7 @@
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
+//! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
@@ -27,6 +28,7 @@ mod basic_auth;
 mod client_cert;
 mod concurrency;
 mod cors;
+mod error_pages;
 mod grpc_web;
 mod headers;
 mod hsts;
@@ -47,6 +49,7 @@ pub use client_cert::{
 };
 pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
+pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};

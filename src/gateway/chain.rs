@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hooks::{End, Flow, HookError, Needs, RequestView, ResponseView};
-use crate::runtime::{Cause, Stage};
+use crate::runtime::{Cause, Route, Stage};
 
 use super::cx::{RequestCx, connection, filter_parts};
 
@@ -80,8 +80,9 @@ pub(super) fn on_response(
     if entered == 0 {
         return Ok(());
     }
+    let cause = cx.cause.clone();
     let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
-    let mut response = ResponseView::new(response, request, host);
+    let mut response = ResponseView::new(response, request, host).with_cause(cause.as_ref().map(Cause::word));
     for step in route.filters[..entered].iter().rev() {
         let call = || step.filter.on_response(&mut response, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
@@ -130,6 +131,12 @@ pub(super) fn on_request_body(
         *body = (!end).then(Bytes::new);
     }
     Ok(())
+}
+
+/// Whether any filter that saw the request wants to see the body of its answer.
+pub(super) fn filters_response_body(cx: &RequestCx) -> bool {
+    let saw = |route: &Route| route.filters[..cx.entered].iter().any(|step| step.needs.bodies);
+    cx.entered > 0 && cx.route().is_some_and(|route| route.needs.bodies && saw(route))
 }
 
 /// Shows a piece of the response's body to the filters that want to see it and saw the request, last one first.

@@ -4,7 +4,7 @@
 //! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`clock`] and
 //! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints
 //! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
-//! [`reply`] writes answers made at the edge, and [`record`] the access log.
+//! [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the access log.
 
 mod admit;
 mod chain;
@@ -20,6 +20,7 @@ mod record;
 mod relay;
 mod reply;
 mod retry;
+mod serve;
 mod trailers;
 mod upstream;
 

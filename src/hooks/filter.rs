@@ -74,8 +74,8 @@ pub trait Filter: Send + Sync {
     }
 
     /// Once per piece of the response's body as it passes; `end` marks the last, which may be empty (`None`).
-    /// Not called for answers made at the edge nor for the bytes after a 101. Must not hold back pieces without
-    /// a limit.
+    /// Also called for answers made at the edge, unless their heads say that there is no body. Must not hold back pieces
+    /// without a limit.
     ///
     /// # Errors
     /// The response is cut off, since its head is already with the client.

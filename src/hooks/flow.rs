@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::Body;
 
 /// What becomes of a request after a filter saw it.
 #[derive(Debug, Default)]
@@ -17,19 +18,19 @@ pub enum Flow {
 }
 
 /// A complete answer made at the edge.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Answer {
     /// Its status, 200 or above.
     pub status: StatusCode,
-    /// Its headers; `Content-Length` and `Date` are added.
+    /// Its headers; `Date` is added, and what tells of the body's length.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Its whole body.
-    pub body: Bytes,
+    /// Its body.
+    pub body: Body,
 }
 
 impl Answer {
     /// An answer without headers of its own.
-    pub fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
+    pub fn new(status: StatusCode, body: impl Into<Body>) -> Self {
         Self { status, headers: Vec::new(), body: body.into() }
     }
 

@@ -21,6 +21,7 @@
 //! [`AppBuilder::filter`]: crate::app::AppBuilder::filter
 //! [`AppBuilder::policy`]: crate::app::AppBuilder::policy
 
+mod body;
 mod build;
 mod cx;
 mod end;
@@ -42,6 +43,7 @@ mod vars;
 mod view;
 mod watched;
 
+pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
 pub(crate) use cx::Bounds;
 pub use cx::{Facts, FilterCx, Scheme};

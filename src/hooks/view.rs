@@ -19,6 +19,7 @@ pub struct ResponseView<'a> {
     head: &'a mut ResponseHeader,
     request: &'a RequestHeader,
     host: &'a str,
+    cause: Option<&'a str>,
 }
 
 // === RequestView ===
@@ -108,7 +109,12 @@ impl<'a> RequestView<'a> {
 
 impl<'a> ResponseView<'a> {
     pub(crate) fn new(head: &'a mut ResponseHeader, request: &'a RequestHeader, host: &'a str) -> Self {
-        Self { head, request, host }
+        Self { head, request, host, cause: None }
+    }
+
+    /// The same for an answer that tells of a failure.
+    pub(crate) fn with_cause(self, cause: Option<&'a str>) -> Self {
+        Self { cause, ..self }
     }
 
     /// The status.
@@ -156,6 +162,12 @@ impl<'a> ResponseView<'a> {
     /// Removes all headers of that name.
     pub fn remove_header(&mut self, name: &HeaderName) {
         self.head.remove_header(name);
+    }
+
+    /// Why the edge fails or refuses the request, by the word that the log has for it: `no_endpoint_fit`, say. `None` for
+    /// all that endpoints answer, and for what a route or a filter answers on purpose.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause
     }
 
     /// The method of the request that this answers.

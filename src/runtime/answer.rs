@@ -34,6 +34,20 @@ impl ErrorBody {
     }
 }
 
+/// The answer for an error, which is always short.
+#[derive(Debug)]
+pub(crate) struct ErrorAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+}
+
+impl From<ErrorAnswer> for Answer {
+    fn from(error: ErrorAnswer) -> Self {
+        Self { status: error.status, headers: error.headers, body: error.body.into() }
+    }
+}
+
 #[derive(Serialize)]
 struct JsonError<'a> {
     status: u16,
@@ -50,14 +64,14 @@ pub(crate) const ANSWERED: &str = "answered";
 
 /// The answer for an error that the edge found. It tells the cause and the request's id, and nothing of what is
 /// behind the edge.
-pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&str>) -> Answer {
+pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&str>) -> ErrorAnswer {
     let mut answer = match form {
         ErrorBody::Text => page(cause, "text/plain; charset=utf-8", text_body(cause, request_id)),
         ErrorBody::Json => page(cause, "application/json", json_body(cause, request_id)),
         ErrorBody::Grpc => {
-            let mut answer = Answer::new(StatusCode::OK, "").with_header(CONTENT_TYPE, GRPC);
-            answer.headers.extend(grpc_trailers(cause, request_id));
-            answer
+            let mut headers = vec![(CONTENT_TYPE, GRPC)];
+            headers.extend(grpc_trailers(cause, request_id));
+            ErrorAnswer { status: StatusCode::OK, headers, body: Bytes::new() }
         }
     };
     if let Some(error) = cause.proxy_error() {
@@ -71,14 +85,15 @@ pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&s
     answer
 }
 
-fn page(cause: &Cause, media_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Answer::new(cause.status(), body)
-        .with_header(CONTENT_TYPE, HeaderValue::from_static(media_type))
-        .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn page(cause: &Cause, media_type: &'static str, body: Bytes) -> ErrorAnswer {
+    let mut headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
     if cause.passes_soon() {
-        answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
+        headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    answer
+    ErrorAnswer { status: cause.status(), headers, body }
 }
 
 fn text_body(cause: &Cause, request_id: Option<&str>) -> Bytes {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
+use crate::files::Files;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
@@ -321,10 +322,25 @@ impl Builder<'_> {
             name: config.name.clone(),
             needs: filters.iter().fold(Needs::NOTHING, |needs, step| needs.and(step.needs)),
             filters,
-            action: match &config.action {
-                config::Action::Pool(index) => Action::Pool(PoolRef(*index)),
-                config::Action::Redirect(spec) => Action::Redirect(redirect(spec)),
-                config::Action::Respond(spec) => Action::Respond(respond(spec)),
+            action: self.action(&config.action),
+        }
+    }
+
+    /// What cannot be built is reported, and ends this once everything was looked at; until then something else answers.
+    fn action(&mut self, config: &config::Action) -> Action {
+        match config {
+            config::Action::Pool(index) => Action::Pool(PoolRef(*index)),
+            config::Action::Redirect(spec) => Action::Redirect(redirect(spec)),
+            config::Action::Respond(spec) => Action::Respond(respond(spec)),
+            config::Action::Files(files) => match Files::open(&files.root, &files.spec) {
+                Ok(opened) => Action::Files(Arc::new(opened)),
+                Err(error) => {
+                    let message = format!("`{}` cannot be served: {error}", files.root.display());
+                    self.diagnostics
+                        .error(self.source, &files.at.child("root"), message)
+                        .help("name a folder that is there, on Linux 5.6 or later");
+                    Action::Respond(respond(&RespondSpec::default()))
+                }
             },
         }
     }

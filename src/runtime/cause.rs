@@ -32,6 +32,12 @@ pub(crate) enum Cause {
     Misdirected,
     /// No route matches.
     NoRoute,
+    /// There is no such file, or none that may be served.
+    NoFile,
+    /// A file cannot be read.
+    FileUnreadable,
+    /// The body of an answer made at the edge could not go on.
+    AnswerBroken,
     /// No endpoint of the pool is fit.
     NoEndpointFit,
     /// All fit endpoints have as many requests as they may, and as many wait as may.
@@ -109,6 +115,9 @@ impl Cause {
             Self::ClientGone => row(499, "client_gone", "the client closed the connection", None),
             Self::Misdirected => row(421, "misdirected", "this host is not served on this connection", Some("http_request_denied")),
             Self::NoRoute => row(404, "no_route", "nothing is served at this address", Some("destination_not_found")),
+            Self::NoFile => row(404, "no_file", "nothing is served at this address", Some("destination_not_found")),
+            Self::FileUnreadable => row(500, "file_unreadable", "the request could not be handled", Some("proxy_internal_error")),
+            Self::AnswerBroken => row(500, "answer_broken", "the request could not be handled", Some("proxy_internal_error")),
             Self::NoEndpointFit => row(503, "no_endpoint_fit", "no endpoint is fit to serve the request", Some("destination_unavailable")),
             Self::QueueFull => row(503, "queue_full", "too many requests wait for an endpoint", Some("connection_limit_reached")),
             Self::QueueTimeout => row(503, "queue_timeout", "no endpoint had room in time", Some("connection_limit_reached")),

@@ -225,6 +225,7 @@ fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt
                 respond.body.len()
             )
         }
+        Action::Files(files) => writeln!(out, "answer     a file of {}", files.describe()),
         Action::Pool(pool) => write_pool(&snapshot.pools[pool.0], out),
     }
 }

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, Concurrency, Cors, GrpcWeb, Hsts, Networks, RateLimit,
-    RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
+    AdaptiveConcurrency, ApiKey, BasicAuth, Concurrency, Cors, ErrorPages, GrpcWeb, Hsts, Networks,
+    RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -50,6 +50,7 @@ impl Registry {
         registry.built_in_filter("concurrency", Concurrency::build);
         registry.built_in_filter("cors", Cors::build);
         registry.built_in_filter("deny", Networks::deny);
+        registry.built_in_filter("error_pages", ErrorPages::build);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("rate_limit", RateLimit::build);

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 
+use crate::files::Files;
 use crate::hooks::{Filter, Needs, PoolRef};
 use crate::types::{RouteName, Template};
 
@@ -28,6 +30,7 @@ pub(crate) enum Action {
     Pool(PoolRef),
     Redirect(Redirect),
     Respond(Respond),
+    Files(Arc<Files>),
 }
 
 #[derive(Debug)]

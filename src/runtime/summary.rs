@@ -104,5 +104,6 @@ fn action(route: &config::Route, config: &Config) -> String {
         config::Action::Pool(index) => format!("pool {}", config.pools[*index].name),
         config::Action::Redirect(redirect) => format!("redirect {} {}", redirect.status, redirect.to),
         config::Action::Respond(respond) => format!("respond {}", respond.status),
+        config::Action::Files(files) => format!("files {}", files.root.display()),
     }
 }

@@ -8,6 +8,7 @@ mod address;
 mod cidr;
 mod closest;
 mod cookie;
+mod file_path;
 mod host;
 mod host_map;
 mod name;
@@ -29,6 +30,7 @@ pub use address::{BindAddr, EndpointAddr, InvalidAddress};
 pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
 pub(crate) use closest::closest;
 pub(crate) use cookie::{cookie, cookies};
+pub(crate) use file_path::{FilePath, Hidden};
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
 pub use name::{

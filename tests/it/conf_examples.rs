@@ -22,12 +22,22 @@ fn add_certificates(folder: &Path) {
     }
 }
 
+/// The files that examples serve.
+fn add_files(folder: &Path) {
+    for name in ["www/index.html", "www/404.html", "pages/5xx.html", "pages/5xx.json"] {
+        let file = folder.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, name).unwrap();
+    }
+}
+
 #[test]
 fn every_example_is_accepted_without_a_warning() {
     let examples = examples();
     assert!(!examples.is_empty());
     let folder = tempfile::tempdir().unwrap();
     add_certificates(&folder.path().join("tls"));
+    add_files(folder.path());
     for example in examples {
         let copy = folder.path().join(example.file_name().unwrap());
         std::fs::copy(&example, &copy).unwrap();

@@ -1,6 +1,7 @@
 //! From the spec to the [`Config`]: names become indexes, relative paths get their directory, and what no single
 //! value can know is checked.
 
+mod files;
 mod health;
 mod l4;
 mod listeners;

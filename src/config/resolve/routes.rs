@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use crate::config::spec::{FilterSpec, MatchSpec, RespondSpec, RouteSpec};
-use crate::config::{Action, FilterUse, KeyPath, Route};
+use crate::config::spec::{ActionSpec, FilterSpec, MatchSpec, RespondSpec, RouteSpec};
+use crate::config::{Action, Files, FilterUse, KeyPath, Route};
 use crate::types::{ListenerName, RouteName};
 
 use super::Resolver;
@@ -129,41 +129,38 @@ impl Resolver<'_> {
         .collect()
     }
 
-    fn action(&mut self, spec: RouteSpec, path: &KeyPath, names: &Names<'_>) -> Option<Action> {
-        match (spec.pool, spec.redirect, spec.respond) {
-            (Some(pool), None, None) => self.pool(&pool, &path.child("pool"), names.pools).map(Action::Pool),
-            (None, Some(redirect), None) => {
-                self.check_redirect(&redirect, &path.child("redirect"));
+    fn action(&mut self, mut spec: RouteSpec, path: &KeyPath, names: &Names<'_>) -> Option<Action> {
+        let mut actions = spec.take_actions();
+        if actions.len() > 1 {
+            let keys: Vec<_> = actions.iter().map(|(key, _)| format!("`{key}`")).collect();
+            let message =
+                format!("{} stand here together; exactly one of them is allowed", keys.join(" and "));
+            self.error(path, message).help("keep one, and make another route for the other");
+            return None;
+        }
+        let Some((key, action)) = actions.pop() else {
+            if !self.is_partial(path) {
+                let keys = RouteSpec::ACTIONS.map(|key| format!("`{key}`"));
+                self.error(path, "the route does not say who answers")
+                    .help(format_args!("add exactly one of {}", keys.join(", ")));
+            }
+            return None;
+        };
+        let at = path.child(key);
+        match action {
+            ActionSpec::Pool(pool) => self.pool(&pool, &at, names.pools).map(Action::Pool),
+            ActionSpec::Redirect(redirect) => {
+                self.check_redirect(&redirect, &at);
                 Some(Action::Redirect(redirect))
             }
-            (None, None, Some(respond)) => {
-                self.check_respond(&respond, &path.child("respond"));
+            ActionSpec::Respond(respond) => {
+                self.check_respond(&respond, &at);
                 Some(Action::Respond(respond))
             }
-            (None, None, None) => {
-                if !self.is_partial(path) {
-                    self.error(path, "the route does not say who answers")
-                        .help("add exactly one of `pool`, `redirect` and `respond`");
-                }
-                None
-            }
-            (pool, redirect, respond) => {
-                let found = [
-                    ("pool", pool.is_some()),
-                    ("redirect", redirect.is_some()),
-                    ("respond", respond.is_some()),
-                ];
-                self.several_actions(&found, path);
-                None
+            ActionSpec::Files(files) => {
+                self.check_files(&files, &at);
+                Some(Action::Files(Files { root: self.base.join(&files.root), spec: files, at }))
             }
         }
-    }
-
-    fn several_actions(&mut self, found: &[(&str, bool)], path: &KeyPath) {
-        let written: Vec<_> =
-            found.iter().filter(|(_, is_written)| *is_written).map(|(key, _)| format!("`{key}`")).collect();
-        let message =
-            format!("{} stand here together; exactly one of them is allowed", written.join(" and "));
-        self.error(path, message).help("keep one, and make another route for the other");
     }
 }

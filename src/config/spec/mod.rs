@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
+mod files;
 mod include;
 mod l4;
 mod listener;
@@ -23,6 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
+pub use files::{
+    FileCoding, FileExtension, FileName, FilesSpec, InvalidFileExtension, InvalidFileName, InvalidMediaType,
+    InvalidSitePath, MediaType, SitePath, Symlinks,
+};
 pub use include::IncludePath;
 pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
@@ -40,8 +45,8 @@ pub(crate) use pool::{PROBE_BODY, show_payload};
 pub use proxy_protocol::ProxyProtocolSpec;
 pub use redirect_https::{HttpsPort, RedirectHttpsSpec};
 pub use route::{
-    FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec, RespondSpec,
-    RouteSpec, StatusSpec, ValueSpec,
+    ActionSpec, FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec,
+    RespondSpec, RouteSpec, StatusSpec, ValueSpec,
 };
 pub(crate) use secret::read_secret;
 pub use secret::{InvalidSecret, SecretSpec};

@@ -13,9 +13,10 @@ use crate::types::{
 
 use super::ranges::span;
 use super::shapes::{single_key, text_or_map, unordered};
-use super::{NamedMap, OneOrMany};
+use super::{FilesSpec, NamedMap, OneOrMany};
 
-/// Which requests, what is done to them, and who serves them: exactly one of `pool`, `redirect`, `respond`.
+/// Which requests, what is done to them, and who serves them: exactly one of `pool`, `redirect`, `respond` and
+/// `files`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
@@ -37,6 +38,38 @@ pub struct RouteSpec {
     /// Answers at the edge.
     #[serde(default)]
     pub respond: Option<RespondSpec>,
+    /// Serves the files of a folder.
+    #[serde(default)]
+    pub files: Option<FilesSpec>,
+}
+
+/// What a key says that says who answers.
+#[derive(Clone, Debug)]
+pub enum ActionSpec {
+    /// `pool`
+    Pool(PoolName),
+    /// `redirect`
+    Redirect(RedirectSpec),
+    /// `respond`
+    Respond(RespondSpec),
+    /// `files`
+    Files(FilesSpec),
+}
+
+impl RouteSpec {
+    /// The keys that say who answers.
+    pub(crate) const ACTIONS: [&str; 4] = ["pool", "redirect", "respond", "files"];
+
+    /// What the keys say that say who answers, with their names; exactly one in a route that is sound.
+    pub(crate) fn take_actions(&mut self) -> Vec<(&'static str, ActionSpec)> {
+        let said = [
+            self.pool.take().map(ActionSpec::Pool),
+            self.redirect.take().map(ActionSpec::Redirect),
+            self.respond.take().map(ActionSpec::Respond),
+            self.files.take().map(ActionSpec::Files),
+        ];
+        Self::ACTIONS.into_iter().zip(said).filter_map(|(key, said)| Some((key, said?))).collect()
+    }
 }
 
 /// Which requests take a route. All conditions must hold; of a list, any one.

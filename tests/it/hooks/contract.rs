@@ -155,7 +155,10 @@ async fn an_answer_is_seen_by_those_who_saw_the_request() {
     let response = edge.send(REQUEST).await;
     assert_eq!((response.status, response.text()), (200, "mine"));
     edge.stop().await;
-    assert_eq!(*calls.lock(), ["a request", "b request", "b response", "a response"]);
+    assert_eq!(
+        *calls.lock(),
+        ["a request", "b request", "b response", "a response", "b response body", "a response body"]
+    );
 }
 
 #[tokio::test]

@@ -132,12 +132,15 @@ async fn the_end_of_a_request_is_told_once_whatever_became_of_it() {
     assert_eq!(ended(&told).await, ["out 2", "end 404 - 2 true"]);
     let failed = edge.get("/nonsense").await;
     let length = failed.body.len();
-    assert_eq!(ended(&told).await, [format!("end 502 upstream_invalid {length} true")]);
+    assert_eq!(
+        ended(&told).await,
+        [format!("out {length}"), format!("end 502 upstream_invalid {length} true")]
+    );
     let refused = edge.get("/").await;
     let length = refused.body.len();
     assert_eq!(
         (refused.status, ended(&told).await),
-        (429, vec![format!("end 429 rate_limited {length} false")])
+        (429, vec![format!("out {length}"), format!("end 429 rate_limited {length} false")])
     );
 }
 
@@ -180,7 +183,7 @@ async fn a_filter_that_waits_for_ever_does_not_hold_its_request_for_ever() {
         Edge::start_with(builder, &site(&endpoint, "timeouts: { total: 200ms }", "{ watcher: {} }")).await;
     let answer = edge.get("/never").await;
     assert_eq!(answer.status, 504);
-    assert!(ended(&told).await[0].starts_with("end 504 total_timeout "));
+    assert!(ended(&told).await.last().unwrap().starts_with("end 504 total_timeout "));
     assert_eq!(endpoint.requests().len(), 0);
 }
 

@@ -7,6 +7,8 @@ mod client_cert;
 mod cluster_limit;
 mod concurrency;
 mod cors;
+mod error_pages;
+mod files;
 mod networks;
 mod security_headers;
 

@@ -6,7 +6,7 @@ mod connections;
 mod errors;
 mod expectations;
 mod http10;
-mod http2;
+pub(crate) mod http2;
 mod informational;
 mod keepalive;
 mod log;

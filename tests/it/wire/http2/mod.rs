@@ -19,19 +19,19 @@ use tokio::time::timeout;
 use crate::support::{Edge, PATIENCE};
 
 /// A connection of HTTP/2 by prior knowledge.
-struct H2 {
+pub(crate) struct H2 {
     requests: SendRequest<Bytes>,
     connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 impl H2 {
-    async fn connect(edge: &Edge) -> Self {
+    pub(crate) async fn connect(edge: &Edge) -> Self {
         let stream = TcpStream::connect(edge.address()).await.unwrap();
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
         Self { requests, connection: tokio::spawn(connection) }
     }
 
-    async fn start(&self, request: http::request::Builder, body: &'static str) -> ResponseFuture {
+    pub(crate) async fn start(&self, request: http::request::Builder, body: &'static str) -> ResponseFuture {
         let mut requests = self.requests.clone().ready().await.unwrap();
         let (response, mut stream) =
             requests.send_request(request.body(()).unwrap(), body.is_empty()).unwrap();
@@ -41,16 +41,16 @@ impl H2 {
         response
     }
 
-    async fn send(&self, request: http::request::Builder, body: &'static str) -> Response<Bytes> {
+    pub(crate) async fn send(&self, request: http::request::Builder, body: &'static str) -> Response<Bytes> {
         read(self.start(request, body).await).await
     }
 
-    async fn get(&self, path: &str) -> Response<Bytes> {
+    pub(crate) async fn get(&self, path: &str) -> Response<Bytes> {
         self.send(Request::get(format!("http://example.com{path}")), "").await
     }
 }
 
-async fn read(response: ResponseFuture) -> Response<Bytes> {
+pub(crate) async fn read(response: ResponseFuture) -> Response<Bytes> {
     let response = timeout(PATIENCE, response).await.expect("is answered in time").unwrap();
     let (head, mut stream) = response.into_parts();
     let mut body = Vec::new();

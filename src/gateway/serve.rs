@@ -1,0 +1,180 @@
+//! Puts answers that are made at the edge on the wire.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, StatusCode, Version};
+use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use crate::hooks::{Answer, Body, BodySource};
+use crate::runtime::Cause;
+
+use super::admit::content_length;
+use super::chain::{self, Passing};
+use super::cx::{RequestCx, is_leaving, until_cut};
+use super::reply::explain;
+
+/// Writes an answer, as the filters that saw the request make it.
+pub(super) async fn write(session: &mut Session, cx: &mut RequestCx, mut answer: Answer) -> Result<()> {
+    let body = std::mem::take(&mut answer.body);
+    let mut head = head_of(answer, body.length())?;
+    match filter(session.req_header(), &mut head, body, cx) {
+        Ok(body) => send(session, cx, head, body).await,
+        Err(cause) => {
+            // The filters are left out of the answer that tells of their failure.
+            let mut failed = explain(session, cx, &cause);
+            cx.cause.get_or_insert(cause);
+            let body = std::mem::take(&mut failed.body);
+            let head = head_of(failed, body.length())?;
+            send(session, cx, head, Outgoing { body, is_filtered: false }).await
+        }
+    }
+}
+
+/// What follows a head, and whether filters are still to see it.
+struct Outgoing {
+    body: Body,
+    is_filtered: bool,
+}
+
+/// Shows an answer to the filters, as far as it is there.
+fn filter(
+    request: &RequestHeader,
+    head: &mut ResponseHeader,
+    body: Body,
+    cx: &mut RequestCx,
+) -> Result<Outgoing, Cause> {
+    chain::on_response(request, head, cx)?;
+    if !has_body(request, head.status) {
+        return Ok(Outgoing { body, is_filtered: false });
+    }
+    let outgoing = match body {
+        body if !chain::filters_response_body(cx) => Outgoing { body, is_filtered: false },
+        Body::Whole(bytes) => Outgoing { body: filter_whole(bytes, cx)?.into(), is_filtered: false },
+        body => Outgoing { body, is_filtered: true },
+    };
+    // Filters that meant to change the length have taken it away.
+    if !outgoing.is_filtered
+        && let Some(length) = outgoing.body.length()
+    {
+        head.insert_header(CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| Cause::Internal)?;
+    }
+    Ok(outgoing)
+}
+
+fn filter_whole(bytes: Bytes, cx: &mut RequestCx) -> Result<Bytes, Cause> {
+    let mut piece = Some(bytes).filter(|bytes| !bytes.is_empty());
+    chain::on_response_body(Passing::Body, &mut piece, true, cx)?;
+    Ok(piece.unwrap_or_default())
+}
+
+fn head_of(answer: Answer, length: Option<u64>) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
+    for (name, value) in answer.headers {
+        head.append_header(name, value)?;
+    }
+    if let Some(length) = length.filter(|_| may_have_body(answer.status)) {
+        head.insert_header(CONTENT_LENGTH, HeaderValue::from(length))?;
+    }
+    Ok(head)
+}
+
+/// Whether what is left of the body is rather read and dropped than the connection closed over it: it is short, and
+/// its client is not waiting to be asked for it.
+fn is_cheap_to_drain(head: &RequestHeader) -> bool {
+    const SHORT: u64 = 16 * 1024;
+    let is_asked_for = head.headers.contains_key(EXPECT);
+    !is_asked_for && content_length(&head.headers).is_some_and(|length| length <= SHORT)
+}
+
+fn may_have_body(status: StatusCode) -> bool {
+    status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}
+
+/// Whether an answer with that status has a body.
+fn has_body(request: &RequestHeader, status: StatusCode) -> bool {
+    may_have_body(status) && request.method != Method::HEAD
+}
+
+async fn send(
+    session: &mut Session,
+    cx: &mut RequestCx,
+    mut head: ResponseHeader,
+    outgoing: Outgoing,
+) -> Result<()> {
+    let closes = !is_cheap_to_drain(session.req_header());
+    session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
+    if is_leaving(session) {
+        session.set_keepalive(None);
+    }
+    let Outgoing { body, is_filtered } = outgoing;
+    // Filters may make something of nothing.
+    let is_empty = body.length() == Some(0) && !is_filtered;
+    let has_body = has_body(session.req_header(), head.status);
+    if (is_empty || !has_body)
+        && let ServerSession::Custom(stream) = session.as_downstream_mut()
+    {
+        // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
+        return stream.write_response_header(Box::new(head), true).await;
+    }
+    if has_body {
+        frame(session, &mut head)?;
+    }
+    let has_body = has_body && !is_empty;
+    session.write_response_header(Box::new(head), !has_body).await?;
+    match body {
+        _ if !has_body => Ok(()),
+        Body::Whole(bytes) => session.write_response_body(Some(bytes), true).await,
+        Body::Stream(source) => send_pieces(session, cx, source, is_filtered).await,
+    }
+}
+
+/// Tells the end of a body of which nobody knows the length: by chunks, or to HTTP/1.0 by the end of the connection
+/// (RFC 9112 §6.3). Frames of HTTP/2 tell it themselves.
+fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
+    if head.headers.contains_key(CONTENT_LENGTH) {
+        return Ok(());
+    }
+    match session.req_header().version {
+        Version::HTTP_11 => head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        Version::HTTP_10 => {
+            session.set_keepalive(None);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends a body as it is made, or as filters make it, no faster than the client takes it.
+async fn send_pieces(
+    session: &mut Session,
+    cx: &mut RequestCx,
+    mut source: Box<dyn BodySource>,
+    is_filtered: bool,
+) -> Result<()> {
+    loop {
+        let mut piece = next_piece(session, &mut *source).await.map_err(|cause| cx.fail(cause))?;
+        let end = piece.is_none() || source.left() == Some(0);
+        if is_filtered {
+            chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
+        }
+        session.write_response_body(piece, end).await?;
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+async fn next_piece(session: &Session, source: &mut dyn BodySource) -> Result<Option<Bytes>, Cause> {
+    let piece = tokio::select! {
+        biased;
+        piece = source.next() => piece,
+        () = until_cut(session) => return Err(Cause::Cut),
+    };
+    piece.map_err(|error| {
+        log::warn!("the body of an answer broke off error={error}");
+        Cause::AnswerBroken
+    })
+}

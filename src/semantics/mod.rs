@@ -1,0 +1,12 @@
+//! What HTTP means by a few fields, as RFC 9110 has it, and nothing else: which representation a client would rather have,
+//! on what condition it wants it, and which parts of it.
+//!
+//! Everything here is pure: it knows headers and lengths, and neither files nor endpoints nor caches.
+
+mod accept;
+mod conditional;
+mod range;
+
+pub(crate) use accept::{codings_by_preference, media_weight};
+pub(crate) use conditional::{Precondition, Validators};
+pub(crate) use range::{Boundary, Ranges, content_range};
