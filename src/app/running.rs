@@ -15,7 +15,10 @@ pub struct RunningApp {
     live: Arc<runtime::Live>,
     reloader: Reloader,
     log: Arc<AccessLog>,
+    /// What ends by itself after a drain.
     tasks: JoinSet<()>,
+    /// What requests may need to their end.
+    jobs: JoinSet<()>,
 }
 
 /// What a reload came to. Displayed as the differences, a line each.
@@ -42,6 +45,8 @@ impl RunningApp {
         tasks.spawn(async move { edge.run().await });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
+        let mut jobs = JoinSet::new();
+        jobs.spawn(runtime::run_jobs(live.clone()));
         let (watching, mut drain) = (reloader.clone(), live.drain());
         tasks.spawn(async move {
             tokio::select! {
@@ -49,7 +54,7 @@ impl RunningApp {
                 _ = drain.wait_for(|draining| *draining) => {}
             }
         });
-        Self { addresses, live, reloader, log, tasks }
+        Self { addresses, live, reloader, log, tasks, jobs }
     }
 
     /// Where the listeners listen.
@@ -80,6 +85,7 @@ impl RunningApp {
     pub async fn stop(mut self) {
         self.live.begin_drain();
         while self.tasks.join_next().await.is_some() {}
+        self.jobs.shutdown().await;
         let log = self.log.clone();
         // Fails only when the runtime itself ends; then nobody waits for the log either.
         let _ = tokio::task::spawn_blocking(move || log.settle(lifecycle::LOG_PATIENCE)).await;

@@ -45,6 +45,14 @@ impl Origin {
         }
     }
 
+    /// Where relative paths start.
+    pub(crate) fn folder(&self) -> PathBuf {
+        match self {
+            Self::File(path) => folder_of(path).to_owned(),
+            Self::Text { base, .. } => base.clone(),
+        }
+    }
+
     /// The same for a process with another working directory.
     pub(crate) fn anywhere(&self) -> Self {
         let here = std::env::current_dir().unwrap_or_default();

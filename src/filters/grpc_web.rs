@@ -7,7 +7,9 @@ use http::{HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, RequestView, ResponseView};
+use crate::hooks::{
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
+};
 
 /// Calls of gRPC-Web, which browsers can make, become calls of gRPC; the trailers of their answers become the last part
 /// of the body. Both the binary form and the text form (base64) are served, over HTTP/1.1 and HTTP/2; everything else
@@ -133,8 +135,8 @@ impl Filter for GrpcWeb {
         Ok(Some(if bridge.is_text { STANDARD.encode(frame).into() } else { frame }))
     }
 
-    fn filters_bodies(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::BODIES
     }
 
     fn describe(&self) -> String {

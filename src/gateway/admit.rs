@@ -19,7 +19,7 @@ use crate::runtime::{
 };
 use crate::types::{RequestHost, normalise_path, with_random};
 
-use super::chain;
+use super::chain::{self, Passing};
 use super::clock;
 use super::cx::{RequestCx, connection};
 use super::grpc::Call;
@@ -80,6 +80,10 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     cx.pool = cx.shown_pool;
     cx.timings.filtered = Some(Instant::now());
     let flow = flow?;
+    let length = content_length(&session.req_header().headers);
+    if length.zip(cx.bounds.body).is_some_and(|(length, most)| length > most) {
+        return Err(Cause::BodyTooLarge);
+    }
     if let Some(pool) = cx.pool() {
         cx.call = Call::of(session.req_header(), pool, is_native)?;
     }
@@ -110,7 +114,7 @@ pub(super) fn admit_body(
         return Err(fail_body(cx, cause));
     }
     tell_clock(session, end, cx);
-    if let Err(cause) = chain::on_request_body(body, end, cx) {
+    if let Err(cause) = chain::on_request_body(Passing::of(session), body, end, cx) {
         return Err(fail_body(cx, cause));
     }
     if let Some(cork) = cx.cork.take()
@@ -152,7 +156,8 @@ fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cau
     cx.body_bytes += piece.len() as u64;
     // The stream of a call may last and rest as long as it likes; it is each message that has a size.
     let message = cx.call.as_mut().and_then(|call| call.follow(piece));
-    if message.unwrap_or(cx.body_bytes) > limits.size.bytes() {
+    let most = cx.bounds.body.unwrap_or(u64::MAX).min(limits.size.bytes());
+    if message.unwrap_or(cx.body_bytes) > most {
         return Some(Cause::BodyTooLarge);
     }
     if piece.is_empty() {

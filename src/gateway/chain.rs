@@ -1,43 +1,58 @@
 //! Runs the filters of a route. A filter that panics fails its request and nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::HeaderMap;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use crate::hooks::{Flow, HookError, RequestView, ResponseView};
-use crate::runtime::Cause;
+use crate::hooks::{End, Flow, HookError, Needs, RequestView, ResponseView};
+use crate::runtime::{Cause, Stage};
 
-use super::cx::{RequestCx, filter_parts};
+use super::cx::{RequestCx, connection, filter_parts};
+
+/// What all filters together may take before the request goes on, where its pool allows no less.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Shows the request to the filters in their order until one answers.
 pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
     if cx.route().is_some_and(|route| route.filters.is_empty()) {
         return Ok(Flow::Continue);
     }
-    let mut entered = 0;
-    let flow = {
-        let Some((mut filter_cx, route, host)) = filter_parts(cx, cx.received) else {
+    let Some(connection) = connection(session).cloned() else { return Err(Cause::Internal) };
+    let pool = cx.shown_pool.and_then(|pool| cx.snapshot.pools.get(pool.0));
+    let total = pool.map(|pool| pool.timeouts().total.get()).filter(|total| !total.is_zero());
+    let deadline = cx.received + total.unwrap_or(LONGEST).min(LONGEST);
+    tokio::select! {
+        biased;
+        flow = run(session, cx) => flow,
+        () = connection.ending().reached(Stage::RequestsCut) => Err(Cause::Cut),
+        () = sleep_until(deadline) => Err(Cause::TotalTimeout),
+    }
+}
+
+async fn run(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
+    let snapshot = cx.snapshot.clone();
+    let Some(route) = cx.route.and_then(|route| snapshot.routes.get(route)) else {
+        return Err(Cause::Internal);
+    };
+    for step in &route.filters {
+        cx.entered += 1;
+        let Some((mut filter_cx, _, host)) = filter_parts(cx, cx.received) else {
             return Err(Cause::Internal);
         };
         let mut request = RequestView::new(session.req_header_mut(), host);
-        let mut outcome = Ok(Flow::Continue);
-        for step in &route.filters {
-            entered += 1;
-            let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
-            outcome = settle(&step.name, call.await);
-            if !matches!(outcome, Ok(Flow::Continue)) {
-                break;
-            }
+        let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
+        let flow = settle(&step.name, call.await)?;
+        if !matches!(flow, Flow::Continue) {
+            return Ok(flow);
         }
-        outcome
-    };
-    cx.entered = entered;
-    flow
+    }
+    Ok(Flow::Continue)
 }
 
 /// Shows the request of one attempt to the filters.
@@ -75,12 +90,39 @@ pub(super) fn on_response(
     Ok(())
 }
 
-pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, cx: &mut RequestCx) -> Result<(), Cause> {
-    if !cx.route().is_some_and(|route| route.filters_bodies) {
+/// What passes: the piece of a body, or of a tunnel after a 101.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passing {
+    Body,
+    Tunnel,
+}
+
+impl Passing {
+    pub(super) fn of(session: &Session) -> Self {
+        if session.was_upgraded() { Self::Tunnel } else { Self::Body }
+    }
+
+    /// Whether a filter wants to see it.
+    fn is_wanted(self, needs: Needs) -> bool {
+        match self {
+            Self::Body => needs.bodies,
+            Self::Tunnel => needs.tunnels,
+        }
+    }
+}
+
+/// Shows a piece of the request's body to the filters that want to see it.
+pub(super) fn on_request_body(
+    passing: Passing,
+    body: &mut Option<Bytes>,
+    end: bool,
+    cx: &mut RequestCx,
+) -> Result<(), Cause> {
+    if !cx.route().is_some_and(|route| passing.is_wanted(route.needs)) {
         return Ok(());
     }
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
-    for step in &route.filters {
+    for step in route.filters.iter().filter(|step| passing.is_wanted(step.needs)) {
         let call = || step.filter.on_request_body(body, end, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
     }
@@ -91,13 +133,19 @@ pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, cx: &mut Requ
     Ok(())
 }
 
-pub(super) fn on_response_body(body: &mut Option<Bytes>, end: bool, cx: &mut RequestCx) -> Result<(), Cause> {
-    if !cx.route().is_some_and(|route| route.filters_bodies) {
+/// Shows a piece of the response's body to the filters that want to see it and saw the request, last one first.
+pub(super) fn on_response_body(
+    passing: Passing,
+    body: &mut Option<Bytes>,
+    end: bool,
+    cx: &mut RequestCx,
+) -> Result<(), Cause> {
+    if !cx.route().is_some_and(|route| passing.is_wanted(route.needs)) {
         return Ok(());
     }
     let entered = cx.entered;
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
-    for step in route.filters[..entered].iter().rev() {
+    for step in route.filters[..entered].iter().rev().filter(|step| passing.is_wanted(step.needs)) {
         let call = || step.filter.on_response_body(body, end, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
     }
@@ -111,13 +159,13 @@ pub(super) fn on_response_trailers(
     trailers: &mut HeaderMap,
     cx: &mut RequestCx,
 ) -> Result<Option<Bytes>, Cause> {
-    if !cx.route().is_some_and(|route| route.filters_bodies) {
+    if !cx.route().is_some_and(|route| route.needs.bodies) {
         return Ok(None);
     }
     let entered = cx.entered;
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(None) };
     let mut last = None;
-    for step in route.filters[..entered].iter().rev() {
+    for step in route.filters[..entered].iter().rev().filter(|step| step.needs.bodies) {
         let call = || match &mut last {
             None => step.filter.on_response_trailers(trailers, &mut filter_cx),
             Some(bytes) => {
@@ -129,6 +177,17 @@ pub(super) fn on_response_trailers(
         last = settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
     }
     Ok(last)
+}
+
+/// Tells the filters that want to know that the request is over, last one first.
+pub(super) fn on_end(end: &End<'_>, cx: &mut RequestCx) {
+    let entered = cx.entered;
+    let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return };
+    for step in route.filters[..entered].iter().rev().filter(|step| step.needs.end) {
+        let call = || step.filter.on_end(end, &mut filter_cx);
+        // A panic is in the log, and nothing can fail any more.
+        let _ = settle(&step.name, catch_unwind(AssertUnwindSafe(call)).map(Ok));
+    }
 }
 
 /// Turns what a filter's call came to into a flow or the cause of a failure, and logs the latter.

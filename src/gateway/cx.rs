@@ -9,7 +9,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::hooks::{Facts, FilterCx, PickCx, PoolRef};
+use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
 use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot, Stage};
 use crate::types::RequestHost;
@@ -58,6 +58,10 @@ pub(crate) struct RequestCx {
     /// When an endpoint was found, if it had to be waited for.
     pub(super) reserved: Option<Instant>,
     pub(super) extensions: Extensions,
+    /// What filters have told of the request.
+    pub(super) variables: Variables,
+    /// What filters allow it.
+    pub(super) bounds: Bounds,
     /// The call of gRPC that the request is.
     pub(super) call: Option<Call>,
     /// How the call ended.
@@ -137,6 +141,8 @@ impl RequestCx {
             noted: Noted::Nothing,
             reserved: None,
             extensions: Extensions::new(),
+            variables: Variables::default(),
+            bounds: Bounds::default(),
             call: None,
             grpc_status: None,
             cause: None,
@@ -184,7 +190,8 @@ impl RequestCx {
     /// All that the request may take; zero for no limit.
     pub(super) fn total(&self) -> Duration {
         let total = self.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
-        self.call.as_ref().map_or(total, |call| call.total(total))
+        let total = self.call.as_ref().map_or(total, |call| call.total(total));
+        self.bounds.total.filter(|&bound| total.is_zero() || bound < total).unwrap_or(total)
     }
 
     pub(super) fn route(&self) -> Option<&Route> {
@@ -206,6 +213,7 @@ impl RequestCx {
             path: request.uri.path(),
             query: request.uri.query(),
             headers: &request.headers,
+            variables: &self.variables,
         }
     }
 
@@ -225,7 +233,7 @@ impl Drop for RequestCx {
 /// What filters get to see of `cx`, borrowed part by part so that the rest stays usable. `None` before the
 /// request has a route.
 pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx<'_>, &Route, &str)> {
-    let RequestCx { snapshot, facts, route, shown_pool, lease, extensions, host, .. } = cx;
+    let RequestCx { snapshot, facts, route, shown_pool, lease, extensions, variables, bounds, host, .. } = cx;
     let route = &snapshot.routes[(*route)?];
     let filter_cx = FilterCx {
         facts: facts.as_ref()?,
@@ -234,6 +242,8 @@ pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx
         pool: shown_pool,
         endpoint: lease.as_ref().map(|lease| lease.endpoint().address()),
         extensions,
+        variables,
+        bounds,
         now,
     };
     Some((filter_cx, route, host.as_str()))

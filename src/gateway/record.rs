@@ -6,10 +6,12 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::filters::RateLimitVerdict;
+use crate::hooks::End;
 use crate::pools::Lease;
 use crate::runtime::{Cause, Connection, GrpcStatus};
 use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, started};
 
+use super::chain;
 use super::cx::{RequestCx, connection};
 use super::reply::is_final;
 use super::retry;
@@ -33,6 +35,11 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
             bytes_out: session.body_bytes_sent() as u64,
         };
         write_line(&told, cx, log);
+    }
+    if cx.route().is_some_and(|route| route.needs.end) {
+        let written = session.response_written().map(|response| response.status);
+        let bytes = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
+        tell_filters(written.filter(|&status| is_final(status)), bytes, cx);
     }
     retry::note_end(cx);
     cx.lease = None;
@@ -101,7 +108,23 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
         };
         write_line(&told, cx, &unfinished.log);
     }
+    if cx.route().is_some_and(|route| route.needs.end) {
+        tell_filters(unfinished.status, (cx.body_bytes, unfinished.bytes_out), cx);
+    }
     retry::note_end(cx);
+}
+
+fn tell_filters(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
+    let cause = cx.cause.clone();
+    let end = End {
+        status,
+        cause: cause.as_ref().map(Cause::word),
+        total: cx.received.elapsed(),
+        first_byte: cx.timings.first_byte.map(|at| at.saturating_duration_since(cx.received)),
+        bytes_in,
+        bytes_out,
+    };
+    chain::on_end(&end, cx);
 }
 
 /// What only the session knows of a request.

@@ -15,7 +15,7 @@ use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
 
 use super::admit::content_length;
-use super::chain;
+use super::chain::{self, Passing};
 use super::clock;
 use super::cx::{RequestCx, connection, is_leaving};
 use super::grpc::{self, Call};
@@ -283,7 +283,7 @@ pub(super) fn hand_on_body(
     if cx.clock.is_some() {
         tell_clock(session, Instant::now(), cx);
     }
-    if let Err(cause) = chain::on_response_body(body, end, cx) {
+    if let Err(cause) = chain::on_response_body(Passing::of(session), body, end, cx) {
         return Err(cx.fail(cause));
     }
     if let (Some(unfinished), Some(piece)) = (&mut cx.unfinished, body) {

@@ -1,11 +1,15 @@
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::stores::Redis;
 use crate::types::{PoolName, StoreName, closest};
 
-use super::Export;
 use super::keep::{Keeper, Keeping, Scope};
+use super::watched::WatchedFile;
+use super::{Export, Job, ReadFile, Watched};
 
 /// What a hook's build function may ask about the configuration that it is built into.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +19,9 @@ pub struct BuildCx<'a> {
     stores: &'a [Arc<Redis>],
     /// None where there is no configuration before and after this one.
     keeper: Option<Keeper<'a>>,
+    /// Where relative paths start.
+    folder: &'a Path,
+    warnings: Option<&'a Mutex<Vec<String>>>,
 }
 
 /// A pool of the configuration that the hook was built into; valid for that configuration only, which is safe
@@ -32,7 +39,20 @@ pub struct BuildError {
 
 impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
-        Self { pools, ipv6_prefix, stores: &[], keeper: None }
+        Self { pools, ipv6_prefix, stores: &[], keeper: None, folder: Path::new(""), warnings: None }
+    }
+
+    /// The same in a configuration whose relative paths start at `folder`.
+    pub(crate) fn in_folder(self, folder: &'a Path) -> Self {
+        Self { folder, ..self }
+    }
+
+    /// The same for a hook whose warnings go there.
+    pub(crate) fn warning_into<'b>(self, warnings: &'b Mutex<Vec<String>>) -> BuildCx<'b>
+    where
+        'a: 'b,
+    {
+        BuildCx { warnings: Some(warnings), ..self }
     }
 
     /// The same for a configuration with these stores.
@@ -86,6 +106,18 @@ impl<'a> BuildCx<'a> {
         self.ipv6_prefix
     }
 
+    /// Where a path of the settings leads: relative ones start at the folder of the configuration's file.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Tells of what is allowed but surely not meant, at the place of the settings; lower case, without a full stop.
+    pub fn warn(&self, message: impl fmt::Display) {
+        if let Some(warnings) = self.warnings {
+            warnings.lock().push(message.to_string());
+        }
+    }
+
     /// State that outlives this configuration: the very one that the hook's predecessor kept under `name`, or what
     /// `make` makes where there is none.
     ///
@@ -125,6 +157,47 @@ impl<'a> BuildCx<'a> {
             Some(keeper) => keeper.keep(name, make),
             None => Arc::new(make()),
         }
+    }
+
+    /// As [`keep`](Self::keep), with one state for all hooks of the configuration that ask for this name and type.
+    pub fn share<T: Send + Sync + 'static>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.shared_keeper() {
+            Some(keeper) => keeper.keep(name, make),
+            None => Arc::new(make()),
+        }
+    }
+
+    /// As [`share`](Self::share), for a state that works by itself: [`Job::run`] runs from when the configuration is served
+    /// until one is served that does not ask for the job. Nothing runs for a configuration that is only checked or is refused.
+    pub fn job<J: Job + 'static>(&self, name: &str, make: impl FnOnce() -> J) -> Arc<J> {
+        match self.shared_keeper() {
+            Some(keeper) => keeper.keep_job(name, make),
+            None => Arc::new(make()),
+        }
+    }
+
+    /// Reads a file of at most 16 MiB with `read`, and has it read again within a second or two whenever it changes while the
+    /// configuration is served. Where it cannot be read then, what it said before stays and the log tells why. `T` is a type of
+    /// the hook's own: a file is read once for all hooks that read it to the same type. Relative paths as in
+    /// [`path`](Self::path).
+    ///
+    /// # Errors
+    /// When it cannot be read now; the error is about the settings as a whole, [`BuildError::at`] says which key has the path.
+    pub fn watch_file<T: Send + Sync + 'static>(
+        &self,
+        path: &Path,
+        read: ReadFile<T>,
+    ) -> Result<Watched<T>, BuildError> {
+        let path = self.path(path);
+        let name = format!("file {}", path.display());
+        let file = self.job(&name, || Arc::new(WatchedFile::new(path.clone(), read)));
+        let refused = |error| BuildError::new(format!("`{}`: {error}", path.display()));
+        let first = file.read().map_err(refused)?;
+        Ok(Watched::new(Arc::clone(&file), &first))
+    }
+
+    fn shared_keeper(&self) -> Option<Keeper<'a>> {
+        self.keeper.map(|keeper| Keeper { scope: Scope::shared(), ..keeper })
     }
 
     /// As [`keep`](Self::keep), and also over an upgrade: what another process has exported is imported into the state

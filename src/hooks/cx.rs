@@ -1,12 +1,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Extensions, HeaderValue};
 use tokio::time::Instant;
 
-use crate::types::{EndpointAddr, ListenerName, PoolName, RouteName};
+use crate::types::{EndpointAddr, ListenerName, PoolName, RouteName, VarName};
 
-use super::{PoolRef, TlsSession};
+use super::variables::Variables;
+use super::{HookError, PoolRef, TlsSession};
 
 /// How the client speaks to the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +59,18 @@ pub struct FilterCx<'a> {
     pub(crate) pool: &'a mut Option<PoolRef>,
     pub(crate) endpoint: Option<&'a Arc<EndpointAddr>>,
     pub(crate) extensions: &'a mut Extensions,
+    pub(crate) variables: &'a mut Variables,
+    pub(crate) bounds: &'a mut Bounds,
     pub(crate) now: Instant,
+}
+
+/// What filters allow a request, where that is less than its pool and its listener do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    /// All that it may take.
+    pub(crate) total: Option<Duration>,
+    /// Bytes of its body.
+    pub(crate) body: Option<u64>,
 }
 
 impl FilterCx<'_> {
@@ -86,6 +100,38 @@ impl FilterCx<'_> {
     /// The endpoint of the current attempt; `None` before one was chosen and for answers made at the edge.
     pub fn endpoint(&self) -> Option<&EndpointAddr> {
         self.endpoint.map(|endpoint| &**endpoint)
+    }
+
+    /// Sets a variable of the request, for filters after this one, for keys (`{ var: NAME }`) and for templates
+    /// (`{var.NAME}`). The first one allocates.
+    ///
+    /// # Errors
+    /// When the value is longer than 4096 bytes.
+    pub fn set_var(&mut self, name: &VarName, value: impl Into<Bytes>) -> Result<(), HookError> {
+        self.variables.set(name, value.into())
+    }
+
+    /// The value of a variable, if a filter has set it.
+    pub fn var(&self, name: &str) -> Option<&[u8]> {
+        self.variables.get(name)
+    }
+
+    /// Gives the request so long in all, from its header on, if that is less than it has otherwise. Only from
+    /// [`Filter::on_request`].
+    ///
+    /// [`Filter::on_request`]: super::Filter::on_request
+    pub fn limit_total(&mut self, total: Duration) {
+        let known = self.bounds.total.unwrap_or(Duration::MAX);
+        self.bounds.total = Some(known.min(total));
+    }
+
+    /// Lets the request's body have so many bytes, if that is less than its listener allows; of a call of gRPC, each message.
+    /// Only from [`Filter::on_request`].
+    ///
+    /// [`Filter::on_request`]: super::Filter::on_request
+    pub fn limit_body(&mut self, bytes: u64) {
+        let known = self.bounds.body.unwrap_or(u64::MAX);
+        self.bounds.body = Some(known.min(bytes));
     }
 
     /// When the current phase began. Filters take the time from here, never from the system's clock, so that

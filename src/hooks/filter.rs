@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{FilterCx, Flow, HookError, RequestView, ResponseView};
+use super::{End, FilterCx, Flow, HookError, Needs, RequestView, ResponseView};
 
 /// A step on a route. One instance serves all requests of the route, on all threads.
 ///
@@ -15,6 +15,7 @@ use super::{FilterCx, Flow, HookError, RequestView, ResponseView};
 /// on_response           once, filters in reverse order
 ///   on_response_body      per piece of the body, reverse order
 ///   on_response_trailers  once, if trailers follow the body, reverse order
+/// on_end                once, reverse order
 /// ```
 ///
 /// When a filter answers or refuses in `on_request`, the filters after it see nothing of the request; those
@@ -23,7 +24,8 @@ use super::{FilterCx, Flow, HookError, RequestView, ResponseView};
 #[async_trait]
 pub trait Filter: Send + Sync {
     /// Once per request, after its route was found and before an endpoint is chosen. May change the request,
-    /// choose another pool, answer or refuse. Retries of the request do not call it again.
+    /// choose another pool, answer or refuse. Retries of the request do not call it again. All filters of a route together
+    /// have the pool's `total`, 60 s at most; a wait is given up then, and when the process ends, by dropping the call.
     ///
     /// # Errors
     /// The request fails with the status of the error; it is never let through.
@@ -100,11 +102,15 @@ pub trait Filter: Send + Sync {
         Ok(None)
     }
 
-    /// Whether [`on_response_body`](Self::on_response_body), [`on_response_trailers`](Self::on_response_trailers) or
-    /// [`on_request_body`](Self::on_request_body) do anything. Asked once when the route is built; bodies of routes
-    /// without such filters pass untouched.
-    fn filters_bodies(&self) -> bool {
-        false
+    /// Once when the request is over, whatever became of it, also where its client or its endpoint has gone. For what is
+    /// counted or given back; nothing can be changed any more.
+    fn on_end(&self, _end: &End<'_>, _cx: &mut FilterCx<'_>) {}
+
+    /// Which of the methods beyond [`on_request`](Self::on_request), [`on_upstream_request`](Self::on_upstream_request) and
+    /// [`on_response`](Self::on_response) do anything; the others are not called. Asked once when the route is built; bodies
+    /// of routes without such filters pass untouched.
+    fn needs(&self) -> Needs {
+        Needs::NOTHING
     }
 
     /// What the filter does, in a few words for `evener explain`: `100/s per client, burst 50`.

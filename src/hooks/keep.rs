@@ -3,14 +3,14 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::types::{PoolName, RouteName, StoreName};
 
-use super::Export;
+use super::{Export, Job};
 
 /// The states that the hooks of one configuration keep. The next configuration is assembled with them, and takes over
 /// those that its own hooks ask for.
@@ -63,6 +63,7 @@ struct Key {
 struct State {
     value: Arc<dyn Any + Send + Sync>,
     export: Option<ExportState>,
+    job: Option<Arc<dyn Job>>,
 }
 
 /// [`Export::export`] of a type that is known no more.
@@ -80,6 +81,11 @@ impl Kept {
         let of = |Exported { scope, name, bytes }| ((Scope(scope.into()), name.into()), bytes);
         let handed = Handed { at, states: states.into_iter().map(of).collect() };
         Self { states: HashMap::new(), handed: Some(handed) }
+    }
+
+    /// The jobs among the states.
+    pub(crate) fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        self.states.values().filter_map(|state| state.job.clone()).collect()
     }
 
     /// What can be handed to another process. Takes a moment where much is kept.
@@ -100,6 +106,12 @@ impl Key {
             return None;
         }
         Some(Exported { scope, name, bytes })
+    }
+}
+
+impl State {
+    fn plain<T: Send + Sync + 'static>(value: Arc<T>) -> Self {
+        Self { value, export: None, job: None }
     }
 }
 
@@ -125,6 +137,12 @@ impl Scope {
     /// A store.
     pub(crate) fn store(name: &StoreName) -> Self {
         Self(format!("stores/{name}").into())
+    }
+
+    /// What all hooks share.
+    pub(super) fn shared() -> &'static Self {
+        static SHARED: LazyLock<Scope> = LazyLock::new(|| Scope("shared".into()));
+        &SHARED
     }
 
     /// The policy of a pool.
@@ -162,7 +180,7 @@ impl<'p> Keeping<'p> {
         let key = Key { scope: scope.clone(), name: name.into(), state: TypeId::of::<T>() };
         let known = self.known(&key).filter(|known| still_fits(known));
         let value = known.unwrap_or_else(|| Arc::new(make()));
-        self.next.lock().states.insert(key, State { value: value.clone(), export: None });
+        self.next.lock().states.insert(key, State { value: value.clone(), export: None, job: None });
         value
     }
 
@@ -175,11 +193,16 @@ impl<'p> Keeping<'p> {
 
 impl Keeper<'_> {
     pub(super) fn keep<T: Send + Sync + 'static>(self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
-        self.keep_state(name, None, make)
+        self.keep_state(name, State::plain, make)
+    }
+
+    pub(super) fn keep_job<J: Job + 'static>(self, name: &str, make: impl FnOnce() -> J) -> Arc<J> {
+        self.keep_state(name, |job| State { job: Some(job.clone()), ..State::plain(job) }, make)
     }
 
     pub(super) fn keep_exported<T: Export>(self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
-        self.keep_state(name, Some(export_state::<T>), || {
+        let exported = |state| State { export: Some(export_state::<T>), ..State::plain(state) };
+        self.keep_state(name, exported, || {
             let mut state = make();
             self.import(name, &mut state);
             state
@@ -189,13 +212,13 @@ impl Keeper<'_> {
     fn keep_state<T: Send + Sync + 'static>(
         self,
         name: &str,
-        export: Option<ExportState>,
+        kept_as: impl FnOnce(Arc<T>) -> State,
         make: impl FnOnce() -> T,
     ) -> Arc<T> {
         let key = Key { scope: self.scope.clone(), name: name.into(), state: TypeId::of::<T>() };
         // No lock is held meanwhile: whoever makes a state may ask for another one.
         let state = self.keeping.known(&key).unwrap_or_else(|| Arc::new(make()));
-        self.keeping.next.lock().states.insert(key, State { value: state.clone(), export });
+        self.keeping.next.lock().states.insert(key, kept_as(state.clone()));
         state
     }
 

@@ -10,12 +10,13 @@ use serde::{Deserialize, Deserializer};
 use twox_hash::XxHash3_64;
 
 use crate::config::spec::{HeaderNameSpec, text_or_map};
-use crate::types::{ClientKey, client_key, cookie, text_leaf};
+use crate::types::{ClientKey, VarName, client_key, cookie, text_leaf};
 
-use super::{Facts, PickCx, RequestView};
+use super::variables::Variables;
+use super::{FilterCx, PickCx, RequestView};
 
 /// By what requests are told apart where they are counted or spread: `client_ip`, `host`, `path`,
-/// `{ header: X-User }`, `{ cookie: sid }` or `{ query: id }`.
+/// `{ header: X-User }`, `{ cookie: sid }`, `{ query: id }` or `{ var: api_key.name }`.
 ///
 /// Headers, cookies and parameters are the client's to choose: whoever changes them with every request gets a
 /// new key with every request. Limit by them only what something before the edge has authenticated.
@@ -34,6 +35,8 @@ pub enum KeySpec {
     Cookie(String),
     /// The first parameter of that name in the query, as it stands there, without decoding.
     Query(String),
+    /// The variable of that name, as a filter before has set it.
+    Var(VarName),
 }
 
 /// What keys are taken from: the parts of a request that filters and policies alike see.
@@ -44,6 +47,7 @@ pub struct KeyParts<'a> {
     path: &'a str,
     query: Option<&'a str>,
     headers: &'a HeaderMap,
+    variables: &'a Variables,
 }
 
 /// The part of a request that is its key.
@@ -55,7 +59,7 @@ enum KeyPart<'a> {
 /// A text that is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{found}` is not a key; allowed: client_ip, host, path, {{ header: NAME }}, {{ cookie: NAME }} or {{ query: NAME }}"
+    "`{found}` is not a key; allowed: client_ip, host, path, {{ header: NAME }}, {{ cookie: NAME }}, {{ query: NAME }} or {{ var: NAME }}"
 )]
 pub struct InvalidKey {
     found: String,
@@ -68,6 +72,7 @@ enum KeyMap {
     Header(HeaderNameSpec),
     Cookie(PartName),
     Query(PartName),
+    Var(VarName),
 }
 
 /// The name of a cookie or parameter.
@@ -85,21 +90,22 @@ struct InvalidPartName {
 
 impl<'a> KeyParts<'a> {
     /// Those of a request as a filter sees it.
-    pub fn of(request: &'a RequestView<'_>, facts: &Facts) -> Self {
+    pub fn of(request: &'a RequestView<'_>, cx: &'a FilterCx<'_>) -> Self {
         Self {
-            client_ip: facts.client_ip,
+            client_ip: cx.facts().client_ip,
             host: request.host(),
             path: request.path(),
             query: request.query(),
             headers: request.headers(),
+            variables: cx.variables,
         }
     }
 }
 
 impl<'a> From<&PickCx<'a>> for KeyParts<'a> {
     fn from(cx: &PickCx<'a>) -> Self {
-        let PickCx { client_ip, host, path, query, headers, .. } = *cx;
-        Self { client_ip, host, path, query, headers }
+        let PickCx { client_ip, host, path, query, headers, variables, .. } = *cx;
+        Self { client_ip, host, path, query, headers, variables }
     }
 }
 
@@ -149,6 +155,7 @@ impl KeySpec {
             Self::Header(name) => parts.headers.get(name)?.as_bytes(),
             Self::Cookie(name) => cookie(parts.headers, name)?.as_bytes(),
             Self::Query(name) => parameter(parts.query?, name)?.as_bytes(),
+            Self::Var(name) => parts.variables.get(name.as_str())?,
         };
         Some(KeyPart::Text(text))
     }
@@ -188,6 +195,7 @@ impl fmt::Display for KeySpec {
             Self::Header(name) => write!(f, "header {name}"),
             Self::Cookie(name) => write!(f, "cookie {name}"),
             Self::Query(name) => write!(f, "query {name}"),
+            Self::Var(name) => write!(f, "var {name}"),
         }
     }
 }
@@ -198,6 +206,7 @@ impl From<KeyMap> for KeySpec {
             KeyMap::Header(name) => Self::Header(name.0),
             KeyMap::Cookie(name) => Self::Cookie(name.0),
             KeyMap::Query(name) => Self::Query(name.0),
+            KeyMap::Var(name) => Self::Var(name),
         }
     }
 }
@@ -206,7 +215,7 @@ impl<'de> Deserialize<'de> for KeySpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text_or_map::<_, KeyMap, _>(
             deserializer,
-            "client_ip, host, path, `{ header: NAME }`, `{ cookie: NAME }` or `{ query: NAME }`",
+            "client_ip, host, path, `{ header: NAME }`, `{ cookie: NAME }`, `{ query: NAME }` or `{ var: NAME }`",
         )
     }
 }
@@ -223,7 +232,7 @@ impl JsonSchema for KeySpec {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "title": "client_ip, host, path, `{ header: NAME }`, `{ cookie: NAME }` or `{ query: NAME }`",
+            "title": "client_ip, host, path, `{ header: NAME }`, `{ cookie: NAME }`, `{ query: NAME }` or `{ var: NAME }`",
             "examples": ["client_ip"],
         })
     }
@@ -292,7 +301,7 @@ mod tests {
         let state = RandomState::new();
         let key = |spec: &str, mut exchange: Exchange| {
             let spec = read(spec);
-            exchange.with_request(|request, cx| spec.hash(KeyParts::of(request, cx.facts()), 64, &state))
+            exchange.with_request(|request, cx| spec.hash(KeyParts::of(request, cx), 64, &state))
         };
         let from = |ip: &str| exchange("/").from_client(ip.parse().unwrap());
         assert_eq!(key("client_ip", from("2001:db8::1")), key("client_ip", from("2001:db8::2")));
@@ -316,7 +325,7 @@ mod tests {
             let spec = read(spec);
             let hash = |mut exchange: Exchange| {
                 exchange.with_request(|request, cx| {
-                    let parts = KeyParts::of(request, cx.facts());
+                    let parts = KeyParts::of(request, cx);
                     (spec.hash(parts, 64, &RandomState::new()), spec.stable_hash(parts, 64))
                 })
             };
@@ -330,9 +339,8 @@ mod tests {
     #[test]
     fn stable_hashes_never_change() {
         let hash = |spec: &str, mut exchange: Exchange| {
-            exchange.with_request(|request, cx| {
-                read(spec).stable_hash(KeyParts::of(request, cx.facts()), 64).unwrap()
-            })
+            exchange
+                .with_request(|request, cx| read(spec).stable_hash(KeyParts::of(request, cx), 64).unwrap())
         };
         // A test vector of XXH3.
         assert_eq!(

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, Random};
 
 use super::load::Load;
+use super::variables::Variables;
 
 /// Chooses the endpoint that serves a request.
 ///
@@ -36,6 +37,7 @@ pub struct PickCx<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) variables: &'a Variables,
 }
 
 impl<'a> PickCx<'a> {

@@ -3,7 +3,7 @@ use std::io::Write;
 use http::HeaderValue;
 use pingora_http::RequestHeader;
 
-use crate::types::{Template, Variable, Vars};
+use crate::types::{Template, VarName, Variable, Vars};
 
 use super::{ClientCert, FilterCx, HookError, RequestView, ResponseView};
 
@@ -82,5 +82,9 @@ impl Vars for RequestVars<'_> {
             }
         };
         out.extend_from_slice(text.as_bytes());
+    }
+
+    fn write_named(&self, name: &VarName, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.cx.var(name.as_str()).unwrap_or_default());
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::edge::Edge;
 use crate::gateway::Gateway;
 use crate::pools::Prober;
-use crate::runtime::{Control, TlsFiles};
+use crate::runtime::{Control, Live, TlsFiles, run_jobs};
 use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
@@ -76,7 +76,12 @@ fn compose(
         takeover.finish(newcomer).map_err(StartError::Thread)?;
     }
     let tls_files = Some(TlsFiles::new(live.clone()));
-    server.add_service(UpkeepService { prober, tls_files, reloader: Some(reloader.clone()) });
+    server.add_service(UpkeepService {
+        live: live.clone(),
+        prober,
+        tls_files,
+        reloader: Some(reloader.clone()),
+    });
     server.add_service(EdgeService { edge: edge.clone(), threads, started });
     let (drain, successors) = (Drain::new(live, edge), Mutex::new(Some(successors)));
     Ok(Signals { reloader, drain, log, manager, successors, arrival: arriving })
@@ -114,6 +119,7 @@ impl Service for EdgeService {
 /// The health checks and the look at files, on a thread of their own, so that a busy data plane does not fail its
 /// own probes.
 struct UpkeepService {
+    live: Arc<Live>,
     prober: Arc<Prober>,
     /// Until the start.
     tls_files: Option<TlsFiles>,
@@ -127,6 +133,8 @@ impl Service for UpkeepService {
             // Not to the drain, which may be taken back.
             tokio::spawn(tls_files.run(shutdown.clone()));
         }
+        // Requests may need them to their end.
+        tokio::spawn(run_jobs(self.live.clone()));
         let watch = async {
             match self.reloader.take() {
                 Some(reloader) => reloader.watch().await,

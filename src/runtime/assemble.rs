@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
-use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
+use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::stores::{Redis, RedisSettings};
@@ -92,6 +93,7 @@ pub(crate) fn assemble(
     let carried = previous.zip(outline.as_ref());
     let carried =
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
+    let folder = origin.folder();
     let nothing = Kept::default();
     let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
     let now = Instant::now();
@@ -100,7 +102,7 @@ pub(crate) fn assemble(
         registry,
         carried: carried.as_ref(),
         source: &source,
-        cx: BuildCx::new(&pool_names, config.ipv6_prefix).with_stores(&stores),
+        cx: BuildCx::new(&pool_names, config.ipv6_prefix).in_folder(&folder).with_stores(&stores),
         keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
@@ -118,6 +120,7 @@ pub(crate) fn assemble(
     warn_of_unreachable(&router, &config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
+    let kept = keeping.into_kept();
     let snapshot = Arc::new(Snapshot {
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
@@ -129,8 +132,8 @@ pub(crate) fn assemble(
         trusts_unix: config.trusts_unix,
         drain: config.drain,
         watches_file: config.watch,
+        jobs: kept.jobs(),
     });
-    let kept = keeping.into_kept();
     let origin = origin.fixed_to(&source);
     Ok(Assembled {
         origin,
@@ -316,7 +319,7 @@ impl Builder<'_> {
         let filters: Box<[Step]> = steps.collect();
         Route {
             name: config.name.clone(),
-            filters_bodies: filters.iter().any(|step| step.filter.filters_bodies()),
+            needs: filters.iter().fold(Needs::NOTHING, |needs, step| needs.and(step.needs)),
             filters,
             action: match &config.action {
                 config::Action::Pool(index) => Action::Pool(PoolRef(*index)),
@@ -330,9 +333,14 @@ impl Builder<'_> {
         let config::FilterUse { name, settings } = &route.filters[index];
         let number = route.filters[..index].iter().filter(|filter| filter.name == *name).count();
         let scope = Scope::filter(&route.name, name, number);
-        let cx = self.cx.keeping(self.keeping, &scope);
-        match self.registry.build_filter(name, self.source, settings, &cx) {
-            Ok(filter) => Some(Step { name: name.clone(), filter }),
+        let warnings = Mutex::default();
+        let cx = self.cx.keeping(self.keeping, &scope).warning_into(&warnings);
+        let built = self.registry.build_filter(name, self.source, settings, &cx);
+        for warning in warnings.into_inner() {
+            self.diagnostics.warning(self.source, settings, warning);
+        }
+        match built {
+            Ok(filter) => Some(Step { name: name.clone(), needs: filter.needs(), filter }),
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None

@@ -9,12 +9,17 @@ use super::{Ending, Snapshot, Stage};
 #[derive(Debug)]
 pub(crate) struct Live {
     snapshot: ArcSwap<Snapshot>,
+    changed: watch::Sender<()>,
     ending: Ending,
 }
 
 impl Live {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot: ArcSwap::new(snapshot), ending: Ending::default() }
+        Self {
+            snapshot: ArcSwap::new(snapshot),
+            changed: watch::Sender::default(),
+            ending: Ending::default(),
+        }
     }
 
     /// The snapshot for a request that begins now; it keeps it to its end.
@@ -25,6 +30,12 @@ impl Live {
     /// Has requests that begin from now on served by another snapshot.
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
+        self.changed.send_replace(());
+    }
+
+    /// Is told whenever the snapshot is replaced.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Begins the drain: no new connections, and the old ones end with their running requests.

@@ -3,15 +3,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 
-use crate::hooks::{Filter, PoolRef};
+use crate::hooks::{Filter, Needs, PoolRef};
 use crate::types::{RouteName, Template};
 
 /// A route as requests take it.
 pub(crate) struct Route {
     pub(crate) name: RouteName,
     pub(crate) filters: Box<[Step]>,
-    /// Whether any filter wants to see bodies.
-    pub(crate) filters_bodies: bool,
+    /// What any of the filters needs.
+    pub(crate) needs: Needs,
     pub(crate) action: Action,
 }
 
@@ -19,6 +19,7 @@ pub(crate) struct Route {
 pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) filter: Box<dyn Filter>,
+    pub(crate) needs: Needs,
 }
 
 /// Who answers.

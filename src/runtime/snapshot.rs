@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::spec::DrainSpec;
+use crate::hooks::Job;
 use crate::pools::Pool;
 use crate::router::Router;
 use crate::telemetry::Pulse;
@@ -11,7 +13,6 @@ use crate::types::{Cidr, PoolName};
 use super::{Listener, Listeners, Route};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
-#[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) router: Router,
     /// By `RouteId`.
@@ -30,6 +31,15 @@ pub(crate) struct Snapshot {
     pub(crate) drain: DrainSpec,
     /// Whether a change of the configuration's file is served by itself.
     pub(crate) watches_file: bool,
+    /// What its hooks have going on beside the requests.
+    pub(crate) jobs: Vec<Arc<dyn Job>>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (routes, pools) = (&self.routes, &self.pool_names);
+        f.debug_struct("Snapshot").field("routes", routes).field("pools", pools).finish_non_exhaustive()
+    }
 }
 
 impl Snapshot {

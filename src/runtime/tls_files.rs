@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::tls::{Problem, Termination};
-use crate::types::ListenerName;
+use crate::types::{ListenerName, Stamp};
 
-use super::{Live, Stamp};
+use super::Live;
 
 /// Looks after the files that the listeners' TLS stands on.
 ///

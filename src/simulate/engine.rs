@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::hooks::PickCx;
+use crate::hooks::{PickCx, Variables};
 use crate::pools::{Health, Lease, Pick, Pool};
 use crate::types::Random;
 
@@ -259,6 +259,7 @@ fn pick_cx<'a>(request: &'a Request, headers: &'a HeaderMap, now: Instant) -> Pi
         path: &sender.path,
         query: sender.query.as_deref(),
         headers,
+        variables: Variables::NONE,
     }
 }
 

@@ -18,9 +18,11 @@ mod random;
 mod rarely;
 mod redis_addr;
 mod request_host;
+mod stamp;
 mod template;
 mod tls_version;
 mod units;
+mod var_name;
 
 pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
@@ -38,9 +40,11 @@ pub(crate) use random::{jittered, with_random};
 pub(crate) use rarely::Rarely;
 pub use redis_addr::{InvalidRedisAddr, RedisAddr};
 pub(crate) use request_host::RequestHost;
+pub(crate) use stamp::Stamp;
 pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use tls_version::{InvalidTlsVersion, TlsVersion};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};
+pub use var_name::{InvalidVarName, VarName};
 
 /// Gives a newtype its serde and schema impls from `FromStr` and `Display`.
 ///

@@ -1,17 +1,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::text_leaf;
+use super::{VarName, text_leaf};
 
 /// A text with an unknown variable or an open brace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason} in `{text}`; allowed: {}", Variable::NAMES.map(|(name, _)| format!("{{{name}}}")).join(" "))]
+#[error("{reason} in `{text}`; allowed: {} {{var.NAME}}", Variable::NAMES.map(|(name, _)| format!("{{{name}}}")).join(" "))]
 pub struct InvalidTemplate {
     text: String,
     reason: String,
 }
 
-/// A text in which `{client_ip}` and the like stand for what is known of a request; `{{` and `}}` are braces.
+/// A text in which `{client_ip}` and the like stand for what is known of a request, and `{var.NAME}` for a variable that a
+/// filter has set; `{{` and `}}` are braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -21,6 +22,8 @@ pub struct Template {
 enum Part {
     Text(String),
     Variable(Variable),
+    /// One that a filter sets.
+    Named(VarName),
 }
 
 /// What a template can name.
@@ -100,6 +103,9 @@ impl Variable {
 pub trait Vars {
     /// Writes the variable's value to the end of `out`; nothing where it has none.
     fn write(&self, variable: Variable, out: &mut Vec<u8>);
+
+    /// Writes the value of a variable that filters set; nothing where none has.
+    fn write_named(&self, name: &VarName, out: &mut Vec<u8>);
 }
 
 impl Template {
@@ -129,6 +135,7 @@ impl Template {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Variable(variable) => vars.write(*variable, out),
+                Part::Named(name) => vars.write_named(name, out),
             }
         }
     }
@@ -157,14 +164,11 @@ impl FromStr for Template {
             let (name, after) = tail
                 .split_once('}')
                 .ok_or_else(|| fail("`{` without its `}` (write `{{` for a brace)".to_owned()))?;
-            let (_, variable) = Variable::NAMES
-                .iter()
-                .find(|(known, _)| *known == name)
-                .ok_or_else(|| fail(format!("unknown variable `{{{name}}}`")))?;
+            let part = part_of(name).ok_or_else(|| fail(format!("unknown variable `{{{name}}}`")))?;
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Variable(*variable));
+            parts.push(part);
             rest = after;
         }
         literal.push_str(rest);
@@ -175,11 +179,21 @@ impl FromStr for Template {
     }
 }
 
+/// What stands between braces.
+fn part_of(name: &str) -> Option<Part> {
+    if let Some(name) = name.strip_prefix("var.") {
+        return name.parse().ok().map(Part::Named);
+    }
+    let known = Variable::NAMES.iter().find(|(known, _)| *known == name);
+    known.map(|(_, variable)| Part::Variable(*variable))
+}
+
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
                 Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}"))?,
+                Part::Named(name) => write!(f, "{{var.{name}}}")?,
                 Part::Variable(variable) => {
                     let known = Variable::NAMES.iter().find(|(_, candidate)| candidate == variable);
                     write!(f, "{{{}}}", known.map_or("", |(name, _)| name))?;
@@ -198,7 +212,9 @@ mod tests {
 
     #[test]
     fn reads_variables_and_doubled_braces() {
-        for text in ["", "plain", "{client_ip}", "a{host}b{path}{query}", "{{literal}} {method}"] {
+        for text in
+            ["", "plain", "{client_ip}", "{var.jwt.sub}!", "a{host}b{path}{query}", "{{literal}} {method}"]
+        {
             assert_eq!(text.parse::<Template>().unwrap().to_string(), text);
         }
         assert_eq!("{{x}}".parse::<Template>().unwrap().as_constant(), Some("{x}"));
@@ -210,6 +226,7 @@ mod tests {
         let error = "x {clientip}".parse::<Template>().unwrap_err().to_string();
         assert!(error.contains("unknown variable `{clientip}`") && error.contains("{client_ip}"), "{error}");
         assert!("a { b".parse::<Template>().is_err());
+        assert!("{var.}".parse::<Template>().is_err());
         assert!("a } b".parse::<Template>().is_err());
     }
 }

@@ -61,6 +61,8 @@ async fn another_edge_takes_over_and_loses_nobody() {
     let (mut old, flow) = (former.client("web").await, datagram_client(former.at("dns")).await);
     old.ask("/app/slow").await;
     datagram_is_echoed(&flow).await;
+    // Whom nobody has accepted yet, the next edge serves.
+    eventually("it is accepted", || former.edge.open().http == 1).await;
     let addresses = former.edge.addresses();
     let sockets = former.edge.sockets().unwrap();
     let of_dns = sockets.iter().find(|one| one.listener.as_str() == "dns").unwrap();

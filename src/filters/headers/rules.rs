@@ -2,7 +2,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::spec::NamedMap;
 use crate::hooks::{BuildError, HookError, RequestVars};
-use crate::types::{Template, Variable, Vars};
+use crate::types::{Template, VarName, Variable, Vars};
 
 use super::owned::{Side, reason};
 use super::{FieldName, HeaderSettings};
@@ -107,4 +107,6 @@ struct NoVars;
 
 impl Vars for NoVars {
     fn write(&self, _: Variable, _: &mut Vec<u8>) {}
+
+    fn write_named(&self, _: &VarName, _: &mut Vec<u8>) {}
 }

@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use crate::hooks::{
-    BuildCx, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView, Scheme, TlsSession,
+    Bounds, BuildCx, End, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView,
+    Scheme, TlsSession, Variables,
 };
 
 /// One request and its response, on which a test calls a filter as the edge would.
@@ -26,6 +28,8 @@ pub struct Exchange {
     pool: Option<PoolRef>,
     endpoint: Option<Arc<EndpointAddr>>,
     extensions: Extensions,
+    variables: Variables,
+    bounds: Bounds,
     now: Instant,
 }
 
@@ -86,6 +90,8 @@ impl Exchange {
             pool: Some(PoolRef(0)),
             endpoint: None,
             extensions: Extensions::new(),
+            variables: Variables::default(),
+            bounds: Bounds::default(),
             now,
         }
     }
@@ -181,9 +187,11 @@ impl Exchange {
     /// # Errors
     /// Those of the filter.
     pub fn on_response(&mut self, filter: &dyn Filter) -> Result<(), HookError> {
-        let Self { request, response, facts, route, pools, pool, endpoint, extensions, now } = self;
+        let Self { request, response, facts, route, pools, pool, endpoint, extensions, .. } = self;
+        let Self { variables, bounds, now, .. } = self;
         let endpoint = endpoint.as_ref();
-        let mut cx = FilterCx { facts, route, pools, pool, endpoint, extensions, now: *now };
+        let mut cx =
+            FilterCx { facts, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
         filter.on_response(&mut ResponseView::new(response, request, HOST), &mut cx)
     }
 
@@ -225,6 +233,34 @@ impl Exchange {
         filter.on_response_trailers(trailers, &mut self.parts().1)
     }
 
+    /// Calls [`Filter::on_end`] for a request that took a second and whose client was sent this status, if any.
+    pub fn on_end(&mut self, filter: &dyn Filter, status: Option<StatusCode>) {
+        let end = End {
+            status,
+            cause: None,
+            total: Duration::from_secs(1),
+            first_byte: None,
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        filter.on_end(&end, &mut self.parts().1);
+    }
+
+    /// The variable of that name, if a filter has set it.
+    pub fn var(&self, name: &str) -> Option<&[u8]> {
+        self.variables.get(name)
+    }
+
+    /// What filters give the request in all, if they do.
+    pub fn total_limit(&self) -> Option<Duration> {
+        self.bounds.total
+    }
+
+    /// How many bytes filters let its body have, if they limit that.
+    pub fn body_limit(&self) -> Option<u64> {
+        self.bounds.body
+    }
+
     /// Lends the request as filters see it.
     pub fn with_request<T>(&mut self, call: impl FnOnce(&mut RequestView<'_>, &mut FilterCx<'_>) -> T) -> T {
         let (mut request, mut cx) = self.parts();
@@ -262,9 +298,10 @@ impl Exchange {
     }
 
     fn parts(&mut self) -> (RequestView<'_>, FilterCx<'_>) {
-        let Self { request, facts, route, pools, pool, endpoint, extensions, now, .. } = self;
+        let Self { request, facts, route, pools, pool, endpoint, extensions, variables, bounds, now, .. } =
+            self;
         let endpoint = endpoint.as_ref();
-        let cx = FilterCx { facts, route, pools, pool, endpoint, extensions, now: *now };
+        let cx = FilterCx { facts, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
         (RequestView::new(request, HOST), cx)
     }
 }

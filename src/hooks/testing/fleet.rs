@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::hooks::{Load, Member, PickCx, Policy, PoolLoad};
+use crate::hooks::{Load, Member, PickCx, Policy, PoolLoad, Variables};
 use crate::types::{EndpointAddr, Random, Weight};
 
 /// Members of a pool, on which a test calls a policy as the pool would.
@@ -95,6 +95,7 @@ impl Fleet {
             path,
             query: None,
             headers: &headers,
+            variables: Variables::NONE,
         };
         policy.pick(&self.members, &cx, random)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
-use crate::hooks::{PickCx, TlsSession};
+use crate::hooks::{PickCx, TlsSession, Variables};
 use crate::net::Transport;
 use crate::pools::{Lease, Pool};
 use crate::runtime::{Cause, Ending, Ends, Listener, Stage, StageWatch, TcpService};
@@ -213,5 +213,6 @@ fn pick_cx<'a>(record: &'a Record, now: Instant) -> PickCx<'a> {
         path: "",
         query: None,
         headers: &NO_HEADERS,
+        variables: Variables::NONE,
     }
 }

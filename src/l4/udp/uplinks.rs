@@ -7,7 +7,7 @@ use http::HeaderMap;
 use nix::errno::Errno;
 use tokio::time::Instant;
 
-use crate::hooks::PickCx;
+use crate::hooks::{PickCx, Variables};
 use crate::pools::{Endpoint, Lease, Pick, Pool, Tried, is_among};
 use crate::types::{EndpointAddr, Random};
 
@@ -71,7 +71,15 @@ impl<D: Dial> Uplinks<D> {
     /// Picks by the policy; where that names an endpoint that was tried, another one.
     fn pick(&mut self, client: IpAddr, tried: &[Arc<Endpoint>], now: Instant) -> Result<Lease, Discard> {
         let client_ip = client.to_canonical();
-        let cx = PickCx { client_ip, now, host: "", path: "", query: None, headers: &self.no_headers };
+        let cx = PickCx {
+            client_ip,
+            now,
+            host: "",
+            path: "",
+            query: None,
+            headers: &self.no_headers,
+            variables: Variables::NONE,
+        };
         let pool = &self.pool;
         match pool.pick(&cx, None, &mut self.random) {
             Pick::Endpoint(lease) if !is_among(tried, lease.endpoint()) => Ok(lease),

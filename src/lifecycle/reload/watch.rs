@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::config::{Includes, Loaded, Origin};
-use crate::runtime::{Changes, Live, Stamp, Why};
+use crate::runtime::{Changes, Live, Why};
+use crate::types::Stamp;
 
 /// How soon a change of the file is seen.
 const PERIOD: Duration = Duration::from_secs(1);

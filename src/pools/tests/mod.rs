@@ -14,7 +14,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::hooks::PickCx;
+use crate::hooks::{PickCx, Variables};
 use crate::types::Random;
 
 use super::testing::pool;
@@ -105,5 +105,13 @@ impl Stage {
 
 fn pick_cx(now: Instant, headers: &HeaderMap) -> PickCx<'_> {
     let client_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    PickCx { client_ip, now, host: "example.com", path: "/", query: None, headers }
+    PickCx {
+        client_ip,
+        now,
+        host: "example.com",
+        path: "/",
+        query: None,
+        headers,
+        variables: Variables::NONE,
+    }
 }

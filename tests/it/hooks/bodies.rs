@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::App;
 use evener::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, RequestView, ResponseView, testing,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView, testing,
 };
 use http::header::CONTENT_LENGTH;
 use serde::Deserialize;
@@ -66,8 +66,8 @@ impl Filter for Shout {
         Ok(())
     }
 
-    fn filters_bodies(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::BODIES
     }
 }
 

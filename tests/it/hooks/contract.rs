@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::{App, AppBuilder};
 use evener::hooks::{
-    Answer, BuildCx, BuildError, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView,
+    Answer, BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, PoolRef, RequestView, ResponseView,
 };
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -96,8 +96,8 @@ impl Filter for Note {
         Ok(())
     }
 
-    fn filters_bodies(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::BODIES
     }
 }
 

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::{App, AppBuilder};
 use evener::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Member, PickCx, Policy, RequestView, ResponseView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Member, Needs, PickCx, Policy, RequestView,
+    ResponseView,
 };
 use evener::types::Random;
 use http::StatusCode;
@@ -91,8 +92,8 @@ impl Filter for Fault {
         self.strike(Phase::ResponseBody, cx)
     }
 
-    fn filters_bodies(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::BODIES
     }
 }
 

@@ -16,6 +16,7 @@ mod failures;
 mod filter_example;
 mod kept_example;
 mod policy_example;
+mod policy_hooks;
 
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::hooks::testing::{Fleet, build};
-use crate::hooks::{BuildCx, BuildError, Member, PickCx, Policy};
+use crate::hooks::{BuildCx, BuildError, Member, PickCx, Policy, Variables};
 use crate::types::Random;
 
 use super::super::{IpHash, Maglev, Ring};
@@ -40,7 +40,15 @@ pub(super) fn address_for(policy: &dyn Policy, members: &[Member], client: &str,
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let client_ip: IpAddr = client.parse().unwrap();
     let (host, query) = ("www.example.com", Some(query));
-    let cx = PickCx { client_ip, now: Instant::now(), host, path, query, headers: &headers };
+    let cx = PickCx {
+        client_ip,
+        now: Instant::now(),
+        host,
+        path,
+        query,
+        headers: &headers,
+        variables: Variables::NONE,
+    };
     members[policy.pick(members, &cx, &mut Random::with_seed(1))].address().to_string()
 }
 

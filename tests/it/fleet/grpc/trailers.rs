@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::App;
-use evener::hooks::{BuildCx, BuildError, Filter, FilterCx, HookError};
+use evener::hooks::{BuildCx, BuildError, Filter, FilterCx, HookError, Needs};
 use http::HeaderMap;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -48,8 +48,8 @@ impl Filter for Censor {
         Ok(())
     }
 
-    fn filters_bodies(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::BODIES
     }
 }
 

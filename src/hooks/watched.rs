@@ -1,0 +1,168 @@
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+use crate::types::Stamp;
+
+use super::Job;
+
+/// How soon a change of a file is seen.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Larger files are surely not meant.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What a file says, kept fresh: had from [`BuildCx::watch_file`](super::BuildCx::watch_file).
+pub struct Watched<T>(Arc<WatchedFile<T>>);
+
+/// How a hook reads a file's bytes; what is wrong with them is told in lower case.
+pub type ReadFile<T> = fn(&[u8]) -> Result<T, String>;
+
+/// One for all hooks that read the same file to the same type.
+pub(super) struct WatchedFile<T> {
+    path: PathBuf,
+    read: ReadFile<T>,
+    value: ArcSwapOption<T>,
+    /// The file when it was last read; one that is not right is told of once.
+    seen: Mutex<Option<Stamp>>,
+}
+
+impl<T> Watched<T> {
+    pub(super) fn new(file: Arc<WatchedFile<T>>, first: &Arc<T>) -> Self {
+        file.value.store(Some(first.clone()));
+        Self(file)
+    }
+
+    /// What the file said when it was last right. Costs no lock.
+    #[expect(
+        clippy::expect_used,
+        reason = "there is a value before there is a handle, and none is taken away"
+    )]
+    pub fn get(&self) -> Arc<T> {
+        self.0.value.load_full().expect("a value")
+    }
+}
+
+impl<T> WatchedFile<T> {
+    pub(super) fn new(path: PathBuf, read: ReadFile<T>) -> Self {
+        Self { path, read, value: ArcSwapOption::empty(), seen: Mutex::default() }
+    }
+
+    /// Reads the file as it is now.
+    pub(super) fn read(&self) -> Result<Arc<T>, String> {
+        // Before the bytes: what changes in between is read again.
+        *self.seen.lock() = Stamp::of(&self.path);
+        let bytes = bytes_of(&self.path).map_err(|error| format!("it cannot be read: {error}"))?;
+        (self.read)(&bytes).map(Arc::new)
+    }
+
+    fn look(&self) {
+        let found = Stamp::of(&self.path);
+        // A file that is gone is about to come back.
+        if found.is_none() || *self.seen.lock() == found {
+            return;
+        }
+        let path = self.path.display();
+        match self.read() {
+            Ok(value) => {
+                self.value.store(Some(value));
+                log::info!("file was read again file={path}");
+            }
+            Err(error) => log::error!("file is not used, what it said before is file={path} error={error:?}"),
+        }
+    }
+}
+
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would be waited for.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(io::Error::other("it is larger than 16MiB"));
+    }
+    Ok(bytes)
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> Job for Arc<WatchedFile<T>> {
+    async fn run(&self) {
+        loop {
+            sleep(PERIOD).await;
+            let file = self.clone();
+            // Disks may hang, and there may be much to read.
+            if tokio::task::spawn_blocking(move || file.look()).await.is_err() {
+                log::error!("file cannot be looked at file={}", self.path.display());
+            }
+        }
+    }
+}
+
+impl<T> Clone for Watched<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn number(bytes: &[u8]) -> Result<u32, String> {
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        text.trim().parse().map_err(|error: std::num::ParseIntError| error.to_string())
+    }
+
+    #[test]
+    fn a_file_is_read_again_when_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("number");
+        let file = Arc::new(WatchedFile::new(path.clone(), number));
+        assert!(file.read().unwrap_err().starts_with("it cannot be read: No such file"));
+        fs::write(&path, "1").unwrap();
+        let watched = Watched::new(file.clone(), &file.read().unwrap());
+        assert_eq!(*watched.get(), 1);
+        fs::write(&path, "12").unwrap();
+        file.look();
+        assert_eq!(*watched.get(), 12);
+        fs::write(&path, "many").unwrap();
+        file.look();
+        assert_eq!(*watched.get(), 12, "what is not right is not used");
+        fs::remove_file(&path).unwrap();
+        file.look();
+        assert_eq!(*watched.get(), 12);
+        fs::write(&path, "123").unwrap();
+        file.look();
+        assert_eq!(*watched.get(), 123);
+    }
+
+    #[test]
+    fn what_is_no_file_and_what_is_too_large_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = WatchedFile::new(folder.path().to_owned(), number);
+        assert_eq!(file.read().unwrap_err(), "it cannot be read: it is no regular file");
+        let large = folder.path().join("large");
+        File::create(&large).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        assert_eq!(
+            WatchedFile::new(large, number).read().unwrap_err(),
+            "it cannot be read: it is larger than 16MiB"
+        );
+    }
+}
