@@ -58,7 +58,7 @@ impl Filter for Concurrency {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
-        let key = self.key.hash(KeyParts::of(request, cx.facts()), self.ipv6_prefix, self.slots.hasher());
+        let key = self.key.hash(KeyParts::of(request, cx), self.ipv6_prefix, self.slots.hasher());
         let Some(slot) = self.slots.take(key.unwrap_or(NO_KEY), self.room).await else {
             return Ok(Rejection::new(self.status, "concurrency_limited").into());
         };

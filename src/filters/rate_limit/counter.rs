@@ -51,7 +51,7 @@ impl Counter {
     }
 
     pub(super) fn key(&self, request: &RequestView<'_>, cx: &FilterCx<'_>) -> Key {
-        let parts = KeyParts::of(request, cx.facts());
+        let parts = KeyParts::of(request, cx);
         let seed: &KeySeed = self.limiter.hasher();
         let shared = || self.key.digest(parts, self.ipv6_prefix).unwrap_or(NO_KEY.to_be_bytes());
         Key {
