@@ -2,13 +2,16 @@ mod listener;
 
 use std::path::PathBuf;
 
-use crate::types::{Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName, Span, Weight, ZoneName};
+use crate::types::{
+    CacheName, Cidr, EndpointAddr, HostPattern, Percent, PoolName, RouteName, Span, Weight, ZoneName,
+};
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel,
-    MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol,
-    ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
+    AccessFormat, AccessSink, CacheSpec, CookieName, CookiePath, DrainSpec, GrpcCheckSpec, HttpCheckSpec,
+    LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite,
+    SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive,
+    UpstreamProtocol,
 };
 
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
@@ -29,6 +32,8 @@ pub struct Config {
     pub ipv6_prefix: u8,
     /// What a process that ends leaves its clients of time.
     pub drain: DrainSpec,
+    /// Stores of answers, by name.
+    pub caches: Vec<(CacheName, CacheSpec)>,
     /// Where this edge stands.
     pub zone: Option<ZoneName>,
     /// Where control commands reach the process, if they do.

@@ -2,6 +2,7 @@
 //!
 //! | name | struct | does |
 //! |---|---|---|
+//! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
@@ -13,12 +14,14 @@
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
 //! neither Pingora nor how filters are registered or called.
 
+mod cache;
 mod grpc_web;
 mod headers;
 mod hsts;
 mod rate_limit;
 mod rewrite;
 
+pub use cache::{CacheFilter, CacheSettings};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};

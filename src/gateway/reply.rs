@@ -15,7 +15,7 @@ use super::admit::{SERVED, content_length};
 use super::chain;
 use super::cx::{RequestCx, filter_parts, is_leaving, until_cut};
 use super::failure::{cause_of, is_after_answer};
-use super::{grpc, upstream};
+use super::grpc;
 
 /// Goes where the filters sent the request: true when it is answered, false when an endpoint is to serve it.
 pub(super) async fn follow(session: &mut Session, cx: &mut RequestCx, flow: Flow) -> Result<bool> {
@@ -32,10 +32,9 @@ pub(super) async fn follow(session: &mut Session, cx: &mut RequestCx, flow: Flow
     Ok(true)
 }
 
-/// What the route itself does; `None` when an endpoint is to serve the request, which then has one.
+/// What the route itself does; `None` when an endpoint is to serve the request, or a cache.
 async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>, Cause> {
     if cx.pool.is_some() {
-        upstream::reserve(session, cx).await?;
         return Ok(None);
     }
     if let Some(Action::Respond(respond)) = cx.route().map(|route| &route.action)

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::types::{PoolName, closest};
+use crate::cache::Cache;
+use crate::types::{CacheName, PoolName, closest};
 
 use super::Export;
 use super::keep::{Keeper, Keeping, Scope};
@@ -10,6 +11,7 @@ use super::keep::{Keeper, Keeping, Scope};
 #[derive(Clone, Copy, Debug)]
 pub struct BuildCx<'a> {
     pools: &'a [PoolName],
+    caches: &'a [Arc<Cache>],
     ipv6_prefix: u8,
     /// None where there is no configuration before and after this one.
     keeper: Option<Keeper<'a>>,
@@ -30,7 +32,12 @@ pub struct BuildError {
 
 impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
-        Self { pools, ipv6_prefix, keeper: None }
+        Self { pools, caches: &[], ipv6_prefix, keeper: None }
+    }
+
+    /// The same where there are stores of answers.
+    pub(crate) fn with_caches(self, caches: &'a [Arc<Cache>]) -> Self {
+        Self { caches, ..self }
     }
 
     /// The same for a hook that keeps its states in that scope.
@@ -55,6 +62,21 @@ impl<'a> BuildCx<'a> {
         Err(match closest(name, self.pools.iter().map(PoolName::as_str)) {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
             None => error,
+        })
+    }
+
+    /// Looks up a store of answers by name.
+    pub(crate) fn cache(&self, name: &CacheName) -> Result<Arc<Cache>, BuildError> {
+        if let Some(cache) = self.caches.iter().find(|cache| cache.name == *name) {
+            return Ok(cache.clone());
+        }
+        let error = BuildError::new(format!("no cache named `{name}`"));
+        let names = self.caches.iter().map(|cache| cache.name.as_str());
+        Err(match closest(name.as_str(), names) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => {
+                error.with_help(format!("add it to the file: `server: {{ caches: {{ {name}: {{}} }} }}`"))
+            }
         })
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::types::{PoolName, RouteName};
+use crate::types::{CacheName, PoolName, RouteName};
 
 use super::Export;
 
@@ -120,6 +120,11 @@ impl Scope {
     /// A filter on a route, by its number among those of that name.
     pub(crate) fn filter(route: &RouteName, filter: &str, number: usize) -> Self {
         Self(format!("routes/{route}/{filter}/{number}").into())
+    }
+
+    /// A store of answers.
+    pub(crate) fn cache(cache: &CacheName) -> Self {
+        Self(format!("caches/{cache}").into())
     }
 
     /// The policy of a pool.

@@ -3,14 +3,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::config::spec::{RedirectSpec, RespondSpec};
+use crate::cache::{Cache, Store};
+use crate::config::spec::{CacheSpec, RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::hooks::{BuildCx, Keeping, Kept, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
-use crate::types::{PoolName, Random, ZoneName};
+use crate::types::{CacheName, PoolName, Random, ZoneName};
 
 use super::carried::Carried;
 use super::route::{Redirect, Respond, Step};
@@ -93,12 +94,13 @@ pub(crate) fn assemble(
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
     let nothing = Kept::default();
     let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
+    let caches = caches(&config, &keeping);
     let now = Instant::now();
     let mut builder = Builder {
         registry,
         carried: carried.as_ref(),
         source: &source,
-        cx: BuildCx::new(&pool_names, config.ipv6_prefix),
+        cx: BuildCx::new(&pool_names, config.ipv6_prefix).with_caches(&caches),
         keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
@@ -142,6 +144,22 @@ pub(crate) fn assemble(
         is_draft: false,
         warnings,
     })
+}
+
+/// The stores of answers, with what those of the same size and name hold already.
+fn caches(config: &Config, keeping: &Keeping<'_>) -> Vec<Arc<Cache>> {
+    let cache = |(name, spec): &(CacheName, CacheSpec)| {
+        let scope = Scope::cache(name);
+        let cx = BuildCx::new(&[], config.ipv6_prefix).keeping(keeping, &scope);
+        let memory = spec.memory.as_usize();
+        Arc::new(Cache {
+            name: name.clone(),
+            store: cx.keep(&format!("{memory} bytes"), || Store::new(memory)),
+            max_object: spec.max_object.as_usize().min(memory / 2),
+            lock_wait: spec.lock.wait.get(),
+        })
+    };
+    config.caches.iter().map(cache).collect()
 }
 
 /// The secret file, if a pool needs it.

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
-use crate::filters::{GrpcWeb, Hsts, RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
+use crate::filters::{CacheFilter, GrpcWeb, Hsts, RateLimit, RequestHeaders, ResponseHeaders, Rewrite};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
 use crate::pools::policy::{
@@ -39,6 +39,7 @@ impl Registry {
     /// The built-in filters and policies.
     pub(crate) fn with_built_ins() -> Self {
         let mut registry = Self::default();
+        registry.built_in_filter("cache", CacheFilter::build);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("rate_limit", RateLimit::build);

@@ -28,7 +28,7 @@ pub(crate) use closest::closest;
 pub(crate) use cookie::{cookie, cookies};
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
-pub use name::{InvalidName, ListenerName, PoolName, RouteName, ZoneName};
+pub use name::{CacheName, InvalidName, ListenerName, PoolName, RouteName, ZoneName};
 pub use path::{RejectedPath, normalise_path};
 pub use percent::{InvalidPercent, Percent};
 pub(crate) use proxy_header::{InvalidProxyHeader, ProxyHeader, Scan, Tlvs};

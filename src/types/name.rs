@@ -67,6 +67,8 @@ macro_rules! names {
 }
 
 names! {
+    /// The name of a cache. Cheap to clone.
+    CacheName, "a cache's name", "main";
     /// The name of a listener. Cheap to clone.
     ListenerName, "a listener's name", "web";
     /// The name of a pool. Cheap to clone.

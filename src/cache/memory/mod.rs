@@ -21,7 +21,7 @@ pub(crate) trait Weigh {
 pub(crate) struct Memory<V> {
     shards: Box<[RwLock<Shard<V>>]>,
     bytes: AtomicUsize,
-    budget: AtomicUsize,
+    budget: usize,
     /// The shard that gives something up next.
     hand: AtomicUsize,
 }
@@ -36,7 +36,7 @@ impl<V: Weigh> Memory<V> {
         Self {
             shards: (0..shards).map(|_| RwLock::default()).collect(),
             bytes: AtomicUsize::new(0),
-            budget: AtomicUsize::new(budget),
+            budget,
             hand: AtomicUsize::new(0),
         }
     }
@@ -52,7 +52,7 @@ impl<V: Weigh> Memory<V> {
 
     /// Keeps a value in place of the one with its key, if there is room for it at all.
     pub(crate) fn insert(&self, key: u128, value: Arc<V>) -> bool {
-        if value.weight() > self.budget() / 2 {
+        if value.weight() > self.budget / 2 {
             self.remove(key);
             return false;
         }
@@ -102,19 +102,10 @@ impl<V: Weigh> Memory<V> {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    pub(crate) fn budget(&self) -> usize {
-        self.budget.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_budget(&self, budget: usize) {
-        self.budget.store(budget, Ordering::Relaxed);
-        self.keep_to_budget();
-    }
-
     /// Shards give up one value each in turn until all is within the budget.
     fn keep_to_budget(&self) {
         let mut fruitless = 0;
-        while self.bytes() > self.budget() && fruitless < self.shards.len() {
+        while self.bytes() > self.budget && fruitless < self.shards.len() {
             let hand = self.hand.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
             let freed = self.shards[hand].write().evict();
             fruitless = if freed == 0 { fruitless + 1 } else { 0 };

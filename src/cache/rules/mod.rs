@@ -10,9 +10,9 @@ mod update;
 mod vary;
 
 pub(crate) use control::Control;
-pub(crate) use freshness::{Judgement, Received, Refusal, Terms, judge};
+pub(crate) use freshness::{Judgement, Received, Refusal, judge};
 pub(crate) use invalidation::{invalidates, targets};
 pub(crate) use request::{Wishes, is_range_fit, may_be_not_modified};
 pub(crate) use status::{CacheStatus, Forwarded};
 pub(crate) use update::{merge, strip_unstorable};
-pub(crate) use vary::{VaryOf, vary_of};
+pub(crate) use vary::{VaryOf, normalised, vary_of};

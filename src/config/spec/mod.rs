@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
+mod cache;
 mod include;
 mod l4;
 mod listener;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
+pub use cache::{CacheLockSpec, CacheSpec};
 pub use include::IncludePath;
 pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
