@@ -8,6 +8,7 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 use pingora_cache::{CacheKey, CacheMeta};
 use pingora_http::ResponseHeader;
 
+use super::Purge;
 use super::memory::Weigh;
 
 /// An answer as it is kept.
@@ -96,6 +97,11 @@ impl Entry {
     /// Whether it is what a key asks for, and not only something that shares its hash.
     pub(super) fn is_of(&self, key: &CacheKey) -> bool {
         *self.draft.key == *key.primary_key() && self.draft.place == key.variance_bin()
+    }
+
+    /// Whether operators mean it.
+    pub(super) fn is_meant(&self, purge: &Purge) -> bool {
+        purge.is_for(&self.draft.key, &self.draft.head.headers)
     }
 
     /// The same in Pingora's form.

@@ -42,6 +42,33 @@ impl Target<'_> {
     }
 }
 
+/// The parts of a key that operators know answers by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked<'k> {
+    pub(super) scheme: &'k [u8],
+    pub(super) host: &'k [u8],
+    pub(super) path: &'k [u8],
+    pub(super) query: Option<&'k [u8]>,
+}
+
+impl<'k> Asked<'k> {
+    pub(super) fn of(key: &'k [u8]) -> Option<Self> {
+        let mut rest = key;
+        let mut part = || -> Option<Option<&'k [u8]>> {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let length = u32::from_be_bytes(*length);
+            let length = if length == u32::MAX { None } else { Some(usize::try_from(length).ok()?) };
+            let (part, after) = after.split_at_checked(length.unwrap_or(0))?;
+            rest = after;
+            Some(length.map(|_| part))
+        };
+        let [_route, _pool] = [part()??, part()??];
+        let (scheme, host) = (part()??, part()??);
+        let _forwarded_host = part()??;
+        Some(Self { scheme, host, path: part()??, query: part()? })
+    }
+}
+
 /// Adds a part, or that there is none; where it begins.
 fn add(key: &mut Vec<u8>, part: Option<&[u8]>) -> usize {
     let length = part.map_or(u32::MAX, |part| part.len() as u32);
@@ -76,6 +103,9 @@ mod tests {
         let of = |target: Target<'_>| target.key(&headers, &Plan::default());
         let known = of(target());
         assert_eq!(of(Target { asked_host: b"EXAMPLE.COM", ..target() }), known);
+        let asked = Asked { scheme: b"http", host: b"example.com", path: b"/a", query: Some(b"b") };
+        assert_eq!(Asked::of(&known), Some(asked));
+        assert_eq!(Asked::of(&known[..known.len() - 1]), None);
         for other in [
             Target { route: "x", ..target() },
             Target { pool: "x", ..target() },

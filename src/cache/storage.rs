@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use pingora_cache::key::CacheHashKey;
 use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
 use pingora_cache::predictor::{CacheablePredictor, Predictor};
 use pingora_cache::storage::{HandleHit, HandleMiss, MissFinishType, PurgeTarget};
@@ -76,8 +77,10 @@ impl Storage for Attached {
         _: &SpanHandle,
     ) -> Result<MissHandler> {
         let draft = Draft::new(key, meta);
+        let cache = cache_of(key)?.clone();
         Ok(Box::new(Fill {
-            cache: cache_of(key)?.clone(),
+            removals: cache.store.removals(key.primary_bin()),
+            cache,
             key: key.clone(),
             promised: draft.promised(),
             draft: Some(draft),
@@ -180,6 +183,8 @@ struct Fill {
     last: BytesMut,
     length: usize,
     is_too_long: bool,
+    /// What had been removed when it began.
+    removals: u32,
 }
 
 /// What is stored is stored in pieces of this size. Those that come may be small, or hold on to large buffers.
@@ -231,7 +236,9 @@ impl HandleMiss for Fill {
 
     async fn finish(mut self: Box<Self>) -> Result<MissFinishType> {
         let is_whole = self.promised.is_none_or(|promised| promised == self.length);
-        if let Some(draft) = self.draft.take().filter(|_| is_whole && !self.is_too_long) {
+        let is_out_of_date = self.cache.store.removals(self.key.primary_bin()) != self.removals;
+        let is_fit = is_whole && !self.is_too_long && !is_out_of_date;
+        if let Some(draft) = self.draft.take().filter(|_| is_fit) {
             self.seal();
             let body = Body { pieces: mem::take(&mut self.pieces).into(), length: self.length };
             let entry = draft.with_body(Arc::new(body));

@@ -1,11 +1,13 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use pingora_cache::CacheKey;
 use pingora_cache::key::{CacheHashKey, HashBinary};
 
+use super::Purge;
 use super::entry::Entry;
 use super::memory::Memory;
 use super::rules::normalised;
@@ -29,7 +31,12 @@ pub(crate) struct Store {
     pub(super) memory: Memory<Entry>,
     /// Nobody can tell which keys meet.
     hashers: [RandomState; 2],
+    /// How often something was removed, by hash. What was fetched before and stored after would undo it.
+    removals: Box<[AtomicU32]>,
 }
+
+/// So many kinds of removals are told apart.
+const REMOVALS: usize = 256;
 
 /// How the answers of a route are cached, and where.
 #[derive(Debug)]
@@ -40,7 +47,11 @@ pub(crate) struct Caching {
 
 impl Store {
     pub(crate) fn new(memory: usize) -> Self {
-        Self { memory: Memory::new(memory), hashers: [RandomState::new(), RandomState::new()] }
+        Self {
+            memory: Memory::new(memory),
+            hashers: [RandomState::new(), RandomState::new()],
+            removals: (0..REMOVALS).map(|_| AtomicU32::new(0)).collect(),
+        }
     }
 
     fn hash(&self, write: impl Fn(&mut dyn Hasher)) -> HashBinary {
@@ -56,7 +67,25 @@ impl Store {
     /// Removes what is kept for a key, with all its variants.
     pub(crate) fn remove(&self, key: &[u8]) -> bool {
         let hash = self.hash(|hasher| hasher.write(key));
+        self.removals_of(hash).fetch_add(1, Ordering::SeqCst);
         self.memory.remove(u128::from_be_bytes(hash))
+    }
+
+    /// Removes what operators mean, and says how many answers that were. What is on its way is not stored.
+    pub(crate) fn purge(&self, purge: &Purge) -> usize {
+        for removals in &self.removals {
+            removals.fetch_add(1, Ordering::SeqCst);
+        }
+        self.memory.remove_if(|entry| entry.is_meant(purge))
+    }
+
+    /// How often something was removed that has the hash of a key in common.
+    pub(super) fn removals(&self, primary: HashBinary) -> u32 {
+        self.removals_of(primary).load(Ordering::SeqCst)
+    }
+
+    fn removals_of(&self, primary: HashBinary) -> &AtomicU32 {
+        &self.removals[usize::from(primary[0]) % REMOVALS]
     }
 }
 

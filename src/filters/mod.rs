@@ -21,7 +21,9 @@ mod hsts;
 mod rate_limit;
 mod rewrite;
 
-pub use cache::{CacheFilter, CacheSettings};
+pub use cache::{
+    BypassSettings, CacheFilter, CacheKeySettings, CacheSettings, ClientDirectives, KeyQuery, StaleSettings,
+};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};

@@ -17,8 +17,8 @@ use pingora_proxy::{RangeType, Session, range_header_filter};
 use tokio::time::Instant;
 
 use crate::cache::rules::{
-    CacheStatus, Control, Forwarded, Judgement, Received, Refusal, VaryOf, Wishes, invalidates, is_range_fit,
-    judge as judge_answer, may_be_not_modified, merge, strip_unstorable, targets, vary_of,
+    CacheStatus, Control, Forwarded, Judgement, Received, Refusal, VaryOf, Wishes, invalidates,
+    is_known_by_date, is_range_fit, judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
 use crate::cache::{Caching, PREDICTOR, STORAGE, Target, lock};
 use crate::runtime::Cause;
@@ -352,7 +352,9 @@ fn is_outage(cause: &Cause) -> bool {
 // === The client's answer ===
 
 pub(super) fn is_not_modified(session: &Session, response: &ResponseHeader) -> bool {
-    may_be_not_modified(response.status) && not_modified_filter(session.req_header(), response)
+    let request = session.req_header();
+    not_modified_filter(request, response)
+        || is_known_by_date(&request.headers, response.status, &response.headers)
 }
 
 /// Which part of the answer the client gets.

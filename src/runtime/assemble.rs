@@ -124,6 +124,7 @@ pub(crate) fn assemble(
         routes: built.routes,
         pools: built.pools,
         pool_names,
+        caches,
         listeners,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::cache::Cache;
 use crate::config::spec::DrainSpec;
 use crate::pools::Pool;
 use crate::router::Router;
@@ -20,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.
     pub(crate) pool_names: Vec<PoolName>,
+    /// In the order of the file.
+    pub(crate) caches: Vec<Arc<Cache>>,
     pub(crate) listeners: Listeners,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.

@@ -15,6 +15,7 @@ mod hooks;
 mod l4;
 mod layers;
 mod lossless;
+mod policy;
 mod process;
 mod reload;
 mod route_order;

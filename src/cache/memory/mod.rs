@@ -98,6 +98,7 @@ impl<V: Weigh> Memory<V> {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }

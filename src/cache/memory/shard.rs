@@ -46,6 +46,7 @@ impl<V> Default for Shard<V> {
 }
 
 impl<V: Weigh> Shard<V> {
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -1,6 +1,8 @@
 use std::time::{Duration, SystemTime};
 
-use http::header::{CACHE_CONTROL, DATE, ETAG, IF_RANGE, LAST_MODIFIED, PRAGMA};
+use http::header::{
+    CACHE_CONTROL, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, PRAGMA,
+};
 use http::{HeaderMap, StatusCode};
 
 use super::control::{directives, seconds};
@@ -75,9 +77,13 @@ pub(crate) fn is_range_fit(request: &HeaderMap, response: &HeaderMap) -> bool {
     is_same && date(LAST_MODIFIED).is_some_and(is_strong)
 }
 
-/// Whether an answer of this status may become word that nothing has changed (RFC 9110 §13.2.1).
-pub(crate) fn may_be_not_modified(status: StatusCode) -> bool {
-    status.is_success()
+/// Whether an answer that does not say when it was changed was made no later than the client knows of it (RFC 9111
+/// §4.3.2).
+pub(crate) fn is_known_by_date(request: &HeaderMap, status: StatusCode, response: &HeaderMap) -> bool {
+    let is_asked_by_date = !request.contains_key(IF_NONE_MATCH) && !response.contains_key(LAST_MODIFIED);
+    let date = |headers: &HeaderMap, name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    let known = date(request, IF_MODIFIED_SINCE).filter(|_| is_asked_by_date && status == StatusCode::OK);
+    known.is_some_and(|known| date(response, DATE).is_some_and(|made| made <= known))
 }
 
 #[cfg(test)]
@@ -119,6 +125,23 @@ mod tests {
         ] {
             assert_eq!(of(wish).accept(secs(10), secs(50)), expected, "{wish}");
         }
+    }
+
+    #[test]
+    fn an_answer_without_a_date_of_change_is_known_by_its_own() {
+        let (older, newer) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT");
+        let since = |date| headers(&[("if-modified-since", date)]);
+        let (made, ok) = (headers(&[("date", older)]), StatusCode::OK);
+        assert!(is_known_by_date(&since(older), ok, &made) && is_known_by_date(&since(newer), ok, &made));
+        assert!(!is_known_by_date(&since(older), ok, &headers(&[("date", newer)])));
+        assert!(!is_known_by_date(&since(newer), StatusCode::NOT_FOUND, &made));
+        assert!(!is_known_by_date(&since(newer), ok, &headers(&[("date", older), ("last-modified", newer)])));
+        assert!(!is_known_by_date(
+            &headers(&[("if-none-match", "\"a\""), ("if-modified-since", newer)]),
+            ok,
+            &made
+        ));
+        assert!(!is_known_by_date(&HeaderMap::new(), ok, &made));
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub(crate) fn normalised<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Optio
     let ignores_case = *name == ACCEPT_ENCODING || *name == ACCEPT_LANGUAGE;
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?.as_bytes();
-    let is_plain =
-        |line: &[u8]| !line.contains(&b',') && !(ignores_case && line.iter().any(u8::is_ascii_uppercase));
+    let has_upper = |line: &[u8]| line.iter().any(u8::is_ascii_uppercase);
+    let is_plain = |line: &[u8]| !(line.contains(&b',') || ignores_case && has_upper(line));
     let mut rest = lines.peekable();
     if rest.peek().is_none() && is_plain(first) {
         return Some(Cow::Borrowed(first.trim_ascii()));

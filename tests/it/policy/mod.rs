@@ -1,0 +1,3 @@
+//! Traffic policy: what filters decide about requests and answers.
+
+mod cache;
