@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod app;
+mod cache;
 pub mod cli;
 pub mod config;
 mod control;

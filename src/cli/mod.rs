@@ -6,6 +6,7 @@ mod explain;
 mod history;
 mod output;
 mod process;
+mod purge;
 mod reload;
 mod rollback;
 mod status;
@@ -73,6 +74,8 @@ enum Command {
     Drain(drain::Drain),
     /// Change the weight of an endpoint of a process that runs.
     Weight(weight::Weight),
+    /// Remove stored answers from the caches of a process that runs.
+    Purge(purge::Purge),
     /// Compare policies on the same requests, in virtual time.
     Simulate(SimulateArgs),
     /// Print the reference of all configuration keys as Markdown.
@@ -101,6 +104,7 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Upgrade(upgrade) => upgrade.run(),
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Simulate(args) => simulate(builder, &args),
         Command::Reference => print(builder.reference()),
         Command::Completions { shell } => completions(shell),

@@ -3,15 +3,15 @@ mod listener;
 use std::path::PathBuf;
 
 use crate::types::{
-    Cidr, EndpointAddr, HostPattern, Percent, PoolName, RedisAddr, RouteName, Span, StoreName, Weight,
-    ZoneName,
+    CacheName, Cidr, EndpointAddr, HostPattern, Percent, PoolName, RedisAddr, RouteName, Span, StoreName,
+    Weight, ZoneName,
 };
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec, HttpCheckSpec,
-    LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec, SameSite,
-    SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive,
+    AccessFormat, AccessSink, CacheSpec, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec,
+    HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec,
+    SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive,
     UpstreamProtocol,
 };
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub ipv6_prefix: u8,
     /// What a process that ends leaves its clients of time.
     pub drain: DrainSpec,
+    /// Stores of answers, by name.
+    pub caches: Vec<(CacheName, CacheSpec)>,
     /// Where this edge stands.
     pub zone: Option<ZoneName>,
     /// Where control commands reach the process, if they do.

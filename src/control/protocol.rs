@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cache::Purge;
 use crate::config::Origin;
 use crate::runtime::{Generation, Probation, Report, Status, Target, UpgradeOrder, Verdict};
 use crate::types::{Span, Weight};
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Undrain { endpoint: Target },
     /// Change an endpoint's share.
     Weight { endpoint: Target, weight: Weight },
+    /// Remove stored answers from all caches, or from one.
+    Purge { cache: Option<String>, what: Purge },
     /// Read the configuration again and serve it, on probation or for good.
     Reload { probation: Option<Probation> },
     /// Serve the configuration of an earlier generation again: of this one, or of the one before.
@@ -61,6 +64,10 @@ pub(crate) enum Reply {
     Weight {
         from: u16,
         to: u16,
+    },
+    /// So many answers were removed.
+    Purged {
+        answers: usize,
     },
     /// It goes on; more replies follow.
     Working,

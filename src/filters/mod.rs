@@ -10,6 +10,7 @@
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
+//! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
@@ -25,6 +26,7 @@
 mod adaptive_concurrency;
 mod api_key;
 mod basic_auth;
+mod cache;
 mod client_cert;
 mod concurrency;
 mod cors;
@@ -42,6 +44,9 @@ pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, Inv
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
     UserName,
+};
+pub use cache::{
+    BypassSettings, CacheFilter, CacheKeySettings, CacheSettings, ClientDirectives, KeyQuery, StaleSettings,
 };
 pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,

@@ -14,6 +14,7 @@ use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, i
 use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot, Stage};
 use crate::types::RequestHost;
 
+use super::cache::CacheCx;
 use super::clock::Clock;
 use super::cork::Cork;
 use super::deadline::Watchdog;
@@ -91,6 +92,8 @@ pub(crate) struct RequestCx {
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
+    /// What is known of the request where its route has a cache.
+    pub(super) cache: Option<Box<CacheCx>>,
     /// Where the request may be dropped before its end.
     pub(super) unfinished: Option<Box<Unfinished>>,
 }
@@ -159,6 +162,7 @@ impl RequestCx {
             clock: None,
             cork: None,
             timings: PhaseTimes::default(),
+            cache: None,
             unfinished: None,
         }
     }
@@ -215,6 +219,11 @@ impl RequestCx {
             headers: &request.headers,
             variables: &self.variables,
         }
+    }
+
+    /// Whether the answer is a stored one, whose time and endpoint are nobody's concern.
+    pub(super) fn is_stored_answer(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.is_stored)
     }
 
     pub(super) fn request_id(&self) -> Option<&str> {

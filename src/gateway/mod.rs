@@ -4,9 +4,11 @@
 //! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`clock`] and
 //! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints
 //! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
-//! [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the access log.
+//! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
+//! access log.
 
 mod admit;
+mod cache;
 mod chain;
 mod clock;
 mod cork;
@@ -31,15 +33,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
+use pingora_cache::key::HashBinary;
+use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
+use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session, http_proxy};
 
-use crate::runtime::Live;
+use crate::runtime::{Cause, Live};
 use crate::telemetry::AccessLog;
 
 use cx::RequestCx;
@@ -107,7 +111,86 @@ impl ProxyHttp for Gateway {
         admit::admit_body(session, body, end, cx)
     }
 
+    fn request_cache_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<()> {
+        cache::enable(session, cx);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, session: &Session, cx: &mut Box<RequestCx>) -> Result<CacheKey> {
+        cache::key(session, cx).ok_or_else(|| cx.fail(Cause::Internal))
+    }
+
+    async fn cache_hit_filter(
+        &self,
+        session: &mut Session,
+        meta: &CacheMeta,
+        _: &mut HitHandler,
+        is_fresh: bool,
+        cx: &mut Box<RequestCx>,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(cache::on_find(session, meta, is_fresh, cx))
+    }
+
+    fn cache_miss(&self, session: &mut Session, cx: &mut Box<RequestCx>) {
+        cache::on_miss(session, cx);
+    }
+
+    fn cache_vary_filter(
+        &self,
+        meta: &CacheMeta,
+        cx: &mut Box<RequestCx>,
+        request: &RequestHeader,
+    ) -> Option<HashBinary> {
+        cache::variance(meta, cx, request)
+    }
+
+    async fn proxy_upstream_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<bool> {
+        match cache::reserve(session, cx).await {
+            Ok(()) => Ok(true),
+            Err(cause) => Err(cx.fail(cause)),
+        }
+    }
+
+    fn response_cache_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        cx: &mut Box<RequestCx>,
+    ) -> Result<RespCacheable> {
+        Ok(cache::judge(session, response, cx))
+    }
+
+    fn cache_not_modified_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        _: &mut Box<RequestCx>,
+    ) -> Result<bool> {
+        Ok(cache::is_not_modified(session, response))
+    }
+
+    fn range_header_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Box<RequestCx>,
+    ) -> RangeType {
+        cache::range(session, response)
+    }
+
+    fn should_serve_stale(
+        &self,
+        session: &mut Session,
+        cx: &mut Box<RequestCx>,
+        error: Option<&Error>,
+    ) -> bool {
+        cache::serves_stale(session, cx, error)
+    }
+
     async fn upstream_peer(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<Box<HttpPeer>> {
+        if let Some(cause) = cx.cache.as_mut().and_then(|cache| cache.unreserved.take()) {
+            return Err(cx.fail(cause));
+        }
         let mut peer = upstream::choose(session, cx).await?;
         proxy_header::prepend(session, cx, &mut peer);
         Ok(peer)
@@ -142,6 +225,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
+        cache::begin_attempt(session, request, cx);
         forward::prepare(session, request, cx)?;
         if cx.clock.is_some() && !session.is_body_done() {
             cx.unfinished = record::Unfinished::new(session, &self.log);

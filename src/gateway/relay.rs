@@ -15,6 +15,7 @@ use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
 
 use super::admit::content_length;
+use super::cache;
 use super::chain::{self, Passing};
 use super::clock;
 use super::cx::{RequestCx, connection, is_leaving};
@@ -27,6 +28,9 @@ const INFORMATIONAL: u8 = 16;
 
 /// Takes the head of an endpoint's response in.
 pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+    if let Some(cache) = &mut cx.cache {
+        cache.ends_by_closing = response.version != Version::HTTP_2 && !tells_end(response);
+    }
     if response.version != Version::HTTP_2 {
         // Pingora drops the trailers of HTTP/1, so that none may be announced.
         response.remove_header(&TRAILER);
@@ -48,6 +52,7 @@ pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mu
     if let Some(repeat) = retry::judge_answer(session, response, cx, now) {
         return Err(repeat);
     }
+    cache::take(session, response, cx)?;
     cx.timings.first_byte = Some(now);
     // No total applies then.
     cx.is_endless = is_endless(&response.headers) && !cx.call.as_ref().is_some_and(Call::has_deadline);
@@ -187,6 +192,9 @@ pub(super) async fn hand_on(
     if let Some(unfinished) = &mut cx.unfinished {
         unfinished.status = Some(response.status);
     }
+    if cache::hand_on(session, response, cx).is_none() {
+        return Err(cx.fail(Cause::UpstreamInvalid));
+    }
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
         return Err(cx.fail(cause));
     }
@@ -231,7 +239,9 @@ fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     if is_bound || response.status.is_server_error() {
         return Some(());
     }
-    let endpoint = cx.lease.as_ref()?.endpoint();
+    // A stored answer is nobody's in particular.
+    let Some(lease) = cx.lease.as_ref().filter(|_| !cx.is_stored_answer()) else { return Some(()) };
+    let endpoint = lease.endpoint();
     // The cookie is that of the configuration by which the endpoint was picked.
     let Some(cookie) = endpoint.set_cookie(cx.facts.as_ref()?.scheme) else { return Some(()) };
     response.append_header(SET_COOKIE, cookie).ok().map(drop)
@@ -251,6 +261,12 @@ async fn end_by_closing(session: &mut Session, response: &mut ResponseHeader) ->
     // does to a head that has been written no longer matters.
     response.set_version(Version::HTTP_11);
     session.as_downstream_mut().write_response_header(Box::new(response.clone())).await
+}
+
+/// Whether the head of an answer over HTTP/1 says where its body ends, so that one that was cut off can be told from it.
+fn tells_end(response: &ResponseHeader) -> bool {
+    let is_told = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name));
+    is_told || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Whether nothing follows the head.
@@ -277,7 +293,7 @@ pub(super) fn hand_on_body(
         }
         watchdog.on_response_data(end);
     }
-    if !end && is_overdue(cx) {
+    if !end && !cx.is_stored_answer() && is_overdue(cx) {
         return Err(cx.fail(Cause::TotalTimeout));
     }
     if cx.clock.is_some() {

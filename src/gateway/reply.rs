@@ -31,7 +31,7 @@ pub(super) async fn follow(session: &mut Session, cx: &mut RequestCx, flow: Flow
     Ok(true)
 }
 
-/// What the route itself does; `None` when an endpoint is to serve the request.
+/// What the route itself does; `None` when an endpoint is to serve the request, or a cache.
 async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>, Cause> {
     if cx.pool.is_some() {
         return Ok(None);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::cache::Cache;
 use crate::stores::Redis;
-use crate::types::{PoolName, StoreName, closest};
+use crate::types::{CacheName, PoolName, StoreName, closest};
 
 use super::keep::{Keeper, Keeping, Scope};
 use super::watched::WatchedFile;
@@ -15,6 +16,7 @@ use super::{Export, Job, ReadFile, Watched};
 #[derive(Clone, Copy, Debug)]
 pub struct BuildCx<'a> {
     pools: &'a [PoolName],
+    caches: &'a [Arc<Cache>],
     ipv6_prefix: u8,
     stores: &'a [Arc<Redis>],
     /// None where there is no configuration before and after this one.
@@ -39,7 +41,15 @@ pub struct BuildError {
 
 impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
-        Self { pools, ipv6_prefix, stores: &[], keeper: None, folder: Path::new(""), warnings: None }
+        Self {
+            pools,
+            caches: &[],
+            ipv6_prefix,
+            stores: &[],
+            keeper: None,
+            folder: Path::new(""),
+            warnings: None,
+        }
     }
 
     /// The same in a configuration whose relative paths start at `folder`.
@@ -58,6 +68,11 @@ impl<'a> BuildCx<'a> {
     /// The same for a configuration with these stores.
     pub(crate) fn with_stores(self, stores: &'a [Arc<Redis>]) -> Self {
         Self { stores, ..self }
+    }
+
+    /// The same where there are stores of answers.
+    pub(crate) fn with_caches(self, caches: &'a [Arc<Cache>]) -> Self {
+        Self { caches, ..self }
     }
 
     /// The same for a hook that keeps its states in that scope.
@@ -98,6 +113,21 @@ impl<'a> BuildCx<'a> {
         Err(match closest(name.as_str(), names()) {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
             None => error,
+        })
+    }
+
+    /// Looks up a store of answers by name.
+    pub(crate) fn cache(&self, name: &CacheName) -> Result<Arc<Cache>, BuildError> {
+        if let Some(cache) = self.caches.iter().find(|cache| cache.name == *name) {
+            return Ok(cache.clone());
+        }
+        let error = BuildError::new(format!("no cache named `{name}`"));
+        let names = self.caches.iter().map(|cache| cache.name.as_str());
+        Err(match closest(name.as_str(), names) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => {
+                error.with_help(format!("add it to the file: `server: {{ caches: {{ {name}: {{}} }} }}`"))
+            }
         })
     }
 

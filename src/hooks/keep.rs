@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::types::{PoolName, RouteName, StoreName};
+use crate::types::{CacheName, PoolName, RouteName, StoreName};
 
 use super::{Export, Job};
 
@@ -143,6 +143,11 @@ impl Scope {
     /// A store.
     pub(crate) fn store(name: &StoreName) -> Self {
         Self(format!("stores/{name}").into())
+    }
+
+    /// A store of answers.
+    pub(crate) fn cache(cache: &CacheName) -> Self {
+        Self(format!("caches/{cache}").into())
     }
 
     /// The policy of a pool.

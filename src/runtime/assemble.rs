@@ -4,7 +4,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::config::spec::{RedirectSpec, RespondSpec};
+use crate::cache::{Cache, Store};
+use crate::config::spec::{CacheSpec, RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::files::Files;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolRef, Scope};
@@ -13,7 +14,7 @@ use crate::router::{RouteId, Router, Rule};
 use crate::stores::{Redis, RedisSettings};
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
-use crate::types::{PoolName, Random, ZoneName};
+use crate::types::{CacheName, PoolName, Random, ZoneName};
 
 use super::carried::Carried;
 use super::route::{Redirect, Respond, Step};
@@ -97,13 +98,17 @@ pub(crate) fn assemble(
     let folder = origin.folder();
     let nothing = Kept::default();
     let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
+    let caches = caches(&config, &keeping);
     let now = Instant::now();
     let stores = stores(&config, &keeping, now);
     let mut builder = Builder {
         registry,
         carried: carried.as_ref(),
         source: &source,
-        cx: BuildCx::new(&pool_names, config.ipv6_prefix).in_folder(&folder).with_stores(&stores),
+        cx: BuildCx::new(&pool_names, config.ipv6_prefix)
+            .in_folder(&folder)
+            .with_caches(&caches)
+            .with_stores(&stores),
         keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
@@ -128,6 +133,7 @@ pub(crate) fn assemble(
         routes: built.routes,
         pools: built.pools,
         pool_names,
+        caches,
         listeners,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
@@ -170,6 +176,22 @@ fn redis_settings(store: &config::Store) -> RedisSettings {
         timeout: store.timeout.get(),
         connections: store.connections,
     }
+}
+
+/// The stores of answers, with what those of the same size and name hold already.
+fn caches(config: &Config, keeping: &Keeping<'_>) -> Vec<Arc<Cache>> {
+    let cache = |(name, spec): &(CacheName, CacheSpec)| {
+        let scope = Scope::cache(name);
+        let cx = BuildCx::new(&[], config.ipv6_prefix).keeping(keeping, &scope);
+        let memory = spec.memory.as_usize();
+        Arc::new(Cache {
+            name: name.clone(),
+            store: cx.keep(&format!("{memory} bytes"), || Store::new(memory)),
+            max_object: spec.max_object.as_usize().min(memory / 2),
+            lock_wait: spec.lock.wait.get(),
+        })
+    };
+    config.caches.iter().map(cache).collect()
 }
 
 /// The secret file, if a pool needs it.

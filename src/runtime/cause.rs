@@ -72,6 +72,8 @@ pub(crate) enum Cause {
     HookPanicked,
     /// The process ends, and has no more time for the request.
     Cut,
+    /// The client wants a stored answer or none, and there is none.
+    NotCached,
     /// Something that should not happen.
     Internal,
 }
@@ -136,6 +138,7 @@ impl Cause {
             Self::HookFailed(status) => row(status.as_u16(), "hook_failed", "the request could not be handled", Some("proxy_internal_error")),
             Self::HookPanicked => row(500, "hook_panicked", "the request could not be handled", Some("proxy_internal_error")),
             Self::Cut => row(503, "cut", "the server is about to end", Some("connection_terminated")),
+            Self::NotCached => row(504, "not_cached", "no stored answer is there", None),
             Self::Internal => row(500, "internal", "the request could not be handled", Some("proxy_internal_error")),
         }
     }

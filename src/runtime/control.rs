@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::cache::Purge;
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
@@ -42,6 +43,8 @@ pub(crate) struct InvalidTarget;
 pub(crate) enum ControlError {
     #[error("no pool named `{found}`{help}")]
     UnknownPool { found: String, help: Known },
+    #[error("no cache named `{found}`{help}")]
+    NoSuchCache { found: String, help: Known },
     #[error("pool `{pool}` has no endpoint `{found}`{help}")]
     UnknownEndpoint { pool: String, found: String, help: Known },
 }
@@ -82,6 +85,30 @@ impl Control {
     /// Changes of the process as a whole.
     pub(crate) fn changes(&self) -> &dyn Changes {
         &*self.changes
+    }
+
+    /// Removes stored answers from all caches, or from one of them; how many those were.
+    ///
+    /// # Errors
+    /// When there is no cache of that name.
+    pub(crate) fn purge(&self, cache: Option<&str>, purge: &Purge) -> Result<usize, ControlError> {
+        let snapshot = self.live.snapshot();
+        let caches =
+            snapshot.caches.iter().filter(|known| cache.is_none_or(|name| known.name.as_str() == name));
+        let caches: Vec<_> = caches.collect();
+        if let (Some(name), []) = (cache, &*caches) {
+            let known = snapshot.caches.iter().map(|cache| cache.name.to_string()).collect();
+            return Err(ControlError::NoSuchCache {
+                found: name.to_owned(),
+                help: Known::for_name(name, known),
+            });
+        }
+        let removed = caches.iter().map(|cache| cache.store.purge(purge)).sum();
+        log::info!(
+            "stored answers were removed cache={} what={purge:?} answers={removed}",
+            cache.unwrap_or("all")
+        );
+        Ok(removed)
     }
 
     /// What goes on in all pools, or in one of them.

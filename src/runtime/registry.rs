@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, Concurrency, Cors, ErrorPages, GrpcWeb, Hsts, Networks,
-    RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
+    AdaptiveConcurrency, ApiKey, BasicAuth, CacheFilter, Concurrency, Cors, ErrorPages, GrpcWeb, Hsts,
+    Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -46,6 +46,7 @@ impl Registry {
         registry.built_in_filter("allow", Networks::allow);
         registry.built_in_filter("api_key", ApiKey::build);
         registry.built_in_filter("basic_auth", BasicAuth::build);
+        registry.built_in_filter("cache", CacheFilter::build);
         registry.built_in_filter("client_cert", RequireClientCert::build);
         registry.built_in_filter("concurrency", Concurrency::build);
         registry.built_in_filter("cors", Cors::build);

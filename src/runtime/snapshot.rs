@@ -3,6 +3,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::cache::Cache;
 use crate::config::spec::DrainSpec;
 use crate::hooks::Job;
 use crate::pools::Pool;
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.
     pub(crate) pool_names: Vec<PoolName>,
+    /// In the order of the file.
+    pub(crate) caches: Vec<Arc<Cache>>,
     pub(crate) listeners: Listeners,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.

@@ -29,6 +29,9 @@ pub(crate) struct AccessLine<'a> {
     /// What a rate limit did to the request, if it came too fast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<&'a str>,
+    /// What the cache did, if the route has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -34,7 +34,7 @@ pub(crate) use file_path::{FilePath, Hidden};
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
 pub use name::{
-    ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, ZoneName,
+    CacheName, ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, ZoneName,
 };
 pub use path::{RejectedPath, normalise_path};
 pub use percent::{InvalidPercent, Percent};

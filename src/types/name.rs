@@ -67,6 +67,8 @@ macro_rules! names {
 }
 
 names! {
+    /// The name of a cache. Cheap to clone.
+    CacheName, "a cache's name", "main";
     /// The name of whom a key or password belongs to. Cheap to clone.
     ConsumerName, "a consumer's name", "acme";
     /// The name of a limit that several processes count together. Cheap to clone.

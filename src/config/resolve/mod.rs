@@ -56,6 +56,7 @@ pub(super) fn resolve(
         trusted_proxies: spec.server.trusted_proxies.into_iter().filter_map(TrustedProxy::network).collect(),
         ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
         drain: spec.server.drain,
+        caches: spec.server.caches.into_iter().collect(),
         zone: spec.server.zone,
         control_socket: control_place(spec.server.control_socket, base),
         watch: spec.server.watch,

@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
+mod cache;
 mod files;
 mod include;
 mod l4;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
+pub use cache::{CacheLockSpec, CacheSpec};
 pub use files::{
     FileCoding, FileExtension, FileName, FilesSpec, InvalidFileExtension, InvalidFileName, InvalidMediaType,
     InvalidSitePath, MediaType, SitePath, Symlinks,

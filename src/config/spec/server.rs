@@ -8,8 +8,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Cidr, InvalidCidr, Span, StoreName, ZoneName, text_leaf};
+use crate::types::{CacheName, Cidr, InvalidCidr, Span, StoreName, ZoneName, text_leaf};
 
+use super::cache::CacheSpec;
 use super::ranges::{optional_whole, span, whole};
 use super::shapes::unordered;
 use super::{NamedMap, StoreSpec};
@@ -32,6 +33,8 @@ pub struct ServerSpec {
     pub connections: Option<NonZeroU32>,
     /// How a client's address becomes the key under which it is counted.
     pub http_client_id: ClientIdSpec,
+    /// Stores of answers, by name.
+    pub caches: NamedMap<CacheName, CacheSpec>,
     /// Where this edge stands. Endpoints of the same zone are preferred while they hold at least their fair share of
     /// what is fit. Default: nowhere in particular.
     pub zone: Option<ZoneName>,
@@ -94,6 +97,7 @@ impl Default for ServerSpec {
             trusted_proxies: Vec::new(),
             connections: None,
             http_client_id: ClientIdSpec::default(),
+            caches: NamedMap::default(),
             zone: None,
             drain: DrainSpec::default(),
             control_socket: ControlSocket::Default,

@@ -8,6 +8,7 @@ mod drain;
 mod explain;
 mod log;
 mod output;
+mod purge;
 mod reload;
 mod run;
 mod signals;

@@ -1,0 +1,145 @@
+use http::HeaderMap;
+
+use super::Plan;
+use super::rules::normalised;
+use crate::types::cookie;
+
+/// What a request asks for, in the words of the edge and of whom it asks: nothing that a client can say without being
+/// believed stands in for any of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) route: &'a str,
+    pub(crate) pool: &'a str,
+    pub(crate) scheme: &'a str,
+    /// The `Host` as the client sent it, and as it is forwarded.
+    pub(crate) asked_host: &'a [u8],
+    pub(crate) host: &'a [u8],
+    /// As they are forwarded.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+}
+
+impl Target<'_> {
+    /// All that answers depend on, each part with its length before it, so that no two targets look alike.
+    pub(crate) fn key(&self, headers: &HeaderMap, plan: &Plan) -> Vec<u8> {
+        let mut key = Vec::with_capacity(160);
+        for part in [self.route, self.pool, self.scheme] {
+            add(&mut key, Some(part.as_bytes()));
+        }
+        for host in [self.asked_host, self.host] {
+            let start = add(&mut key, Some(host));
+            key[start..].make_ascii_lowercase();
+        }
+        add(&mut key, Some(self.path.as_bytes()));
+        add(&mut key, self.query.filter(|_| !plan.ignores_query).map(str::as_bytes));
+        for name in &plan.key_headers {
+            add(&mut key, normalised(headers, name).as_deref());
+        }
+        for name in &plan.key_cookies {
+            add(&mut key, cookie(headers, name).map(str::as_bytes));
+        }
+        key
+    }
+}
+
+/// The parts of a key that operators know answers by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked<'k> {
+    pub(super) scheme: &'k [u8],
+    pub(super) host: &'k [u8],
+    pub(super) path: &'k [u8],
+    pub(super) query: Option<&'k [u8]>,
+}
+
+impl<'k> Asked<'k> {
+    pub(super) fn of(key: &'k [u8]) -> Option<Self> {
+        let mut rest = key;
+        let mut part = || -> Option<Option<&'k [u8]>> {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let length = u32::from_be_bytes(*length);
+            let length = if length == u32::MAX { None } else { Some(usize::try_from(length).ok()?) };
+            let (part, after) = after.split_at_checked(length.unwrap_or(0))?;
+            rest = after;
+            Some(length.map(|_| part))
+        };
+        let [_route, _pool] = [part()??, part()??];
+        let (scheme, host) = (part()??, part()??);
+        let _forwarded_host = part()??;
+        Some(Self { scheme, host, path: part()??, query: part()? })
+    }
+}
+
+/// Adds a part, or that there is none; where it begins.
+fn add(key: &mut Vec<u8>, part: Option<&[u8]>) -> usize {
+    let length = part.map_or(u32::MAX, |part| part.len() as u32);
+    key.extend_from_slice(&length.to_be_bytes());
+    let start = key.len();
+    key.extend_from_slice(part.unwrap_or_default());
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT, COOKIE, HOST};
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    fn target() -> Target<'static> {
+        Target {
+            route: "r",
+            pool: "p",
+            scheme: "http",
+            asked_host: b"Example.com",
+            host: b"example.com",
+            path: "/a",
+            query: Some("b"),
+        }
+    }
+
+    #[test]
+    fn targets_differ_in_every_part() {
+        let headers = HeaderMap::new();
+        let of = |target: Target<'_>| target.key(&headers, &Plan::default());
+        let known = of(target());
+        assert_eq!(of(Target { asked_host: b"EXAMPLE.COM", ..target() }), known);
+        let asked = Asked { scheme: b"http", host: b"example.com", path: b"/a", query: Some(b"b") };
+        assert_eq!(Asked::of(&known), Some(asked));
+        assert_eq!(Asked::of(&known[..known.len() - 1]), None);
+        for other in [
+            Target { route: "x", ..target() },
+            Target { pool: "x", ..target() },
+            Target { scheme: "https", ..target() },
+            Target { asked_host: b"example.com:81", ..target() },
+            Target { host: b"other.example", ..target() },
+            Target { path: "/A", ..target() },
+            Target { path: "/ab", query: None, ..target() },
+            Target { query: None, ..target() },
+            Target { query: Some(""), ..target() },
+            Target { route: "rp", pool: "", ..target() },
+        ] {
+            assert_ne!(of(other), known, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_listed_counts_besides() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("spoofed.example"));
+        headers.insert(ACCEPT, HeaderValue::from_static("a , b"));
+        headers.insert(COOKIE, HeaderValue::from_static("x=1; lang=de"));
+        let none = HeaderMap::new();
+        let plain = Plan::default();
+        assert_eq!(target().key(&headers, &plain), target().key(&none, &plain));
+        let plan = Plan { key_headers: vec![ACCEPT], key_cookies: vec!["lang".to_owned()], ..plain };
+        let with = target().key(&headers, &plan);
+        assert_ne!(with, target().key(&none, &plan));
+        headers.insert(COOKIE, HeaderValue::from_static("x=2; lang=de"));
+        headers.insert(ACCEPT, HeaderValue::from_static("a,b"));
+        assert_eq!(target().key(&headers, &plan), with);
+        headers.insert(COOKIE, HeaderValue::from_static("lang=en"));
+        assert_ne!(target().key(&headers, &plan), with);
+        let anything = Plan { ignores_query: true, ..Plan::default() };
+        assert_eq!(target().key(&none, &anything), Target { query: None, ..target() }.key(&none, &anything));
+    }
+}

@@ -1,0 +1,119 @@
+//! What is kept in memory: shards of their own locks, one budget of bytes over all of them.
+
+mod queues;
+mod shard;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+
+use shard::Shard;
+
+/// What can be kept: its weight in bytes is what it takes of the budget.
+pub(crate) trait Weigh {
+    fn weight(&self) -> usize;
+}
+
+/// Values by keys that are hashes already. What was asked for more than once outlives what was not (S3-FIFO); a hit takes
+/// a shared lock and copies nothing.
+#[derive(Debug)]
+pub(crate) struct Memory<V> {
+    shards: Box<[RwLock<Shard<V>>]>,
+    bytes: AtomicUsize,
+    budget: usize,
+    /// The shard that gives something up next.
+    hand: AtomicUsize,
+}
+
+/// The most shards there are, and the least that each has to itself.
+const MOST_SHARDS: usize = 64;
+const LEAST_SHARD: usize = 1 << 20;
+
+impl<V: Weigh> Memory<V> {
+    pub(crate) fn new(budget: usize) -> Self {
+        let shards = (budget / LEAST_SHARD).clamp(1, MOST_SHARDS).next_power_of_two();
+        Self {
+            shards: (0..shards).map(|_| RwLock::default()).collect(),
+            bytes: AtomicUsize::new(0),
+            budget,
+            hand: AtomicUsize::new(0),
+        }
+    }
+
+    fn shard(&self, key: u128) -> &RwLock<Shard<V>> {
+        // The map within a shard takes the low bits.
+        &self.shards[(key >> 64) as usize & (self.shards.len() - 1)]
+    }
+
+    pub(crate) fn get(&self, key: u128) -> Option<Arc<V>> {
+        self.shard(key).read().get(key)
+    }
+
+    /// Keeps a value in place of the one with its key, if there is room for it at all.
+    pub(crate) fn insert(&self, key: u128, value: Arc<V>) -> bool {
+        if value.weight() > self.budget / 2 {
+            self.remove(key);
+            return false;
+        }
+        let (added, removed) = self.shard(key).write().insert(key, value);
+        self.bytes.fetch_add(added, Ordering::Relaxed);
+        self.bytes.fetch_sub(removed, Ordering::Relaxed);
+        self.keep_to_budget();
+        true
+    }
+
+    /// Puts a value in the place of one that is still there, and leaves what came meanwhile.
+    pub(crate) fn replace(&self, key: u128, is_meant: impl Fn(&V) -> bool, value: Arc<V>) -> bool {
+        let mut shard = self.shard(key).write();
+        if !shard.get(key).is_some_and(|known| is_meant(&known)) {
+            return false;
+        }
+        let (added, removed) = shard.insert(key, value);
+        drop(shard);
+        self.bytes.fetch_add(added, Ordering::Relaxed);
+        self.bytes.fetch_sub(removed, Ordering::Relaxed);
+        self.keep_to_budget();
+        true
+    }
+
+    pub(crate) fn remove(&self, key: u128) -> bool {
+        let removed = self.shard(key).write().remove(key);
+        self.bytes.fetch_sub(removed.unwrap_or(0), Ordering::Relaxed);
+        removed.is_some()
+    }
+
+    /// Removes all that is meant, and says how many that were.
+    pub(crate) fn remove_if(&self, is_meant: impl Fn(&V) -> bool) -> usize {
+        let mut count = 0;
+        for shard in &self.shards {
+            let (values, bytes) = shard.write().remove_if(&is_meant);
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            count += values;
+        }
+        count
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Shards give up one value each in turn until all is within the budget.
+    fn keep_to_budget(&self) {
+        let mut fruitless = 0;
+        while self.bytes() > self.budget && fruitless < self.shards.len() {
+            let hand = self.hand.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
+            let freed = self.shards[hand].write().evict();
+            fruitless = if freed == 0 { fruitless + 1 } else { 0 };
+            self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

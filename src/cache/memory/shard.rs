@@ -1,0 +1,177 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::Weigh;
+use super::queues::{Ghosts, Place, Queue};
+
+/// A part of the values, with its queues. The small one takes a tenth of the bytes.
+#[derive(Debug)]
+pub(super) struct Shard<V> {
+    slots: HashMap<u128, Slot<V>, foldhash::fast::FixedState>,
+    small: VecDeque<Place>,
+    main: VecDeque<Place>,
+    small_bytes: usize,
+    main_bytes: usize,
+    ghosts: Ghosts,
+    turns: u64,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    value: Arc<V>,
+    weight: usize,
+    queue: Queue,
+    turn: u64,
+    /// How often it was asked for lately, up to [`MOST_HITS`].
+    hits: AtomicU8,
+}
+
+const MOST_HITS: u8 = 3;
+/// So many times is a value asked for before it is worth a place in the main queue.
+const WORTH_KEEPING: u8 = 1;
+
+impl<V> Default for Shard<V> {
+    fn default() -> Self {
+        Self {
+            slots: HashMap::default(),
+            small: VecDeque::new(),
+            main: VecDeque::new(),
+            small_bytes: 0,
+            main_bytes: 0,
+            ghosts: Ghosts::default(),
+            turns: 0,
+        }
+    }
+}
+
+impl<V: Weigh> Shard<V> {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn get(&self, key: u128) -> Option<Arc<V>> {
+        let slot = self.slots.get(&key)?;
+        let hits = slot.hits.load(Ordering::Relaxed);
+        // What is asked for all the time is not written to any more.
+        if hits < MOST_HITS {
+            slot.hits.store(hits + 1, Ordering::Relaxed);
+        }
+        Some(slot.value.clone())
+    }
+
+    /// How many bytes came, and how many went with the value before.
+    pub(super) fn insert(&mut self, key: u128, value: Arc<V>) -> (usize, usize) {
+        let weight = value.weight();
+        if let Some(slot) = self.slots.get_mut(&key) {
+            let former = std::mem::replace(&mut slot.weight, weight);
+            slot.value = value;
+            let bytes = of_queue(slot.queue, &mut self.small_bytes, &mut self.main_bytes);
+            *bytes = *bytes + weight - former;
+            return (weight, former);
+        }
+        let queue = if self.ghosts.contains(key) { Queue::Main } else { Queue::Small };
+        let turn = self.enqueue(key, queue, weight);
+        self.slots.insert(key, Slot { value, weight, queue, turn, hits: AtomicU8::new(0) });
+        (weight, 0)
+    }
+
+    fn enqueue(&mut self, key: u128, queue: Queue, weight: usize) -> u64 {
+        self.turns += 1;
+        *of_queue(queue, &mut self.small_bytes, &mut self.main_bytes) += weight;
+        let place = Place { key, turn: self.turns };
+        of_queue(queue, &mut self.small, &mut self.main).push_back(place);
+        self.turns
+    }
+
+    pub(super) fn remove(&mut self, key: u128) -> Option<usize> {
+        let slot = self.slots.remove(&key)?;
+        *of_queue(slot.queue, &mut self.small_bytes, &mut self.main_bytes) -= slot.weight;
+        self.tidy();
+        Some(slot.weight)
+    }
+
+    pub(super) fn remove_if(&mut self, is_meant: impl Fn(&V) -> bool) -> (usize, usize) {
+        let meant = self.slots.iter().filter(|(_, slot)| is_meant(&slot.value)).map(|(key, _)| *key);
+        let meant: Vec<u128> = meant.collect();
+        let bytes = meant.iter().filter_map(|key| self.remove(*key)).sum();
+        (meant.len(), bytes)
+    }
+
+    /// Places of values that are gone are left where they are until they outnumber the others.
+    fn tidy(&mut self) {
+        const FEW: usize = 64;
+        if self.small.len() + self.main.len() > 2 * self.slots.len() + FEW {
+            let slots = &self.slots;
+            let is_taken = |place: &Place| slots.get(&place.key).is_some_and(|slot| slot.turn == place.turn);
+            self.small.retain(is_taken);
+            self.main.retain(is_taken);
+        }
+    }
+
+    /// Gives one value up, and says what it weighed; 0 when there is none.
+    pub(super) fn evict(&mut self) -> usize {
+        loop {
+            let is_small_full = self.small_bytes * 10 > self.small_bytes + self.main_bytes;
+            let freed =
+                if is_small_full || self.main.is_empty() { self.evict_small() } else { self.evict_main() };
+            match freed {
+                Some(0) if self.slots.is_empty() => return 0,
+                Some(0) => {}
+                Some(freed) => return freed,
+                None => return 0,
+            }
+        }
+    }
+
+    /// The oldest of the small queue goes, or moves to the main one; 0 when nothing went, `None` when there is none.
+    fn evict_small(&mut self) -> Option<usize> {
+        let place = self.small.pop_front()?;
+        let Some(slot) = self.slots.get_mut(&place.key).filter(|slot| slot.turn == place.turn) else {
+            return Some(0);
+        };
+        if slot.hits.load(Ordering::Relaxed) > WORTH_KEEPING {
+            slot.hits.store(0, Ordering::Relaxed);
+            let weight = slot.weight;
+            self.small_bytes -= weight;
+            self.move_to_main(place.key, weight);
+            return Some(0);
+        }
+        let most = self.slots.len();
+        self.ghosts.remember(place.key, most);
+        self.remove(place.key)
+    }
+
+    /// The oldest of the main queue goes, or gets another round for each time that it was asked for.
+    fn evict_main(&mut self) -> Option<usize> {
+        let place = self.main.pop_front()?;
+        let Some(slot) = self.slots.get_mut(&place.key).filter(|slot| slot.turn == place.turn) else {
+            return Some(0);
+        };
+        let hits = slot.hits.load(Ordering::Relaxed);
+        if hits == 0 {
+            return self.remove(place.key);
+        }
+        slot.hits.store(hits - 1, Ordering::Relaxed);
+        let weight = slot.weight;
+        self.main_bytes -= weight;
+        self.move_to_main(place.key, weight);
+        Some(0)
+    }
+
+    fn move_to_main(&mut self, key: u128, weight: usize) {
+        let turn = self.enqueue(key, Queue::Main, weight);
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.queue = Queue::Main;
+            slot.turn = turn;
+        }
+    }
+}
+
+fn of_queue<'a, T>(queue: Queue, small: &'a mut T, main: &'a mut T) -> &'a mut T {
+    match queue {
+        Queue::Small => small,
+        Queue::Main => main,
+    }
+}

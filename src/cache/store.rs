@@ -1,0 +1,121 @@
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use pingora_cache::CacheKey;
+use pingora_cache::key::{CacheHashKey, HashBinary};
+
+use super::Purge;
+use super::entry::Entry;
+use super::memory::Memory;
+use super::rules::normalised;
+use crate::types::CacheName;
+
+/// A cache as a configuration has it.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    pub(crate) name: CacheName,
+    /// What it holds goes on from one configuration to the next.
+    pub(crate) store: Arc<Store>,
+    /// Answers with longer bodies are not kept.
+    pub(crate) max_object: usize,
+    /// How long a request waits for another that fetches what it wants.
+    pub(crate) lock_wait: Duration,
+}
+
+/// What a cache holds.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(super) memory: Memory<Entry>,
+    /// Nobody can tell which keys meet.
+    hashers: [RandomState; 2],
+    /// How often something was removed, by hash. What was fetched before and stored after would undo it.
+    removals: Box<[AtomicU32]>,
+}
+
+/// So many kinds of removals are told apart.
+const REMOVALS: usize = 256;
+
+/// How the answers of a route are cached, and where.
+#[derive(Debug)]
+pub(crate) struct Caching {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) plan: super::Plan,
+}
+
+impl Store {
+    pub(crate) fn new(memory: usize) -> Self {
+        Self {
+            memory: Memory::new(memory),
+            hashers: [RandomState::new(), RandomState::new()],
+            removals: (0..REMOVALS).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+
+    fn hash(&self, write: impl Fn(&mut dyn Hasher)) -> HashBinary {
+        let half = |state: &RandomState| {
+            let mut hasher = state.build_hasher();
+            write(&mut hasher);
+            hasher.finish()
+        };
+        let [one, other] = self.hashers.each_ref().map(half);
+        (u128::from(one) << 64 | u128::from(other)).to_be_bytes()
+    }
+
+    /// Removes what is kept for a key, with all its variants.
+    pub(crate) fn remove(&self, key: &[u8]) -> bool {
+        let hash = self.hash(|hasher| hasher.write(key));
+        self.removals_of(hash).fetch_add(1, Ordering::SeqCst);
+        self.memory.remove(u128::from_be_bytes(hash))
+    }
+
+    /// Removes what operators mean, and says how many answers that were. What is on its way is not stored.
+    pub(crate) fn purge(&self, purge: &Purge) -> usize {
+        for removals in &self.removals {
+            removals.fetch_add(1, Ordering::SeqCst);
+        }
+        self.memory.remove_if(|entry| entry.is_meant(purge))
+    }
+
+    /// How often something was removed that has the hash of a key in common.
+    pub(super) fn removals(&self, primary: HashBinary) -> u32 {
+        self.removals_of(primary).load(Ordering::SeqCst)
+    }
+
+    fn removals_of(&self, primary: HashBinary) -> &AtomicU32 {
+        &self.removals[usize::from(primary[0]) % REMOVALS]
+    }
+}
+
+impl Cache {
+    /// The key in Pingora's form. It brings the cache along, since Pingora knows of one storage only.
+    pub(crate) fn key(self: &Arc<Self>, bytes: Vec<u8>) -> CacheKey {
+        let hash = self.store.hash(|hasher| hasher.write(&bytes));
+        let mut key = CacheKey::new(bytes, String::new());
+        key.set_primary_bin_override(hash);
+        key.extensions.insert(self.clone());
+        key
+    }
+
+    /// The variant that a request asks for, of an answer that depends on these fields.
+    pub(crate) fn variance(&self, fields: &[HeaderName], headers: &HeaderMap) -> HashBinary {
+        let values: Vec<_> = fields.iter().map(|name| normalised(headers, name)).collect();
+        self.store.hash(|hasher| {
+            for (name, value) in fields.iter().zip(&values) {
+                hasher.write_usize(name.as_str().len());
+                hasher.write(name.as_str().as_bytes());
+                hasher.write_usize(value.as_ref().map_or(usize::MAX, |value| value.len()));
+                hasher.write(value.as_deref().unwrap_or_default());
+            }
+        })
+    }
+}
+
+/// Where an entry is: both are hashes that nobody can foretell.
+pub(super) fn place(key: &CacheKey) -> u128 {
+    let primary = u128::from_be_bytes(key.primary_bin());
+    let variant = key.variance_bin().map_or(0, u128::from_be_bytes);
+    primary ^ variant.rotate_left(1)
+}

@@ -1,0 +1,52 @@
+use clap::Args;
+
+use crate::cache;
+use crate::control::{Command, Reply};
+
+use super::output::print_line;
+use super::process::Process;
+use super::unexpected;
+
+#[derive(Debug, Args)]
+pub(super) struct Purge {
+    #[command(flatten)]
+    process: Process,
+    /// Only from the cache of this name.
+    #[arg(long, value_name = "NAME")]
+    cache: Option<String>,
+    #[command(flatten)]
+    what: What,
+}
+
+/// One of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// What was asked for by this URL, in all variants. Its path and query are those that endpoints see.
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// What was asked for by URLs that begin so.
+    #[arg(long, value_name = "URL")]
+    prefix: Option<String>,
+    /// What has this tag in its `Cache-Tag`.
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Purge {
+    pub(super) fn run(self) -> Result<(), u8> {
+        let What { url, prefix, tag, all: _ } = self.what;
+        let what =
+            url.map(cache::Purge::Url).or(prefix.map(cache::Purge::Prefix)).or(tag.map(cache::Purge::Tag));
+        let what = what.unwrap_or(cache::Purge::All);
+        let Reply::Purged { answers } =
+            self.process.ask(&Command::Purge { cache: self.cache, what }, |_| ())?
+        else {
+            return Err(unexpected());
+        };
+        print_line(format_args!("{answers} removed"))
+    }
+}

@@ -1,0 +1,444 @@
+//! What the cache of a route does to its requests.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, DATE, HOST, RANGE, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use pingora_cache::key::HashBinary;
+use pingora_cache::{
+    CacheKey, CacheMeta, CacheOptionOverrides, CachePhase, ForcedFreshness, NoCacheReason, RespCacheable,
+};
+use pingora_core::protocols::http::conditional_filter::not_modified_filter;
+use pingora_core::{Error, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{RangeType, Session, range_header_filter};
+use tokio::time::Instant;
+
+use crate::cache::rules::{
+    CacheStatus, Control, Forwarded, Judgement, Received, Refusal, VaryOf, Wishes, invalidates,
+    is_known_by_date, is_range_fit, judge as judge_answer, merge, strip_unstorable, targets, vary_of,
+};
+use crate::cache::{Caching, PREDICTOR, STORAGE, Target, lock};
+use crate::runtime::Cause;
+use crate::types::cookie;
+
+use super::admit::content_length;
+use super::cx::RequestCx;
+use super::{retry, upstream};
+
+/// What is known of a request whose route has a cache.
+pub(super) struct CacheCx {
+    caching: Arc<Caching>,
+    wishes: Wishes,
+    /// Why it goes to an endpoint, if it does.
+    forwarded: Option<Forwarded>,
+    /// When the running attempt began, by the clock of dates.
+    requested: SystemTime,
+    /// The endpoint's word that the stored answer is still the same.
+    not_modified: Option<ResponseHeader>,
+    /// Whether only the end of its connection tells where the answer ends.
+    pub(super) ends_by_closing: bool,
+    /// Why there is no endpoint, where a stored answer may stand in for it.
+    pub(super) unreserved: Option<Cause>,
+    /// Whether a stored answer is given.
+    pub(super) is_stored: bool,
+    /// What the log says.
+    pub(super) word: &'static str,
+}
+
+/// The most parts of an answer that are given at once.
+const MOST_RANGES: usize = 16;
+
+// === The request ===
+
+/// Has a request look for a stored answer, if it is one that may have one.
+pub(super) fn enable(session: &mut Session, cx: &mut RequestCx) {
+    let Some(caching) = cx.extensions.get::<Arc<Caching>>().cloned() else { return };
+    let head = session.req_header();
+    let is_meant = matches!(head.method, Method::GET | Method::HEAD) && !is_passed_by(head, &caching);
+    let has_body = head.headers.contains_key(TRANSFER_ENCODING)
+        || content_length(&head.headers).is_some_and(|length| length > 0);
+    let wishes = Wishes::of(&head.headers);
+    let is_enabled = is_meant
+        && !has_body
+        && !cx.is_upgrade_req
+        && cx.call.is_none()
+        && cx.pool.is_some()
+        && session.as_downstream_mut().is_body_empty();
+    if is_enabled {
+        let wait = caching.cache.lock_wait;
+        let mut overrides = CacheOptionOverrides::default();
+        overrides.wait_timeout = Some(wait);
+        let lock = (!wait.is_zero()).then(lock);
+        session.cache.enable(&STORAGE, None, Some(&*PREDICTOR), lock, Some(overrides));
+    }
+    cx.cache = Some(Box::new(CacheCx {
+        caching,
+        wishes,
+        forwarded: Some(Forwarded::Bypass),
+        requested: SystemTime::now(),
+        not_modified: None,
+        ends_by_closing: false,
+        unreserved: None,
+        is_stored: false,
+        word: "bypass",
+    }));
+}
+
+/// Whether the settings say that the request is not for the cache.
+fn is_passed_by(head: &RequestHeader, caching: &Caching) -> bool {
+    let plan = &caching.plan;
+    plan.bypass_headers.iter().any(|name| head.headers.contains_key(name))
+        || plan.bypass_cookies.iter().any(|name| cookie(&head.headers, name).is_some())
+}
+
+/// What the request asks for.
+pub(super) fn key(session: &Session, cx: &RequestCx) -> Option<CacheKey> {
+    let caching = &cx.cache.as_ref()?.caching;
+    let head = session.req_header();
+    let key = target(head, cx, head.uri.path(), head.uri.query())?.key(&head.headers, &caching.plan);
+    Some(caching.cache.key(key))
+}
+
+fn target<'a>(
+    head: &'a RequestHeader,
+    cx: &'a RequestCx,
+    path: &'a str,
+    query: Option<&'a str>,
+) -> Option<Target<'a>> {
+    let bytes = |host: Option<&'a HeaderValue>| host.map_or(&b""[..], HeaderValue::as_bytes);
+    Some(Target {
+        route: cx.route()?.name.as_str(),
+        pool: cx.snapshot.pool_names[cx.pool?.0].as_str(),
+        scheme: cx.facts.as_ref()?.scheme.as_str(),
+        asked_host: bytes(cx.asked_host.as_ref()),
+        host: bytes(head.headers.get(HOST)),
+        path,
+        query,
+    })
+}
+
+/// The variant of a stored answer that a request asks for.
+pub(super) fn variance(meta: &CacheMeta, cx: &RequestCx, request: &RequestHeader) -> Option<HashBinary> {
+    match vary_of(meta.headers()) {
+        VaryOf::Fields(fields) if !fields.is_empty() => {
+            Some(cx.cache.as_ref()?.caching.cache.variance(&fields, &request.headers))
+        }
+        _ => None,
+    }
+}
+
+/// There is a stored answer: whether it will do.
+pub(super) fn on_find(
+    session: &Session,
+    meta: &CacheMeta,
+    is_fresh: bool,
+    cx: &mut RequestCx,
+) -> Option<ForcedFreshness> {
+    let cache = cx.cache.as_mut()?;
+    if !is_fresh {
+        cache.forwarded = Some(Forwarded::Stale);
+        // It would be fetched by GET, with a body that nobody has asked for.
+        let is_head = session.req_header().method == Method::HEAD;
+        return is_head.then_some(ForcedFreshness::ForceMiss);
+    }
+    let left = meta.fresh_until().duration_since(SystemTime::now()).unwrap_or_default();
+    if cache.caching.plan.honours_clients && !cache.wishes.accept(meta.age(), left) {
+        cache.forwarded = Some(Forwarded::Request);
+        return Some(ForcedFreshness::ForceExpired);
+    }
+    None
+}
+
+/// There is none: the answer will be stored, if it may be. To HEAD an endpoint gives less than what could be.
+pub(super) fn on_miss(session: &mut Session, cx: &mut RequestCx) {
+    if let Some(cache) = &mut cx.cache
+        && !session.cache.bypassing()
+        && cache.forwarded != Some(Forwarded::Stale)
+    {
+        let is_variant = session.cache.cache_key().get_variance_key().is_some();
+        cache.forwarded = Some(if is_variant { Forwarded::VaryMiss } else { Forwarded::UriMiss });
+    }
+    session.cache.cache_miss();
+    if session.req_header().method == Method::HEAD {
+        session.cache.disable(NoCacheReason::Deferred);
+    }
+}
+
+/// Takes an endpoint for a request that no stored answer was found for. Where there is none, one that is out of date may
+/// have to do.
+pub(super) async fn reserve(session: &mut Session, cx: &mut RequestCx) -> Result<(), Cause> {
+    let Some(cache) = &cx.cache else { return upstream::reserve(session, cx).await };
+    if cache.wishes.only_if_cached {
+        return Err(Cause::NotCached);
+    }
+    let reserved = upstream::reserve(session, cx).await;
+    // It may have waited for another that asked for the same.
+    cx.reserved.get_or_insert_with(Instant::now);
+    match (reserved, &mut cx.cache) {
+        (Err(cause), Some(cache)) if is_outage(&cause) && session.cache.can_serve_stale_error() => {
+            cache.unreserved = Some(cause);
+            Ok(())
+        }
+        (reserved, _) => reserved,
+    }
+}
+
+/// An attempt begins whose answer may be stored. Endpoints that let fields overrule what the request line says would give
+/// an answer to another request.
+pub(super) fn begin_attempt(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) {
+    const OVERRULING: [HeaderName; 8] = [
+        HeaderName::from_static("x-original-url"),
+        HeaderName::from_static("x-original-uri"),
+        HeaderName::from_static("x-original-host"),
+        HeaderName::from_static("x-rewrite-url"),
+        HeaderName::from_static("x-host"),
+        HeaderName::from_static("x-http-method"),
+        HeaderName::from_static("x-http-method-override"),
+        HeaderName::from_static("x-method-override"),
+    ];
+    let Some(cache) = &mut cx.cache else { return };
+    cache.requested = SystemTime::now();
+    cache.not_modified = None;
+    if session.cache.enabled() || session.cache.bypassing() {
+        for name in &OVERRULING {
+            request.remove_header(name);
+        }
+    }
+}
+
+// === The endpoint's answer ===
+
+/// Takes in the head of an endpoint's final answer: word that nothing has changed is kept for [`judge`], and a failure in
+/// whose place a stored answer may be given ends the attempt.
+pub(super) fn take(session: &Session, response: &ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+    let Some(cache) = &mut cx.cache else { return Ok(()) };
+    if !session.cache.enabled() {
+        return Ok(());
+    }
+    if response.status == StatusCode::NOT_MODIFIED {
+        cache.not_modified = Some(response.clone());
+    }
+    let is_failure = matches!(response.status.as_u16(), 500 | 502..=504);
+    if is_failure && session.cache.can_serve_stale_error() {
+        return Err(cx.fail(Cause::UpstreamStatus));
+    }
+    Ok(())
+}
+
+/// Whether the answer is stored, and how long it is fresh.
+pub(super) fn judge(session: &Session, response: &ResponseHeader, cx: &mut RequestCx) -> RespCacheable {
+    let Some(cache) = &mut cx.cache else {
+        return RespCacheable::Uncacheable(NoCacheReason::InternalError);
+    };
+    let now = SystemTime::now();
+    let not_modified = cache.not_modified.take();
+    let head = match (&not_modified, session.cache.maybe_cache_meta()) {
+        (Some(not_modified), Some(stored)) => updated(stored.response_header(), not_modified),
+        _ => Some(response.clone()),
+    };
+    let judged = head.map(|head| (judge_head(&head, session, cache, now), head));
+    if not_modified.is_some() {
+        // The rest is between the client and the store.
+        retry::let_go(cx);
+    }
+    match judged {
+        Some((Ok(terms), head)) => terms(head),
+        Some((Err(reason), _)) => RespCacheable::Uncacheable(reason),
+        None => RespCacheable::Uncacheable(NoCacheReason::InternalError),
+    }
+}
+
+/// The terms on which a head is stored, which are still to be put to it, or why it is not.
+fn judge_head(
+    head: &ResponseHeader,
+    session: &Session,
+    cache: &CacheCx,
+    now: SystemTime,
+) -> Result<impl FnOnce(ResponseHeader) -> RespCacheable + use<>, NoCacheReason> {
+    let request = session.req_header();
+    let plan = &cache.caching.plan;
+    if cache.wishes.no_store {
+        return Err(NoCacheReason::Deferred);
+    }
+    // What was cut off would look whole.
+    if cache.ends_by_closing {
+        return Err(NoCacheReason::OriginNotCache);
+    }
+    let length = content_length(&head.headers).and_then(|length| usize::try_from(length).ok());
+    if length.is_some_and(|length| length > cache.caching.cache.max_object) {
+        return Err(NoCacheReason::ResponseTooLarge);
+    }
+    let received = Received {
+        status: head.status,
+        headers: &head.headers,
+        requested: cache.requested,
+        received: now,
+        is_authorized: request.headers.contains_key(http::header::AUTHORIZATION),
+    };
+    let terms = match judge_answer(&received, plan) {
+        Judgement::Store(terms) => terms,
+        Judgement::Refuse(Refusal::Client) => return Err(NoCacheReason::Deferred),
+        Judgement::Refuse(Refusal::Origin) => return Err(NoCacheReason::OriginNotCache),
+    };
+    let control = Control::of(&head.headers, &plan.control_fields);
+    let unstorable = strip_unstorable(&head.headers, &control);
+    Ok(move |mut head: ResponseHeader| {
+        for name in unstorable.iter().chain([&AGE]) {
+            head.remove_header(name);
+        }
+        if !head.headers.contains_key(DATE) && head.insert_header(DATE, httpdate::fmt_http_date(now)).is_err()
+        {
+            return RespCacheable::Uncacheable(NoCacheReason::InternalError);
+        }
+        let mut meta = CacheMeta::new(terms.fresh_until, now, terms.while_revalidate, terms.if_error, head);
+        meta.set_epoch_override(terms.epoch);
+        RespCacheable::Cacheable(meta)
+    })
+}
+
+/// A stored head with what a 304 says anew (RFC 9111 §4.3.4); `None` where it has no room for that.
+fn updated(stored: &ResponseHeader, not_modified: &ResponseHeader) -> Option<ResponseHeader> {
+    let mut head = stored.clone();
+    // Of the time of the answer before nothing is left.
+    head.remove_header(&DATE);
+    for (name, values) in merge(&not_modified.headers) {
+        head.remove_header(name);
+        for value in values {
+            head.append_header(name.clone(), value.clone()).ok()?;
+        }
+    }
+    Some(head)
+}
+
+/// Whether a stored answer that is out of date is given: while another request fetches, or since no endpoint gives one.
+pub(super) fn serves_stale(session: &Session, cx: &mut RequestCx, error: Option<&Error>) -> bool {
+    if error.is_none() {
+        return session.cache.is_cache_locked();
+    }
+    // What endpoints answer comes to `take`, once it is known that there is no other attempt.
+    let is_due = cx.cause.as_ref().is_some_and(is_outage);
+    if is_due {
+        cx.cause = None;
+        cx.watchdog = None;
+        cx.clock = None;
+        if let Some(lease) = cx.lease.take() {
+            cx.tried.push(lease.endpoint().clone());
+        }
+    }
+    is_due
+}
+
+/// Whether the endpoints are the reason, and not the request.
+fn is_outage(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::NoEndpointFit
+            | Cause::QueueFull
+            | Cause::QueueTimeout
+            | Cause::ConnectFailed
+            | Cause::ConnectTimeout
+            | Cause::TlsFailed(_)
+            | Cause::ResponseTimeout
+            | Cause::TotalTimeout
+            | Cause::UpstreamClosed
+            | Cause::UpstreamInvalid
+            | Cause::UpstreamStatus
+    )
+}
+
+// === The client's answer ===
+
+pub(super) fn is_not_modified(session: &Session, response: &ResponseHeader) -> bool {
+    let request = session.req_header();
+    not_modified_filter(request, response)
+        || is_known_by_date(&request.headers, response.status, &response.headers)
+}
+
+/// Which part of the answer the client gets.
+pub(super) fn range(session: &Session, response: &mut ResponseHeader) -> RangeType {
+    let request = session.req_header();
+    let is_one = request.headers.get_all(RANGE).iter().nth(1).is_none();
+    if request.method != Method::GET || !is_one || !is_range_fit(&request.headers, &response.headers) {
+        return RangeType::None;
+    }
+    range_header_filter(request, response, Some(MOST_RANGES))
+}
+
+/// Tells what the cache did, and removes what the exchange may have put out of date; `None` when the head has no room.
+pub(super) fn hand_on(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Option<()> {
+    if cx.cache.is_none() {
+        return Some(());
+    }
+    invalidate(session, response, cx);
+    let cache = cx.cache.as_mut()?;
+    let (status, word) = status_of(session, cache);
+    cache.is_stored = matches!(
+        session.cache.phase(),
+        CachePhase::Hit
+            | CachePhase::Stale
+            | CachePhase::StaleUpdating
+            | CachePhase::Revalidated
+            | CachePhase::RevalidatedNoCache(_)
+    );
+    cache.word = word;
+    if !cache.caching.plan.tells_status {
+        return Some(());
+    }
+    let mut text = String::with_capacity(64);
+    write!(text, "{status}").ok()?;
+    response.append_header("cache-status", HeaderValue::try_from(text).ok()?).ok().map(drop)
+}
+
+fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) {
+    let phase = session.cache.phase();
+    let mut status = CacheStatus {
+        collapsed: session.cache.lock_duration().is_some(),
+        forwarded: cache.forwarded,
+        ..CacheStatus::default()
+    };
+    let ttl = || {
+        let until = session.cache.cache_meta().fresh_until();
+        let now = SystemTime::now();
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        until.duration_since(now).map_or_else(|past| -seconds(past.duration()), seconds)
+    };
+    match phase {
+        CachePhase::Hit | CachePhase::StaleUpdating => {
+            let is_fresh = phase == CachePhase::Hit;
+            let hit = CacheStatus { hit: true, ttl: Some(ttl()), forwarded: None, ..status };
+            (hit, if is_fresh { "hit" } else { "stale" })
+        }
+        CachePhase::Stale => (CacheStatus { ttl: Some(ttl()), ..status }, "stale"),
+        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => {
+            status.forwarded_status = Some(StatusCode::NOT_MODIFIED);
+            (CacheStatus { ttl: Some(ttl()), ..status }, "refresh")
+        }
+        CachePhase::Miss | CachePhase::Expired => (CacheStatus { stored: true, ..status }, "miss"),
+        _ if cache.forwarded == Some(Forwarded::Bypass) => (status, "bypass"),
+        _ => (status, "miss"),
+    }
+}
+
+/// After a request that has changed something, what is stored of its target may be of yesterday (RFC 9111 §4.4). It is
+/// removed where this route has stored it.
+fn invalidate(session: &Session, response: &ResponseHeader, cx: &RequestCx) {
+    let head = session.req_header();
+    let Some(cache) = cx.cache.as_ref().filter(|_| invalidates(&head.method, response.status)) else {
+        return;
+    };
+    let remove = |path: &str, query: Option<&str>| {
+        if let Some(target) = target(head, cx, path, query) {
+            cache.caching.cache.store.remove(&target.key(&head.headers, &cache.caching.plan));
+        }
+    };
+    remove(head.uri.path(), head.uri.query());
+    for other in targets(cx.host.as_str(), head.uri.path(), &response.headers) {
+        match other.split_once('?') {
+            Some((path, query)) => remove(path, Some(query)),
+            None => remove(&other, None),
+        }
+    }
+}
