@@ -93,14 +93,6 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    /// Only when nothing that is stored answers the request does an endpoint have to.
-    async fn proxy_upstream_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<bool> {
-        match upstream::reserve(session, cx).await {
-            Ok(()) => Ok(true),
-            Err(cause) => Err(cx.fail(cause)),
-        }
-    }
-
     async fn request_body_filter(
         &self,
         session: &mut Session,
