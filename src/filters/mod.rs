@@ -26,6 +26,7 @@ mod cors;
 mod grpc_web;
 mod headers;
 mod hsts;
+mod lines;
 mod networks;
 mod rate_limit;
 mod rewrite;

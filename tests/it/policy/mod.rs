@@ -4,6 +4,7 @@ mod api_key;
 mod basic_auth;
 mod client_cert;
 mod cors;
+mod http2;
 mod networks;
 mod security_headers;
 
