@@ -43,8 +43,8 @@ pub use model::{
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
-pub(crate) use spec::read_secret;
 pub use source::Source;
+pub(crate) use spec::read_secret;
 
 #[cfg(test)]
 mod tests;
