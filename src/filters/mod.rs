@@ -34,6 +34,7 @@ mod error_pages;
 mod grpc_web;
 mod headers;
 mod hsts;
+mod lines;
 mod networks;
 mod rate_limit;
 mod rewrite;

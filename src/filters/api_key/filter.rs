@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::config::spec::{HeaderNameSpec, OneOrMany};
+use crate::config::spec::{HeaderNameSpec, NamedMap, OneOrMany};
 use crate::filters::headers::{Side, changeable, strip_claims};
 use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
-use crate::types::VarName;
+use crate::types::{ConsumerName, VarName};
 
 use super::keys::{Digest, Keys, read_file};
 use super::shown::{Shown, shown, strip};
@@ -40,20 +40,21 @@ impl ApiKey {
     /// When there is no key, one cannot be read, is short or belongs to two consumers, or `consumer_header` is one that
     /// filters may not set, or one of `from`.
     pub fn build(settings: ApiKeySettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
-        if settings.keys.is_empty() && settings.file.is_none() {
+        let ApiKeySettings { from, keys, file, consumer_header, forward } = settings;
+        if keys.is_empty() && file.is_none() {
             return Err(BuildError::new("no keys; write `keys`, or a `file` of them"));
         }
         let default =
             || OneOrMany::from(KeySource::Header(HeaderNameSpec(HeaderName::from_static("x-api-key"))));
-        let sources: Vec<_> = settings.from.clone().unwrap_or_else(default).into_iter().collect();
-        let consumer_header = changeable(Side::Request, &settings.consumer_header);
+        let sources: Vec<_> = from.unwrap_or_else(default).into_iter().collect();
+        let consumer_header = changeable(Side::Request, &consumer_header);
         let consumer_header = consumer_header.map_err(|error| error.at("consumer_header"))?;
         check_sources(&sources, &consumer_header)?;
-        let keys = keys(&settings, &cx.path(Path::new("")))?;
-        let listed = settings.file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
+        let keys = read_keys(keys, &cx.path(Path::new("")))?;
+        let listed = file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
         let listed = listed.map_err(|error| error.at("file"))?;
         let consumer_var = CONSUMER_VAR.parse().map_err(BuildError::new)?;
-        Ok(Self { sources, keys, listed, consumer_header, consumer_var, forward: settings.forward })
+        Ok(Self { sources, keys, listed, consumer_header, consumer_var, forward })
     }
 
     fn consumer(&self, shown: Shown) -> Option<HeaderValue> {
@@ -118,12 +119,15 @@ fn check_sources(sources: &[KeySource], consumer_header: &HeaderName) -> Result<
     Ok(())
 }
 
-fn keys(settings: &ApiKeySettings, base: &Path) -> Result<Keys, BuildError> {
+fn read_keys(
+    by_consumer: NamedMap<ConsumerName, OneOrMany<ApiKeySpec>>,
+    base: &Path,
+) -> Result<Keys, BuildError> {
     let mut keys = Keys::default();
-    for (consumer, theirs) in settings.keys.iter() {
+    for (consumer, theirs) in by_consumer {
         for (index, key) in theirs.as_slice().iter().enumerate() {
-            let added = digest(key, base).and_then(|digest| keys.add(consumer, digest));
-            added.map_err(|problem| BuildError::new(problem).at(index).at(consumer).at("keys"))?;
+            let added = digest(key, base).and_then(|digest| keys.add(&consumer, digest));
+            added.map_err(|problem| BuildError::new(problem).at(index).at(&consumer).at("keys"))?;
         }
     }
     Ok(keys)

@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
+use crate::filters::lines::{entry, read_lines};
 use crate::types::ConsumerName;
 
 /// The SHA-256 of a key: all that is kept of it. To find it takes as long whatever the key is, and how far a guess is from
@@ -17,11 +18,6 @@ pub struct Digest([u8; 32]);
 pub(super) struct Keys {
     consumers: HashMap<Digest, HeaderValue, RandomState>,
 }
-
-/// So many keys at most in a file; beyond, it is surely another one than was meant.
-const MAX_KEYS: usize = 1_000_000;
-/// So many lines that cannot be read are shown.
-const SHOWN: usize = 3;
 
 impl Digest {
     pub(super) fn of(key: &[u8]) -> Self {
@@ -78,37 +74,18 @@ impl Keys {
 /// Reads a file of keys, a name and a digest on each line; empty lines, and what follows a `#`, count for nothing.
 ///
 /// # Errors
-/// The lines that cannot be read, by their number, or that there are too many. Nothing of a line but its name is shown.
+/// The lines that cannot be read, by their number. Nothing of a line but its name is shown.
 pub(super) fn read_file(content: &[u8]) -> Result<Keys, String> {
-    let text = std::str::from_utf8(content).map_err(|_| "it is no text in UTF-8".to_owned())?;
-    let (mut keys, mut problems, mut wrong) = (Keys::default(), Vec::new(), 0_usize);
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.is_empty() {
-            continue;
-        }
-        if let Err(problem) = read_line(line, &mut keys) {
-            wrong += 1;
-            if problems.len() < SHOWN {
-                problems.push(format!("line {}: {problem}", number + 1));
-            }
-        }
-        if keys.len() > MAX_KEYS {
-            return Err(format!("more than {MAX_KEYS} keys"));
-        }
-    }
-    if wrong > problems.len() {
-        problems.push(format!("and {} lines more", wrong - problems.len()));
-    }
-    if problems.is_empty() { Ok(keys) } else { Err(problems.join("; ")) }
-}
-
-fn read_line(line: &str, keys: &mut Keys) -> Result<(), String> {
     const FORM: &str = "write a name, spaces, and the 64 hexadecimal digits of the key's SHA-256";
-    let (name, digits) = line.split_once(char::is_whitespace).ok_or(FORM)?;
-    let digest = read_digest(digits.trim()).ok_or(FORM)?;
-    let name = name.parse::<ConsumerName>().map_err(|error| error.to_string())?;
-    keys.add(&name, digest)
+    let mut keys = Keys::default();
+    read_lines(content, |line| {
+        let Some(line) = entry(line) else { return Ok(()) };
+        let (name, digits) = line.split_once(char::is_whitespace).ok_or(FORM)?;
+        let digest = read_digest(digits.trim()).ok_or(FORM)?;
+        let name = name.parse::<ConsumerName>().map_err(|error| error.to_string())?;
+        keys.add(&name, digest)
+    })?;
+    Ok(keys)
 }
 
 #[cfg(test)]
@@ -136,7 +113,7 @@ mod tests {
         let error = read_file(text.as_bytes()).unwrap_err();
         assert!(error.starts_with("line 2: write a name"), "{error}");
         assert!(
-            error.contains("line 3: the key is that of `acme` too") && error.ends_with("; and 1 lines more"),
+            error.contains("line 3: the key is that of `acme` too") && error.ends_with("; and 1 more"),
             "{error}"
         );
         assert!(!error.contains("hunter2"), "{error}");

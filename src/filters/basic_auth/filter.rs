@@ -148,9 +148,8 @@ fn keep_cache(settings: PasswordCacheSettings, cx: &BuildCx<'_>) -> Result<Arc<C
     if ttl.get() > LONGEST_TTL {
         return Err(BuildError::new(format!("`{ttl}` is too long; up to 1h is allowed")).at("ttl"));
     }
-    let most = match usize::try_from(size) {
-        Ok(most @ 1..=1_000_000) => most,
-        _ => return Err(BuildError::new(format!("{size} passwords; 1 to 1000000 are allowed")).at("size")),
+    let Ok(most @ 1..=1_000_000) = usize::try_from(size) else {
+        return Err(BuildError::new(format!("{size} passwords; 1 to 1000000 are allowed")).at("size"));
     };
     let made = Cache::new(ttl.get(), most).map_err(|_| BuildError::new("the system gives no randomness"))?;
     Ok(cx.keep(&format!("{most} passwords for {ttl}"), || made))

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use crate::filters::lines::read_lines;
+
 use super::{PasswordHash, UserName};
 
 /// Users by their names.
@@ -23,8 +25,6 @@ pub(super) struct User {
 }
 
 const MAX_USERS: usize = 10_000;
-/// So many lines that cannot be read are shown.
-const SHOWN: usize = 3;
 
 impl Users {
     /// Adds a user.
@@ -65,27 +65,14 @@ impl Users {
 /// # Errors
 /// The lines that cannot be read, by their number, or that there are too many. Nothing of a line but its name is shown.
 pub(super) fn read_file(content: &[u8]) -> Result<Users, String> {
-    let text = std::str::from_utf8(content).map_err(|_| "it is no text in UTF-8".to_owned())?;
-    let (mut users, mut problems, mut wrong) = (Users::default(), Vec::new(), 0_usize);
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim_end();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if let Err(problem) = read_line(line, &mut users) {
-            wrong += 1;
-            if problems.len() < SHOWN {
-                problems.push(format!("line {}: {problem}", number + 1));
-            }
-        }
-        if users.len() > MAX_USERS {
-            return Err(format!("more than {MAX_USERS} users"));
-        }
-    }
-    if wrong > problems.len() {
-        problems.push(format!("and {} lines more", wrong - problems.len()));
-    }
-    if problems.is_empty() { Ok(users) } else { Err(problems.join("; ")) }
+    let mut users = Users::default();
+    read_lines(content, |line| match line.trim_end() {
+        "" => Ok(()),
+        comment if comment.starts_with('#') => Ok(()),
+        _ if users.len() == MAX_USERS => Err(format!("{MAX_USERS} users are allowed")),
+        line => read_line(line, &mut users),
+    })?;
+    Ok(users)
 }
 
 fn read_line(line: &str, users: &mut Users) -> Result<(), String> {
@@ -115,10 +102,7 @@ mod tests {
         let text = format!("ada\nada:hunter2\ngrace:$apr1$a$b\nada:{HASH}\nada:{HASH}\n");
         let error = read_file(text.as_bytes()).unwrap_err();
         assert!(error.starts_with("line 1: write USER:HASH; line 2: ada: not a hash"), "{error}");
-        assert!(
-            error.contains("line 3: grace: a hash of MD5") && error.ends_with("; and 1 lines more"),
-            "{error}"
-        );
+        assert!(error.contains("line 3: grace: a hash of MD5") && error.ends_with("; and 1 more"), "{error}");
         assert!(!error.contains("hunter2") && !error.contains("apr1"), "{error}");
     }
 

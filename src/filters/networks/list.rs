@@ -1,41 +1,26 @@
+use crate::filters::lines::{entry, read_lines};
 use crate::types::Cidr;
 
 use super::ranges::NetworkSet;
 
 /// So many networks at most; beyond, a file is surely another one than was meant.
 const MAX_NETWORKS: usize = 1_000_000;
-/// So many lines that cannot be read are shown.
-const SHOWN: usize = 3;
 
 /// Reads a file of networks, one a line; empty lines, and what follows a `#`, count for nothing.
 ///
 /// # Errors
 /// The lines that are no network, by their number, or that there are too many.
 pub(super) fn read(content: &[u8]) -> Result<NetworkSet, String> {
-    let text = std::str::from_utf8(content).map_err(|_| "it is no text in UTF-8".to_owned())?;
-    let (mut networks, mut problems, mut wrong) = (Vec::new(), Vec::new(), 0_usize);
-    for (number, line) in text.lines().enumerate() {
-        let network = line.split('#').next().unwrap_or_default().trim();
-        if network.is_empty() {
-            continue;
+    let mut networks = Vec::new();
+    read_lines(content, |line| {
+        let Some(network) = entry(line) else { return Ok(()) };
+        if networks.len() == MAX_NETWORKS {
+            return Err(format!("{MAX_NETWORKS} networks are allowed"));
         }
-        match network.parse::<Cidr>() {
-            Ok(network) => networks.push(network),
-            Err(error) => {
-                wrong += 1;
-                if problems.len() < SHOWN {
-                    problems.push(format!("line {}: {error}", number + 1));
-                }
-            }
-        }
-        if networks.len() > MAX_NETWORKS {
-            return Err(format!("more than {MAX_NETWORKS} networks"));
-        }
-    }
-    if wrong > problems.len() {
-        problems.push(format!("and {} lines more", wrong - problems.len()));
-    }
-    if problems.is_empty() { Ok(networks.into_iter().collect()) } else { Err(problems.join("; ")) }
+        networks.push(network.parse::<Cidr>().map_err(|error| error.to_string())?);
+        Ok(())
+    })?;
+    Ok(networks.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -55,7 +40,7 @@ mod tests {
     fn tells_which_lines_are_wrong_and_takes_none_of_the_file() {
         let error = read(b"10.0.0.0/8\n10.0.0.0/33\nhost.example\n\n1.2.3\n10/8\n-").unwrap_err();
         assert!(error.starts_with("line 2: `10.0.0.0/33` is not a network"), "{error}");
-        assert!(error.contains("line 5: `1.2.3`") && error.ends_with("; and 2 lines more"), "{error}");
+        assert!(error.contains("line 5: `1.2.3`") && error.ends_with("; and 2 more"), "{error}");
         assert!(read(b"10.0.0.0/8\n\xff").is_err());
     }
 

@@ -35,8 +35,8 @@ impl SecurityHeaders {
             let error = BuildError::new("`report_only` has a meaning with `content_security_policy` only");
             return Err(error.at("report_only"));
         }
-        let remove = removed(&settings.remove)?;
         let set = fields(&settings)?;
+        let remove = removed(settings.remove)?;
         if set.is_empty() && remove.is_empty() {
             return Err(BuildError::new("nothing to do; everything is switched off"));
         }
@@ -44,9 +44,9 @@ impl SecurityHeaders {
     }
 }
 
-fn removed(names: &[FieldName]) -> Result<Vec<HeaderName>, BuildError> {
-    let names = names.iter().enumerate();
-    names.map(|(at, name)| changeable(Side::Response, name).map_err(|e| e.at(at).at("remove"))).collect()
+fn removed(names: Vec<FieldName>) -> Result<Vec<HeaderName>, BuildError> {
+    let names = names.into_iter().enumerate();
+    names.map(|(at, name)| changeable(Side::Response, &name).map_err(|e| e.at(at).at("remove"))).collect()
 }
 
 fn fields(settings: &SecurityHeadersSettings) -> Result<Vec<(HeaderName, HeaderValue)>, BuildError> {
