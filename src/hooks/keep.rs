@@ -185,7 +185,7 @@ impl<'p> Keeping<'p> {
         let key = Key { scope: scope.clone(), name: name.into(), state: TypeId::of::<T>() };
         let known = self.known(&key).filter(|known| still_fits(known));
         let value = known.unwrap_or_else(|| Arc::new(make()));
-        self.next.lock().states.insert(key, State { value: value.clone(), export: None, job: None });
+        self.next.lock().states.insert(key, State::plain(value.clone()));
         value
     }
 

@@ -10,6 +10,7 @@ mod concurrency;
 mod cors;
 mod error_pages;
 mod files;
+mod http2;
 mod networks;
 mod security_headers;
 
