@@ -11,7 +11,7 @@ pub(super) struct Rollback {
     process: Process,
     /// The generation whose configuration is to be served, as `evener history` lists them. Default: the last one whose
     /// configuration came before that which is served.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = generation)]
     to: Option<u64>,
     /// Print JSON, for programs.
     #[arg(long)]
@@ -23,4 +23,9 @@ impl Rollback {
         let Self { process, to, json } = self;
         change(&process, &Command::Rollback { to }, json)
     }
+}
+
+fn generation(text: &str) -> Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "a generation is a whole number, 1 or more; `evener history` lists those that are kept")
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pingora_core::apps::HttpServerApp;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::net::{Acceptor, is_shortage};
 use crate::runtime::{Listener, Stage};
@@ -182,6 +182,8 @@ where
 }
 
 pub(super) async fn tell_and_rest(error: &io::Error, listener: &Listener) {
-    log::warn!("cannot accept listener={} error={error:?}", listener.name);
+    if listener.shortages_told.may_tell(Instant::now()) {
+        log::warn!("cannot accept listener={} error={error:?}", listener.name);
+    }
     sleep(REST).await;
 }

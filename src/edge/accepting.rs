@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::l4::UdpProxy;
 use crate::runtime::{Counted, Ending, Listener};
 
-use super::bind::BoundSocket;
+use super::bind::{BoundSocket, Lent};
 use super::datagrams::DatagramSocket;
 use super::inherited::{HandedOver, Kind};
 use super::limits::ListenerLimits;
@@ -132,20 +132,27 @@ impl Accepting {
     }
 
     /// Its sockets, for another process to accept on. What is served here until then may stay with this one.
-    pub(super) fn hand_over(&self) -> io::Result<HandedOver> {
+    pub(super) fn hand_over(&self) -> io::Result<HandedOver<Lent>> {
         let BoundSocket { kind, configured, file, .. } = &self.bound;
         Ok(HandedOver {
             kind: *kind,
             address: configured.clone(),
             listener: self.service().listener.name.clone(),
             is_own: file.is_some(),
-            sockets: self.bound.duplicate()?,
+            sockets: self.bound.lend(),
             channels: self
                 .bound
                 .datagrams()
                 .map(DatagramSocket::meet_successor)
                 .collect::<io::Result<_>>()?,
         })
+    }
+}
+
+impl Accepting {
+    /// Closes the channels to a process that does not get its sockets.
+    pub(super) fn forget_successor(&self) {
+        self.bound.datagrams().for_each(DatagramSocket::forget_successor);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::types::{BindAddr, ListenerName};
 
 use super::accept::Loop;
 use super::accepting::{Accepting, Means, Phase, Service};
-use super::bind::{BindError, BoundSocket};
+use super::bind::{BindError, BoundSocket, Lent};
 use super::inherited::{Address, HandedOver, Inherited, Kind, is_same};
 use super::limits::ListenerLimits;
 use super::prepared::{Place, Prepared, Source, Stock};
@@ -45,7 +45,8 @@ where
     /// Binds what the listeners need and nobody has bound. What is accepted on meanwhile stays as it is.
     ///
     /// # Errors
-    /// When an address cannot be listened on. Then nothing that was bound for this stays open.
+    /// When an address cannot be listened on, or all of them need more descriptors than this process may have. Then nothing
+    /// that was bound for this stays open.
     pub(crate) fn prepare(
         &self,
         listeners: &[Arc<Listener>],
@@ -160,8 +161,14 @@ where
     ///
     /// # Errors
     /// When no further descriptors can be opened.
-    pub(crate) fn sockets(&self) -> std::io::Result<Vec<HandedOver>> {
-        self.accepted.lock().open.iter().map(|one| one.hand_over()).collect()
+    pub(crate) fn sockets(&self) -> std::io::Result<Vec<HandedOver<Lent>>> {
+        let accepted = self.accepted.lock();
+        let all: std::io::Result<_> = accepted.open.iter().map(|one| one.hand_over()).collect();
+        if all.is_err() {
+            // They would be missing for clients.
+            accepted.open.iter().for_each(|one| one.forget_successor());
+        }
+        all
     }
 
     /// Has connections served on the runtime that this is called on, from now on.

@@ -1,13 +1,12 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::l4::Predecessor;
@@ -15,6 +14,7 @@ use crate::net::SocketFile;
 use crate::types::{BindAddr, ListenerName};
 
 use super::datagrams::DatagramSocket;
+use super::descriptors::{REMEDY, limit};
 use super::inherited::Kind;
 
 /// An address that is bound; clients queue up from here on.
@@ -38,16 +38,30 @@ pub(super) enum StdSocket {
     Udp(DatagramSocket),
 }
 
-/// An address that cannot be listened on.
+/// Why listeners cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("listener `{listener}` cannot listen on {address}: {reason}")]
-pub(crate) struct BindError {
-    listener: ListenerName,
-    address: BindAddr,
-    reason: String,
-    #[source]
-    source: io::Error,
+pub(crate) enum BindError {
+    /// This address cannot be listened on.
+    #[error("listener `{listener}` cannot listen on {address}: {reason}")]
+    Address {
+        listener: ListenerName,
+        address: BindAddr,
+        reason: String,
+        #[source]
+        source: io::Error,
+    },
+    /// All of them together need more than this process may have.
+    #[error(
+        "too few open files: this process may have {limit}, and needs {need} at least, {listeners} of them for its \
+         listeners\n  help: {}; many clients and endpoints need more",
+        REMEDY
+    )]
+    Descriptors { limit: u64, need: usize, listeners: usize },
 }
+
+/// A socket that another process gets, too. It is open for as long as this lives, without a descriptor of its own.
+#[derive(Debug)]
+pub(crate) struct Lent(Arc<StdSocket>);
 
 /// The kernel cuts this down to net.core.somaxconn.
 pub(super) const BACKLOG: i32 = 65_535;
@@ -55,33 +69,11 @@ pub(super) const BACKLOG: i32 = 65_535;
 impl BindError {
     pub(super) fn new(listener: &ListenerName, address: &BindAddr, source: io::Error) -> Self {
         let reason = explain(&source);
-        Self { listener: listener.clone(), address: address.clone(), reason, source }
-    }
-
-    /// The same with what to do about it, where this process may have no more descriptors and all listeners `need` so many.
-    pub(super) fn for_want_of_descriptors(self, need: usize) -> Self {
-        if self.source.raw_os_error() != Some(Errno::MFILE.raw_os_error()) {
-            return self;
-        }
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let reason = format!(
-            "too many open files: this process may have {limit}, and its listeners alone need {need}\n  \
-             help: raise the limit (`ulimit -n`, LimitNOFILE in a unit); clients and endpoints need more besides"
-        );
-        Self { reason, ..self }
+        Self::Address { listener: listener.clone(), address: address.clone(), reason, source }
     }
 }
 
 impl BoundSocket {
-    /// So many descriptors an address takes at least, for datagrams with so many `sockets`: each socket is accepted on, or read,
-    /// by another descriptor than the one that keeps it open.
-    pub(super) fn descriptors(kind: Kind, sockets: usize) -> usize {
-        match kind {
-            Kind::Connections => 2,
-            Kind::Datagrams => 2 * sockets,
-        }
-    }
-
     /// Binds an address, for datagrams with so many `sockets`.
     pub(super) fn bind(kind: Kind, configured: &BindAddr, sockets: usize) -> io::Result<Self> {
         let (address, sockets) = match (kind, configured) {
@@ -152,9 +144,9 @@ impl BoundSocket {
         })
     }
 
-    /// The same sockets under other descriptors.
-    pub(super) fn duplicate(&self) -> io::Result<Vec<OwnedFd>> {
-        self.sockets.iter().map(|socket| socket.duplicate()).collect()
+    /// The same sockets, for another process to have them, too.
+    pub(super) fn lend(&self) -> Vec<Lent> {
+        self.sockets.iter().cloned().map(Lent).collect()
     }
 }
 
@@ -163,18 +155,22 @@ impl StdSocket {
     fn datagrams(socket: UdpSocket) -> Self {
         Self::Udp(DatagramSocket::new(socket, Predecessor::default()))
     }
+}
 
-    /// The same socket under another descriptor.
-    fn duplicate(&self) -> io::Result<OwnedFd> {
-        Ok(match self {
-            Self::Tcp(socket) => socket.try_clone()?.into(),
-            Self::Unix(socket) => socket.try_clone()?.into(),
-            Self::Udp(socket) => socket.socket.try_clone()?.into(),
-        })
+impl AsFd for Lent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &*self.0 {
+            StdSocket::Tcp(socket) => socket.as_fd(),
+            StdSocket::Unix(socket) => socket.as_fd(),
+            StdSocket::Udp(socket) => socket.socket.as_fd(),
+        }
     }
 }
 
 fn explain(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) {
+        return format!("all {} files that this process may have open are in use\n  help: {REMEDY}", limit());
+    }
     match error.kind() {
         io::ErrorKind::AddrInUse => "the address is in use by another process or listener".to_owned(),
         io::ErrorKind::PermissionDenied => {
@@ -244,9 +240,12 @@ fn bind_unix(path: &Path) -> io::Result<StdSocket> {
 
 /// Removes a socket that a process left behind; one that still answers, or anything else, stays.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file is there that is no socket\n  help: remove it, or bind the listener to another path",
+        ));
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
@@ -288,7 +287,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("precious");
         fs::write(&path, "data").unwrap();
-        assert!(bind_unix(&path).is_err());
+        let error = bind_unix(&path).unwrap_err();
+        assert_eq!(
+            explain(&error),
+            "a file is there that is no socket\n  help: remove it, or bind the listener to another path"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "data");
     }
 

@@ -45,6 +45,11 @@ impl DatagramSocket {
         Ok(theirs)
     }
 
+    /// Closes the channel to a process that does not come to read it.
+    pub(super) fn forget_successor(&self) {
+        *self.successor.lock() = None;
+    }
+
     async fn pass_on(&self, proxy: &Arc<UdpProxy>, turn: Turn, service: &Service) -> io::Result<()> {
         let _reading = self.reading.lock().await;
         proxy.clone().run(self.socket.try_clone()?, turn, service.ending.draining()).await
@@ -70,7 +75,7 @@ impl Loop {
                 Phase::Given => return,
                 Phase::Paused => {
                     // There is nobody here who could use it.
-                    drop(socket.successor.lock().take());
+                    socket.forget_successor();
                     self.busy = None;
                     self.rest().await;
                 }

@@ -27,7 +27,7 @@ pub(crate) struct Inherited {
 
 /// All sockets of one address that one process hands over to another.
 #[derive(Debug)]
-pub(crate) struct HandedOver {
+pub(crate) struct HandedOver<S = OwnedFd> {
     pub(crate) kind: Kind,
     /// As the configuration has it.
     pub(crate) address: BindAddr,
@@ -36,7 +36,7 @@ pub(crate) struct HandedOver {
     /// Whether the file of a Unix socket goes with its listener, since no service manager has made it.
     pub(crate) is_own: bool,
     /// In an order that counts where the kernel spreads clients over them.
-    pub(crate) sockets: Vec<OwnedFd>,
+    pub(crate) sockets: Vec<S>,
     /// For each socket for datagrams the end of a channel, by which flows stay with the process that hands it over. One
     /// that has no use for them closes them, and so those flows end.
     pub(crate) channels: Vec<OwnedFd>,

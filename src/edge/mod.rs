@@ -11,6 +11,7 @@ mod bind;
 mod body;
 mod cut;
 mod datagrams;
+mod descriptors;
 mod entry;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -29,7 +30,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bind::BindError;
+pub(crate) use bind::{BindError, Lent};
 pub(crate) use inherited::{Address, HandedOver, InheritError, Inherited, Kind};
 pub(crate) use open::Open;
 pub(crate) use serve::{Edge, EdgeLimits};

@@ -6,6 +6,7 @@ use crate::types::{BindAddr, ListenerName};
 
 use super::accepting::{Accepting, Means};
 use super::bind::{BindError, BoundSocket};
+use super::descriptors;
 use super::inherited::{Inherited, Kind, is_same};
 
 /// Everything that the listeners of a configuration are to accept on: bound, but nobody is accepted yet. What was bound for
@@ -63,19 +64,19 @@ impl Prepared {
             listener.binds.iter().map(new)
         };
         let mut wanted: Vec<_> = listeners.iter().flat_map(of).collect();
+        descriptors::check(wanted.iter().map(|one| one.kind), stock.threads)?;
         for find in [Stock::of_listener, Stock::at] {
             for one in wanted.iter_mut().filter(|one| one.source.is_none()) {
                 one.source = find(&mut stock, one).map_err(|error| one.fail(error))?;
             }
         }
-        let need = wanted.iter().map(|one| BoundSocket::descriptors(one.kind, stock.threads)).sum();
         let mut prepared = Self { listeners: listeners.to_vec(), places: Vec::with_capacity(wanted.len()) };
         for one in wanted {
             let source = match one.source {
                 Some(source) => source,
                 None => Source::Bound(
                     BoundSocket::bind(one.kind, one.address, stock.threads)
-                        .map_err(|error| one.fail(error).for_want_of_descriptors(need))?,
+                        .map_err(|error| one.fail(error))?,
                 ),
             };
             prepared.places.push(Place { listener: one.listener.clone(), source });

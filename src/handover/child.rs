@@ -49,8 +49,11 @@ impl Child {
         }
         command.env(super::VARIABLE, Protocol::SPOKEN.latest().to_string());
         command.stdin(Stdio::from(OwnedFd::from(socket)));
-        let process =
-            command.spawn().map_err(|source| Cause::NotStarted { program: program.path.clone(), source })?;
+        let not_started = |error: io::Error| match Cause::from(error) {
+            Cause::Io(source) => Cause::NotStarted { program: program.path.clone(), source },
+            other => other,
+        };
+        let process = command.spawn().map_err(not_started)?;
         Ok(Self { process, is_let_go: false })
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::message::Protocol;
 
 /// Why a hand-over came to nothing, and in which step.
@@ -73,6 +75,11 @@ pub(crate) enum Cause {
     /// A mistake of the program's own.
     #[error("this step cannot be taken now: the next one is {next}")]
     OutOfOrder { next: Stage },
+    #[error(
+        "this process has as many files open as it may\n  \
+         help: raise the limit of open files (`ulimit -n`, LimitNOFILE in a unit), which takes a restart"
+    )]
+    NoDescriptor,
     #[error(transparent)]
     Io(io::Error),
 }
@@ -83,8 +90,8 @@ pub(super) struct Exit(pub(super) ExitStatus);
 
 impl HandoverError {
     /// Something of this process's own that is not to be had, such as a descriptor.
-    pub(crate) fn own(error: io::Error) -> Self {
-        Self { stage: Stage::Start, cause: Cause::Io(error) }
+    pub(crate) fn own(stage: Stage, error: io::Error) -> Self {
+        Self { stage, cause: error.into() }
     }
 }
 
@@ -103,6 +110,9 @@ impl Cause {
 impl From<io::Error> for Cause {
     /// A peer that went with something unread resets the connection.
     fn from(error: io::Error) -> Self {
+        if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) {
+            return Self::NoDescriptor;
+        }
         match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Closed,
             _ => Self::Io(error),

@@ -39,7 +39,7 @@ mod tests;
 mod wire;
 
 pub(crate) use child::Program;
-pub(crate) use error::{Cause, HandoverError};
+pub(crate) use error::{Cause, HandoverError, Stage};
 #[cfg(test)]
 use giver::Need;
 pub(crate) use giver::{Given, Giver, Peer};

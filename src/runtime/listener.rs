@@ -28,6 +28,8 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<Arc<Termination>>,
     /// Handshakes that failed.
     pub(crate) handshakes_told: Rarely,
+    /// Clients that could not be accepted.
+    pub(crate) shortages_told: Rarely,
     /// Who alone may connect, and has to begin with a PROXY header; `None` where nobody does.
     proxies: Option<Vec<TrustedProxy>>,
     redirect_https: Option<HttpsPort>,
@@ -89,6 +91,7 @@ impl Listener {
             h2_streams: http.map_or(0, |http| http.spec.h2_streams),
             tls,
             handshakes_told: Rarely::default(),
+            shortages_told: Rarely::default(),
             proxies: config.proxy_protocol_from.clone(),
             redirect_https: http.and_then(|http| http.redirect_https),
             versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),

@@ -64,7 +64,7 @@ async fn another_edge_takes_over_and_loses_nobody() {
     // Whom nobody has accepted yet, the next edge serves.
     eventually("it is accepted", || former.edge.open().http == 1).await;
     let addresses = former.edge.addresses();
-    let sockets = former.edge.sockets().unwrap();
+    let sockets = former.sockets();
     let of_dns = sockets.iter().find(|one| one.listener.as_str() == "dns").unwrap();
     assert_eq!(of_dns.sockets.len(), 2);
     let mut inherited = Inherited::from_predecessor(sockets);
@@ -97,7 +97,7 @@ async fn another_edge_takes_over_and_loses_nobody() {
 async fn a_listener_may_be_renamed_on_the_way() {
     let mut former = Rig::empty().await;
     former.change("a: { bind: 127.0.0.1:0 }, b: { bind: 127.0.0.1:0 }", LONG);
-    let (a, sockets) = (former.at("a"), former.edge.sockets().unwrap());
+    let (a, sockets) = (former.at("a"), former.sockets());
     let mut inherited = Inherited::from_predecessor(sockets);
     let mut next = Rig::empty().await;
     next.try_change("c: { bind: 127.0.0.1:0 }", &mut inherited, LONG).unwrap();

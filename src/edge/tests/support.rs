@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::Origin;
 use crate::config::spec::{AccessFormat, AccessSink, DrainSpec};
 use crate::edge::inherited::{HandedOver, Inherited};
-use crate::edge::{BindError, Edge, EdgeLimits};
+use crate::edge::{BindError, Edge, EdgeLimits, Lent};
 use crate::gateway::{Gateway, http_app};
 use crate::l4::Layer4;
 use crate::runtime::{Assembled, Ending, Listener, Live, Registry, Stage, assemble};
@@ -79,6 +80,23 @@ impl Rig {
         rig.try_change(listeners, &mut inherited, LONG).unwrap();
         assert_eq!(inherited.unclaimed(), []);
         rig
+    }
+
+    /// The sockets of this one, as another process gets them.
+    pub(super) fn sockets(&self) -> Vec<HandedOver> {
+        let received = |one: HandedOver<Lent>| {
+            let again = |socket: &Lent| socket.as_fd().try_clone_to_owned().unwrap();
+            let HandedOver { kind, address, listener, is_own, sockets, channels } = one;
+            HandedOver {
+                kind,
+                address,
+                listener,
+                is_own,
+                sockets: sockets.iter().map(again).collect(),
+                channels,
+            }
+        };
+        self.edge.sockets().unwrap().into_iter().map(received).collect()
     }
 
     /// Listeners by the text of a file; those of a name that was there before are the same.

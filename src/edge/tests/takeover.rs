@@ -117,7 +117,7 @@ async fn three_processes_follow_each_other_and_no_client_notices() {
     let (before, addresses) = (sockets_at(OWN), process.edge.addresses());
     let mut seen = Vec::new();
     for _ in 0..3 {
-        let sockets = process.edge.sockets().unwrap();
+        let sockets = process.sockets();
         assert!(sockets.iter().all(|one| match one.kind {
             Kind::Connections => one.channels.is_empty(),
             Kind::Datagrams => one.channels.len() == one.sockets.len(),
@@ -165,7 +165,7 @@ async fn a_process_goes_on_when_those_that_were_to_follow_give_up() {
     let before = sockets_at(OWN);
     let mut seen = Vec::new();
     for attempt in 0..4 {
-        let sockets = process.edge.sockets().unwrap();
+        let sockets = process.sockets();
         seen.extend(channels(&sockets));
         let next = Process::new(&text, Some(sockets)).await;
         if attempt % 2 == 1 {
@@ -195,7 +195,7 @@ async fn a_changed_process_still_reaches_the_flows_of_the_one_before() {
     let former = Rig::new(&dns).await;
     let flow = datagram_client(at).await;
     datagram_is_echoed(&flow).await;
-    let mut next = Rig::held(&dns, former.edge.sockets().unwrap()).await;
+    let mut next = Rig::held(&dns, former.sockets()).await;
     within(former.edge.give_way()).await;
     within(next.edge.resume()).await;
     former.ending.advance(Stage::Draining);
@@ -222,7 +222,7 @@ async fn flows_end_where_the_next_process_knows_no_channels() {
     let at = former.at("dns");
     let flow = datagram_client(at).await;
     datagram_is_echoed(&flow).await;
-    let mut sockets = former.edge.sockets().unwrap();
+    let mut sockets = former.sockets();
     sockets.iter_mut().for_each(|one| one.channels.clear());
     let next = Rig::held(TEXT, sockets).await;
     within(former.edge.give_way()).await;

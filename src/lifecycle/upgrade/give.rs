@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Origin;
 use crate::control::Door;
-use crate::edge::{Address, Edge};
+use crate::edge::{Address, Edge, Lent};
 use crate::gateway::Gateway;
 use crate::handover::{
-    Cause, Giver, HandoverError, Limits, Peer, Program, SocketKind, Successor, may_leave, own_program,
+    Cause, Giver, HandoverError, Limits, Peer, Program, SocketKind, Stage, Successor, may_leave, own_program,
 };
 use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
@@ -160,14 +160,15 @@ impl Upgrader {
         let unclaimed = heard(unclaimed);
         if self.live.is_draining() {
             giver.stay("the process was asked to end").await;
-            return Err(HandoverError::own(std::io::Error::other("this process was asked to end meanwhile")));
+            let error = std::io::Error::other("this process was asked to end meanwhile");
+            return Err(HandoverError::own(Stage::Ready, error));
         }
         // From here on the other process would serve, and only one of the two may accept.
         if timeout(GIVE_WAY, self.edge.give_way()).await.is_err() {
             let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "its sockets cannot be given up");
             giver.stay("its sockets cannot be given up").await;
             self.take_back().await;
-            return Err(HandoverError::own(error));
+            return Err(HandoverError::own(Stage::Ready, error));
         }
         self.control.iter().for_each(|door| door.close());
         self.manager.leave_to(peer.pid);
@@ -190,7 +191,7 @@ impl Upgrader {
         }
     }
 
-    fn sockets(&self) -> std::io::Result<Sockets> {
+    fn sockets(&self) -> std::io::Result<Sockets<Lent>> {
         let control = match &self.control {
             Some(door) => Some((door.path().to_owned(), door.duplicate()?)),
             None => None,
@@ -209,6 +210,6 @@ impl Upgrader {
 }
 
 async fn give_up(giver: Giver, error: std::io::Error) -> HandoverError {
-    giver.stay(&format!("its sockets cannot be duplicated: {error}")).await;
-    HandoverError::own(error)
+    giver.stay(&format!("its sockets cannot be handed over: {error}")).await;
+    HandoverError::own(Stage::Sockets, error)
 }

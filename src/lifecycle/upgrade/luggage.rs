@@ -11,14 +11,14 @@ use crate::runtime::{Heritage, Parcel};
 use crate::types::{BindAddr, ListenerName};
 
 /// All sockets of a process.
-#[derive(Debug, Default)]
-pub(super) struct Sockets {
-    pub(super) listening: Vec<HandedOver>,
+#[derive(Debug)]
+pub(super) struct Sockets<S = OwnedFd> {
+    pub(super) listening: Vec<HandedOver<S>>,
     /// With the path of its file.
     pub(super) control: Option<(PathBuf, OwnedFd)>,
 }
 
-impl Sockets {
+impl<S: AsFd> Sockets<S> {
     /// One after the other, as they are given away.
     pub(super) fn given(&self) -> Vec<Given<'_>> {
         let listening = self.listening.iter().flat_map(|one| {
@@ -37,10 +37,12 @@ impl Sockets {
         });
         listening.chain(control).collect()
     }
+}
 
+impl Sockets {
     /// The same again. What a later version gives besides is passed over, and so is what this one could not name.
     pub(super) fn taken(taken: Vec<Taken>) -> Self {
-        let mut sockets = Self::default();
+        let mut sockets = Self { listening: Vec::new(), control: None };
         for Taken { entry, socket } in taken {
             match entry.kind {
                 SocketKind::Control => sockets.control = Some((entry.address.into(), socket)),
@@ -78,16 +80,16 @@ impl Sockets {
     }
 }
 
-fn given<'s>(
-    one: &'s HandedOver,
+fn given<'s, S>(
+    one: &'s HandedOver<S>,
     kind: SocketKind,
-    sockets: &'s [OwnedFd],
+    sockets: &'s [impl AsFd],
 ) -> impl Iterator<Item = Given<'s>> {
     let numbered = (0..).zip(sockets);
     numbered.map(move |(ordinal, socket)| Given { entry: entry(one, kind, ordinal), socket: socket.as_fd() })
 }
 
-fn entry(one: &HandedOver, kind: SocketKind, ordinal: u32) -> SocketEntry {
+fn entry<S>(one: &HandedOver<S>, kind: SocketKind, ordinal: u32) -> SocketEntry {
     SocketEntry {
         kind,
         listener: Some(one.listener.to_string()),

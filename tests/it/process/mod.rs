@@ -7,6 +7,7 @@ mod diff;
 mod drain;
 mod explain;
 mod log;
+mod open_files;
 mod output;
 mod purge;
 mod reload;

@@ -85,6 +85,11 @@ impl Running {
         self.messages.lock().iter().any(|message| message.contains(text))
     }
 
+    /// How many lines of what it has said since the banner have this text.
+    pub(crate) fn times_told(&self, text: &str) -> usize {
+        self.messages.lock().iter().filter(|line| line.contains(text)).count()
+    }
+
     /// The path of a file in the folder in which the process runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.place.folder.path().join(name)
@@ -164,24 +169,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-#[test]
-fn a_limit_of_open_files_that_is_too_low_is_told_with_what_is_needed() {
-    let binds = vec!["'127.0.0.1:0'"; 60].join(", ");
-    let place = Place::with(&format!(
-        "listeners: {{ web: {{ bind: [{binds}] }} }}
-routes: [{{ respond: {{}} }}]
-log: {{ access: {{ format: off }} }}
-"
-    ));
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 40 && exec \"$0\" run -c edge.yaml", env!("CARGO_BIN_EXE_evener")]);
-    let (code, _, err) = told(&command.current_dir(place.path()).output().unwrap());
-    let expected = "evener: listener `web` cannot listen on 127.0.0.1:0: too many open files: this process may have 40, \
-                    and its listeners alone need 120\n  help: raise the limit (`ulimit -n`, LimitNOFILE in a unit); \
-                    clients and endpoints need more besides\n";
-    assert_eq!((code, &*err), (1, expected));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Earlier configurations, and the way back to them.
 
-use super::super::Running;
 use super::super::control::evener;
+use super::super::{Place, Running, told};
 use super::{answer, responding, write};
 
 async fn serve(running: &Running, status: u16) {
@@ -83,4 +83,12 @@ async fn the_last_ten_generations_are_kept() {
     assert!(code != 0 && err.contains("there are 3 to 12"), "{err}");
     assert_eq!(back(&running, &["--to", "3", "--json"]).await.0, 0);
     assert_eq!(answer(&running).await, 202);
+}
+
+#[test]
+fn what_is_no_generation_is_told_with_what_is_one() {
+    let (code, _, err) = told(&Place::with("").evener(&["rollback", "--to", "abc"]));
+    let expected = "error: invalid value 'abc' for '--to <NUMBER>': a generation is a whole number, 1 or more; \
+                    `evener history` lists those that are kept\n";
+    assert_eq!((code, err.starts_with(expected)), (2, true), "{err}");
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{Client, eventually};
 
-use super::super::Running;
 use super::super::control::evener;
+use super::super::{Place, Running, told};
 use super::going_back::history;
 use super::{answer, responding, write};
 
@@ -97,4 +97,15 @@ async fn another_change_ends_it() {
     assert_eq!((&told["generation"], &told["verdict"]), (&2.into(), &"overtaken".into()));
     assert_eq!(answer(&running).await, 201);
     assert_eq!(history(&running).await[1]["standing"], "replaced");
+}
+
+#[test]
+fn less_than_a_second_is_no_probation() {
+    for time in ["0s", "999ms"] {
+        let (code, _, err) = told(&Place::with("").evener(&["reload", "--probation", time]));
+        let expected = format!(
+            "error: invalid value '{time}' for '--probation <TIME>': `{time}` is too short; give 1s or more\n"
+        );
+        assert_eq!((code, err.starts_with(&expected)), (2, true), "{err}");
+    }
 }
