@@ -12,7 +12,9 @@ use tokio::time::timeout;
 
 use crate::control::Door;
 use crate::edge::{Address, Inherited};
-use crate::handover::{End, HandoverError, Limits, Peer, Predecessor, SocketEntry, State, Taker, Welcome};
+use crate::handover::{
+    self, End, HandoverError, Limits, Peer, Predecessor, SocketEntry, State, Taker, Welcome,
+};
 use crate::lifecycle::reload::{Reloader, Serving};
 use crate::lifecycle::settled::settled;
 use crate::runtime::Stage;
@@ -64,7 +66,8 @@ impl Takeover {
             return Ok(None);
         }
         elsewhere(|| {
-            let runtime = Builder::new_current_thread().enable_all().build().map_err(HandoverError::own)?;
+            let own = |error| HandoverError::own(handover::Stage::Start, error);
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(own)?;
             let begun = runtime.block_on(async {
                 let Some(mut taker) = Taker::inherit(Limits::default())? else { return Ok(None) };
                 let welcome = taker.greet(&Peer::this_process()).await?;
