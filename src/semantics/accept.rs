@@ -88,12 +88,12 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     fn codings(values: &[&str]) -> Vec<&'static str> {
-        codings_by_preference(&headers(ACCEPT_ENCODING, values), &["br", "zstd", "gzip"]).into_vec()
+        codings_by_preference(&headers(&ACCEPT_ENCODING, values), &["br", "zstd", "gzip"]).into_vec()
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_closest_range_says_how_much_a_media_type_is_wanted() {
-        let weight = |values: &[&str]| media_weight(&headers(ACCEPT, values), "text/html");
+        let weight = |values: &[&str]| media_weight(&headers(&ACCEPT, values), "text/html");
         assert_eq!(weight(&[]), 1000);
         assert_eq!(weight(&["*/*"]), 1000);
         assert_eq!(weight(&["text/html;charset=utf-8;q=0.7, */*;q=0.1"]), 700);

@@ -56,20 +56,21 @@ impl ErrorPages {
     /// # Errors
     /// When there is no page, or one cannot be read.
     pub fn build(settings: ErrorPagesSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
-        if settings.pages.is_empty() {
+        let ErrorPagesSettings { pages: files_of, from_endpoints } = settings;
+        if files_of.is_empty() {
             return Err(BuildError::new("there is no page").at("pages"));
         }
-        let mut pages = Vec::with_capacity(settings.pages.len());
-        for (status, files) in settings.pages.iter() {
+        let mut pages = Vec::with_capacity(files_of.len());
+        for (status, files) in files_of {
             let read = |(form, file)| Ok((form, cx.watch_file(file, Page::read)?));
             let forms: Result<Forms, BuildError> = files.iter().map(read).collect();
             let forms = forms.map_err(|error| error.at(status).at("pages"))?;
             if forms.is_empty() {
                 return Err(BuildError::new("the page has no file").at(status).at("pages"));
             }
-            pages.push((*status, forms));
+            pages.push((status, forms));
         }
-        Ok(Self { pages, from_endpoints: settings.from_endpoints })
+        Ok(Self { pages, from_endpoints })
     }
 
     fn forms(&self, status: StatusCode) -> Option<&Forms> {
