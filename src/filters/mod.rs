@@ -10,6 +10,7 @@
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
+//! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
@@ -18,6 +19,7 @@
 //! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
 //! | `rewrite` | [`Rewrite`] | changes the path or the `Host` that is forwarded |
 //! | `security_headers` | [`SecurityHeaders`] | tells browsers what pages may do |
+//! | `timeout` | [`Timeout`] | gives requests less time than their pool does |
 //!
 //! Each comes with its settings, a struct that is read from the configuration, and `build`, which turns settings
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
@@ -26,6 +28,7 @@
 mod adaptive_concurrency;
 mod api_key;
 mod basic_auth;
+mod body;
 mod cache;
 mod client_cert;
 mod concurrency;
@@ -39,6 +42,7 @@ mod networks;
 mod rate_limit;
 mod rewrite;
 mod security_headers;
+mod timeout;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
@@ -46,6 +50,7 @@ pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
     UserName,
 };
+pub use body::{BodyLimit, BodySettings};
 pub use cache::{
     BypassSettings, CacheFilter, CacheKeySettings, CacheSettings, ClientDirectives, KeyQuery, StaleSettings,
 };
@@ -70,3 +75,4 @@ pub use security_headers::{
     CrossOriginSettings, EmbedderPolicy, FramePolicy, OpenerPolicy, ReferrerPolicy, ResourcePolicy,
     SecurityHeaders, SecurityHeadersSettings,
 };
+pub use timeout::{Timeout, TimeoutSettings};

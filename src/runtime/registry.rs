@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, CacheFilter, Concurrency, Cors, ErrorPages, GrpcWeb, Hsts,
-    Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
+    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages, GrpcWeb,
+    Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
+    Timeout,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -46,6 +47,7 @@ impl Registry {
         registry.built_in_filter("allow", Networks::allow);
         registry.built_in_filter("api_key", ApiKey::build);
         registry.built_in_filter("basic_auth", BasicAuth::build);
+        registry.built_in_filter("body", BodyLimit::build);
         registry.built_in_filter("cache", CacheFilter::build);
         registry.built_in_filter("client_cert", RequireClientCert::build);
         registry.built_in_filter("concurrency", Concurrency::build);
@@ -59,6 +61,7 @@ impl Registry {
         registry.built_in_filter("response_headers", ResponseHeaders::build);
         registry.built_in_filter("rewrite", Rewrite::build);
         registry.built_in_filter("security_headers", SecurityHeaders::build);
+        registry.built_in_filter("timeout", Timeout::build);
         registry.plain_policy("first", |_, _| First);
         registry.built_in_policy("ip_hash", IpHash::build);
         registry.plain_policy("least_requests", |_, _| LeastRequests);

@@ -3,6 +3,7 @@
 mod adaptive_concurrency;
 mod api_key;
 mod basic_auth;
+mod bounds;
 mod cache;
 mod client_cert;
 mod cluster_limit;

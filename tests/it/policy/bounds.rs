@@ -1,0 +1,39 @@
+//! `body` and `timeout`: what a route gives its requests.
+
+use crate::support::{Edge, Endpoint};
+
+use super::filtered;
+
+fn post(fields: &str, body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large_for_the_route_are_refused_however_they_come() {
+    let endpoint = Endpoint::answering("hi").await;
+    let edge = Edge::start(&filtered(endpoint.address(), "{ body: { max: 4B } }")).await;
+    assert_eq!(edge.get("/").await.status, 200);
+    assert_eq!(edge.send(&post("Content-Length: 4", "1234")).await.status, 200);
+    assert_eq!(edge.send(&post("Content-Length: 5", "12345")).await.status, 413);
+    let chunked = "Transfer-Encoding: chunked";
+    assert_eq!(edge.send(&post(chunked, "4\r\n1234\r\n0\r\n\r\n")).await.status, 200);
+    assert_eq!(edge.send(&post(chunked, "4\r\n1234\r\n1\r\n5\r\n0\r\n\r\n")).await.status, 413);
+    // Who waits to be asked is not asked for what is too large.
+    let expecting = "Expect: 100-continue\r\nContent-Length: 5";
+    assert_eq!(edge.send(&post(expecting, "")).await.status, 413);
+    let causes: Vec<_> = edge.log_of(6).await.iter().map(|line| line["cause"].clone()).collect();
+    assert_eq!(causes.iter().filter(|cause| **cause == "body_too_large").count(), 3, "{causes:?}");
+}
+
+#[tokio::test]
+async fn a_request_has_the_time_of_its_route() {
+    let endpoint = Endpoint::silent().await;
+    let edge = Edge::start(&filtered(endpoint.address(), "{ timeout: { total: 150ms } }")).await;
+    assert_eq!(edge.get("/").await.status, 504);
+    let line = &edge.log_of(1).await[0];
+    assert_eq!((&line["cause"], &line["route"]), (&"total_timeout".into(), &"route-0".into()));
+    // The pool's is shorter.
+    let config = filtered(endpoint.address(), "{ timeout: { total: 1h } }");
+    let edge = Edge::start(&config.replace("endpoints:", "timeouts: { total: 150ms }, endpoints:")).await;
+    assert_eq!(edge.get("/").await.status, 504);
+}
