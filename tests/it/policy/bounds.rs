@@ -30,8 +30,7 @@ async fn a_request_has_the_time_of_its_route() {
     let endpoint = Endpoint::silent().await;
     let edge = Edge::start(&filtered(endpoint.address(), "{ timeout: { total: 150ms } }")).await;
     assert_eq!(edge.get("/").await.status, 504);
-    let line = &edge.log_of(1).await[0];
-    assert_eq!((&line["cause"], &line["route"]), (&"total_timeout".into(), &"route-0".into()));
+    assert_eq!(edge.log_of(1).await[0]["cause"], "total_timeout");
     // The pool's is shorter.
     let config = filtered(endpoint.address(), "{ timeout: { total: 1h } }");
     let edge = Edge::start(&config.replace("endpoints:", "timeouts: { total: 150ms }, endpoints:")).await;
