@@ -18,7 +18,7 @@ pub(super) fn print(text: impl Display) -> Result<(), u8> {
     }
 }
 
-/// Prints a line to standard output, as [`print`] does.
+/// Prints a line to standard output, as [`print()`] does.
 pub(super) fn print_line(text: impl Display) -> Result<(), u8> {
     print(format_args!("{text}\n"))
 }

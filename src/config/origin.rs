@@ -29,7 +29,7 @@ impl Origin {
     /// Reads and checks it.
     ///
     /// # Errors
-    /// As for [`load`].
+    /// As for [`load()`].
     pub fn read(&self) -> Result<Loaded, Diagnostics> {
         match self {
             Self::File(path) => load(path),

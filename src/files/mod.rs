@@ -1,6 +1,6 @@
 //! The files of a folder as answers: the route action `files`.
 //!
-//! [`Root`](root::Root) finds what a path leads to and never leaves its folder, [`representation`] says what the client gets
+//! [`Root`] finds what a path leads to and never leaves its folder, [`representation`] says what the client gets
 //! of it, and [`contents`] reads it piece by piece. Workers never wait for a disk: what the kernel has in memory is had at
 //! once, all else is opened and read by threads that may wait.
 //!

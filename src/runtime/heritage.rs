@@ -117,7 +117,7 @@ impl Heritage {
     /// Goes on with it, before anything is served: the same configuration again, with what is known.
     ///
     /// # Errors
-    /// As for [`assemble`]; a file may have changed meanwhile.
+    /// As for [`assemble()`]; a file may have changed meanwhile.
     pub(crate) fn bequeath(
         mut self,
         to: &mut Assembled,

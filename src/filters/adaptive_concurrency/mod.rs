@@ -1,6 +1,6 @@
 //! `adaptive_concurrency`: lets as many requests be under way at once as the endpoints serve without queueing them.
 //!
-//! [`Control`] is the pure part: it learns a limit from how long requests take. [`AdaptiveConcurrency`] is the filter
+//! [`Control`](control::Control) is the pure part: it learns a limit from how long requests take. [`AdaptiveConcurrency`] is the filter
 //! around it.
 
 mod control;

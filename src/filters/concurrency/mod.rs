@@ -1,6 +1,6 @@
 //! `concurrency`: lets so many requests of a key be under way at once, and others wait or go.
 //!
-//! [`Slots`] counts; [`Concurrency`] is the filter around it.
+//! [`Slots`](slots::Slots) counts; [`Concurrency`] is the filter around it.
 
 mod filter;
 mod settings;
