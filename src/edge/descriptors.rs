@@ -14,7 +14,7 @@ const AT_REST: usize = 32;
 const ROOM: usize = 32;
 
 /// How many descriptors this process may have.
-pub(super) fn limit() -> u64 {
+pub(crate) fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 

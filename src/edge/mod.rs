@@ -31,6 +31,7 @@ mod stream;
 mod tests;
 
 pub(crate) use bind::{BindError, Lent};
+pub(crate) use descriptors::limit as descriptor_limit;
 pub(crate) use inherited::{Address, HandedOver, InheritError, Inherited, Kind};
 pub(crate) use open::Open;
 pub(crate) use serve::{Edge, EdgeLimits};

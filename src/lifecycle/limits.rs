@@ -1,7 +1,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
-use crate::edge::EdgeLimits;
+use crate::edge::{EdgeLimits, descriptor_limit};
 
 /// More clients at once than this want a limit that somebody chose.
 const MOST_CONNECTIONS: u64 = 50_000;
@@ -24,14 +24,14 @@ pub(super) fn edge_limits(config: &Config) -> EdgeLimits {
 /// How many clients may be connected at once when the configuration does not say: 70 % of the descriptors, so
 /// that connections to endpoints, flows of datagrams, logs and probes have the rest.
 fn default_connections() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = descriptor_limit();
     usize::try_from((descriptors.saturating_mul(7) / 10).min(MOST_CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
 /// How many sockets flows of datagrams may have in all: 15 % of the descriptors, whatever the configuration says, and three
 /// quarters of the local ports. Datagrams come from whoever wants to send some; they must not take what connections need.
 pub(super) fn flow_sockets() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = descriptor_limit();
     let most = (descriptors.saturating_mul(15) / 100).min(local_ports() * 3 / 4);
     usize::try_from(most).unwrap_or(usize::MAX)
 }

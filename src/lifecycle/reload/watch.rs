@@ -45,11 +45,7 @@ pub(crate) async fn watch(
     live: &Arc<Live>,
     changes: &dyn Changes,
 ) -> Infallible {
-    let mut files = Files::new(file);
-    let (first, at_start);
-    at_start = read();
-    (files, first) = looking(files, move |files| files.stamps_of(&at_start)).await;
-    let mut watched = Watched::new(first);
+    let (mut files, mut watched) = (Files::new(file), Watched::new(None));
     loop {
         sleep(PERIOD).await;
         let found;
@@ -57,10 +53,10 @@ pub(crate) async fn watch(
         if !live.snapshot().watches_file {
             watched = Watched::new(found);
         } else if watched.look(found) == Look::Changed {
-            let (last, known) = (read(), Option::is_some);
-            let is_known;
-            (files, is_known) = looking(files, move |files| known(&files.stamps_of(&last))).await;
-            if !is_known {
+            let last = read();
+            let same;
+            (files, same) = looking(files, move |files| files.stamps_of(&last)).await;
+            if same.is_none() {
                 // What came of it is in the log.
                 let _ = changes.reload(Why::Watch, None).await;
             }
@@ -100,8 +96,7 @@ struct Files {
 
 impl Files {
     fn new(main: &Path) -> Self {
-        let (folders, gone) = Default::default();
-        Self { main: main.to_owned(), includes: None, read: None, folders, gone }
+        Self { main: main.to_owned(), includes: None, read: None, folders: HashSet::new(), gone: None }
     }
 
     /// What there is of them if they still say what was `read`.
