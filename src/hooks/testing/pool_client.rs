@@ -67,3 +67,41 @@ where
         Ok(Fetched { status: head.status, headers: head.headers, body, endpoint })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stand_in_answers_within_the_limits() {
+        let client = pool_client(|request| match request.uri().path() {
+            "/none" => Err(FetchError::NoEndpoint),
+            path => Ok(Response::new(Bytes::copy_from_slice(path.as_bytes()))),
+        });
+        let client = build_with_clients(&[("own", client)], "own", |name, cx| {
+            cx.pool(name).map(|pool| (cx.client(pool), cx.pool_name(pool).clone()))
+        });
+        let (client, name) = client.unwrap();
+        let ask = async |client: &PoolClient, path: &str, larger| {
+            let request = Request::get(path).body(Bytes::new()).unwrap();
+            let limits = FetchLimits { body: 4, larger, ..FetchLimits::default() };
+            client.send(request, limits).await.map(|fetched| fetched.body)
+        };
+        assert_eq!(ask(&client, "/abc", Larger::Refuse).await.unwrap(), "/abc");
+        assert_eq!(ask(&client, "/abcd", Larger::Refuse).await, Err(FetchError::BodyTooLarge(4)));
+        assert_eq!(ask(&client, "/abcd", Larger::Cut).await.unwrap(), "/abc");
+        assert_eq!(ask(&client, "/none", Larger::Cut).await, Err(FetchError::NoEndpoint));
+
+        let cx = job_cx(&[("own", client)]);
+        assert_eq!(ask(&cx.client(&name).unwrap(), "/", Larger::Cut).await.unwrap(), "/");
+        assert!(cx.client(&"other".parse().unwrap()).is_none());
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_stand_in_nobody_answers() {
+        let client =
+            super::super::build_among(&["own"], "own", |name, cx| cx.pool(name).map(|pool| cx.client(pool)));
+        let answer = client.unwrap().send(Request::default(), FetchLimits::default()).await;
+        assert_eq!(answer.map(|fetched| fetched.status), Err(FetchError::NoEndpoint));
+    }
+}

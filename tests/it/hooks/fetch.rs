@@ -77,7 +77,7 @@ fn config(pool: &str) -> String {
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
          pools: {{ own: {{ {pool} }} }}\n\
          routes:\n\
-         - match: {{ path: /cut/* }}\n  filters: [{{ ask: {{ pool: own, cut: true }} }}]\n  respond: {{}}\n\
+         - match: {{ path: /cut/ }}\n  filters: [{{ ask: {{ pool: own, cut: true }} }}]\n  respond: {{}}\n\
          - filters: [{{ ask: {{ pool: own }} }}]\n  respond: {{}}\n"
     )
 }
@@ -277,7 +277,8 @@ async fn endpoints_are_judged_by_their_answers() {
     let failing = Endpoint::with(|_| "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned()).await;
     let sound = Endpoint::answering("ok").await;
     let endpoints = [failing.address(), sound.address()];
-    let edge = edge_with(&format!("endpoints: {endpoints:?}, outlier: {{ consecutive: 1, eject: 1h }}")).await;
+    let edge =
+        edge_with(&format!("endpoints: {endpoints:?}, outlier: {{ consecutive: 1, eject: 1h }}")).await;
     let mut answers = Vec::new();
     for _ in 0..20 {
         answers.push(told(&edge, "/").await);
@@ -318,7 +319,8 @@ async fn a_reload_that_takes_the_pool_away_fails_no_request() {
     let asked = told(&edge, "/");
     let reloading = async {
         eventually("the request is there", async || endpoint.requests().len() == 1).await;
-        edge.reload("listeners: { web: { bind: 127.0.0.1:0 } }\nroutes: [{ respond: { body: new } }]\n").await;
+        edge.reload("listeners: { web: { bind: 127.0.0.1:0 } }\nroutes: [{ respond: { body: new } }]\n")
+            .await;
         gate.add_permits(1);
     };
     assert_eq!(tokio::join!(asked, reloading).0, "200 ok");
@@ -334,7 +336,9 @@ impl Job for Asking {
         let name: PoolName = "own".parse().unwrap();
         loop {
             let told = match cx.client(&name) {
-                Some(client) => client.send(Request::new(Bytes::new()), LIMITS).await.map(|fetched| fetched.body),
+                Some(client) => {
+                    client.send(Request::new(Bytes::new()), LIMITS).await.map(|fetched| fetched.body)
+                }
                 None => Ok(Bytes::from_static(b"no pool")),
             };
             *self.0.lock() = told.ok().map(|body| String::from_utf8(body.to_vec()).unwrap());
