@@ -68,10 +68,10 @@ fn has_body(request: &RequestHeader) -> bool {
 /// Sets the headers that Evener answers for; `None` when the header has no room for them.
 fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     let facts = cx.facts.as_ref()?;
-    if request.version != Version::HTTP_2 {
-        if let Some(joined) = joined_cookies(&request.headers) {
-            request.insert_header(COOKIE, joined).ok()?;
-        }
+    if request.version != Version::HTTP_2
+        && let Some(joined) = joined_cookies(&request.headers)
+    {
+        request.insert_header(COOKIE, joined).ok()?;
     }
     let client = cx.client_ip_value.clone()?;
     if cx.peer_is_trusted && request.headers.contains_key(X_FORWARDED_FOR) {

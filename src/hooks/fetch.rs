@@ -58,6 +58,8 @@ pub struct Fetched {
     pub headers: HeaderMap,
     /// The body, as it was coded.
     pub body: Bytes,
+    /// Whether that is all of it: not if it was [cut](Larger::Cut).
+    pub is_whole: bool,
     /// Who answered.
     pub endpoint: EndpointAddr,
 }

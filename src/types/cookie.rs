@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     fn fields(values: &[&'static [u8]]) -> HeaderMap {
-        let field = |value: &&'static [u8]| (http::header::COOKIE, HeaderValue::from_bytes(value).unwrap());
+        let field = |value: &&'static [u8]| (COOKIE, HeaderValue::from_bytes(value).unwrap());
         values.iter().map(field).collect()
     }
 

@@ -57,14 +57,15 @@ where
         limits: FetchLimits,
     ) -> Result<Fetched, FetchError> {
         let (head, mut body) = (self.0)(&request)?.into_parts();
-        if body.len() > limits.body {
+        let is_whole = body.len() <= limits.body;
+        if !is_whole {
             match limits.larger {
                 Larger::Refuse => return Err(FetchError::BodyTooLarge(limits.body)),
                 Larger::Cut => body.truncate(limits.body),
             }
         }
         let endpoint = EndpointAddr::Inet(([192, 0, 2, 80], 80).into());
-        Ok(Fetched { status: head.status, headers: head.headers, body, endpoint })
+        Ok(Fetched { status: head.status, headers: head.headers, body, is_whole, endpoint })
     }
 }
 

@@ -71,7 +71,7 @@ impl Attempt<'_> {
         let (status, mut headers) = (head.status, head.headers.clone());
         strip_connection(&mut headers);
         let endpoint = self.lease.endpoint().address().as_ref().clone();
-        Ok(Fetched { status, headers, body, endpoint })
+        Ok(Fetched { status, headers, body, is_whole, endpoint })
     }
 
     fn release(&self, session: HttpSession, peer: HttpPeer) {

@@ -26,7 +26,7 @@ use message::Message;
 /// So often a request is sent again, at most, that its endpoint has not looked at.
 const MOST_REPEATS: u32 = 2;
 /// Whatever the limits say.
-const LONGEST: Duration = Duration::from_hours(24);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where the connections are kept. One for all, since it has the certificates of the system.
 static CONNECTOR: OnceCell<Connector> = OnceCell::const_new();
