@@ -10,6 +10,7 @@
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
+//! | `forward_auth` | [`ForwardAuth`] | asks another service whether a request may pass |
 //! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
@@ -34,6 +35,8 @@ mod client_cert;
 mod concurrency;
 mod cors;
 mod error_pages;
+mod expiring;
+mod forward_auth;
 mod grpc_web;
 mod headers;
 mod hsts;
@@ -61,6 +64,7 @@ pub use client_cert::{
 pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
+pub use forward_auth::{AuthCacheSettings, AuthMethod, ForwardAuth, ForwardAuthSettings};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};

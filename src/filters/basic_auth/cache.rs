@@ -2,38 +2,27 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SystemRandom;
 use foldhash::fast::RandomState;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::filters::expiring::{Expiring, Tag, Tagger};
 use crate::hooks::Overloaded;
 
 /// What came of checks, and the checks that go on.
 ///
 /// Passwords that were wrong have a table of their own, so that guesses drive out no password that was right.
 pub(super) struct Cache {
-    key: hmac::Key,
-    right: Verdicts,
-    wrong: Verdicts,
+    tags: Tagger,
+    right: Expiring<()>,
+    wrong: Expiring<()>,
     going_on: Mutex<HashMap<Tag, WeakShared<Check>, RandomState>>,
 }
 
-/// What stands for a user, a hash and a password: only with the cache's key it can be made or told.
-pub(super) type Tag = [u8; 32];
 type Check = BoxFuture<'static, Result<bool, Overloaded>>;
 
-/// Until when each of them counts.
-struct Verdicts {
-    shards: [Mutex<HashMap<Tag, Instant, RandomState>>; SHARDS],
-    ttl: Duration,
-    most_per_shard: usize,
-}
-
-const SHARDS: usize = 16;
 const WRONG_TTL: Duration = Duration::from_secs(10);
 const MOST_WRONG: usize = 4096;
 /// Beyond, checks that nobody waits for any more are looked for.
@@ -46,24 +35,16 @@ impl Cache {
     /// When the system has no randomness.
     pub(super) fn new(ttl: Duration, size: usize) -> Result<Self, aws_lc_rs::error::Unspecified> {
         Ok(Self {
-            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?,
-            right: Verdicts::new(ttl, size),
-            wrong: Verdicts::new(WRONG_TTL, MOST_WRONG),
+            tags: Tagger::new()?,
+            right: Expiring::new(ttl, size),
+            wrong: Expiring::new(WRONG_TTL, MOST_WRONG),
             going_on: Mutex::default(),
         })
     }
 
     /// The tag of these texts, in this order.
     pub(super) fn tag(&self, texts: [&[u8]; 4]) -> Tag {
-        let mut context = hmac::Context::with_key(&self.key);
-        for text in texts {
-            // With their lengths, so that no two lists are the same bytes.
-            context.update(&text.len().to_le_bytes());
-            context.update(text);
-        }
-        let mut tag = Tag::default();
-        tag.copy_from_slice(context.sign().as_ref());
-        tag
+        self.tags.tag(texts)
     }
 
     /// What came of the check with this tag, from memory, from one that goes on, or from `check`.
@@ -76,17 +57,17 @@ impl Cache {
         now: Instant,
         check: impl Future<Output = Result<bool, Overloaded>> + Send + 'static,
     ) -> Result<bool, Overloaded> {
-        if self.right.has(&tag, now) {
+        if self.right.get(&tag, now).is_some() {
             return Ok(true);
         }
-        if self.wrong.has(&tag, now) {
+        if self.wrong.get(&tag, now).is_some() {
             return Ok(false);
         }
         let check = self.join(tag, check);
         let is_right = check.await;
         if let Ok(is_right) = is_right {
             let verdicts = if is_right { &self.right } else { &self.wrong };
-            verdicts.put(tag, now);
+            verdicts.put(tag, (), now);
         }
         self.going_on.lock().remove(&tag);
         is_right
@@ -108,37 +89,6 @@ impl Cache {
         let check = check.boxed().shared();
         going_on.extend(check.downgrade().map(|check| (tag, check)));
         check
-    }
-}
-
-impl Verdicts {
-    fn new(ttl: Duration, size: usize) -> Self {
-        Self { shards: Default::default(), ttl, most_per_shard: size.div_ceil(SHARDS) }
-    }
-
-    fn has(&self, tag: &Tag, now: Instant) -> bool {
-        self.shard(tag).lock().get(tag).is_some_and(|&until| now < until)
-    }
-
-    fn put(&self, tag: Tag, now: Instant) {
-        if self.ttl.is_zero() {
-            return;
-        }
-        let mut shard = self.shard(&tag).lock();
-        if shard.len() >= self.most_per_shard && !shard.contains_key(&tag) {
-            shard.retain(|_, until| now < *until);
-            // Any other will do: it is checked again when it comes.
-            if shard.len() >= self.most_per_shard
-                && let Some(&other) = shard.keys().next()
-            {
-                shard.remove(&other);
-            }
-        }
-        shard.insert(tag, now + self.ttl);
-    }
-
-    fn shard(&self, tag: &Tag) -> &Mutex<HashMap<Tag, Instant, RandomState>> {
-        &self.shards[usize::from(tag[0]) % SHARDS]
     }
 }
 
@@ -198,19 +148,9 @@ mod tests {
             assert_eq!(ask(&cache, &format!("wrong {guess}"), now).await, (false, true));
         }
         assert_eq!(ask(&cache, "right", now).await, (true, false));
-        let kept: usize = cache.wrong.shards.iter().map(|shard| shard.lock().len()).sum();
+        let kept = cache.wrong.len();
         assert!(kept <= MOST_WRONG, "{kept}");
         assert!(cache.going_on.lock().is_empty());
-    }
-
-    #[tokio::test]
-    async fn no_more_is_remembered_than_there_is_room_for() {
-        let (cache, now) = (cache(60, 160), Instant::now());
-        for password in 0..1000 {
-            assert_eq!(ask(&cache, &format!("right {password}"), now).await, (true, true));
-        }
-        let kept: usize = cache.right.shards.iter().map(|shard| shard.lock().len()).sum();
-        assert!((100..=160).contains(&kept), "{kept}");
     }
 
     #[tokio::test]
@@ -252,13 +192,5 @@ mod tests {
             assert!(cache.verdict(tag, now, std::future::pending()).now_or_never().is_none());
         }
         assert!(cache.going_on.lock().len() <= MOST_GOING_ON);
-    }
-
-    #[test]
-    fn tags_are_of_the_texts_as_they_are_divided() {
-        let cache = cache(1, 16);
-        assert_ne!(cache.tag([b"a", b"bc", b"", b""]), cache.tag([b"ab", b"c", b"", b""]));
-        let other = Cache::new(Duration::ZERO, 16).unwrap();
-        assert_ne!(cache.tag([b"a", b"b", b"c", b"d"]), other.tag([b"a", b"b", b"c", b"d"]));
     }
 }

@@ -1,0 +1,66 @@
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Request};
+
+use crate::hooks::{FilterCx, HookError, RequestView};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the service is asked, and what of a request it is told.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) method: Method,
+    pub(super) path: PathAndQuery,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) send: Vec<HeaderName>,
+}
+
+impl Question {
+    /// The request to the service, about a request of a client.
+    pub(super) fn about(
+        &self,
+        request: &RequestView<'_>,
+        cx: &FilterCx<'_>,
+    ) -> Result<Request<Bytes>, HookError> {
+        let facts = cx.facts();
+        let mut question = Request::new(Bytes::new());
+        *question.method_mut() = self.method.clone();
+        *question.uri_mut() = self.path.clone().into();
+        let headers = question.headers_mut();
+        for name in &self.send {
+            for value in request.headers().get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.extend(self.host.iter().map(|host| (HOST, host.clone())));
+        // What stands there already is from a trusted proxy: of others it was dropped.
+        let proto = HeaderValue::from_static(facts.scheme.as_str());
+        headers.insert(X_FORWARDED_PROTO, request.header(X_FORWARDED_PROTO).cloned().unwrap_or(proto));
+        let told = request.header(X_FORWARDED_HOST).or_else(|| request.header(HOST));
+        let host = told.cloned().map_or_else(|| value(request.host()), Ok)?;
+        headers.insert(X_FORWARDED_HOST, host);
+        headers.insert(X_FORWARDED_METHOD, value(request.method().as_str())?);
+        let target = request.head().uri.path_and_query();
+        headers.insert(X_FORWARDED_URI, value(target.map_or("/", PathAndQuery::as_str))?);
+        headers.insert(X_FORWARDED_FOR, value(&facts.client_ip.to_string())?);
+        headers.insert(X_REQUEST_ID, facts.request_id.clone());
+        Ok(question)
+    }
+}
+
+/// All that the service is told of a request, but for what no two requests have in common.
+pub(super) fn texts(question: &Request<Bytes>) -> impl Iterator<Item = &[u8]> {
+    let fields = question.headers().iter().filter(|(name, _)| **name != X_REQUEST_ID);
+    fields.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+}
+
+fn value(text: &str) -> Result<HeaderValue, HookError> {
+    HeaderValue::from_str(text)
+        .map_err(|error| HookError::new("the request cannot be told").with_source(error))
+}
