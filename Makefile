@@ -57,8 +57,8 @@ lint: needs ## Check the format, the lints and the documentation
 fmt: ## Format the sources
 	$(CARGO) fmt
 
-bench: needs ## Measure router, policies, recording, limiter and header filters
-	$(CARGO) bench --locked --bench router --bench policy --bench recording --bench limiter --bench headers
+bench: needs ## Measure router, policies, recording, limiter and filters
+	$(CARGO) bench --locked --bench router --bench policy --bench recording --bench limiter --bench headers --bench filters
 
 bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLAGS='--rounds 3')
 	@scripts/need nginx haproxy wrk nghttp2-client

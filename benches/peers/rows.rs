@@ -10,6 +10,8 @@ use crate::{compare::words::Work, metric::Metric, peer::Peer};
 pub(crate) enum Row {
     /// HTTP/1.1 in the clear, latency and memory
     Plain,
+    /// Stored answers over HTTP/1.1 in the clear
+    Stored,
     /// Full handshakes of TLS 1.3
     Handshake,
     /// Full handshakes with a key exchange that resists quantum computers, which only Evener knows
@@ -33,7 +35,7 @@ const LOADED_WITH_LATENCY: [Metric; 6] =
 
 impl Row {
     pub(crate) fn is_tls(self) -> bool {
-        self != Self::Plain
+        !matches!(self, Self::Plain | Self::Stored)
     }
 
     /// Whether idle connections are counted.
@@ -54,6 +56,7 @@ impl Work for Row {
     fn title(self) -> &'static str {
         match self {
             Self::Plain => "HTTP/1.1 in the clear",
+            Self::Stored => "stored answers, HTTP/1.1 in the clear",
             Self::Handshake => "full TLS 1.3 handshakes, X25519",
             Self::HybridHandshake => "full TLS 1.3 handshakes, X25519MLKEM768",
             Self::Resumed => "resumed TLS 1.3 handshakes, X25519",
@@ -84,6 +87,7 @@ impl Work for Row {
         match self {
             Self::Plain => true,
             Self::HybridHandshake => peer == Peer::Evener,
+            Self::Stored => matches!(peer, Peer::Nginx | Peer::Evener),
             _ => peer != Peer::Bare,
         }
     }

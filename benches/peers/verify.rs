@@ -2,17 +2,19 @@
 
 use std::{
     collections::BTreeSet,
+    error::Error,
     net::Ipv4Addr,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
-    compare::words::Compared,
+    compare::words::{Compared, Work},
     connection::{Answer, Connection},
     message::field,
     peer::Proxy,
     request::{self, BODY, HOST},
+    rows::Row,
     site::Site,
     support::Outcome,
     tls,
@@ -46,6 +48,9 @@ fn check(proxy: &Proxy, site: &Site) -> Outcome<()> {
     let lines: String = CLAIMS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     check_headers(scheme, || Ok(connection.exchange(&request::get("/echo", &lines))?.body))?;
     check_spread(&mut connection, site)?;
+    if Row::Stored.is_for(proxy.peer) {
+        check_stored(&mut connection)?;
+    }
     if matches!(proxy.wire, Wire::Tls(_)) {
         tls::verify::check_handshakes(proxy, site)?;
         check_headers(scheme, || tls::verify::get_over_http2(proxy, "/echo", &CLAIMS))
@@ -115,6 +120,16 @@ fn check_spread(connection: &mut Connection, site: &Site) -> Outcome<()> {
     }
     if connections.len() > KEPT {
         return Err(format!("{SPREAD} requests took {} connections to the origin", connections.len()).into());
+    }
+    Ok(())
+}
+
+/// Checks that what the origin answers once is what is answered again.
+fn check_stored(connection: &mut Connection) -> Outcome<()> {
+    let mut ask = || Ok::<_, Box<dyn Error>>(connection.exchange(&request::get("/stored/once", ""))?.body);
+    let (first, second) = (ask()?, ask()?);
+    if first.len() < 16 || first != second {
+        return Err(format!("{first:?} was not stored: the second answer is {second:?}").into());
     }
     Ok(())
 }

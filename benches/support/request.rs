@@ -15,6 +15,10 @@ pub(crate) const HEADERS: [(&str, &str); 8] = [
     ("Sec-Fetch-Mode", "navigate"),
 ];
 
+/// The path of answers that proxies may store.
+#[allow(dead_code, reason = "not every bench compares stored answers")]
+pub(crate) const STORED: &str = "/stored";
+
 /// What origins answer: 100 bytes.
 pub(crate) const BODY: &str =
     "An evener is the bar that shares a load evenly between a pair of draught horses, whichever way we go";

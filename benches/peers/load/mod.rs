@@ -6,7 +6,7 @@ pub(crate) mod wrk;
 
 use rustls::HandshakeKind;
 
-use crate::{peer::Proxy, rows::Row, site::Site, support::Outcome, tls::client::Exchange};
+use crate::{peer::Proxy, request::STORED, rows::Row, site::Site, support::Outcome, tls::client::Exchange};
 use h2load::Streams;
 
 /// What a load client says of one run.
@@ -38,7 +38,8 @@ pub(crate) fn run(site: &Site, proxy: &Proxy, row: Row, seconds: u32) -> Outcome
         Row::Resumed => handshakes::run(site, proxy, Exchange::X25519, HandshakeKind::Resumed, seconds),
         Row::TlsHttp2One => h2load::run(site, proxy, Streams { connections: 1, on_each: 100 }, seconds),
         Row::TlsHttp2Many => h2load::run(site, proxy, Streams { connections: 20, on_each: 5 }, seconds),
-        Row::Plain | Row::TlsHttp1 => wrk::run(site, proxy, seconds),
+        Row::Plain | Row::TlsHttp1 => wrk::run(site, proxy, "/", seconds),
+        Row::Stored => wrk::run(site, proxy, STORED, seconds),
         Row::TlsIdle => Err("idle connections are no load".into()),
     }
 }

@@ -14,18 +14,18 @@ use crate::{
 /// Connections that wrk keeps busy, from one thread.
 pub(crate) const CONNECTIONS: u32 = 50;
 
-/// Loads `proxy` over HTTP/1.1 for `seconds`.
+/// Loads `proxy` over HTTP/1.1 with requests for `path` for `seconds`.
 ///
 /// # Errors
 /// When wrk cannot run, takes far longer than it should, or met any failed request.
-pub(super) fn run(site: &Site, proxy: &Proxy, seconds: u32) -> Outcome<Load> {
+pub(super) fn run(site: &Site, proxy: &Proxy, path: &str, seconds: u32) -> Outcome<Load> {
     let mut words = site.workspace.cores.surroundings.prefix();
     words.push(find("wrk").ok_or("no wrk: scripts/need wrk")?.into());
     words.extend(
         ["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"].map(Into::into),
     );
     words.push(script(site)?.into());
-    words.push(format!("{}://{}/", proxy.wire.scheme(), proxy.address).into());
+    words.push(format!("{}://{}{path}", proxy.wire.scheme(), proxy.address).into());
     let text = output_of(&words, Duration::from_secs(u64::from(seconds) + 15))?;
     parse(&text).ok_or_else(|| format!("wrk failed, or said something unexpected:\n{text}").into())
 }
