@@ -42,10 +42,11 @@ mod networks;
 mod rate_limit;
 mod rewrite;
 mod security_headers;
+mod shown;
 mod timeout;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
-pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
+pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey};
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
     UserName,
@@ -75,4 +76,5 @@ pub use security_headers::{
     CrossOriginSettings, EmbedderPolicy, FramePolicy, OpenerPolicy, ReferrerPolicy, ResourcePolicy,
     SecurityHeaders, SecurityHeadersSettings,
 };
+pub use shown::{CredentialSource, InvalidCredentialSource};
 pub use timeout::{Timeout, TimeoutSettings};
