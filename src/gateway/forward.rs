@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::runtime::Cause;
-use crate::types::EndpointAddr;
+use crate::types::{EndpointAddr, joined_cookies};
 
 use super::admit::{self, content_length};
 use super::cork::Cork;
@@ -69,7 +69,9 @@ fn has_body(request: &RequestHeader) -> bool {
 fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     let facts = cx.facts.as_ref()?;
     if request.version != Version::HTTP_2 {
-        join_cookies(request)?;
+        if let Some(joined) = joined_cookies(&request.headers) {
+            request.insert_header(COOKIE, joined).ok()?;
+        }
     }
     let client = cx.client_ip_value.clone()?;
     if cx.peer_is_trusted && request.headers.contains_key(X_FORWARDED_FOR) {
@@ -121,16 +123,6 @@ fn via(version: Version) -> HeaderValue {
         Version::HTTP_10 => "1.0 evener",
         _ => "1.1 evener",
     })
-}
-
-/// Browsers split cookies over HTTP/2; servers of HTTP/1 read only the first field (RFC 9113 §8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Option<()> {
-    if request.headers.get_all(COOKIE).iter().nth(1).is_none() {
-        return Some(());
-    }
-    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let joined = HeaderValue::try_from(crumbs.join(b"; ".as_slice())).ok()?;
-    request.insert_header(COOKIE, joined).ok()
 }
 
 /// Whether filters have left one host and no user in it. Pingora sees to that for clients of HTTP/1 only.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
-use pingora_core::protocols::http::v2::client::PING_TIMEDOUT;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::config::spec::{RetryOn, UpstreamProtocol};
+use crate::pools::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream};
 use crate::runtime::{Cause, GrpcStatus};
 
 use super::cx::{Noted, RequestCx};
@@ -279,11 +279,6 @@ pub(super) fn is_the_clients_limit(cx: &RequestCx) -> bool {
     cx.call.as_ref().is_some_and(|call| call.is_hasty() || cx.noted == Noted::Answered)
 }
 
-/// Whether the connection failed for want of something on this machine: descriptors, ports, memory.
-fn is_our_own_fault(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::BindError | ErrorType::SocketError | ErrorType::InternalError)
-}
-
 // === Whether to repeat ===
 
 fn is_wanted_on(cx: &RequestCx, is_meant: impl Fn(RetryOn) -> bool) -> bool {
@@ -325,33 +320,12 @@ fn may_begin_anew(session: &Session, cx: &RequestCx, error: &Error, is_stale: bo
     is_meant && ((is_stale && is_repeatable(session, cx)) || is_unserved())
 }
 
-/// Whether the connection broke, which on a kept one means that the endpoint had closed it before the request came.
-fn is_break(error: &Error) -> bool {
-    let kind = error.etype();
-    matches!(kind, ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
-        || *kind == PING_TIMEDOUT
-}
-
-/// Whether a kept connection of HTTP/2 had ended before the request got a stream of it.
-fn is_gone(error: &Error) -> bool {
-    *error.etype() == ErrorType::H2Error && h2_error(error).is_some_and(|h2| h2.is_io() || h2.is_go_away())
-}
-
 /// Whether the endpoint ended a connection of HTTP/2 politely before it began with the request (RFC 9113 §6.8), or asks
 /// for it over HTTP/1, which Pingora speaks to it from now on.
 fn is_unserved(error: &Error, cx: &RequestCx) -> bool {
-    let is_ended = h2_error(error)
-        .is_some_and(|h2| h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR));
+    let is_ended = is_ended_politely(error);
     let is_auto = || upstream::protocol(cx) == Some(UpstreamProtocol::Auto);
     (is_ended && cx.noted == Noted::Nothing) || (*error.etype() == ErrorType::H2Downgrade && is_auto())
-}
-
-fn is_refused_stream(error: &Error) -> bool {
-    h2_error(error).is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
-}
-
-fn h2_error(error: &Error) -> Option<&h2::Error> {
-    error.root_cause().downcast_ref()
 }
 
 /// Whether an answer is one to repeat the request after. A call of gRPC is repeated by its status whatever its method,

@@ -13,8 +13,8 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, sleep};
 
 use crate::config::spec::{Timeouts, UpstreamProtocol};
-use crate::pools::{Lease, back_off};
-use crate::runtime::{self, Cause, Reserved, Terms};
+use crate::pools::{self, Lease, Reserved, Terms, back_off};
+use crate::runtime::Cause;
 use crate::types::{Span, with_random};
 
 use super::admit::content_length;
@@ -126,7 +126,7 @@ async fn pick(request: &RequestHeader, cx: &RequestCx) -> Result<Reserved, Cause
         now: attempt_began(cx),
         until: (!total.is_zero()).then(|| cx.received + total),
     };
-    runtime::reserve(pool, |now| cx.pick_cx(request, now), terms).await
+    Ok(pools::reserve(pool, |now| cx.pick_cx(request, now), terms).await?)
 }
 
 /// Takes an endpoint for an attempt that repeats a failed one, whose `cause` stands where there is none.

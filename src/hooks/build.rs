@@ -10,12 +10,14 @@ use crate::types::{CacheName, PoolName, StoreName, closest};
 
 use super::keep::{Keeper, Keeping, Scope};
 use super::watched::WatchedFile;
-use super::{Export, Job, ReadFile, Watched};
+use super::{Export, Job, PoolClient, ReadFile, Watched};
 
 /// What a hook's build function may ask about the configuration that it is built into.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildCx<'a> {
     pools: &'a [PoolName],
+    /// By pool; empty where none can be asked for yet.
+    clients: &'a [PoolClient],
     caches: &'a [Arc<Cache>],
     ipv6_prefix: u8,
     stores: &'a [Arc<Redis>],
@@ -43,6 +45,7 @@ impl<'a> BuildCx<'a> {
     pub(crate) fn new(pools: &'a [PoolName], ipv6_prefix: u8) -> Self {
         Self {
             pools,
+            clients: &[],
             caches: &[],
             ipv6_prefix,
             stores: &[],
@@ -63,6 +66,14 @@ impl<'a> BuildCx<'a> {
         'a: 'b,
     {
         BuildCx { warnings: Some(warnings), ..self }
+    }
+
+    /// The same where requests can be sent to the pools.
+    pub(crate) fn with_clients<'b>(self, clients: &'b [PoolClient]) -> BuildCx<'b>
+    where
+        'a: 'b,
+    {
+        BuildCx { clients, ..self }
     }
 
     /// The same for a configuration with these stores.
@@ -98,6 +109,18 @@ impl<'a> BuildCx<'a> {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
             None => error,
         })
+    }
+
+    /// The name of a pool, by which a [job](Self::job) finds it.
+    pub fn pool_name(&self, pool: PoolRef) -> &'a PoolName {
+        &self.pools[pool.0]
+    }
+
+    /// Sends requests of a filter's own to a pool, as this configuration has it: a later one that takes the pool away fails
+    /// none that is under way. For filters alone: to a policy, every such request fails. What outlives the configuration, a
+    /// [state](Self::keep) or a [job](Self::job), must not hold it.
+    pub fn client(&self, pool: PoolRef) -> PoolClient {
+        self.clients.get(pool.0).cloned().unwrap_or_else(PoolClient::of_nobody)
     }
 
     /// The store of that name (`server.stores`).

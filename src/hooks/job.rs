@@ -1,4 +1,11 @@
+use std::fmt;
+use std::sync::Arc;
+
 use async_trait::async_trait;
+
+use crate::types::PoolName;
+
+use super::PoolClient;
 
 /// Work that goes on beside the requests: to keep what a hook knows fresh, to hold connections. Had from
 /// [`BuildCx::job`](super::BuildCx::job).
@@ -6,5 +13,31 @@ use async_trait::async_trait;
 pub trait Job: Send + Sync {
     /// Runs while a configuration is served that has asked for the job, on a thread of the edge's own for such work, and is
     /// dropped after that. It must not block. A job that has returned is done; one that panics is run again 10 s later.
-    async fn run(&self);
+    async fn run(&self, cx: &JobCx);
+}
+
+/// The surroundings of a job.
+#[derive(Clone)]
+pub struct JobCx {
+    client: Arc<FindClient>,
+}
+
+type FindClient = dyn Fn(&PoolName) -> Option<PoolClient> + Send + Sync;
+
+impl JobCx {
+    pub(crate) fn new(client: impl Fn(&PoolName) -> Option<PoolClient> + Send + Sync + 'static) -> Self {
+        Self { client: Arc::new(client) }
+    }
+
+    /// Sends requests to the pool of that name as the configuration has it that is served now; `None` where it has none.
+    /// Ask anew for each request: a job outlives configurations, and what it keeps would be a pool of yesterday.
+    pub fn client(&self, pool: &PoolName) -> Option<PoolClient> {
+        (self.client)(pool)
+    }
+}
+
+impl fmt::Debug for JobCx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobCx").finish_non_exhaustive()
+    }
 }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::types::Stamp;
 
-use super::Job;
+use super::{Job, JobCx};
 
 /// How soon a change of a file is seen.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
 
 #[async_trait]
 impl<T: Send + Sync + 'static> Job for Arc<WatchedFile<T>> {
-    async fn run(&self) {
+    async fn run(&self, _: &JobCx) {
         loop {
             sleep(PERIOD).await;
             let file = self.clone();

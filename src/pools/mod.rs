@@ -5,7 +5,9 @@
 //! operator, builds a new picker and publishes it.
 
 mod back_off;
+mod client;
 mod endpoint;
+mod failure;
 mod generation;
 mod handover;
 mod health;
@@ -21,6 +23,7 @@ mod pool;
 mod proxy_header;
 mod queue;
 mod record;
+mod reserve;
 mod retry_budget;
 mod roster;
 mod standing;
@@ -34,6 +37,7 @@ mod window;
 
 pub(crate) use back_off::back_off;
 pub(crate) use endpoint::{Endpoint, State};
+pub(crate) use failure::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream};
 pub(crate) use generation::PolicyFactory;
 pub(crate) use handover::PoolState;
 pub(crate) use health::{ProbeResult, Prober};
@@ -43,5 +47,6 @@ pub(crate) use picker::{Pick, is_among};
 pub(crate) use pool::{Pool, PoolParts, Tried};
 pub(crate) use proxy_header::begin_with_header;
 pub(crate) use queue::QueueError;
+pub(crate) use reserve::{Reserved, Terms, Unreserved, reserve};
 pub(crate) use retry_budget::{BetweenAttempts, RetryPermit};
 pub(crate) use standing::Health;

@@ -12,7 +12,9 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, OrErr, Result};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::types::with_random;
+use crate::config;
+use crate::config::spec::SendProxyProtocol;
+use crate::types::{ProxyHeader, Tlvs, with_random};
 
 /// Has the next connection to `peer` begin with `header`, before TLS, and never be shared or used again: the header holds
 /// for all that follows it.
@@ -24,6 +26,15 @@ pub(crate) fn begin_with_header(peer: &mut HttpPeer, header: Vec<u8>) {
     peer.options.idle_timeout = Some(Duration::ZERO);
     let limit = peer.options.connection_timeout;
     peer.options.custom_l4 = Some(Arc::new(HeaderFirst { header, limit }));
+}
+
+/// What connections of the edge's own begin with, where the pool asks for a header.
+pub(super) fn local_header(pool: &config::Pool) -> Option<Vec<u8>> {
+    match pool.send_proxy_protocol {
+        SendProxyProtocol::Off => None,
+        SendProxyProtocol::V1 => Some(ProxyHeader::Local.to_v1()),
+        SendProxyProtocol::V2 => Some(ProxyHeader::Local.to_v2(Tlvs::default())),
+    }
 }
 
 /// Makes connections that begin with this header.

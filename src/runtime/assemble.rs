@@ -8,7 +8,7 @@ use crate::cache::{Cache, Store};
 use crate::config::spec::{CacheSpec, RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::files::Files;
-use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolRef, Scope};
+use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
 use crate::stores::{Redis, RedisSettings};
@@ -253,9 +253,13 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// Everything, whatever fails, so that all problems come at once.
     fn build(&mut self, config: &Config) -> Built {
+        let pools: Vec<_> = config.pools.iter().map(|pool| self.pool(pool)).collect();
+        let client =
+            |pool: &Option<Arc<Pool>>| pool.as_ref().map_or_else(PoolClient::of_nobody, Pool::client);
+        let clients: Vec<_> = pools.iter().map(client).collect();
         Built {
-            pools: config.pools.iter().filter_map(|pool| self.pool(pool)).collect(),
-            routes: config.routes.iter().map(|route| self.route(route)).collect(),
+            routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
+            pools: pools.into_iter().flatten().collect(),
             terminations: config.listeners.iter().map(|listener| self.termination(listener)).collect(),
         }
     }
@@ -337,8 +341,8 @@ impl Builder<'_> {
         }
     }
 
-    fn route(&mut self, config: &config::Route) -> Route {
-        let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index));
+    fn route(&mut self, config: &config::Route, clients: &[PoolClient]) -> Route {
+        let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index, clients));
         let filters: Box<[Step]> = steps.collect();
         Route {
             name: config.name.clone(),
@@ -367,12 +371,12 @@ impl Builder<'_> {
         }
     }
 
-    fn step(&mut self, route: &config::Route, index: usize) -> Option<Step> {
+    fn step(&mut self, route: &config::Route, index: usize, clients: &[PoolClient]) -> Option<Step> {
         let config::FilterUse { name, settings } = &route.filters[index];
         let number = route.filters[..index].iter().filter(|filter| filter.name == *name).count();
         let scope = Scope::filter(&route.name, name, number);
         let warnings = Mutex::default();
-        let cx = self.cx.keeping(self.keeping, &scope).warning_into(&warnings);
+        let cx = self.cx.with_clients(clients).keeping(self.keeping, &scope).warning_into(&warnings);
         let built = self.registry.build_filter(name, self.source, settings, &cx);
         for warning in warnings.into_inner() {
             self.diagnostics.warning(self.source, settings, warning);

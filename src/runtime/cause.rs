@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use crate::pools::Unreserved;
+
 /// Why the edge answered a request by itself with an error: the one table from cause to status, words and
 /// `Proxy-Status` (RFC 9209).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,5 +185,17 @@ impl Cause {
     /// The error type for `Proxy-Status`.
     pub(crate) fn proxy_error(&self) -> Option<&'static str> {
         self.row().proxy_error
+    }
+}
+
+impl From<Unreserved> for Cause {
+    fn from(why: Unreserved) -> Self {
+        match why {
+            Unreserved::NobodyFit => Self::NoEndpointFit,
+            Unreserved::QueueFull => Self::QueueFull,
+            Unreserved::QueueTimedOut => Self::QueueTimeout,
+            Unreserved::OutOfTime => Self::TotalTimeout,
+            Unreserved::PolicyFailed => Self::HookPanicked,
+        }
     }
 }

@@ -7,7 +7,9 @@ use futures::FutureExt;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::hooks::Job;
+use crate::hooks::{Job, JobCx};
+use crate::pools::Pool;
+use crate::types::PoolName;
 
 use super::Live;
 
@@ -15,8 +17,8 @@ use super::Live;
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// The jobs that run.
-#[derive(Default)]
 struct Jobs {
+    cx: JobCx,
     tasks: JoinSet<()>,
     running: Vec<(Arc<dyn Job>, AbortHandle)>,
 }
@@ -24,7 +26,7 @@ struct Jobs {
 /// Runs the jobs of the configuration that is served: those that the next one asks for again go on, the others end with
 /// theirs. Never returns; dropped, it ends them all.
 pub(crate) async fn run_jobs(live: Arc<Live>) {
-    let (mut jobs, mut changes) = (Jobs::default(), live.changes());
+    let (mut jobs, mut changes) = (Jobs::new(job_cx(live.clone())), live.changes());
     loop {
         changes.mark_unchanged();
         let snapshot = live.snapshot();
@@ -36,7 +38,19 @@ pub(crate) async fn run_jobs(live: Arc<Live>) {
     }
 }
 
+/// Jobs find pools in what is served at the moment.
+fn job_cx(live: Arc<Live>) -> JobCx {
+    JobCx::new(move |name: &PoolName| {
+        let snapshot = live.snapshot();
+        snapshot.pools.iter().find(|pool| pool.name() == name).map(Pool::client)
+    })
+}
+
 impl Jobs {
+    fn new(cx: JobCx) -> Self {
+        Self { cx, tasks: JoinSet::new(), running: Vec::new() }
+    }
+
     fn change_to(&mut self, wanted: &[Arc<dyn Job>]) {
         self.running.retain(|(job, task)| {
             let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, job));
@@ -47,7 +61,7 @@ impl Jobs {
         });
         for job in wanted {
             if !self.running.iter().any(|(running, _)| Arc::ptr_eq(running, job)) {
-                let task = self.tasks.spawn(run(job.clone()));
+                let task = self.tasks.spawn(run(job.clone(), self.cx.clone()));
                 self.running.push((job.clone(), task));
             }
         }
@@ -55,8 +69,8 @@ impl Jobs {
     }
 }
 
-async fn run(job: Arc<dyn Job>) {
-    while AssertUnwindSafe(job.run()).catch_unwind().await.is_err() {
+async fn run(job: Arc<dyn Job>, cx: JobCx) {
+    while AssertUnwindSafe(job.run(&cx)).catch_unwind().await.is_err() {
         log::error!("job panicked, it is run again in {} s", AGAIN.as_secs());
         sleep(AGAIN).await;
     }
@@ -68,6 +82,8 @@ mod tests {
 
     use async_trait::async_trait;
     use tokio::task::yield_now;
+
+    use crate::hooks::testing;
 
     use super::*;
 
@@ -88,7 +104,7 @@ mod tests {
 
     #[async_trait]
     impl Job for Counted {
-        async fn run(&self) {
+        async fn run(&self, _: &JobCx) {
             let begun = self.begun.fetch_add(1, Ordering::Relaxed);
             assert!(!self.panics || begun > 0, "the first time");
             self.running.fetch_add(1, Ordering::Relaxed);
@@ -108,7 +124,7 @@ mod tests {
         let [first, second] = [(); 2].map(|()| Arc::new(Counted::default()));
         let job = |job: &Arc<Counted>| job.clone() as Arc<dyn Job>;
         let counts = |job: &Counted| (job.begun.load(Ordering::Relaxed), job.running.load(Ordering::Relaxed));
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(testing::job_cx(&[]));
         jobs.change_to(&[job(&first)]);
         settle().await;
         jobs.change_to(&[job(&second), job(&first)]);
@@ -125,7 +141,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_job_that_panics_is_run_again() {
         let job = Arc::new(Counted { panics: true, ..Counted::default() });
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(testing::job_cx(&[]));
         let wanted: [Arc<dyn Job>; 1] = [job.clone()];
         jobs.change_to(&wanted);
         sleep(AGAIN + Duration::from_secs(1)).await;

@@ -1,4 +1,5 @@
-use http::HeaderMap;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 
 /// The value of the first cookie of that name (RFC 6265 §4.2) that is text, over all `Cookie` fields.
 pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -13,10 +14,19 @@ pub(crate) fn cookies<'h, 'n>(
     name: &'n str,
 ) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
     headers
-        .get_all(http::header::COOKIE)
+        .get_all(COOKIE)
         .into_iter()
         .flat_map(|field| field.as_bytes().split(|&byte| byte == b';'))
         .filter_map(|pair| value_of(pair, name.as_bytes()))
+}
+
+/// All `Cookie` fields as one, if there are several: browsers split them over HTTP/2, and servers of HTTP/1 read only the
+/// first (RFC 9113 §8.2.3).
+pub(crate) fn joined_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
+    // Nearly all requests have one at most.
+    headers.get_all(COOKIE).iter().nth(1)?;
+    let crumbs: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    HeaderValue::try_from(crumbs.join(&b"; "[..])).ok()
 }
 
 fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {

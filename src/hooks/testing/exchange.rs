@@ -61,7 +61,7 @@ pub fn build_among<S, H, E>(
 }
 
 #[expect(clippy::expect_used, reason = "what is written in a test is the test's to get right")]
-fn pool_names(names: &[&str]) -> Vec<PoolName> {
+pub(super) fn pool_names(names: &[&str]) -> Vec<PoolName> {
     names.iter().map(|name| name.parse().expect("a pool's name")).collect()
 }
 

@@ -3,7 +3,9 @@
 mod exchange;
 mod fleet;
 mod generations;
+mod pool_client;
 
 pub use exchange::{Exchange, build, build_among};
 pub use fleet::Fleet;
 pub use generations::Generations;
+pub use pool_client::{build_with_clients, job_cx, pool_client};

@@ -9,8 +9,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::spec::{RetryOn, SendProxyProtocol};
 use crate::net::{Transport, is_shortage};
-use crate::pools::{Endpoint, Lease, Pool, Tried, back_off, is_among};
-use crate::runtime::{Cause, Peer, Reserved, Terms, TlsFault, reserve};
+use crate::pools::{Endpoint, Lease, Pool, Reserved, Terms, Tried, Unreserved, back_off, is_among, reserve};
+use crate::runtime::{Cause, Peer, TlsFault};
 use crate::types::{ProxyHeader, Tlvs, with_random};
 
 use super::pick_cx;
@@ -38,7 +38,8 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
     let terms = Terms { pinned: None, now: Instant::now(), until: Some(due) };
     let reserved = reserve(&pool, |now| pick_cx(record, now), terms).await;
     // All the time there was went by in line.
-    let in_line = |cause| if cause == Cause::TotalTimeout { Cause::QueueTimeout } else { cause };
+    let in_line =
+        |why: Unreserved| if why == Unreserved::OutOfTime { Cause::QueueTimeout } else { why.into() };
     let Reserved { mut lease, .. } = reserved.map_err(in_line)?;
     let mut tried = Tried::new();
     loop {

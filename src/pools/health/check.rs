@@ -12,11 +12,12 @@ use pingora_core::upstreams::peer::{HttpPeer, Scheme as PeerScheme};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
 
-use crate::config::spec::{SendProxyProtocol, TlsCheckSpec, UpstreamProtocol};
+use crate::config::spec::{TlsCheckSpec, UpstreamProtocol};
 use crate::config::{self, Check};
 use crate::pools::endpoint::pingora_addr;
+use crate::pools::proxy_header::local_header;
 use crate::pools::{Endpoint, Pool, begin_with_header, peer};
-use crate::types::{EndpointAddr, HostPattern, ProxyHeader, Tlvs};
+use crate::types::{EndpointAddr, HostPattern};
 
 use super::grpc::GrpcCheck;
 use super::http::HttpCheck;
@@ -112,12 +113,7 @@ impl EndpointCheck {
 
 /// What a probe begins with where requests do. Another port may be for probes alone, and is asked without.
 fn proxy_header(health: &config::Health, pool: &Pool) -> Option<Vec<u8>> {
-    match pool.config().send_proxy_protocol {
-        _ if health.port.is_some() => None,
-        SendProxyProtocol::Off => None,
-        SendProxyProtocol::V1 => Some(ProxyHeader::Local.to_v1()),
-        SendProxyProtocol::V2 => Some(ProxyHeader::Local.to_v2(Tlvs::default())),
-    }
+    if health.port.is_some() { None } else { local_header(pool.config()) }
 }
 
 /// A handshake like those for requests, if the pool speaks TLS; what the check says itself comes first.

@@ -13,6 +13,7 @@ mod embed;
 mod bodies;
 mod contract;
 mod failures;
+mod fetch;
 mod filter_example;
 mod kept_example;
 mod policy_example;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::{App, AppBuilder};
 use evener::hooks::{
-    BuildCx, BuildError, End, Filter, FilterCx, Flow, HookError, Job, Needs, RequestView, ResponseView,
+    BuildCx, BuildError, End, Filter, FilterCx, Flow, HookError, Job, JobCx, Needs, RequestView, ResponseView,
     Watched,
 };
 use evener::types::VarName;
@@ -252,7 +252,7 @@ impl Drop for Runs {
 
 #[async_trait]
 impl Job for Ticks {
-    async fn run(&self) {
+    async fn run(&self, _: &JobCx) {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
         let _runs = Runs(self.running.clone());

@@ -3,10 +3,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::PickCx;
-use crate::pools::{Lease, Pick, Pool, QueueError};
 use crate::types::with_random;
 
-use super::Cause;
+use super::{Lease, Pick, Pool, QueueError};
 
 /// What an endpoint is taken by, beside the policy.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +26,20 @@ pub(crate) struct Reserved {
     pub(crate) has_waited: bool,
 }
 
+/// Why there is no endpoint for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreserved {
+    NobodyFit,
+    /// As many wait as may.
+    QueueFull,
+    /// No place became free as soon as the pool's queue allows.
+    QueueTimedOut,
+    /// No place became free in the time that the request has.
+    OutOfTime,
+    /// The policy panicked or answered out of range.
+    PolicyFailed,
+}
+
 /// Takes an endpoint of `pool`: it waits for the first probes of a pool that is new, and in line where nobody has room.
 ///
 /// # Errors
@@ -35,7 +48,7 @@ pub(crate) async fn reserve<'c>(
     pool: &Pool,
     pick_cx: impl Fn(Instant) -> PickCx<'c>,
     terms: Terms,
-) -> Result<Reserved, Cause> {
+) -> Result<Reserved, Unreserved> {
     let pick = |now| with_random(|random| pool.pick(&pick_cx(now), terms.pinned, random));
     let mut has_waited = false;
     let mut picked = pick(terms.now);
@@ -53,11 +66,11 @@ pub(crate) async fn reserve<'c>(
             has_waited = true;
             wait_for_room(pool, pick_cx, terms.until).await?
         }
-        Pick::NobodyFit => return Err(Cause::NoEndpointFit),
+        Pick::NobodyFit => return Err(Unreserved::NobodyFit),
         Pick::PolicyFailed => {
             let policy = &pool.config().balance.policy;
             log::error!("policy failed pool={} policy={policy}", pool.name());
-            return Err(Cause::HookPanicked);
+            return Err(Unreserved::PolicyFailed);
         }
     };
     Ok(Reserved { lease, has_waited })
@@ -67,14 +80,16 @@ async fn wait_for_room<'c>(
     pool: &Pool,
     pick_cx: impl Fn(Instant) -> PickCx<'c>,
     until: Option<Instant>,
-) -> Result<Lease, Cause> {
+) -> Result<Lease, Unreserved> {
     let pick = || with_random(|random| pool.pick_with_room(&pick_cx(Instant::now()), random));
     let waited = match until {
         None => pool.wait_for_room(pick).await,
-        Some(until) => timeout_at(until, pool.wait_for_room(pick)).await.map_err(|_| Cause::TotalTimeout)?,
+        Some(until) => {
+            timeout_at(until, pool.wait_for_room(pick)).await.map_err(|_| Unreserved::OutOfTime)?
+        }
     };
     waited.map_err(|error| match error {
-        QueueError::Full => Cause::QueueFull,
-        QueueError::TimedOut => Cause::QueueTimeout,
+        QueueError::Full => Unreserved::QueueFull,
+        QueueError::TimedOut => Unreserved::QueueTimedOut,
     })
 }
