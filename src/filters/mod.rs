@@ -14,6 +14,7 @@
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
+//! | `jwt` | [`Jwt`] | lets clients in by a token that an issuer has signed |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
 //! | `request_headers` | [`RequestHeaders`] | removes, sets and adds headers on the way to the endpoint |
 //! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
@@ -37,6 +38,7 @@ mod error_pages;
 mod grpc_web;
 mod headers;
 mod hsts;
+mod jwt;
 mod lines;
 mod networks;
 mod rate_limit;
@@ -66,6 +68,7 @@ pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hsts::{Hsts, HstsSettings};
+pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{
     Decision, Limiter, OnStoreFailure, RateLimit, RateLimitMode, RateLimitScope, RateLimitSettings,
