@@ -10,6 +10,8 @@
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
+//! | `fault` | [`Fault`] | makes requests slow, or fail, on purpose |
+//! | `geo` | [`Geo`] | lets clients in, or keeps them out, by their country |
 //! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
@@ -35,6 +37,8 @@ mod client_cert;
 mod concurrency;
 mod cors;
 mod error_pages;
+mod fault;
+mod geo;
 mod grpc_web;
 mod headers;
 mod hsts;
@@ -64,6 +68,8 @@ pub use client_cert::{
 pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
+pub use fault::{AbortSettings, DelaySettings, Fault, FaultSettings};
+pub use geo::{CountryCode, Geo, GeoSettings, InvalidCountryCode, InvalidRecordPath, OnUnknown, RecordPath};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
