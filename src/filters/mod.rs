@@ -11,10 +11,13 @@
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
 //! | `forward_auth` | [`ForwardAuth`] | asks another service whether a request may pass |
+//! | `fault` | [`Fault`] | makes requests slow, or fail, on purpose |
+//! | `geo` | [`Geo`] | lets clients in, or keeps them out, by their country |
 //! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
+//! | `jwt` | [`Jwt`] | lets clients in by a token that an issuer has signed |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
 //! | `request_headers` | [`RequestHeaders`] | removes, sets and adds headers on the way to the endpoint |
 //! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
@@ -36,19 +39,23 @@ mod concurrency;
 mod cors;
 mod error_pages;
 mod expiring;
+mod fault;
 mod forward_auth;
+mod geo;
 mod grpc_web;
 mod headers;
 mod hsts;
+mod jwt;
 mod lines;
 mod networks;
 mod rate_limit;
 mod rewrite;
 mod security_headers;
+mod shown;
 mod timeout;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
-pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
+pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey};
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
     UserName,
@@ -64,11 +71,14 @@ pub use client_cert::{
 pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
+pub use fault::{AbortSettings, DelaySettings, Fault, FaultSettings};
 pub use forward_auth::{AuthCacheSettings, AuthMethod, ForwardAuth, ForwardAuthSettings};
+pub use geo::{CountryCode, Geo, GeoSettings, InvalidCountryCode, InvalidRecordPath, OnUnknown, RecordPath};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hsts::{Hsts, HstsSettings};
+pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{
     Decision, Limiter, OnStoreFailure, RateLimit, RateLimitMode, RateLimitScope, RateLimitSettings,
@@ -79,4 +89,5 @@ pub use security_headers::{
     CrossOriginSettings, EmbedderPolicy, FramePolicy, OpenerPolicy, ReferrerPolicy, ResourcePolicy,
     SecurityHeaders, SecurityHeadersSettings,
 };
+pub use shown::{CredentialSource, InvalidCredentialSource};
 pub use timeout::{Timeout, TimeoutSettings};

@@ -24,7 +24,7 @@ use crate::cache::rules::{
     is_known_by_date, is_range_fit, judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
 use crate::cache::{Caching, PREDICTOR, STORAGE, Target, lock};
-use crate::hooks::Body;
+use crate::hooks::{Authorized, Body};
 use crate::runtime::Cause;
 use crate::types::cookie;
 
@@ -288,6 +288,7 @@ pub(super) fn take(session: &Session, response: &ResponseHeader, cx: &mut Reques
 
 /// Whether the answer is stored, and how long it is fresh.
 pub(super) fn judge(session: &Session, response: &ResponseHeader, cx: &mut RequestCx) -> RespCacheable {
+    let is_authorized = is_authorized(session, cx);
     let Some(cache) = &mut cx.cache else {
         return RespCacheable::Uncacheable(NoCacheReason::InternalError);
     };
@@ -297,7 +298,7 @@ pub(super) fn judge(session: &Session, response: &ResponseHeader, cx: &mut Reque
         (Some(not_modified), Some(stored)) => updated(stored.response_header(), not_modified),
         _ => Some(response.clone()),
     };
-    let judged = head.map(|head| (judge_head(&head, session, cache, now), head));
+    let judged = head.map(|head| (judge_head(&head, is_authorized, cache, now), head));
     if not_modified.is_some() {
         // The rest is between the client and the store.
         retry::let_go(cx);
@@ -309,14 +310,19 @@ pub(super) fn judge(session: &Session, response: &ResponseHeader, cx: &mut Reque
     }
 }
 
+/// Whether the request told who sends it: filters may have taken it off since.
+fn is_authorized(session: &Session, cx: &RequestCx) -> bool {
+    session.req_header().headers.contains_key(http::header::AUTHORIZATION)
+        || cx.extensions.get::<Authorized>().is_some()
+}
+
 /// The terms on which a head is stored, which are still to be put to it, or why it is not.
 fn judge_head(
     head: &ResponseHeader,
-    session: &Session,
+    is_authorized: bool,
     cache: &CacheCx,
     now: SystemTime,
 ) -> Result<impl FnOnce(ResponseHeader) -> RespCacheable + use<>, NoCacheReason> {
-    let request = session.req_header();
     let plan = &cache.caching.plan;
     if cache.wishes.no_store {
         return Err(NoCacheReason::Deferred);
@@ -334,7 +340,7 @@ fn judge_head(
         headers: &head.headers,
         requested: cache.requested,
         received: now,
-        is_authorized: request.headers.contains_key(http::header::AUTHORIZATION),
+        is_authorized,
     };
     let terms = match judge_answer(&received, plan) {
         Judgement::Store(terms) => terms,

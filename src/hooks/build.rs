@@ -6,11 +6,14 @@ use parking_lot::Mutex;
 
 use crate::cache::Cache;
 use crate::stores::Redis;
-use crate::types::{CacheName, PoolName, StoreName, closest};
+use crate::types::{ByteSize, CacheName, PoolName, StoreName, closest};
 
 use super::keep::{Keeper, Keeping, Scope};
 use super::watched::WatchedFile;
 use super::{Export, Job, PoolClient, ReadFile, Watched};
+
+/// Larger files are surely not meant, where nothing else is said.
+const USUAL_SIZE: ByteSize = ByteSize::from_mib(16);
 
 /// What a hook's build function may ask about the configuration that it is built into.
 #[derive(Clone, Copy, Debug)]
@@ -241,9 +244,22 @@ impl<'a> BuildCx<'a> {
         path: &Path,
         read: ReadFile<T>,
     ) -> Result<Watched<T>, BuildError> {
+        self.watch_large_file(path, USUAL_SIZE, read)
+    }
+
+    /// As [`watch_file`](Self::watch_file), for files of `most` bytes at most. While one is read, it is held twice.
+    ///
+    /// # Errors
+    /// As for [`watch_file`](Self::watch_file).
+    pub fn watch_large_file<T: Send + Sync + 'static>(
+        &self,
+        path: &Path,
+        most: ByteSize,
+        read: ReadFile<T>,
+    ) -> Result<Watched<T>, BuildError> {
         let path = self.path(path);
         let name = format!("file {}", path.display());
-        let file = self.job(&name, || Arc::new(WatchedFile::new(path.clone(), read)));
+        let file = self.job(&name, || Arc::new(WatchedFile::new(path.clone(), most, read)));
         let refused = |error| BuildError::new(format!("`{}`: {error}", path.display()));
         let first = file.read().map_err(refused)?;
         Ok(Watched::new(Arc::clone(&file), &first))

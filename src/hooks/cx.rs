@@ -73,6 +73,10 @@ pub(crate) struct Bounds {
     pub(crate) body: Option<u64>,
 }
 
+/// That a filter has let the request in by who sends it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Authorized;
+
 impl FilterCx<'_> {
     /// What was known of the request before its route was.
     pub fn facts(&self) -> &Facts {
@@ -114,6 +118,15 @@ impl FilterCx<'_> {
     /// The value of a variable, if a filter has set it.
     pub fn var(&self, name: &str) -> Option<&[u8]> {
         self.variables.get(name)
+    }
+
+    /// Tells that the request showed who sends it, as with `Authorization`, even if that is taken off: its answer is for this
+    /// client, and is not stored for others unless it says that it is for all (RFC 9111 §3.5). Only from
+    /// [`Filter::on_request`].
+    ///
+    /// [`Filter::on_request`]: super::Filter::on_request
+    pub fn set_authorized(&mut self) {
+        self.extensions.insert(Authorized);
     }
 
     /// Gives the request so long in all, from its header on, if that is less than it has otherwise. Only from

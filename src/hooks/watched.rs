@@ -10,14 +10,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use crate::types::Stamp;
+use crate::types::{ByteSize, Stamp};
 
 use super::{Job, JobCx};
 
 /// How soon a change of a file is seen.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Larger files are surely not meant.
-const MOST_BYTES: u64 = 16 << 20;
 
 /// What a file says, kept fresh: had from [`BuildCx::watch_file`](super::BuildCx::watch_file).
 pub struct Watched<T>(Arc<WatchedFile<T>>);
@@ -28,6 +26,7 @@ pub type ReadFile<T> = fn(&[u8]) -> Result<T, String>;
 /// One for all hooks that read the same file to the same type.
 pub(super) struct WatchedFile<T> {
     path: PathBuf,
+    most: ByteSize,
     read: ReadFile<T>,
     value: ArcSwapOption<T>,
     /// The file when it was last read; one that is not right is told of once.
@@ -51,15 +50,15 @@ impl<T> Watched<T> {
 }
 
 impl<T> WatchedFile<T> {
-    pub(super) fn new(path: PathBuf, read: ReadFile<T>) -> Self {
-        Self { path, read, value: ArcSwapOption::empty(), seen: Mutex::default() }
+    pub(super) fn new(path: PathBuf, most: ByteSize, read: ReadFile<T>) -> Self {
+        Self { path, most, read, value: ArcSwapOption::empty(), seen: Mutex::default() }
     }
 
     /// Reads the file as it is now.
     pub(super) fn read(&self) -> Result<Arc<T>, String> {
         // Before the bytes: what changes in between is read again.
         *self.seen.lock() = Stamp::of(&self.path);
-        let bytes = bytes_of(&self.path).map_err(|error| format!("it cannot be read: {error}"))?;
+        let bytes = bytes_of(&self.path, self.most).map_err(|error| format!("it cannot be read: {error}"))?;
         (self.read)(&bytes).map(Arc::new)
     }
 
@@ -80,15 +79,15 @@ impl<T> WatchedFile<T> {
     }
 }
 
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+fn bytes_of(path: &Path, most: ByteSize) -> io::Result<Vec<u8>> {
     // A pipe would be waited for.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other("it is larger than 16MiB"));
+    File::open(path)?.take(most.bytes() + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most.bytes() {
+        return Err(io::Error::other(format!("it is larger than {most}")));
     }
     Ok(bytes)
 }
@@ -125,6 +124,8 @@ mod tests {
 
     use super::*;
 
+    const MOST: ByteSize = ByteSize::from_mib(16);
+
     fn number(bytes: &[u8]) -> Result<u32, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         text.trim().parse().map_err(|error: std::num::ParseIntError| error.to_string())
@@ -134,7 +135,7 @@ mod tests {
     fn a_file_is_read_again_when_it_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("number");
-        let file = Arc::new(WatchedFile::new(path.clone(), number));
+        let file = Arc::new(WatchedFile::new(path.clone(), MOST, number));
         assert!(file.read().unwrap_err().starts_with("it cannot be read: No such file"));
         fs::write(&path, "1").unwrap();
         let watched = Watched::new(file.clone(), &file.read().unwrap());
@@ -156,12 +157,12 @@ mod tests {
     #[test]
     fn what_is_no_file_and_what_is_too_large_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let file = WatchedFile::new(folder.path().to_owned(), number);
+        let file = WatchedFile::new(folder.path().to_owned(), MOST, number);
         assert_eq!(file.read().unwrap_err(), "it cannot be read: it is no regular file");
         let large = folder.path().join("large");
-        File::create(&large).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        File::create(&large).unwrap().set_len(MOST.bytes() + 1).unwrap();
         assert_eq!(
-            WatchedFile::new(large, number).read().unwrap_err(),
+            WatchedFile::new(large, MOST, number).read().unwrap_err(),
             "it cannot be read: it is larger than 16MiB"
         );
     }

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages,
-    ForwardAuth, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders,
-    Rewrite, SecurityHeaders, Timeout,
+    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages, Fault,
+    ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Networks, RateLimit, RequestHeaders, RequireClientCert,
+    ResponseHeaders, Rewrite, SecurityHeaders, Timeout,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -55,8 +55,11 @@ impl Registry {
         registry.built_in_filter("deny", Networks::deny);
         registry.built_in_filter("error_pages", ErrorPages::build);
         registry.built_in_filter("forward_auth", ForwardAuth::build);
+        registry.built_in_filter("fault", Fault::build);
+        registry.built_in_filter("geo", Geo::build);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
+        registry.built_in_filter("jwt", Jwt::build);
         registry.built_in_filter("rate_limit", RateLimit::build);
         registry.built_in_filter("request_headers", RequestHeaders::build);
         registry.built_in_filter("response_headers", ResponseHeaders::build);

@@ -6,19 +6,20 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::spec::{HeaderNameSpec, NamedMap, OneOrMany};
+use crate::filters::CredentialSource;
 use crate::filters::headers::{Side, changeable, strip_claims};
+use crate::filters::shown::{Shown, check_sources, is_shown_in, shown, strip};
 use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
 use crate::types::{ConsumerName, VarName};
 
 use super::keys::{Digest, Keys, read_file};
-use super::shown::{Shown, shown, strip};
-use super::{ApiKeySettings, ApiKeySpec, KeySource};
+use super::{ApiKeySettings, ApiKeySpec};
 
 /// The filter `api_key`.
 ///
 /// A request without a key that is known, or with several that differ, gets 401 with the cause `unauthorized`.
 pub struct ApiKey {
-    sources: Vec<KeySource>,
+    sources: Vec<CredentialSource>,
     keys: Keys,
     listed: Option<Watched<Keys>>,
     consumer_header: HeaderName,
@@ -44,12 +45,17 @@ impl ApiKey {
         if keys.is_empty() && file.is_none() {
             return Err(BuildError::new("no keys; write `keys`, or a `file` of them"));
         }
-        let default =
-            || OneOrMany::from(KeySource::Header(HeaderNameSpec(HeaderName::from_static("x-api-key"))));
+        let default = || {
+            OneOrMany::from(CredentialSource::Header(HeaderNameSpec(HeaderName::from_static("x-api-key"))))
+        };
         let sources: Vec<_> = from.unwrap_or_else(default).into_iter().collect();
         let consumer_header = changeable(Side::Request, &consumer_header);
         let consumer_header = consumer_header.map_err(|error| error.at("consumer_header"))?;
-        check_sources(&sources, &consumer_header)?;
+        check_sources(&sources)?;
+        if is_shown_in(&sources, &consumer_header) {
+            let error = BuildError::new("the key would be replaced by the name of its consumer");
+            return Err(error.at("consumer_header"));
+        }
         let keys = read_keys(keys, &cx.path(Path::new("")))?;
         let listed = file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
         let listed = listed.map_err(|error| error.at("file"))?;
@@ -57,7 +63,7 @@ impl ApiKey {
         Ok(Self { sources, keys, listed, consumer_header, consumer_var, forward })
     }
 
-    fn consumer(&self, shown: Shown) -> Option<HeaderValue> {
+    fn consumer(&self, shown: Shown<Digest>) -> Option<HeaderValue> {
         let Shown::One(key) = shown else { return None };
         let listed = || self.listed.as_ref()?.get().consumer(&key).cloned();
         self.keys.consumer(&key).cloned().or_else(listed)
@@ -71,7 +77,7 @@ impl Filter for ApiKey {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
-        let shown = shown(&self.sources, request);
+        let shown = shown(&self.sources, request, Digest::of);
         if !self.forward {
             // Of refused requests too: their targets go into the log.
             strip(&self.sources, request)?;
@@ -79,6 +85,7 @@ impl Filter for ApiKey {
         strip_claims(std::slice::from_ref(&self.consumer_header), request);
         match self.consumer(shown) {
             Some(consumer) => {
+                cx.set_authorized();
                 cx.set_var(&self.consumer_var, consumer.as_bytes().to_vec())?;
                 request.set_header(self.consumer_header.clone(), consumer)?;
                 Ok(Flow::Continue)
@@ -101,22 +108,6 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKey").field("sources", &self.sources).finish_non_exhaustive()
     }
-}
-
-fn check_sources(sources: &[KeySource], consumer_header: &HeaderName) -> Result<(), BuildError> {
-    for (index, source) in sources.iter().enumerate() {
-        match source {
-            KeySource::Header(name) if name.0 == *consumer_header => {
-                let error = BuildError::new("the key would be replaced by the name of its consumer");
-                return Err(error.at("consumer_header"));
-            }
-            KeySource::Query(name) if name.is_empty() => {
-                return Err(BuildError::new("the parameter has no name").at("query").at(index).at("from"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn read_keys(

@@ -3,8 +3,7 @@
 mod filter;
 mod keys;
 mod settings;
-mod shown;
 
 pub use filter::ApiKey;
 pub use keys::Digest;
-pub use settings::{ApiKeySettings, ApiKeySpec, InvalidApiKey, InvalidKeySource, KeySource};
+pub use settings::{ApiKeySettings, ApiKeySpec, InvalidApiKey};

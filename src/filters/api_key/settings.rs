@@ -1,12 +1,11 @@
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::spec::{HeaderNameSpec, NamedMap, OneOrMany, SecretSpec, text_or_map};
-use crate::filters::FieldName;
+use crate::config::spec::{NamedMap, OneOrMany, SecretSpec, text_or_map};
+use crate::filters::{CredentialSource, FieldName};
 use crate::types::ConsumerName;
 
 use super::keys::{Digest, read_digest};
@@ -16,11 +15,12 @@ use super::keys::{Digest, read_digest};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeySettings {
-    /// Where clients may show the key: `{ header: NAME }` or `{ query: NAME }`; one, or a list. In `Authorization` it
-    /// stands after `Bearer`. A key in a query gets into the logs of others, and into browsers' histories. Default:
+    /// Where clients may show the key: `{ header: NAME }`, `{ query: NAME }` or `{ cookie: NAME }`; one, or a list. In
+    /// `Authorization` it stands after `Bearer`. A key in a query gets into the logs of others, and into browsers'
+    /// histories. Default:
     /// `{ header: X-API-Key }`.
     #[serde(default)]
-    pub from: Option<OneOrMany<KeySource>>,
+    pub from: Option<OneOrMany<CredentialSource>>,
     /// The keys by the name of whom they belong to: `${NAME}`, `{ file: PATH }`, `{ sha256: DIGITS }` or the text itself, 16
     /// bytes or more; one, or a list, so that a key can be replaced without a gap.
     #[serde(default)]
@@ -37,15 +37,6 @@ pub struct ApiKeySettings {
     pub forward: bool,
 }
 
-/// Where a key stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// In this header.
-    Header(HeaderNameSpec),
-    /// In this parameter of the query.
-    Query(String),
-}
-
 /// A key, or what its SHA-256 is.
 #[derive(Clone, Debug)]
 pub enum ApiKeySpec {
@@ -53,21 +44,6 @@ pub enum ApiKeySpec {
     Secret(SecretSpec),
     /// Its SHA-256.
     Sha256(Digest),
-}
-
-/// The same, written as a map: exactly one key.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum KeySourceMap {
-    Header(HeaderNameSpec),
-    Query(String),
-}
-
-/// A place without its kind.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` does not say where the key stands; write `{{ header: NAME }}` or `{{ query: NAME }}`")]
-pub struct InvalidKeySource {
-    found: String,
 }
 
 /// A text that stands for no key.
@@ -141,51 +117,5 @@ impl JsonSchema for ApiKeySpec {
             "title": "a text, `${NAME}`, `{ file: PATH }` or `{ sha256: DIGITS }`",
             "examples": ["${ACME_KEY}"],
         })
-    }
-}
-
-impl From<KeySourceMap> for KeySource {
-    fn from(map: KeySourceMap) -> Self {
-        match map {
-            KeySourceMap::Header(name) => Self::Header(name),
-            KeySourceMap::Query(name) => Self::Query(name),
-        }
-    }
-}
-
-impl FromStr for KeySource {
-    type Err = InvalidKeySource;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKeySource> {
-        Err(InvalidKeySource { found: text.to_owned() })
-    }
-}
-
-impl<'de> Deserialize<'de> for KeySource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_map::<_, KeySourceMap, _>(deserializer, "`{ header: NAME }` or `{ query: NAME }`")
-    }
-}
-
-impl JsonSchema for KeySource {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "KeySource".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "title": "`{ header: NAME }` or `{ query: NAME }`" })
-    }
-}
-
-impl fmt::Display for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header(name) => write!(f, "header {name}"),
-            Self::Query(name) => write!(f, "query {name}"),
-        }
     }
 }

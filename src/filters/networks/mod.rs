@@ -6,4 +6,5 @@ mod ranges;
 mod settings;
 
 pub use filter::Networks;
+pub(super) use ranges::NetworkSet;
 pub use settings::NetworksSettings;

@@ -7,7 +7,7 @@ use crate::types::Cidr;
 /// IPv4 and IPv6 are kept apart, so that `::/0` is about IPv6 alone. 100 000 networks of IPv4 take 800 kB, and a question
 /// 17 steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct NetworkSet {
+pub(in crate::filters) struct NetworkSet {
     v4: Ranges<u32>,
     v6: Ranges<u128>,
 }
@@ -27,7 +27,7 @@ impl<T> Default for Ranges<T> {
 
 impl NetworkSet {
     /// Whether one of the networks holds the address. IPv4 mapped to IPv6 counts as IPv4.
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub(in crate::filters) fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(v4) => self.v4.contains(v4.to_bits()),
             IpAddr::V6(v6) => self.v6.contains(v6.to_bits()),

@@ -12,14 +12,14 @@ use crate::support::{Edge, Endpoint, PATIENCE};
 
 use super::filtered;
 
-async fn connect(edge: &Edge) -> SendRequest<Bytes> {
+pub(super) async fn connect(edge: &Edge) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(edge.address()).await.unwrap();
     let (requests, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
     requests
 }
 
-async fn status(requests: &SendRequest<Bytes>, fields: &[(&str, &str)]) -> u16 {
+pub(super) async fn status(requests: &SendRequest<Bytes>, fields: &[(&str, &str)]) -> u16 {
     let mut request = Request::get("http://example.com/");
     for &(name, value) in fields {
         request = request.header(name, value);

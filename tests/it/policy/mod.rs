@@ -10,8 +10,11 @@ mod cluster_limit;
 mod concurrency;
 mod cors;
 mod error_pages;
+mod fault;
 mod files;
+mod geo;
 mod http2;
+mod jwt;
 mod networks;
 mod security_headers;
 

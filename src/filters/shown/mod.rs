@@ -1,50 +1,59 @@
-//! Which keys a request shows, and how they are taken off it.
+//! What a request shows to be let in, a key or a token, and how it is taken off the request.
+
+mod source;
 
 use std::borrow::Cow;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
 
 use crate::hooks::{HookError, RequestView};
+use crate::types::cookies;
 
-use super::KeySource;
-use super::keys::Digest;
+pub use source::{CredentialSource, InvalidCredentialSource};
+pub(super) use source::{check_sources, is_shown_in};
 
-/// The keys that a request shows.
+/// The credentials that a request shows, as `T`s made of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum Shown<T> {
     Nothing,
-    One(Digest),
+    One(T),
     /// Several that differ: which of them counts, the edge and an endpoint could see in different ways.
     Several,
 }
 
-impl Shown {
-    fn with(self, key: &[u8]) -> Self {
-        let key = Digest::of(key);
+impl<T: PartialEq> Shown<T> {
+    fn with(self, credential: T) -> Self {
         match self {
-            Self::Nothing => Self::One(key),
-            Self::One(known) if known == key => self,
+            Self::Nothing => Self::One(credential),
+            Self::One(known) if known == credential => Self::One(known),
             Self::One(_) | Self::Several => Self::Several,
         }
     }
 }
 
 /// What the request shows in these places.
-pub(super) fn shown(sources: &[KeySource], request: &RequestView<'_>) -> Shown {
+pub(super) fn shown<T: PartialEq>(
+    sources: &[CredentialSource],
+    request: &RequestView<'_>,
+    read: impl Fn(&[u8]) -> T,
+) -> Shown<T> {
     let mut shown = Shown::Nothing;
     for source in sources {
-        match source {
-            KeySource::Header(name) => {
+        shown = match source {
+            CredentialSource::Header(name) => {
                 let fields = request.headers().get_all(&name.0).iter();
-                shown = fields.fold(shown, |shown, field| shown.with(key_in(&name.0, field)));
+                fields.fold(shown, |shown, field| shown.with(read(key_in(&name.0, field))))
             }
-            KeySource::Query(name) => {
+            CredentialSource::Query(name) => {
                 let parameters = parameters(request.query().unwrap_or_default());
                 let named = parameters.filter(|(found, _)| *decoded(found) == *name.as_bytes());
-                shown = named.fold(shown, |shown, (_, value)| shown.with(&decoded(value)));
+                named.fold(shown, |shown, (_, value)| shown.with(read(&decoded(value))))
             }
-        }
+            CredentialSource::Cookie(name) => {
+                cookies(request.headers(), name).fold(shown, |shown, value| shown.with(read(value)))
+            }
+        };
         // What follows cannot make one of several.
         if shown == Shown::Several {
             break;
@@ -57,14 +66,32 @@ pub(super) fn shown(sources: &[KeySource], request: &RequestView<'_>) -> Shown {
 ///
 /// # Errors
 /// When what is left is no target any more.
-pub(super) fn strip(sources: &[KeySource], request: &mut RequestView<'_>) -> Result<(), HookError> {
+pub(super) fn strip(sources: &[CredentialSource], request: &mut RequestView<'_>) -> Result<(), HookError> {
     for source in sources {
         match source {
-            KeySource::Header(name) => request.remove_header(&name.0),
-            KeySource::Query(name) => strip_parameter(name, request)?,
+            CredentialSource::Header(name) => request.remove_header(&name.0),
+            CredentialSource::Query(name) => strip_parameter(name, request)?,
+            CredentialSource::Cookie(name) => strip_cookie(name, request)?,
         }
     }
     Ok(())
+}
+
+fn strip_cookie(name: &str, request: &mut RequestView<'_>) -> Result<(), HookError> {
+    if cookies(request.headers(), name).next().is_none() {
+        return Ok(());
+    }
+    let fields = request.headers().get_all(COOKIE).iter();
+    let all = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    let is_named =
+        |pair: &[u8]| pair.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='));
+    let kept: Vec<_> = all.filter(|pair| !pair.is_empty() && !is_named(pair)).collect();
+    if kept.is_empty() {
+        request.remove_header(&COOKIE);
+        return Ok(());
+    }
+    let kept = HeaderValue::try_from(kept.join(&b"; "[..]));
+    request.set_header(COOKIE, kept.map_err(|_| HookError::new("the cookies that are left fit no header"))?)
 }
 
 fn strip_parameter(name: &str, request: &mut RequestView<'_>) -> Result<(), HookError> {
@@ -133,14 +160,15 @@ mod tests {
     use super::*;
     use crate::hooks::testing::Exchange;
 
-    fn sources() -> Vec<KeySource> {
-        serde_yaml::from_str("[{ header: X-Key }, { header: Authorization }, { query: key }]").unwrap()
+    fn sources() -> Vec<CredentialSource> {
+        let yaml = "[{ header: X-Key }, { header: Authorization }, { query: key }, { cookie: k }]";
+        serde_yaml::from_str(yaml).unwrap()
     }
 
     /// What a request shows, and its target without it.
-    fn read(mut exchange: Exchange) -> (Shown, String) {
+    fn read(mut exchange: Exchange) -> (Shown<Vec<u8>>, String) {
         let shown = exchange.with_request(|request, _| {
-            let shown = shown(&sources(), request);
+            let shown = shown(&sources(), request, <[u8]>::to_vec);
             strip(&sources(), request).unwrap();
             shown
         });
@@ -155,7 +183,7 @@ mod tests {
 
     #[test]
     fn is_found_in_each_place_and_taken_off() {
-        let one = Shown::One(Digest::of(b"a+b/c"));
+        let one = Shown::One(b"a+b/c".to_vec());
         for (exchange, target) in [
             (get("/x?y=1").with_header("x-key", "a+b/c"), "/x?y=1"),
             (get("/x").with_header("authorization", "bEaReR  a+b/c"), "/x"),
@@ -163,8 +191,10 @@ mod tests {
             (get("/x?y=1&key=a%2bb%2Fc&z"), "/x?y=1&z"),
             (get("/x?y=%41&%6Bey=a+b/c"), "/x?y=%41"),
             (get("/x?key=a+b/c&key=a%2Bb/c").with_header("x-key", "a+b/c"), "/x"),
+            (get("/x").with_header("cookie", "a=1;k=a+b/c; b=2"), "/x"),
+            (get("/x").with_header("cookie", "k=a+b/c").with_header("cookie", "k=a+b/c"), "/x"),
         ] {
-            assert_eq!(read(exchange), (one, target.to_owned()));
+            assert_eq!(read(exchange), (one.clone(), target.to_owned()));
         }
     }
 
@@ -174,6 +204,8 @@ mod tests {
             get("/?key=a&key=b"),
             get("/?key=a").with_header("x-key", "b"),
             get("/").with_header("x-key", "a").with_header("x-key", "b"),
+            get("/").with_header("x-key", "a").with_header("cookie", "k=b"),
+            get("/").with_header("cookie", "k=a; k=b"),
             get("/?key=a").with_header("authorization", "Basic a"),
         ] {
             assert_eq!(read(exchange), (Shown::Several, "/".to_owned()));
@@ -185,7 +217,22 @@ mod tests {
         for target in ["/", "/?", "/?Key=a", "/?keys=a", "/?a=key=b", "/key=a", "/?%ff=a&%=b&%4=c"] {
             assert_eq!(read(get(target)), (Shown::Nothing, target.to_owned()));
         }
-        assert_eq!(read(get("/?key")), (Shown::One(Digest::of(b"")), "/".to_owned()));
-        assert_eq!(read(get("/?key=%zz%4")).0, Shown::One(Digest::of(b"%zz%4")));
+        assert_eq!(read(get("/?key")), (Shown::One(vec![]), "/".to_owned()));
+        assert_eq!(read(get("/?key=%zz%4")).0, Shown::One(b"%zz%4".to_vec()));
+    }
+
+    #[test]
+    fn other_cookies_stay() {
+        for (cookies, left) in [
+            (&["a=1;k=x; b=2"][..], Some("a=1; b=2")),
+            (&["k=x"], None),
+            (&["k=x", "a=1", "k=y; b"], Some("a=1; b")),
+            (&["K=x; kk=y; k"], Some("K=x; kk=y; k")),
+        ] {
+            let mut exchange = cookies.iter().fold(get("/"), |all, field| all.with_header("cookie", field));
+            exchange.with_request(|request, _| strip(&sources(), request)).unwrap();
+            let found = exchange.request_headers().get(COOKIE).map(|field| field.to_str().unwrap());
+            assert_eq!(found, left, "{cookies:?}");
+        }
     }
 }

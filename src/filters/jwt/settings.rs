@@ -1,0 +1,151 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::spec::{NamedMap, OneOrMany, SecretSpec};
+use crate::filters::{CredentialSource, FieldName};
+use crate::hooks::BuildError;
+use crate::types::{PoolName, Span, VarName};
+
+use super::JwtAlgorithm;
+
+/// Lets in clients that show a token (a JWT of RFC 7519, signed) of an issuer, and tells endpoints what it says of them.
+/// Others get 401.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JwtSettings {
+    /// How tokens may be signed: `HS256`, `HS384`, `HS512`; or of `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`,
+    /// `ES384`, `ES512` and `EdDSA`; one, or a list. What a token says of it itself chooses among these only.
+    pub algorithms: OneOrMany<JwtAlgorithm>,
+    /// Whose signature counts.
+    pub keys: JwtKeysSettings,
+    /// Who may have issued tokens: the claim `iss`, exactly; one, or a list. Without it, everybody who has one of the keys.
+    #[serde(default)]
+    pub issuer: Option<OneOrMany<String>>,
+    /// Whom tokens are for: one of these has to be in the claim `aud`; one, or a list. Without it, tokens with such a claim are
+    /// refused, since they are for somebody else.
+    #[serde(default)]
+    pub audience: Option<OneOrMany<String>>,
+    /// Which types of tokens are taken, by the `typ` of their headers: `at+jwt`, say, so that nobody shows a token that is for
+    /// something else; one, or a list. Without it, all.
+    #[serde(default)]
+    pub typ: Option<OneOrMany<String>>,
+    /// How far clocks may differ: so long after `exp` and before `nbf` tokens are still taken, 0s to 5m.
+    #[serde(default = "JwtSettings::default_leeway")]
+    pub leeway: Span,
+    /// Which claims a token has to have. Default: `[exp]`.
+    #[serde(default = "JwtSettings::default_require")]
+    pub require: Vec<String>,
+    /// Where clients may show the token: `{ header: NAME }`, `{ query: NAME }` or `{ cookie: NAME }`; one, or a list. In
+    /// `Authorization` it stands after `Bearer`. A token in a query gets into the logs of others, and into browsers' histories.
+    /// Default: `{ header: Authorization }`.
+    #[serde(default)]
+    pub from: Option<OneOrMany<CredentialSource>>,
+    /// Request headers in which endpoints are told what claims say, `X-User: sub`; what clients say there is dropped. Of lists,
+    /// the items with commas between. Claims that are missing, or are objects, leave no header.
+    #[serde(default)]
+    pub to_headers: NamedMap<FieldName, String>,
+    /// Variables that are set to what claims say, for filters after this one. Default: `{ jwt.sub: sub }`.
+    #[serde(default)]
+    pub to_vars: Option<NamedMap<VarName, String>>,
+    /// Whether endpoints get the token too.
+    #[serde(default)]
+    pub forward: bool,
+}
+
+/// Exactly one of these keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JwtKeysSettings {
+    /// A secret that the issuer has too, for the algorithms `HS…`, as long as their hashes or longer (32, 48, 64 bytes):
+    /// `${NAME}`, `{ file: PATH }`, or the text itself.
+    pub secret: Option<SecretSpec>,
+    /// A file with a JWK set (RFC 7517); when it changes, it is read again within seconds.
+    pub file: Option<PathBuf>,
+    /// A JWK set that a server has.
+    pub jwks: Option<JwksSettings>,
+}
+
+/// Where a JWK set is had from, and how often.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JwksSettings {
+    /// The pool that has it, with all that it says of TLS, health and timeouts.
+    pub pool: PoolName,
+    /// Its path there, and query: `/.well-known/jwks.json`.
+    pub path: String,
+    /// The `Host` to ask for. Default: the pool's `tls.sni`, else the endpoint's address.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// How often it is fetched, 1m to 24h.
+    #[serde(default = "JwksSettings::default_refresh")]
+    pub refresh: Span,
+    /// When a token names a key that is not there, it is fetched too, but not sooner after the last time than this, 1s to 1h.
+    #[serde(default = "JwksSettings::default_min_refresh")]
+    pub min_refresh: Span,
+    /// How long a fetch takes at most, and a request waits for it, 100ms to 10s.
+    #[serde(default = "JwksSettings::default_timeout")]
+    pub timeout: Span,
+}
+
+impl JwtSettings {
+    const fn default_leeway() -> Span {
+        Span::from_secs(60)
+    }
+
+    fn default_require() -> Vec<String> {
+        vec!["exp".to_owned()]
+    }
+
+    pub(super) fn checked_leeway(&self) -> Result<Duration, BuildError> {
+        within(self.leeway, Span::from_secs(0), Span::from_secs(300)).map_err(|error| error.at("leeway"))
+    }
+}
+
+impl JwksSettings {
+    const fn default_refresh() -> Span {
+        Span::from_secs(3600)
+    }
+
+    const fn default_min_refresh() -> Span {
+        Span::from_secs(30)
+    }
+
+    const fn default_timeout() -> Span {
+        Span::from_secs(2)
+    }
+
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        let hour = Span::from_secs(3600);
+        let spans = [
+            ("refresh", self.refresh, Span::from_secs(60), Span::from_secs(24 * 3600)),
+            ("min_refresh", self.min_refresh, Span::from_secs(1), hour),
+            ("timeout", self.timeout, Span::from_millis(100), Span::from_secs(10)),
+        ];
+        for (key, span, least, most) in spans {
+            within(span, least, most).map_err(|error| error.at(key))?;
+        }
+        if self.min_refresh > self.refresh {
+            let error = BuildError::new(format!("it is longer than `refresh`, {}", self.refresh));
+            return Err(error.at("min_refresh"));
+        }
+        let is_path = self.path.starts_with('/') && self.path.parse::<http::uri::PathAndQuery>().is_ok();
+        if !is_path {
+            let error = BuildError::new(format!("`{}` is no path; one starts with `/`", self.path));
+            return Err(error.at("path"));
+        }
+        match self.host.as_ref().map(|host| http::HeaderValue::from_str(host)) {
+            Some(Err(_)) => Err(BuildError::new("it cannot be a header's value").at("host")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn within(span: Span, least: Span, most: Span) -> Result<Duration, BuildError> {
+    if span < least || span > most {
+        return Err(BuildError::new(format!("`{span}`; {least} to {most} are allowed")));
+    }
+    Ok(span.get())
+}
