@@ -140,7 +140,10 @@ impl Filter for ForwardAuth {
         let verdict = self.verdict(request, cx, question).await;
         strip_claims(&self.takes.to_request, request);
         match verdict {
-            Verdict::Granted(granted) => self.grant(granted, request, cx).map(|()| Flow::Continue),
+            Verdict::Granted(granted) => {
+                cx.set_authorized();
+                self.grant(granted, request, cx).map(|()| Flow::Continue)
+            }
             Verdict::Denied(answer) => Ok(answer.into()),
             Verdict::Unknown(reason) => {
                 self.tell(&reason, cx);

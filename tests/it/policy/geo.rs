@@ -2,7 +2,6 @@ use crate::support::{Edge, Endpoint, eventually};
 
 use super::filtered;
 
-#[expect(dead_code, reason = "what only the tests of the filter use")]
 #[path = "../../../src/filters/geo/writer.rs"]
 mod writer;
 
