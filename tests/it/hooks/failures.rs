@@ -98,7 +98,7 @@ impl Filter for Fault {
 }
 
 fn program(spy: &Spy) -> AppBuilder {
-    spy.register(App::builder()).filter("fault", |fault: Fault, _: &BuildCx<'_>| Ok::<_, BuildError>(fault))
+    spy.register(App::builder()).filter("faulty", |fault: Fault, _: &BuildCx<'_>| Ok::<_, BuildError>(fault))
 }
 
 async fn start(fault: &str) -> (Spy, Endpoint, Edge) {
@@ -106,7 +106,7 @@ async fn start(fault: &str) -> (Spy, Endpoint, Edge) {
     let config = format!(
         "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
          pools: {{ app: {{ balance: spy, endpoints: [{}] }} }}\n\
-         routes:\n  - filters: [{{ fault: {fault} }}]\n    pool: app\n\
+         routes:\n  - filters: [{{ faulty: {fault} }}]\n    pool: app\n\
          log: {{ access: {{ to: LOG }} }}\n",
         endpoint.address()
     );
