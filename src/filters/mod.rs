@@ -15,6 +15,7 @@
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
+//! | `mirror` | [`Mirror`] | sends copies of requests to another pool |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
 //! | `request_headers` | [`RequestHeaders`] | removes, sets and adds headers on the way to the endpoint |
 //! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
@@ -37,10 +38,12 @@ mod cors;
 mod error_pages;
 mod expiring;
 mod forward_auth;
+mod forwarded;
 mod grpc_web;
 mod headers;
 mod hsts;
 mod lines;
+mod mirror;
 mod networks;
 mod rate_limit;
 mod rewrite;
@@ -69,6 +72,7 @@ pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hsts::{Hsts, HstsSettings};
+pub use mirror::{Mirror, MirrorMethod, MirrorSettings};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{
     Decision, Limiter, OnStoreFailure, RateLimit, RateLimitMode, RateLimitScope, RateLimitSettings,

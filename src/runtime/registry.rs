@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
     AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages,
-    ForwardAuth, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders,
-    Rewrite, SecurityHeaders, Timeout,
+    ForwardAuth, GrpcWeb, Hsts, Mirror, Networks, RateLimit, RequestHeaders, RequireClientCert,
+    ResponseHeaders, Rewrite, SecurityHeaders, Timeout,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -57,6 +57,7 @@ impl Registry {
         registry.built_in_filter("forward_auth", ForwardAuth::build);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
+        registry.built_in_filter("mirror", Mirror::build);
         registry.built_in_filter("rate_limit", RateLimit::build);
         registry.built_in_filter("request_headers", RequestHeaders::build);
         registry.built_in_filter("response_headers", ResponseHeaders::build);

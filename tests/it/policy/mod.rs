@@ -11,7 +11,9 @@ mod concurrency;
 mod cors;
 mod error_pages;
 mod files;
+mod forward_auth;
 mod http2;
+mod mirror;
 mod networks;
 mod security_headers;
 
