@@ -18,6 +18,7 @@
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `jwt` | [`Jwt`] | lets clients in by a token that an issuer has signed |
+//! | `mirror` | [`Mirror`] | sends copies of requests to another pool |
 //! | `rate_limit` | [`RateLimit`] | refuses or delays requests that come faster than a rate, per key |
 //! | `request_headers` | [`RequestHeaders`] | removes, sets and adds headers on the way to the endpoint |
 //! | `response_headers` | [`ResponseHeaders`] | the same on the way to the client |
@@ -41,12 +42,14 @@ mod error_pages;
 mod expiring;
 mod fault;
 mod forward_auth;
+mod forwarded;
 mod geo;
 mod grpc_web;
 mod headers;
 mod hsts;
 mod jwt;
 mod lines;
+mod mirror;
 mod networks;
 mod rate_limit;
 mod rewrite;
@@ -79,6 +82,7 @@ pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hsts::{Hsts, HstsSettings};
 pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
+pub use mirror::{Mirror, MirrorMethod, MirrorSettings};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{
     Decision, Limiter, OnStoreFailure, RateLimit, RateLimitMode, RateLimitScope, RateLimitSettings,

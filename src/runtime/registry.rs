@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
     AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages, Fault,
-    ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Networks, RateLimit, RequestHeaders, RequireClientCert,
+    ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Mirror, Networks, RateLimit, RequestHeaders, RequireClientCert,
     ResponseHeaders, Rewrite, SecurityHeaders, Timeout,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
@@ -60,6 +60,7 @@ impl Registry {
         registry.built_in_filter("grpc_web", GrpcWeb::build);
         registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("jwt", Jwt::build);
+        registry.built_in_filter("mirror", Mirror::build);
         registry.built_in_filter("rate_limit", RateLimit::build);
         registry.built_in_filter("request_headers", RequestHeaders::build);
         registry.built_in_filter("response_headers", ResponseHeaders::build);

@@ -3,14 +3,11 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request};
 
+use crate::filters::forwarded::{X_REQUEST_ID, header_value, tell_of};
 use crate::hooks::{FilterCx, HookError, RequestView};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the service is asked, and what of a request it is told.
 #[derive(Debug)]
@@ -28,7 +25,6 @@ impl Question {
         request: &RequestView<'_>,
         cx: &FilterCx<'_>,
     ) -> Result<Request<Bytes>, HookError> {
-        let facts = cx.facts();
         let mut question = Request::new(Bytes::new());
         *question.method_mut() = self.method.clone();
         *question.uri_mut() = self.path.clone().into();
@@ -39,17 +35,10 @@ impl Question {
             }
         }
         headers.extend(self.host.iter().map(|host| (HOST, host.clone())));
-        // What stands there already is from a trusted proxy: of others it was dropped.
-        let proto = HeaderValue::from_static(facts.scheme.as_str());
-        headers.insert(X_FORWARDED_PROTO, request.header(X_FORWARDED_PROTO).cloned().unwrap_or(proto));
-        let told = request.header(X_FORWARDED_HOST).or_else(|| request.header(HOST));
-        let host = told.cloned().map_or_else(|| value(request.host()), Ok)?;
-        headers.insert(X_FORWARDED_HOST, host);
-        headers.insert(X_FORWARDED_METHOD, value(request.method().as_str())?);
+        tell_of(request, cx, headers)?;
+        headers.insert(X_FORWARDED_METHOD, header_value(request.method().as_str())?);
         let target = request.head().uri.path_and_query();
-        headers.insert(X_FORWARDED_URI, value(target.map_or("/", PathAndQuery::as_str))?);
-        headers.insert(X_FORWARDED_FOR, value(&facts.client_ip.to_string())?);
-        headers.insert(X_REQUEST_ID, facts.request_id.clone());
+        headers.insert(X_FORWARDED_URI, header_value(target.map_or("/", PathAndQuery::as_str))?);
         Ok(question)
     }
 }
@@ -58,9 +47,4 @@ impl Question {
 pub(super) fn texts(question: &Request<Bytes>) -> impl Iterator<Item = &[u8]> {
     let fields = question.headers().iter().filter(|(name, _)| **name != X_REQUEST_ID);
     fields.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
-}
-
-fn value(text: &str) -> Result<HeaderValue, HookError> {
-    HeaderValue::from_str(text)
-        .map_err(|error| HookError::new("the request cannot be told").with_source(error))
 }

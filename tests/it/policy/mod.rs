@@ -15,6 +15,8 @@ mod files;
 mod geo;
 mod http2;
 mod jwt;
+mod forward_auth;
+mod mirror;
 mod networks;
 mod security_headers;
 
