@@ -23,6 +23,7 @@ use super::chain::{self, Passing};
 use super::clock;
 use super::cx::{RequestCx, connection};
 use super::grpc::Call;
+use super::split;
 use super::upstream::{head_limit, is_overdue};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
@@ -80,6 +81,9 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
     cx.pool = cx.shown_pool;
     cx.timings.filtered = Some(Instant::now());
     let flow = flow?;
+    if matches!(flow, Flow::Continue) {
+        split::choose(session.req_header(), cx);
+    }
     let length = content_length(&session.req_header().headers);
     if length.zip(cx.bounds.body).is_some_and(|(length, most)| length > most) {
         return Err(Cause::BodyTooLarge);

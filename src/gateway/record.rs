@@ -15,6 +15,7 @@ use super::chain;
 use super::cx::{RequestCx, connection};
 use super::reply::is_final;
 use super::retry;
+use super::split;
 
 /// Ends a request: gives its endpoint back and writes its line.
 pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
@@ -41,6 +42,7 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
         let bytes = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
         tell_filters(written.filter(|&status| is_final(status)), bytes, cx);
     }
+    split::record(cx);
     retry::note_end(cx);
     cx.lease = None;
     cx.retry_permit = None;
@@ -111,6 +113,7 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
     if cx.route().is_some_and(|route| route.needs.end) {
         tell_filters(unfinished.status, (cx.body_bytes, unfinished.bytes_out), cx);
     }
+    split::record(cx);
     retry::note_end(cx);
 }
 
