@@ -5,6 +5,7 @@ mod api_key;
 mod basic_auth;
 mod bounds;
 mod cache;
+mod canary;
 mod client_cert;
 mod cluster_limit;
 mod concurrency;
@@ -14,6 +15,7 @@ mod files;
 mod http2;
 mod networks;
 mod security_headers;
+mod split;
 
 use std::fmt::Display;
 
