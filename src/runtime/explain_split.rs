@@ -37,8 +37,8 @@ pub(super) fn write(
             write_pool(&snapshot.pools[pool.0], out)
         }
         None => {
-            let with_share = split.shares().filter(|side| !side.share.is_none());
-            with_share.map(|side| write_pool(&snapshot.pools[side.pool.0], out)).collect()
+            let mut with_share = split.shares().filter(|side| !side.share.is_none());
+            with_share.try_for_each(|side| write_pool(&snapshot.pools[side.pool.0], out))
         }
     }
 }

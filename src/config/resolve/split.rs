@@ -79,10 +79,10 @@ impl Resolver<'_> {
 
     /// Somebody has to get the requests: of a canary, the others, since it is compared with them.
     fn check_weights(&mut self, to: &[SplitPoolSpec], canary: Option<&Canary>, at: &KeyPath) {
-        let others =
+        let mut others =
             to.iter().enumerate().filter(|(index, _)| canary.is_none_or(|canary| canary.side != *index));
         let has_weight = |(_, side): (usize, &SplitPoolSpec)| side.weight.unwrap_or_default().get() > 0;
-        if others.map(has_weight).any(|has_weight| has_weight) {
+        if others.any(has_weight) {
             return;
         }
         let message = match canary {
