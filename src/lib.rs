@@ -35,6 +35,7 @@ pub mod router;
 mod runtime;
 mod semantics;
 mod simulate;
+mod split;
 mod stores;
 mod telemetry;
 mod tls;

@@ -1,5 +1,6 @@
 //! The command line: thin, and the same for every program that is built on the library.
 
+mod canary;
 mod diff;
 mod drain;
 mod explain;
@@ -72,8 +73,10 @@ enum Command {
     Upgrade(upgrade::Upgrade),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
     Drain(drain::Drain),
-    /// Change the weight of an endpoint of a process that runs.
+    /// Change the weight of an endpoint, or of a pool of a split, of a process that runs.
     Weight(weight::Weight),
+    /// Tell what the canary of a route does in a process that runs, and steer it.
+    Canary(canary::Canary),
     /// Remove stored answers from the caches of a process that runs.
     Purge(purge::Purge),
     /// Compare policies on the same requests, in virtual time.
@@ -104,6 +107,7 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Upgrade(upgrade) => upgrade.run(),
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
+        Command::Canary(canary) => canary.run(),
         Command::Purge(purge) => purge.run(),
         Command::Simulate(args) => simulate(builder, &args),
         Command::Reference => print(builder.reference()),

@@ -12,10 +12,11 @@ use super::unexpected;
 pub(super) struct Weight {
     #[command(flatten)]
     process: Process,
-    /// The endpoint: its pool, a slash, and its address as it stands in the configuration.
-    #[arg(value_name = "POOL/ENDPOINT")]
+    /// The endpoint: its pool, a slash, and its address as it stands in the configuration. Or a pool of a split: the route, a
+    /// slash, and the pool.
+    #[arg(value_name = "POOL/ENDPOINT|ROUTE/POOL")]
     endpoint: Target,
-    /// Its share relative to the others, 0 to 1000. 0 drains it, and any other ends a drain.
+    /// Its share relative to the others, 0 to 1000. 0 drains an endpoint, and any other ends a drain.
     #[arg(value_name = "N")]
     weight: types::Weight,
 }

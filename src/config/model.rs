@@ -1,4 +1,5 @@
 mod listener;
+mod split;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use super::spec::{
 };
 
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
+pub use split::{Canary, Split, SplitBy, SplitPool};
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
 /// building it (filters and policies by name) is still to be assembled.
@@ -257,6 +259,19 @@ pub enum Action {
     Respond(RespondSpec),
     /// The edge, with files.
     Files(Files),
+    /// An endpoint of one of several pools.
+    Split(Split),
+}
+
+impl Action {
+    /// The pools that serve, as indexes into [`Config::pools`].
+    pub fn pools(&self) -> Vec<usize> {
+        match self {
+            Self::Pool(index) => vec![*index],
+            Self::Split(split) => split.to.iter().map(|side| side.pool).collect(),
+            Self::Redirect(_) | Self::Respond(_) | Self::Files(_) => Vec::new(),
+        }
+    }
 }
 
 /// A folder that is served.

@@ -10,10 +10,12 @@ mod client;
 mod connect;
 mod protocol;
 mod server;
+mod split_table;
 mod table;
 
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::ask;
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::serve;
+pub(crate) use split_table::split_table;
 pub(crate) use table::table;

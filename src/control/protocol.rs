@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::Purge;
 use crate::config::Origin;
-use crate::runtime::{Generation, Probation, Report, Status, Target, UpgradeOrder, Verdict};
+use crate::runtime::{Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict};
+use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
 
 /// Changes whenever one side could misunderstand the other.
@@ -28,8 +29,10 @@ pub(crate) enum Command {
     Drain { endpoint: Target, wait: Span },
     /// Take an endpoint in again.
     Undrain { endpoint: Target },
-    /// Change an endpoint's share.
+    /// Change the share of an endpoint, or of a pool of a split.
     Weight { endpoint: Target, weight: Weight },
+    /// Tell what a route's canary does, after it was steered if it is to be.
+    Canary { route: String, order: Option<CanaryOrder> },
     /// Remove stored answers from all caches, or from one.
     Purge { cache: Option<String>, what: Purge },
     /// Read the configuration again and serve it, on probation or for good.
@@ -65,6 +68,7 @@ pub(crate) enum Reply {
         from: u16,
         to: u16,
     },
+    Canary(SplitStatus),
     /// So many answers were removed.
     Purged {
         answers: usize,

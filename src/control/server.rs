@@ -137,6 +137,7 @@ impl Connection {
                 let change = control.set_weight(&endpoint, weight, now)?;
                 Reply::Weight { from: change.from, to: change.to }
             }
+            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, now)?),
             Command::Purge { cache, what } => {
                 Reply::Purged { answers: control.purge(cache.as_deref(), &what)? }
             }

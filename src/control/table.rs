@@ -2,6 +2,8 @@ use std::fmt::Write;
 
 use crate::runtime::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status};
 
+use super::split_table::write_split;
+
 const HEADINGS: [&str; COLUMNS] =
     ["ENDPOINT", "STATE", "WEIGHT", "IN FLIGHT", "PICKS", "FAILURES", "LATENCY", "NOTES"];
 const COLUMNS: usize = 8;
@@ -21,6 +23,9 @@ pub(crate) fn table(status: &Status) -> String {
     for listener in &status.listeners {
         // Writing into a String cannot fail.
         let _ = write_listener(listener, &mut out);
+    }
+    for split in &status.splits {
+        let _ = write_split(split, &mut out);
     }
     for pool in &status.pools {
         let _ = write_pool(pool, &mut out);
@@ -190,6 +195,7 @@ mod tests {
             changes_made: 0,
             changes_refused: 0,
             listeners: Vec::new(),
+            splits: Vec::new(),
             pools,
             certificates: Vec::new(),
         }

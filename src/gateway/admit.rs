@@ -24,6 +24,7 @@ use super::clock;
 use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::grpc::Call;
+use super::split;
 use super::upstream::{head_limit, is_overdue};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
@@ -81,6 +82,9 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     cx.pool = cx.shown_pool;
     cx.timings.filtered = Some(Instant::now());
     let flow = flow?;
+    if matches!(flow, Flow::Continue) {
+        split::choose(session.request(), cx);
+    }
     let length = content_length(&session.request().headers);
     if length.zip(cx.bounds.body).is_some_and(|(length, most)| length > most) {
         return Err(Cause::BodyTooLarge);

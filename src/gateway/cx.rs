@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
 use crate::runtime::{Cause, GrpcStatus, Route, Snapshot};
+use crate::split::Choice;
 use crate::types::RequestHost;
 
 use super::cache::CacheCx;
@@ -38,6 +39,8 @@ pub(crate) struct RequestCx {
     pub(super) pool: Option<PoolRef>,
     /// The pool as filters see it. What they change after the endpoint was chosen has no effect.
     pub(super) shown_pool: Option<PoolRef>,
+    /// What the route's split has chosen, if it was asked.
+    pub(super) choice: Option<Choice>,
     pub(super) lease: Option<Lease>,
     /// The endpoint that the client's cookie names.
     pub(super) pinned: Option<usize>,
@@ -132,6 +135,7 @@ impl RequestCx {
             entered: 0,
             pool: None,
             shown_pool: None,
+            choice: None,
             lease: None,
             pinned: None,
             tried: Tried::new(),

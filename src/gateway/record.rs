@@ -16,6 +16,7 @@ use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::reply::is_final;
 use super::retry;
+use super::split;
 
 /// Ends a request: gives its endpoint back and writes its line.
 pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &AccessLog) {
@@ -39,6 +40,7 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
     if cx.route().is_some_and(|route| route.needs.end) {
         tell_filters(answered(session), (session.bytes_read(), session.bytes_sent()), cx);
     }
+    split::record(cx);
     retry::note_end(cx);
     cx.lease = None;
     cx.retry_permit = None;
@@ -112,6 +114,7 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
     if cx.route().is_some_and(|route| route.needs.end) {
         tell_filters(unfinished.status, (cx.body_bytes, unfinished.bytes_out), cx);
     }
+    split::record(cx);
     retry::note_end(cx);
 }
 

@@ -22,6 +22,7 @@ use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving};
 use super::grpc::{self, Call};
 use super::retry;
+use super::split;
 use super::upstream::is_overdue;
 
 /// So many informational responses may come before the final one.
@@ -199,7 +200,7 @@ pub(super) async fn hand_on(
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
         return Err(cx.fail(cause));
     }
-    if bind_client(response, cx).is_none() {
+    if bind_client(response, cx).and_then(|()| split::bind_client(response, cx)).is_none() {
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
     if is_upgrade {

@@ -57,7 +57,7 @@ async fn act(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Option
     let vars = RequestVars::of_request(&request, &filter_cx);
     let value = |template| vars.header_value(template).map_err(|error| Cause::HookFailed(error.status()));
     match &route.action {
-        Action::Pool(_) | Action::Files(_) => Err(Cause::Internal),
+        Action::Pool(_) | Action::Split(_) | Action::Files(_) => Err(Cause::Internal),
         Action::Redirect(redirect) => {
             let answer = Answer::new(redirect.status, "");
             Ok(Some(answer.with_header(LOCATION, value(&redirect.to)?)))

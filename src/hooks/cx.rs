@@ -88,7 +88,8 @@ impl FilterCx<'_> {
         self.route
     }
 
-    /// The pool that will serve the request; `None` on routes that answer by themselves.
+    /// The pool that will serve the request; `None` on routes that answer by themselves, and on those that split between
+    /// several pools as long as the request passes the filters: which of them it is depends on what they find out.
     pub fn pool(&self) -> Option<&PoolName> {
         self.pool.map(|pool| &self.pools[pool.0])
     }

@@ -150,6 +150,11 @@ impl Scope {
         Self(format!("caches/{cache}").into())
     }
 
+    /// The split of a route.
+    pub(crate) fn split(route: &RouteName) -> Self {
+        Self(format!("splits/{route}").into())
+    }
+
     /// The policy of a pool.
     pub(crate) fn policy(pool: &PoolName) -> Self {
         Self(format!("pools/{pool}").into())

@@ -11,6 +11,7 @@ use crate::files::Files;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{RouteId, Router, Rule};
+use crate::split::Split;
 use crate::stores::{Redis, RedisSettings};
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
@@ -110,6 +111,7 @@ pub(crate) fn assemble(
             .in_folder(&folder)
             .with_caches(&caches)
             .with_stores(&stores),
+        pool_names: &pool_names,
         keeping: &keeping,
         zone: config.zone.as_ref(),
         secret: secret_file.as_ref().map_or(&[], SecretFile::bytes),
@@ -243,6 +245,7 @@ struct Builder<'a> {
     carried: Option<&'a Carried<'a>>,
     source: &'a Source,
     cx: BuildCx<'a>,
+    pool_names: &'a [PoolName],
     keeping: &'a Keeping<'a>,
     zone: Option<&'a ZoneName>,
     secret: &'a [u8],
@@ -350,13 +353,13 @@ impl Builder<'_> {
             name: config.name.clone(),
             needs: filters.iter().fold(Needs::NOTHING, |needs, step| needs.and(step.needs)),
             filters,
-            action: self.action(&config.action),
+            action: self.action(config),
         }
     }
 
     /// What cannot be built is reported, and ends this once everything was looked at; until then something else answers.
-    fn action(&mut self, config: &config::Action) -> Action {
-        match config {
+    fn action(&mut self, route: &config::Route) -> Action {
+        match &route.action {
             config::Action::Pool(index) => Action::Pool(PoolRef(*index)),
             config::Action::Redirect(spec) => Action::Redirect(redirect(spec)),
             config::Action::Respond(spec) => Action::Respond(respond(spec)),
@@ -370,6 +373,11 @@ impl Builder<'_> {
                     Action::Respond(respond(&RespondSpec::default()))
                 }
             },
+            config::Action::Split(split) => {
+                let scope = Scope::split(&route.name);
+                let cx = self.cx.keeping(self.keeping, &scope);
+                Action::Split(Split::build(split, &route.name, self.pool_names, &cx, self.now))
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+mod split;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
 use super::status::{CertificateStatus, ListenerStatus, PoolStatus};
-use super::{Changes, Live, Snapshot, Status};
+use super::{Changes, Live, Snapshot, SplitStatus, Status};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -25,7 +27,7 @@ pub(crate) struct Control {
     changing: Mutex<()>,
 }
 
-/// An endpoint as operators name it: `POOL/ENDPOINT`.
+/// An endpoint as operators name it: `POOL/ENDPOINT`. Where weights are meant, also a pool of a split: `ROUTE/POOL`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Target {
@@ -47,6 +49,22 @@ pub(crate) enum ControlError {
     NoSuchCache { found: String, help: Known },
     #[error("pool `{pool}` has no endpoint `{found}`{help}")]
     UnknownEndpoint { pool: String, found: String, help: Known },
+    #[error("no route with a split is named `{found}`{help}")]
+    UnknownSplit { found: String, help: Known },
+    #[error("the split of route `{route}` has no pool `{found}`{help}")]
+    UnknownSide { route: String, found: String, help: Known },
+    #[error(
+        "the share of `{pool}` is that of a canary, which has no weight\n  help: steer it with `evener canary {route} ORDER`"
+    )]
+    WeightOfCanary { route: String, pool: String },
+    #[error(
+        "`{pool}` is the last one with a weight, so that no request could go anywhere\n  help: give another one a weight first"
+    )]
+    LastWeight { pool: String },
+    #[error("the split of route `{route}` has no canary")]
+    NoCanary { route: String },
+    #[error("the canary of route `{route}` has ended\n  help: `restart` begins it anew")]
+    CanaryEnded { route: String },
 }
 
 /// What there is instead of a name that is unknown.
@@ -133,6 +151,10 @@ impl Control {
                 None => snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
                 Some(_) => Vec::new(),
             },
+            splits: match pool {
+                None => SplitStatus::all(&snapshot, now),
+                Some(_) => Vec::new(),
+            },
             pools,
             certificates: certificates(&snapshot, pool),
         })
@@ -158,16 +180,19 @@ impl Control {
         Ok(endpoint.state())
     }
 
-    /// Changes an endpoint's share. A weight of 0 drains it, and any other ends a drain.
+    /// Changes an endpoint's share, or a pool's of a split. A weight of 0 drains an endpoint, and any other ends a drain.
     ///
     /// # Errors
-    /// When there is no such endpoint.
+    /// When there is no such endpoint and no such pool, or the pool has to keep its weight.
     pub(crate) fn set_weight(
         &self,
         target: &Target,
         weight: Weight,
         now: Instant,
     ) -> Result<WeightChange, ControlError> {
+        if let Some(change) = self.set_split_weight(target, weight) {
+            return change;
+        }
         let (pool, endpoint) = self.find(target)?;
         Ok(self.change(&pool, &endpoint, || pool.set_weight(&endpoint, weight, now)))
     }

@@ -11,6 +11,7 @@ use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost};
 
 use super::explain_l4::{self, Transport};
+use super::explain_split;
 use super::trust::{Refusal, forwarded_client, refusal};
 use super::way::{Asked, Way, why_unrouted};
 use super::{Action, Cause, Connection, Ending, Ends, Listener, Peer, Route, Snapshot};
@@ -157,7 +158,7 @@ fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) ->
             write_host(&asked, &path, out)?;
             write_candidates(snapshot, &asked.parts(&path), out)?;
             match found {
-                Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], out),
+                Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], (&asked, &path), out),
                 Err(cause) => write_cause(&cause, why_unrouted(&cause), out),
             }
         }
@@ -205,7 +206,12 @@ fn write_candidates(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) ->
     }
 }
 
-fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt::Result {
+fn write_route(
+    snapshot: &Snapshot,
+    route: &Route,
+    (asked, path): (&Asked<'_>, &str),
+    out: &mut String,
+) -> std::fmt::Result {
     writeln!(out, "filters, in their order")?;
     for (place, step) in route.filters.iter().enumerate() {
         writeln!(out, "  {}. {:<20} {}", place + 1, step.name, step.filter.describe())?;
@@ -227,6 +233,7 @@ fn write_route(snapshot: &Snapshot, route: &Route, out: &mut String) -> std::fmt
         }
         Action::Files(files) => writeln!(out, "answer     a file of {}", files.describe()),
         Action::Pool(pool) => write_pool(&snapshot.pools[pool.0], out),
+        Action::Split(split) => explain_split::write(snapshot, split, &asked.pick_cx(path), out),
     }
 }
 

@@ -6,6 +6,7 @@ use http::{HeaderName, StatusCode};
 
 use crate::files::Files;
 use crate::hooks::{Filter, Needs, PoolRef};
+use crate::split::Split;
 use crate::types::{RouteName, Template};
 
 /// A route as requests take it.
@@ -31,6 +32,7 @@ pub(crate) enum Action {
     Redirect(Redirect),
     Respond(Respond),
     Files(Arc<Files>),
+    Split(Split),
 }
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crate::config;
 use crate::pools::{Endpoint, Pool, ProbeResult, State};
 use crate::tls::CertificateInfo;
 
-use super::{Listener, ListenerCounts};
+use super::{Listener, ListenerCounts, SplitStatus};
 
 /// What the process does at one moment, for operators. It is what `evener status --json` prints, so a field that is
 /// there stays there.
@@ -32,6 +32,9 @@ pub(crate) struct Status {
     pub(crate) listeners: Vec<ListenerStatus>,
     /// In the order of the configuration.
     pub(crate) pools: Vec<PoolStatus>,
+    /// In the order of the routes; none where one pool was asked for.
+    #[serde(default)]
+    pub(crate) splits: Vec<SplitStatus>,
     /// Those of all listeners, in the order of the configuration.
     #[serde(default)]
     pub(crate) certificates: Vec<CertificateStatus>,

@@ -105,5 +105,9 @@ fn action(route: &config::Route, config: &Config) -> String {
         config::Action::Redirect(redirect) => format!("redirect {} {}", redirect.status, redirect.to),
         config::Action::Respond(respond) => format!("respond {}", respond.status),
         config::Action::Files(files) => format!("files {}", files.root.display()),
+        config::Action::Split(split) => {
+            let side = |side: &config::SplitPool| format!("{} {}", config.pools[side.pool].name, side.weight);
+            format!("split {}", split.to.iter().map(side).collect::<Vec<_>>().join(", "))
+        }
     }
 }

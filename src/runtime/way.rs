@@ -3,7 +3,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
+use tokio::time::Instant;
 
+use crate::hooks::{PickCx, Variables};
 use crate::router::{Parts, RouteId};
 use crate::types::{RejectedPath, normalise_path};
 
@@ -61,6 +63,19 @@ impl<'a> Asked<'a> {
             method: self.method,
             headers: self.headers,
             client_ip: self.client_ip,
+        }
+    }
+
+    /// What a choice by a key is made from. What filters would have told of the request is not known.
+    pub(super) fn pick_cx<'p>(&'p self, path: &'p str) -> PickCx<'p> {
+        PickCx {
+            client_ip: self.client_ip,
+            now: Instant::now(),
+            host: self.host,
+            path,
+            query: self.query,
+            headers: self.headers,
+            variables: Variables::NONE,
         }
     }
 }

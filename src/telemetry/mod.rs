@@ -1,6 +1,7 @@
 //! What Evener tells of itself: messages for operators, and a line for every request, connection and flow.
 
 mod access_log;
+mod histogram;
 mod lines;
 mod messages;
 mod pulse;
@@ -8,6 +9,7 @@ mod read_lines;
 mod settle;
 
 pub(crate) use access_log::AccessLog;
+pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, started};
 pub(crate) use messages::Messages;
 pub use pulse::{Pulse, PulseSummary};

@@ -3,8 +3,6 @@
 //! Time is cut into slots, each with its counts and a histogram, and the last of them are kept in a ring. Requests are
 //! counted beside the ring, in one of several shards by thread, and go there once their slot is over or somebody asks.
 
-mod histogram;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use histogram::Histogram;
+use super::histogram::Histogram;
 
 /// Counts requests and failures, and how long they took, over the last five minutes.
 ///

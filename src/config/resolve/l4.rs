@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use crate::config::spec::{NamedMap, SniTarget, TcpSpec, UdpSpec};
-use crate::config::{Action, KeyPath, Listener, Pool, Route, Service, SniPools, Tcp, Udp};
+use crate::config::{KeyPath, Listener, Pool, Route, Service, SniPools, Tcp, Udp};
 use crate::types::{EndpointAddr, HostPattern};
 
 use super::Resolver;
@@ -103,8 +103,7 @@ impl Resolver<'_> {
         }
         for (index, pool) in pools.iter().enumerate() {
             let user = listeners.iter().find(|listener| listener.service.pools().contains(&index));
-            let serves_http =
-                routes.iter().any(|route| matches!(route.action, Action::Pool(used) if used == index));
+            let serves_http = routes.iter().any(|route| route.action.pools().contains(&index));
             if let Some(user) = user
                 && !serves_http
                 && !self.is_named_by_a_filter(pool.name.as_str(), routes)

@@ -10,6 +10,7 @@ mod pools;
 mod respond;
 mod retry;
 mod routes;
+mod split;
 mod sticky;
 mod stores;
 mod tls;

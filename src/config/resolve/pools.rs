@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::node::Node;
 use crate::config::spec::{BalanceSpec, EndpointSpec, NamedMap, PoolSpec};
-use crate::config::{Action, BalanceUse, Endpoint, KeyPath, Listener, Pool, Route};
+use crate::config::{BalanceUse, Endpoint, KeyPath, Listener, Pool, Route};
 use crate::types::{EndpointAddr, MAX_UNIX_PATH, PoolName};
 
 use super::Resolver;
@@ -98,10 +98,7 @@ impl Resolver<'_> {
 
     /// Filters can send requests to any pool, so a pool counts as used when a filter's settings name it.
     pub(super) fn warn_of_unused_pools(&mut self, pools: &[Pool], routes: &[Route], listeners: &[Listener]) {
-        let of_routes = routes.iter().filter_map(|route| match route.action {
-            Action::Pool(index) => Some(index),
-            _ => None,
-        });
+        let of_routes = routes.iter().flat_map(|route| route.action.pools());
         let of_listeners = listeners.iter().flat_map(|listener| listener.service.pools());
         let used: HashSet<usize> = of_routes.chain(of_listeners).collect();
         for (index, pool) in pools.iter().enumerate() {

@@ -161,6 +161,7 @@ impl Resolver<'_> {
                 self.check_files(&files, &at);
                 Some(Action::Files(Files { root: self.base.join(&files.root), spec: files, at }))
             }
+            ActionSpec::Split(split) => self.split(split, &at, names.pools).map(Action::Split),
         }
     }
 }

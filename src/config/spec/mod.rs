@@ -5,6 +5,7 @@
 mod cache;
 mod files;
 mod include;
+mod key;
 mod l4;
 mod listener;
 mod listener_tls;
@@ -17,6 +18,7 @@ mod route;
 mod secret;
 mod server;
 mod shapes;
+mod split;
 mod store;
 mod time_limit;
 
@@ -31,6 +33,7 @@ pub use files::{
     InvalidSitePath, MediaType, SitePath, Symlinks,
 };
 pub use include::IncludePath;
+pub use key::{InvalidKey, KeySpec};
 pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
 pub use listener_tls::{
@@ -55,6 +58,7 @@ pub use secret::{InvalidSecret, SecretSpec};
 pub use server::{ClientIdSpec, ControlSocket, DrainSpec, ServerSpec, TrustedProxy};
 pub(crate) use shapes::text_or_map;
 pub use shapes::{NamedMap, OneOrMany};
+pub use split::{CanarySpec, SplitCookieSpec, SplitPoolSpec, SplitSpec};
 pub use store::StoreSpec;
 pub use time_limit::{InvalidTimeLimit, TimeLimit};
 

@@ -13,10 +13,10 @@ use crate::types::{
 
 use super::ranges::span;
 use super::shapes::{single_key, text_or_map, unordered};
-use super::{FilesSpec, NamedMap, OneOrMany};
+use super::{FilesSpec, NamedMap, OneOrMany, SplitSpec};
 
-/// Which requests, what is done to them, and who serves them: exactly one of `pool`, `redirect`, `respond` and
-/// `files`.
+/// Which requests, what is done to them, and who serves them: exactly one of `pool`, `redirect`, `respond`,
+/// `files` and `split`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
@@ -41,6 +41,9 @@ pub struct RouteSpec {
     /// Serves the files of a folder.
     #[serde(default)]
     pub files: Option<FilesSpec>,
+    /// Spreads requests over several pools.
+    #[serde(default)]
+    pub split: Option<SplitSpec>,
 }
 
 /// What a key says that says who answers.
@@ -54,11 +57,13 @@ pub enum ActionSpec {
     Respond(RespondSpec),
     /// `files`
     Files(FilesSpec),
+    /// `split`
+    Split(SplitSpec),
 }
 
 impl RouteSpec {
     /// The keys that say who answers.
-    pub(crate) const ACTIONS: [&str; 4] = ["pool", "redirect", "respond", "files"];
+    pub(crate) const ACTIONS: [&str; 5] = ["pool", "redirect", "respond", "files", "split"];
 
     /// What the keys say that say who answers, with their names; exactly one in a route that is sound.
     pub(crate) fn take_actions(&mut self) -> Vec<(&'static str, ActionSpec)> {
@@ -67,6 +72,7 @@ impl RouteSpec {
             self.redirect.take().map(ActionSpec::Redirect),
             self.respond.take().map(ActionSpec::Respond),
             self.files.take().map(ActionSpec::Files),
+            self.split.take().map(ActionSpec::Split),
         ];
         Self::ACTIONS.into_iter().zip(said).filter_map(|(key, said)| Some((key, said?))).collect()
     }

@@ -5,6 +5,7 @@ mod api_key;
 mod basic_auth;
 mod bounds;
 mod cache;
+mod canary;
 mod client_cert;
 mod cluster_limit;
 mod concurrency;
@@ -19,6 +20,7 @@ mod forward_auth;
 mod mirror;
 mod networks;
 mod security_headers;
+mod split;
 
 use std::fmt::Display;
 

@@ -15,6 +15,7 @@ mod run;
 mod signals;
 mod simulate;
 mod sockets;
+mod split;
 mod systemd;
 mod unix_files;
 mod upgrade;

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod calls;
+mod canary;
 mod deadlines;
 mod errors;
 mod outliers;

@@ -1,10 +1,18 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How often each latency occurred. Below 32 units of about a microsecond each unit has a bucket of its own, above them
 /// each power of two has 16, so that the middle of a bucket is within 3.2 % of all that it counts.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     buckets: [u32; BUCKETS],
+}
+
+/// A histogram that many threads count into. It never begins anew: what came since a moment is what
+/// [`Histogram::since`] makes of two readings.
+#[derive(Debug)]
+pub(crate) struct AtomicHistogram {
+    buckets: [AtomicU32; BUCKETS],
 }
 
 /// A unit is 2 to so many nanoseconds.
@@ -17,23 +25,35 @@ const LARGEST_BITS: u32 = 27;
 const BUCKETS: usize = (LARGEST_BITS - CUT_BITS + 1) as usize * CUTS;
 
 impl Histogram {
-    pub(super) fn count(&mut self, latency: Duration) {
+    pub(crate) fn count(&mut self, latency: Duration) {
         self.buckets[bucket(latency)] += 1;
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         for (count, more) in self.buckets.iter_mut().zip(&other.buckets) {
             *count += more;
         }
     }
 
     /// How many latencies were counted.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.buckets.iter().map(|count| u64::from(*count)).sum()
     }
 
+    /// How many of them are surely longer than `limit`.
+    pub(crate) fn count_over(&self, limit: Duration) -> u64 {
+        self.buckets[bucket(limit) + 1..].iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// What was counted after an `earlier` reading of the same counter.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            buckets: std::array::from_fn(|index| self.buckets[index].wrapping_sub(earlier.buckets[index])),
+        }
+    }
+
     /// About the smallest latency that so many of 100 do not exceed; zero when there is none.
-    pub(super) fn percentile(&self, percent: u64) -> Duration {
+    pub(crate) fn percentile(&self, percent: u64) -> Duration {
         let rank = (self.len() * percent).div_ceil(100);
         let mut seen = 0;
         let reaches_rank = |count: &u32| {
@@ -47,6 +67,23 @@ impl Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self { buckets: [0; BUCKETS] }
+    }
+}
+
+impl AtomicHistogram {
+    pub(crate) fn count(&self, latency: Duration) {
+        self.buckets[bucket(latency)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted until now.
+    pub(crate) fn read(&self) -> Histogram {
+        Histogram { buckets: std::array::from_fn(|index| self.buckets[index].load(Ordering::Relaxed)) }
+    }
+}
+
+impl Default for AtomicHistogram {
+    fn default() -> Self {
+        Self { buckets: [const { AtomicU32::new(0) }; BUCKETS] }
     }
 }
 
@@ -91,5 +128,19 @@ mod tests {
                 assert!(near.abs_diff(index) <= 1, "{middle:?} is in {index}, next to it is {near}");
             }
         }
+    }
+
+    #[test]
+    fn what_came_since_a_reading_is_told() {
+        let counter = AtomicHistogram::default();
+        let millis = Duration::from_millis;
+        counter.count(millis(10));
+        let before = counter.read();
+        (0..5).for_each(|_| counter.count(millis(10)));
+        (0..3).for_each(|_| counter.count(millis(500)));
+        let since = counter.read().since(&before);
+        assert_eq!((before.len(), since.len()), (1, 8));
+        assert_eq!([9, 11, 400, 600].map(|limit| since.count_over(millis(limit))), [8, 3, 3, 0]);
+        assert_eq!(since.count_over(Duration::MAX), 0);
     }
 }
