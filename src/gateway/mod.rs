@@ -1,7 +1,7 @@
 //! HTTP: from a request's header to its response's last byte, as an implementation of Pingora's `ProxyHttp`.
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
-//! and whether it is sound, [`chain`] runs the route's filters, [`upstream`] chooses endpoints, [`clock`] and
+//! and whether it is sound, [`chain`] runs the route's filters, [`early`] reads bodies for them, [`upstream`] chooses endpoints, [`clock`] and
 //! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints
 //! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
 //! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
@@ -14,6 +14,7 @@ mod clock;
 mod cork;
 mod cx;
 mod deadline;
+mod early;
 mod failure;
 mod forward;
 mod grpc;
