@@ -20,6 +20,7 @@
 //! | `rewrite` | [`Rewrite`] | changes the path or the `Host` that is forwarded |
 //! | `security_headers` | [`SecurityHeaders`] | tells browsers what pages may do |
 //! | `timeout` | [`Timeout`] | gives requests less time than their pool does |
+//! | `waf` | [`Waf`] | has libmodsecurity judge requests by rules |
 //!
 //! Each comes with its settings, a struct that is read from the configuration, and `build`, which turns settings
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
@@ -43,6 +44,7 @@ mod rate_limit;
 mod rewrite;
 mod security_headers;
 mod timeout;
+mod waf;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
@@ -76,3 +78,7 @@ pub use security_headers::{
     SecurityHeaders, SecurityHeadersSettings,
 };
 pub use timeout::{Timeout, TimeoutSettings};
+pub use waf::{
+    ExcludedRule, InvalidExcludedRule, Waf, WafBodySettings, WafLarger, WafMode, WafOverload, WafSettings,
+    WafVerdict, WafWord,
+};
