@@ -18,6 +18,7 @@ use crate::runtime::Cause;
 use super::admit::borne;
 use super::cx::connection;
 use super::failure::cause_of;
+use super::forward::say_continue;
 
 /// A request that filters see before an endpoint is chosen.
 pub(super) struct Client<'a> {
@@ -78,7 +79,7 @@ impl<'a> Client<'a> {
         if self.session.is_body_done() || self.session.req_header_mut().remove_header(&EXPECT).is_none() {
             return Ok(());
         }
-        self.session.as_downstream_mut().write_continue_response().await
+        say_continue(self.session).await
     }
 }
 

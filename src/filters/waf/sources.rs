@@ -31,9 +31,8 @@ impl Sources {
     pub(super) fn of(settings: &WafSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let is_list = settings.rules.as_slice().len() > 1;
         let mut all = Self { sources: Vec::new(), places: Vec::new(), is_list };
-        let scoring = scoring(settings);
-        all.add(None, Source::Text(BASE.to_owned()));
-        all.add(None, Source::Text(scoring));
+        all.add(None, Source::Text(base(settings.mode)));
+        all.add(None, Source::Text(scoring(settings)));
         for (place, path) in settings.rules.as_slice().iter().enumerate() {
             let added = if path == Path::new("crs") {
                 all.add_crs(place, settings)
@@ -92,6 +91,15 @@ impl Sources {
     }
 }
 
+/// What no file may change.
+fn base(mode: WafMode) -> String {
+    let engine = match mode {
+        WafMode::Block => "On",
+        WafMode::Detect => "DetectionOnly",
+    };
+    format!("SecRuleEngine {engine}\n{BASE}")
+}
+
 /// Tells the Core Rule Set, 3 or 4, from which score on it refuses, and how strict it is.
 fn scoring(settings: &WafSettings) -> String {
     let WafSettings { threshold, paranoia, .. } = settings;
@@ -101,21 +109,11 @@ fn scoring(settings: &WafSettings) -> String {
     )
 }
 
-/// What no file may change, and what is told of the score in the end.
+/// What is left out, and what is told of the score in the end.
 fn closing(settings: &WafSettings) -> String {
-    let engine = match settings.mode {
-        WafMode::Block => "On",
-        WafMode::Detect => "DetectionOnly",
-    };
-    let mut text = format!(
-        "SecRuleEngine {engine}\n\
-         SecRequestBodyAccess On\n\
-         SecRequestBodyLimit 1048576\n\
-         SecRequestBodyNoFilesLimit 1048576\n\
-         SecResponseBodyAccess Off\n\
-         SecAction \"id:99919,phase:2,pass,log,t:none,\
-         msg:'anomaly score %{{tx.anomaly_score}}%{{tx.blocking_inbound_anomaly_score}}'\"\n"
-    );
+    let mut text = "SecAction \"id:99919,phase:2,pass,log,t:none,\
+         msg:'anomaly score %{tx.anomaly_score}%{tx.blocking_inbound_anomaly_score}'\"\n"
+        .to_owned();
     for rule in &settings.exclude {
         text += &rule.directive();
         text.push('\n');

@@ -14,6 +14,7 @@ mod files;
 mod http2;
 mod networks;
 mod security_headers;
+mod waf;
 
 use std::fmt::Display;
 
