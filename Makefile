@@ -7,8 +7,8 @@ SOAK ?= 120
 FUZZ ?= 60
 # What the build needs besides Rust: zlib-ng and mimalloc are C.
 BUILD_NEEDS = build-essential cmake
-# What tests talk to.
-TEST_NEEDS = redis-server
+# What tests talk to, and what they open.
+TEST_NEEDS = redis-server libmodsecurity-dev modsecurity-crs
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-peers cache-tests units soak fuzz lint fmt bench bench-peers bench-tail bench-l4 bench-reload doc reference deny ci needs
@@ -52,13 +52,14 @@ fuzz: needs ## Feed each parser of what strangers send with made-up input for a 
 lint: needs ## Check the format, the lints and the documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 
 fmt: ## Format the sources
 	$(CARGO) fmt
 
-bench: needs ## Measure router, policies, recording, limiter and filters
-	$(CARGO) bench --locked --bench router --bench policy --bench recording --bench limiter --bench headers --bench filters
+bench: needs ## Measure router, policies, recording, limiter, filters and waf
+	$(CARGO) bench --locked --bench router --bench policy --bench recording --bench limiter --bench headers --bench filters --bench waf
 
 bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLAGS='--rounds 3')
 	@scripts/need nginx haproxy wrk nghttp2-client

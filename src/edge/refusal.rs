@@ -60,6 +60,7 @@ pub(super) fn log_refusal(
         cause: Some(cause.word()),
         grpc_status: None,
         rate_limit: None,
+        waf: None,
         cache: None,
         route: None,
         pool: None,

@@ -67,6 +67,9 @@ const GATHER_FOR: Duration = Duration::from_millis(5);
 /// A read of a header asks for so much; most headers are shorter.
 const HEAD_READ: usize = 4096;
 
+/// The longest piece of a body while it is read ahead of its endpoint.
+const SIP: usize = 4096;
+
 impl EdgeStream {
     pub(super) fn new(transport: Transport, connection: Arc<Connection>) -> io::Result<Box<Self>> {
         // Pingora's digest wants the response of a CONNECT proxy; there is none, so it is never looked at.
@@ -101,15 +104,16 @@ impl EdgeStream {
     /// Waits for something to read, holding no buffer until then, and reads it; zero at the end of the
     /// connection. Nothing is lost when this is dropped in mid-wait.
     pub(super) async fn arrival(&mut self) -> io::Result<usize> {
-        poll_fn(|cx| {
-            // On the stack, so that a connection at rest has no buffer.
-            let mut piece = [MaybeUninit::uninit(); HEAD_READ];
-            let mut piece = ReadBuf::uninit(&mut piece);
-            ready!(Pin::new(&mut self.transport).poll_read(cx, &mut piece))?;
-            self.inbound.extend_from_slice(piece.filled());
-            Poll::Ready(Ok(piece.filled().len()))
-        })
-        .await
+        poll_fn(|cx| self.poll_arrival(cx)).await
+    }
+
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // On the stack, so that a connection at rest has no buffer.
+        let mut piece = [MaybeUninit::uninit(); HEAD_READ];
+        let mut piece = ReadBuf::uninit(&mut piece);
+        ready!(Pin::new(&mut self.transport).poll_read(cx, &mut piece))?;
+        self.inbound.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(piece.filled().len()))
     }
 
     /// Reads more ahead; the number of bytes, zero at the end of the connection.
@@ -251,8 +255,13 @@ impl EdgeStream {
         if self.body.is_done() {
             return self.poll_beyond(cx);
         }
+        let is_sip = self.connection.is_sipping() && !matches!(self.body, Body::Endless);
+        if is_sip && self.inbound.is_empty() && ready!(self.poll_arrival(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
         if !self.inbound.is_empty() {
-            let room = self.inbound.len().min(buf.remaining());
+            let most = if is_sip { SIP } else { usize::MAX };
+            let room = self.inbound.len().min(buf.remaining()).min(most);
             let count = self.body.take(&self.inbound[..room])?;
             self.hand_over(count, buf);
             return Poll::Ready(Ok(()));

@@ -25,6 +25,7 @@
 //! | `rewrite` | [`Rewrite`] | changes the path or the `Host` that is forwarded |
 //! | `security_headers` | [`SecurityHeaders`] | tells browsers what pages may do |
 //! | `timeout` | [`Timeout`] | gives requests less time than their pool does |
+//! | `waf` | [`Waf`] | has libmodsecurity judge requests by rules |
 //!
 //! Each comes with its settings, a struct that is read from the configuration, and `build`, which turns settings
 //! into the filter or into a [`BuildError`](crate::hooks::BuildError) at one of their keys. The module knows
@@ -56,6 +57,7 @@ mod rewrite;
 mod security_headers;
 mod shown;
 mod timeout;
+mod waf;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey};
@@ -95,3 +97,7 @@ pub use security_headers::{
 };
 pub use shown::{CredentialSource, InvalidCredentialSource};
 pub use timeout::{Timeout, TimeoutSettings};
+pub use waf::{
+    ExcludedRule, InvalidExcludedRule, Waf, WafBodySettings, WafLarger, WafMode, WafOverload, WafSettings,
+    WafVerdict, WafWord,
+};

@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::config::spec::BodyLimits;
 use crate::filters::may_be_set;
 use crate::hooks::{Answer, Facts, Flow};
 use crate::router::Parts;
@@ -145,9 +146,14 @@ fn tell_clock(session: &mut Session, end: bool, cx: &mut RequestCx) {
 
 /// When too little of the body will have come, unless more does.
 fn pace_due(session: &Session, cx: &RequestCx) -> Option<Instant> {
-    let rate = session.connection()?.listener().limits.body.min_rate.bytes_per_second();
-    let borne = Duration::from_secs(cx.body_bytes.checked_div(rate)? + 1);
-    cx.body_begun.map(|begun| begun + borne.max(PACE_GRACE))
+    let limits = &session.connection()?.listener().limits.body;
+    Some(cx.body_begun? + borne(limits, cx.body_bytes)?)
+}
+
+/// For how long so many bytes are enough of a body; `None` where no pace is asked for.
+pub(super) fn borne(limits: &BodyLimits, bytes: u64) -> Option<Duration> {
+    let seconds = bytes.checked_div(limits.min_rate.bytes_per_second())? + 1;
+    Some(Duration::from_secs(seconds).max(PACE_GRACE))
 }
 
 /// An error of the client's side: with any other, Pingora would stop to send the body to an endpoint of HTTP/2, and go on

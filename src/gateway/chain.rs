@@ -15,6 +15,7 @@ use crate::runtime::{Cause, Route, Stage};
 
 use super::cx::{RequestCx, filter_parts};
 use super::downstream::Downstream;
+use super::early::Client;
 
 /// What all filters together may take before the request goes on, where its pool allows no less.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -45,9 +46,14 @@ async fn run(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Flow, 
             return Err(Cause::Internal);
         };
         let step = &route.filters[number];
-        let mut request = RequestView::new(session.request_mut(), host);
+        let mut client = Client::new(session);
+        let mut request = RequestView::incoming(&mut client, host);
         let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
-        let flow = settle(&step.name, call.await)?;
+        let outcome = call.await;
+        if let Some(cause) = client.into_failure() {
+            return Err(cause);
+        }
+        let flow = settle(&step.name, outcome)?;
         if !matches!(flow, Flow::Continue) {
             return Ok(flow);
         }

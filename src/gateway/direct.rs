@@ -16,6 +16,7 @@ use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::hooks::EarlyBody;
 use crate::runtime::{Cause, Connection};
 
 use super::admit::{self, content_length};
@@ -81,7 +82,7 @@ impl Gateway {
         keeps_on: bool,
     ) -> Answered
     where
-        S: AsyncWrite + Unpin + Send,
+        S: AsyncWrite + Unpin + Send + Sync,
     {
         let Some(request) = parse(&head) else { return Answered::No };
         let Some(options) = Options::of(&request.headers) else { return Answered::No };
@@ -115,7 +116,7 @@ impl Parked {
 /// Answers a request; false where an endpoint is to.
 async fn go<S>(client: &mut Direct<'_, S>, cx: &mut RequestCx) -> Result<bool>
 where
-    S: AsyncWrite + Unpin + Send,
+    S: AsyncWrite + Unpin + Send + Sync,
 {
     let flow = admit::admit(client, cx).await.map_err(|cause| cx.fail(cause))?;
     if reply::follow(client, cx, flow).await? {
@@ -129,7 +130,7 @@ where
 
 async fn fail<S>(client: &mut Direct<'_, S>, error: &Error, cx: &mut RequestCx)
 where
-    S: AsyncWrite + Unpin + Send,
+    S: AsyncWrite + Unpin + Send + Sync,
 {
     let cause = cx.cause.get_or_insert_with(|| cause_of(error)).clone();
     let is_broken_off = client.written.is_some() || cause == Cause::ClientGone;
@@ -202,7 +203,7 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 impl<S> Downstream for Direct<'_, S>
 where
-    S: AsyncWrite + Unpin + Send,
+    S: AsyncWrite + Unpin + Send + Sync,
 {
     fn request(&self) -> &RequestHeader {
         &self.request
@@ -218,6 +219,10 @@ where
 
     fn written(&self) -> Option<&ResponseHeader> {
         self.written.as_ref()
+    }
+
+    async fn read_early(&mut self, _: usize) -> Result<EarlyBody, Cause> {
+        Ok(EarlyBody { bytes: Bytes::new(), is_whole: true })
     }
 
     fn bytes_read(&self) -> u64 {
@@ -270,7 +275,7 @@ where
 
 impl<S> Direct<'_, S>
 where
-    S: AsyncWrite + Unpin + Send,
+    S: AsyncWrite + Unpin + Send + Sync,
 {
     async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let sent = self.stream.write_all(bytes).await;

@@ -8,13 +8,16 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
-use crate::runtime::{Connection, Stage};
+use crate::hooks::EarlyBody;
+use crate::runtime::{Cause, Connection, Stage};
+
+use super::early;
 
 /// What admission, filters and answers of the edge need of a client. Pingora's session is one; [`Direct`] is another, for
 /// requests that Pingora need not see.
 ///
 /// [`Direct`]: super::direct::Direct
-pub(super) trait Downstream: Send {
+pub(super) trait Downstream: Send + Sync {
     /// The request's head.
     fn request(&self) -> &RequestHeader;
 
@@ -26,6 +29,9 @@ pub(super) trait Downstream: Send {
 
     /// The head that was written last.
     fn written(&self) -> Option<&ResponseHeader>;
+
+    /// Reads the beginning of the request's body, more than `limit` bytes or all of it. The endpoint will get it too.
+    fn read_early(&mut self, limit: usize) -> impl Future<Output = Result<EarlyBody, Cause>> + Send;
 
     /// Bytes of the request's body that were read.
     fn bytes_read(&self) -> u64;
@@ -62,6 +68,10 @@ impl Downstream for Session {
 
     fn written(&self) -> Option<&ResponseHeader> {
         self.response_written()
+    }
+
+    async fn read_early(&mut self, limit: usize) -> Result<EarlyBody, Cause> {
+        early::read(self, limit).await
     }
 
     fn bytes_read(&self) -> u64 {

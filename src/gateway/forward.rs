@@ -55,6 +55,11 @@ pub(super) async fn ask_for_body(session: &mut Session, request: &mut RequestHea
     if request.version != Version::HTTP_2 || request.remove_header(&EXPECT).is_none() {
         return Ok(());
     }
+    say_continue(session).await
+}
+
+/// Sends the 100 that a client waits for.
+pub(super) async fn say_continue(session: &mut Session) -> Result<()> {
     let session = session.as_downstream_mut();
     // Not an answer that comes before the end of the request, after which Pingora would close the connection.
     session.set_close_on_response_before_downstream_finish(false);

@@ -1,8 +1,9 @@
 //! HTTP: from a request's header to its response's last byte, as an implementation of Pingora's `ProxyHttp`.
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
-//! and whether it is sound, [`chain`] runs the route's filters, [`split`] chooses among pools and [`upstream`] among
-//! endpoints, [`clock`] and [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints
+//! and whether it is sound, [`chain`] runs the route's filters, [`early`] reads bodies for them, [`split`] chooses among pools
+//! and [`upstream`] among endpoints, [`clock`] and [`deadline`] keep the time, [`retry`] decides whether another endpoint
+//! follows, [`proxy_header`] tells endpoints
 //! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
 //! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
 //! access log. [`direct`] does without Pingora what can be done without it.
@@ -16,6 +17,7 @@ mod cx;
 mod deadline;
 mod direct;
 mod downstream;
+mod early;
 mod failure;
 mod forward;
 mod grpc;
@@ -107,7 +109,7 @@ impl HttpApp {
         keeps_on: bool,
     ) -> Answered
     where
-        S: AsyncWrite + Unpin + Send,
+        S: AsyncWrite + Unpin + Send + Sync,
     {
         self.gateway.answer(head, connection, stream, keeps_on).await
     }

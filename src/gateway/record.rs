@@ -5,11 +5,11 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
-use crate::filters::RateLimitVerdict;
+use crate::filters::{RateLimitVerdict, WafVerdict};
 use crate::hooks::End;
 use crate::pools::Lease;
 use crate::runtime::{Cause, Connection, GrpcStatus};
-use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, started};
+use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, WafFinding, started};
 
 use super::chain;
 use super::cx::RequestCx;
@@ -160,6 +160,7 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
         cause: cx.cause.as_ref().map(|cause| cause.word()),
         grpc_status: cx.grpc_status.map(GrpcStatus::code),
         rate_limit: cx.extensions.get::<RateLimitVerdict>().map(|verdict| verdict.as_str()),
+        waf: cx.extensions.get::<WafVerdict>().map(waf),
         cache: cx.cache.as_ref().map(|cache| cache.word),
         route: cx.route().map(|route| route.name.as_str()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),
@@ -170,6 +171,10 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
         ms: timings(cx),
         user_agent: told.user_agent.and_then(|value| value.to_str().ok()),
     });
+}
+
+fn waf(verdict: &WafVerdict) -> WafFinding<'_> {
+    WafFinding { verdict: verdict.word.as_str(), score: verdict.score, rules: &verdict.rules }
 }
 
 /// The endpoint of the last attempt, also when it could not be connected to.

@@ -65,5 +65,6 @@ pub use seed::KeySeed;
 pub use tls::{ClientCert, TlsSession};
 pub(crate) use variables::Variables;
 pub use vars::RequestVars;
-pub use view::{RequestView, ResponseView};
+pub(crate) use view::Incoming;
+pub use view::{EarlyBody, RequestView, ResponseView};
 pub use watched::{ReadFile, Watched};

@@ -1,4 +1,8 @@
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::HookError;
@@ -7,10 +11,38 @@ use super::HookError;
 ///
 /// The path is already normalised (RFC 3986 §6.2.2: case, percent-encoding, dot segments; slashes merged), and
 /// is what was matched and what will be forwarded.
-#[derive(Debug)]
 pub struct RequestView<'a> {
-    head: &'a mut RequestHeader,
+    source: Source<'a>,
     host: &'a str,
+}
+
+/// Where a request is.
+enum Source<'a> {
+    /// Its head alone.
+    Head(&'a mut RequestHeader),
+    /// All of it, as far as it has come.
+    Incoming(&'a mut dyn Incoming),
+}
+
+/// A request whose body has not been read yet.
+#[async_trait]
+pub(crate) trait Incoming: Send + Sync {
+    fn head(&self) -> &RequestHeader;
+
+    fn head_mut(&mut self) -> &mut RequestHeader;
+
+    /// Reads more than the first `limit` bytes of the body, or all of it, and leaves them where they are.
+    async fn read_body(&mut self, limit: usize) -> Result<EarlyBody, HookError>;
+}
+
+/// What was read of a request's body before an endpoint was chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EarlyBody {
+    /// The bytes, from the first on.
+    pub bytes: Bytes,
+    /// Whether that is all of it.
+    pub is_whole: bool,
 }
 
 /// A response's head as filters see and change it, beside the request that it answers.
@@ -25,13 +57,28 @@ pub struct ResponseView<'a> {
 // === RequestView ===
 
 impl<'a> RequestView<'a> {
+    /// The longest beginning of a body that [`read_body`](Self::read_body) reads, 48 KiB: with one more piece it is as much as
+    /// is kept of a body for another attempt.
+    pub const MOST_READ: usize = 48 * 1024;
+
+    /// A request whose body is out of reach.
     pub(crate) fn new(head: &'a mut RequestHeader, host: &'a str) -> Self {
-        Self { head, host }
+        Self { source: Source::Head(head), host }
+    }
+
+    /// A request of which all is to come but the head.
+    pub(crate) fn incoming(request: &'a mut dyn Incoming, host: &'a str) -> Self {
+        Self { source: Source::Incoming(request), host }
     }
 
     /// The method.
     pub fn method(&self) -> &Method {
-        &self.head.method
+        &self.head().method
+    }
+
+    /// The version of HTTP in which it came.
+    pub fn version(&self) -> Version {
+        self.head().version
     }
 
     /// The host that the client asked for: lower case, without port and closing dot. It stays the same when a
@@ -42,27 +89,27 @@ impl<'a> RequestView<'a> {
 
     /// The path, starting with `/`.
     pub fn path(&self) -> &str {
-        self.head.uri.path()
+        self.head().uri.path()
     }
 
     /// The query without its `?`; `None` when there is no `?`.
     pub fn query(&self) -> Option<&str> {
-        self.head.uri.query()
+        self.head().uri.query()
     }
 
     /// All headers.
     pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+        &self.head().headers
     }
 
     /// The first header of that name.
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&HeaderValue> {
-        self.head.headers.get(name)
+        self.head().headers.get(name)
     }
 
     /// The value of a cookie, the first of that name over all `Cookie` headers.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        crate::types::cookie(&self.head.headers, name)
+        crate::types::cookie(&self.head().headers, name)
     }
 
     /// Sets a header, in place of all that had its name.
@@ -70,7 +117,7 @@ impl<'a> RequestView<'a> {
     /// # Errors
     /// When the head has no room for more headers.
     pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
-        self.head.insert_header(name, value).map_err(no_room)
+        self.head_mut().insert_header(name, value).map_err(no_room)
     }
 
     /// Adds a header beside those that have its name.
@@ -78,12 +125,12 @@ impl<'a> RequestView<'a> {
     /// # Errors
     /// When the head has no room for more headers.
     pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
-        self.head.append_header(name, value).map(drop).map_err(no_room)
+        self.head_mut().append_header(name, value).map(drop).map_err(no_room)
     }
 
     /// Removes all headers of that name.
     pub fn remove_header(&mut self, name: &HeaderName) {
-        self.head.remove_header(name);
+        self.head_mut().remove_header(name);
     }
 
     /// Changes the path and query that are forwarded; the route is not looked up again.
@@ -96,12 +143,47 @@ impl<'a> RequestView<'a> {
             return Err(invalid());
         }
         let uri = http::Uri::builder().path_and_query(target).build().map_err(|_| invalid())?;
-        self.head.set_uri(uri);
+        self.head_mut().set_uri(uri);
         Ok(())
     }
 
+    /// Waits for the beginning of the body: for more than its first `limit` bytes, of which
+    /// [`MOST_READ`](Self::MOST_READ) are the most, or for all of it. Only from [`Filter::on_request`]. What was read goes on as if
+    /// nobody had read it, and several filters may read it. A client that waits for a 100 is asked for the body.
+    ///
+    /// The listener's limits on the time that a body takes apply. A call that streams may send the rest only when it is
+    /// answered, so do not wait for the bodies of gRPC.
+    ///
+    /// # Errors
+    /// When the client is gone, too slow or breaks HTTP, or in another phase. The request fails by that, whatever the filter
+    /// makes of it.
+    ///
+    /// [`Filter::on_request`]: super::Filter::on_request
+    pub async fn read_body(&mut self, limit: usize) -> Result<EarlyBody, HookError> {
+        match &mut self.source {
+            Source::Incoming(request) => request.read_body(limit.min(Self::MOST_READ)).await,
+            Source::Head(_) => Err(HookError::new("a body can be read in `on_request` alone")),
+        }
+    }
+
     pub(crate) fn head(&self) -> &RequestHeader {
-        self.head
+        match &self.source {
+            Source::Head(head) => head,
+            Source::Incoming(request) => request.head(),
+        }
+    }
+
+    fn head_mut(&mut self) -> &mut RequestHeader {
+        match &mut self.source {
+            Source::Head(head) => head,
+            Source::Incoming(request) => request.head_mut(),
+        }
+    }
+}
+
+impl fmt::Debug for RequestView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestView").field("head", self.head()).field("host", &self.host).finish()
     }
 }
 
@@ -195,6 +277,6 @@ impl<'a> ResponseView<'a> {
     }
 }
 
-fn no_room(_: impl std::fmt::Display) -> HookError {
+fn no_room(_: impl fmt::Display) -> HookError {
     HookError::new("too many headers")
 }

@@ -33,6 +33,17 @@ pub(crate) struct Connection {
     lasting: Mutex<Option<Lasting>>,
     is_lasting: AtomicBool,
     is_broken_off: AtomicBool,
+    is_sipping: AtomicBool,
+}
+
+/// While it lives, the body of a request of HTTP/1 is handed over in short pieces.
+#[derive(Debug)]
+pub(crate) struct Sipping<'a>(&'a AtomicBool);
+
+impl Drop for Sipping<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// What is known of a request by its type alone.
@@ -70,6 +81,7 @@ impl Connection {
             lasting: Mutex::new(None),
             is_lasting: false.into(),
             is_broken_off: false.into(),
+            is_sipping: false.into(),
         }
     }
 
@@ -164,6 +176,16 @@ impl Connection {
 
     pub(crate) fn is_broken_off(&self) -> bool {
         self.is_broken_off.load(Ordering::Acquire)
+    }
+
+    /// Has the body of the request of HTTP/1 handed over in pieces of 4 KiB at most, for whoever may read only so much of it.
+    pub(crate) fn sip(&self) -> Sipping<'_> {
+        self.is_sipping.store(true, Ordering::Release);
+        Sipping(&self.is_sipping)
+    }
+
+    pub(crate) fn is_sipping(&self) -> bool {
+        self.is_sipping.load(Ordering::Acquire)
     }
 
     /// Leaves the trailers of the response, in the lines of HTTP/1, for the end of its chunks.

@@ -9,7 +9,7 @@ use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
     AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages, Fault,
     ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Mirror, Networks, RateLimit, RequestHeaders, RequireClientCert,
-    ResponseHeaders, Rewrite, SecurityHeaders, Timeout,
+    ResponseHeaders, Rewrite, SecurityHeaders, Timeout, Waf,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -67,6 +67,7 @@ impl Registry {
         registry.built_in_filter("rewrite", Rewrite::build);
         registry.built_in_filter("security_headers", SecurityHeaders::build);
         registry.built_in_filter("timeout", Timeout::build);
+        registry.built_in_filter("waf", Waf::build);
         registry.plain_policy("first", |_, _| First);
         registry.built_in_policy("ip_hash", IpHash::build);
         registry.plain_policy("least_requests", |_, _| LeastRequests);

@@ -29,6 +29,9 @@ pub(crate) struct AccessLine<'a> {
     /// What a rate limit did to the request, if it came too fast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<&'a str>,
+    /// What `waf` found in the request, if it found anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waf: Option<WafFinding<'a>>,
     /// What the cache did, if the route has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<&'a str>,
@@ -44,6 +47,15 @@ pub(crate) struct AccessLine<'a> {
     pub ms: Timings,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<&'a str>,
+}
+
+/// What rules have found in a request.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct WafFinding<'a> {
+    pub verdict: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<u32>,
+    pub rules: &'a [u32],
 }
 
 /// How long the phases of a request took, in milliseconds. A phase that was not reached is left out.

@@ -10,7 +10,7 @@ mod settle;
 
 pub(crate) use access_log::AccessLog;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
-pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, started};
+pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
 pub(crate) use messages::Messages;
 pub use pulse::{Pulse, PulseSummary};
 pub(crate) use read_lines::read_lines;

@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use crate::hooks::{
-    Bounds, BuildCx, End, Facts, Filter, FilterCx, Flow, HookError, PoolRef, RequestView, ResponseView,
-    Scheme, TlsSession, Variables,
+    Bounds, BuildCx, EarlyBody, End, Facts, Filter, FilterCx, Flow, HookError, Incoming, PoolRef,
+    RequestView, ResponseView, Scheme, TlsSession, Variables,
 };
 
 /// One request and its response, on which a test calls a filter as the edge would.
@@ -21,6 +22,7 @@ use crate::hooks::{
 #[derive(Debug)]
 pub struct Exchange {
     request: RequestHeader,
+    body: Bytes,
     response: ResponseHeader,
     facts: Facts,
     route: RouteName,
@@ -76,6 +78,7 @@ impl Exchange {
         request.insert_header(http::header::HOST, HOST).expect("a constant");
         Self {
             request,
+            body: Bytes::new(),
             response: ResponseHeader::build(StatusCode::OK, None).expect("a constant"),
             facts: Facts {
                 client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -132,6 +135,13 @@ impl Exchange {
         self
     }
 
+    /// The same exchange with a body for [`RequestView::read_body`].
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// The same exchange with a response of another status.
     #[must_use]
     pub fn with_response_status(mut self, status: StatusCode) -> Self {
@@ -180,8 +190,10 @@ impl Exchange {
     /// # Errors
     /// Those of the filter.
     pub async fn on_request(&mut self, filter: &dyn Filter) -> Result<Flow, HookError> {
-        let (mut request, mut cx) = self.parts();
-        filter.on_request(&mut request, &mut cx).await
+        let body = self.body.clone();
+        let (head, mut cx) = self.head_and_cx();
+        let mut request = Whole { head, body };
+        filter.on_request(&mut RequestView::incoming(&mut request, HOST), &mut cx).await
     }
 
     /// Calls [`Filter::on_upstream_request`].
@@ -308,10 +320,37 @@ impl Exchange {
     }
 
     fn parts(&mut self) -> (RequestView<'_>, FilterCx<'_>) {
+        let (head, cx) = self.head_and_cx();
+        (RequestView::new(head, HOST), cx)
+    }
+
+    fn head_and_cx(&mut self) -> (&mut RequestHeader, FilterCx<'_>) {
         let Self { request, facts, route, pools, pool, endpoint, extensions, variables, bounds, now, .. } =
             self;
         let endpoint = endpoint.as_ref();
         let cx = FilterCx { facts, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
-        (RequestView::new(request, HOST), cx)
+        (request, cx)
+    }
+}
+
+/// A request that has come as a whole.
+struct Whole<'a> {
+    head: &'a mut RequestHeader,
+    body: Bytes,
+}
+
+#[async_trait]
+impl Incoming for Whole<'_> {
+    fn head(&self) -> &RequestHeader {
+        self.head
+    }
+
+    fn head_mut(&mut self) -> &mut RequestHeader {
+        self.head
+    }
+
+    async fn read_body(&mut self, limit: usize) -> Result<EarlyBody, HookError> {
+        let read = self.body.len().min(limit + 1);
+        Ok(EarlyBody { bytes: self.body.slice(..read), is_whole: read == self.body.len() })
     }
 }

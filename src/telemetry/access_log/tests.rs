@@ -29,6 +29,7 @@ fn line(target: &str) -> AccessLine<'_> {
         cause: None,
         grpc_status: None,
         rate_limit: None,
+        waf: None,
         cache: None,
         route: Some("api"),
         pool: None,

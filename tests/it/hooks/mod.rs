@@ -12,6 +12,7 @@ mod embed;
 
 mod bodies;
 mod contract;
+mod early_bodies;
 mod failures;
 mod fetch;
 mod filter_example;

@@ -13,14 +13,15 @@ mod cors;
 mod error_pages;
 mod fault;
 mod files;
+mod forward_auth;
 mod geo;
 mod http2;
 mod jwt;
-mod forward_auth;
 mod mirror;
 mod networks;
 mod security_headers;
 mod split;
+mod waf;
 
 use std::fmt::Display;
 

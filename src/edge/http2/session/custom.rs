@@ -34,11 +34,10 @@ impl Custom for Session {
         &mut self.request
     }
 
+    /// Called before an endpoint has been reached, which is to get the piece all the same.
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        if self.body.is_done() {
-            return Ok(None);
-        }
-        poll_fn(|cx| self.poll_read(cx, false)).await
+        self.body.keep();
+        self.next_piece().await
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
@@ -48,7 +47,7 @@ impl Custom for Session {
     async fn drain_request_body(&mut self) -> Result<()> {
         let limit = self.drain_limit.unwrap_or(Duration::MAX);
         let drained = timeout(limit, async {
-            while self.read_body_bytes().await?.is_some() {}
+            while self.next_piece().await?.is_some() {}
             Ok(())
         });
         let too_slow = |_| Error::explain(ErrorType::ReadTimedout, "draining a body");

@@ -120,6 +120,14 @@ impl Session {
         self.answer.finish_with(refusal.body).map_or(0, |()| size)
     }
 
+    /// The next piece of the body, or `None` where none follows.
+    async fn next_piece(&mut self) -> Result<Option<Bytes>> {
+        if self.body.is_done() {
+            return Ok(None);
+        }
+        poll_fn(|cx| self.poll_read(cx, false)).await
+    }
+
     /// The next piece of the body, or `None` at its end; where no body is expected, only the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<Result<Option<Bytes>>> {
         if let Some(ended) = self.answer.ended() {
