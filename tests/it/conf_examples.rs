@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use evener::app::App;
 
-use crate::support::Ca;
+use crate::support::{Ca, mmdb};
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
@@ -31,6 +31,12 @@ fn add_files(folder: &Path) {
     }
 }
 
+/// The database of networks that examples name, which everybody has to get for themselves.
+fn add_database(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("countries.mmdb"), mmdb::sample()).unwrap();
+}
+
 #[test]
 fn every_example_is_accepted_without_a_warning() {
     let examples = examples();
@@ -38,6 +44,7 @@ fn every_example_is_accepted_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     add_certificates(&folder.path().join("tls"));
     add_files(folder.path());
+    add_database(&folder.path().join("geo"));
     for example in examples {
         let copy = folder.path().join(example.file_name().unwrap());
         std::fs::copy(&example, &copy).unwrap();

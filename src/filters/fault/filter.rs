@@ -47,8 +47,8 @@ impl Fault {
             return Err(BuildError::new("nothing happens; write `delay`, `abort` or both"));
         }
         let description = describe(delay.as_ref(), abort.as_ref());
-        let delay = delay.map(build_delay).transpose().map_err(|error| error.at("delay"))?;
-        let abort = abort.map(build_abort).transpose().map_err(|error| error.at("abort"))?;
+        let delay = delay.as_ref().map(build_delay).transpose().map_err(|error| error.at("delay"))?;
+        let abort = abort.as_ref().map(build_abort).transpose().map_err(|error| error.at("abort"))?;
         let chances = [delay.as_ref().map(|(_, chance)| chance), abort.as_ref().map(|(_, chance)| chance)];
         let headers: Vec<_> =
             chances.into_iter().flatten().filter_map(|chance| chance.header.clone()).collect();
@@ -135,11 +135,11 @@ impl Filter for Fault {
     }
 }
 
-fn build_delay(settings: DelaySettings) -> Result<(Duration, Chance), BuildError> {
+fn build_delay(settings: &DelaySettings) -> Result<(Duration, Chance), BuildError> {
     Ok((settings.checked_time()?, Chance::build(settings.percent, settings.header.as_ref())?))
 }
 
-fn build_abort(settings: AbortSettings) -> Result<(StatusCode, Chance), BuildError> {
+fn build_abort(settings: &AbortSettings) -> Result<(StatusCode, Chance), BuildError> {
     Ok((settings.checked_status()?, Chance::build(settings.percent, settings.header.as_ref())?))
 }
 

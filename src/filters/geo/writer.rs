@@ -11,8 +11,8 @@ pub(crate) enum Value {
     Long(u64),
     Real(f64),
     True,
-    Map(Vec<(&'static str, Value)>),
-    List(Vec<Value>),
+    Map(Vec<(&'static str, Self)>),
+    List(Vec<Self>),
 }
 
 /// What stands between the tree and the records.

@@ -137,11 +137,8 @@ impl Filter for Jwt {
             Ok(payload) => payload,
             Err(reason) => return Ok(refused(reason)),
         };
-        let claims = match Object::parse(&payload) {
-            Ok(claims) => claims,
-            Err(_) => {
-                return Ok(refused(Unverified::Refused(Refusal::Malformed("its claims are no JSON object"))));
-            }
+        let Ok(claims) = Object::parse(&payload) else {
+            return Ok(refused(Unverified::Refused(Refusal::Malformed("its claims are no JSON object"))));
         };
         if let Err(reason) = self.rules.check(&claims, SystemTime::now()) {
             return Ok(refused(Unverified::Refused(reason)));

@@ -21,7 +21,7 @@ struct Key {
 }
 
 enum Verifier {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -35,7 +35,7 @@ impl KeySet {
     /// The set of one secret, for the algorithms of HMAC.
     pub(super) fn of_secret(secret: &[u8], algorithms: &[JwtAlgorithm]) -> Self {
         let verifier = |algorithm: &JwtAlgorithm| {
-            Some((*algorithm, Verifier::Secret(hmac::Key::new(algorithm.hmac()?, secret))))
+            Some((*algorithm, Verifier::Secret(Box::new(hmac::Key::new(algorithm.hmac()?, secret)))))
         };
         Self(vec![Key { id: None, verifiers: algorithms.iter().filter_map(verifier).collect() }])
     }

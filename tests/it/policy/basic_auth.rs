@@ -135,3 +135,20 @@ async fn users_come_and_go_with_their_file() {
     assert_eq!(ask(&edge, &shown("grace", "x")).await.status, 200);
     assert_eq!(ask(&edge, &shown("eve", "hunter2")).await.status, 401);
 }
+
+#[tokio::test]
+async fn what_is_answered_to_one_user_is_not_stored_for_others() {
+    let endpoint = Endpoint::with(|request| {
+        let user = request.header("x-user").unwrap().to_owned();
+        let length = user.len();
+        format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {length}\r\n\r\n{user}")
+    })
+    .await;
+    let users = format!("ada: '{}', eve: '{}'", hash("lovelace"), hash("adam"));
+    let filters = format!("{{ basic_auth: {{ passwords: {{ {users} }} }} }}, {{ cache: {{ in: main }} }}");
+    let config = filtered(endpoint.address(), &filters);
+    let edge = Edge::start(&format!("server: {{ caches: {{ main: {{}} }} }}\n{config}")).await;
+    for (user, password) in [("ada", "lovelace"), ("eve", "adam"), ("ada", "lovelace")] {
+        assert_eq!(ask(&edge, &shown(user, password)).await.text(), user);
+    }
+}

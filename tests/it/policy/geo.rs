@@ -1,11 +1,7 @@
+use crate::support::mmdb::{Value, database, sample};
 use crate::support::{Edge, Endpoint, eventually};
 
 use super::filtered;
-
-#[path = "../../../src/filters/geo/writer.rs"]
-mod writer;
-
-use writer::{Value, database, sample};
 
 async fn ask(edge: &Edge, client: &str) -> u16 {
     edge.send(&format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\n\r\n")).await.status

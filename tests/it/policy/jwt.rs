@@ -4,15 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+use crate::support::issuer::{Issuer, signed_by_secret};
 use crate::support::{Edge, Endpoint, Response, eventually};
 
 use super::{filtered, http2};
-
-#[expect(dead_code, reason = "what only the tests of the filter use")]
-#[path = "../../../src/filters/jwt/issuer.rs"]
-mod issuer;
-
-use issuer::{Issuer, signed_by_secret};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const FILTER: &str = "{ jwt: { algorithms: HS256, keys: { secret: 0123456789abcdef0123456789abcdef }, \

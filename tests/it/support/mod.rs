@@ -5,6 +5,11 @@ mod client;
 mod edge;
 mod endpoint;
 mod h2_endpoint;
+#[expect(dead_code, reason = "the tests of the filter use all of it")]
+#[path = "../../../src/filters/jwt/issuer.rs"]
+pub mod issuer;
+#[path = "../../../src/filters/geo/writer.rs"]
+pub mod mmdb;
 pub mod raw_h2;
 mod redis;
 mod spy;
