@@ -92,7 +92,7 @@ async fn a_refusal_is_the_clients_and_no_way_leads_past_it() {
         ("GET /", "", 302),
         ("HEAD /", "", 302),
         ("GET /a/%2e%2e/x", "X-User: ada\r\n", 302),
-        ("GET http://other.example/", "", 302),
+        ("GET http://app.example:8080/", "", 302),
         ("GET /", "Authorization: Bearer eve\r\n", 403),
         ("OPTIONS /", "Authorization: Bearer eve\r\n", 403),
         ("GET /", "Connection: Authorization\r\nAuthorization: Bearer ada\r\n", 302),
