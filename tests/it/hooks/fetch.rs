@@ -63,8 +63,9 @@ impl Filter for Ask {
 }
 
 fn ask(settings: Settings, cx: &BuildCx<'_>) -> Result<Ask, BuildError> {
-    let client = cx.client(cx.pool(&settings.pool)?);
-    let larger = if settings.cut { Larger::Cut } else { Larger::Refuse };
+    let Settings { pool, cut } = settings;
+    let client = cx.client(cx.pool(&pool)?);
+    let larger = if cut { Larger::Cut } else { Larger::Refuse };
     Ok(Ask(client, FetchLimits { larger, ..LIMITS }))
 }
 
