@@ -23,6 +23,7 @@ use super::chain::{self, Passing};
 use super::clock;
 use super::cx::{RequestCx, connection};
 use super::grpc::Call;
+use super::pause;
 use super::upstream::{head_limit, is_overdue};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
@@ -91,7 +92,7 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
 }
 
 /// Counts and judges a piece of the request's body, and shows it to the filters.
-pub(super) fn admit_body(
+pub(super) async fn admit_body(
     session: &mut Session,
     body: &mut Option<Bytes>,
     end: bool,
@@ -115,6 +116,11 @@ pub(super) fn admit_body(
     }
     tell_clock(session, end, cx);
     if let Err(cause) = chain::on_request_body(Passing::of(session), body, end, cx) {
+        return Err(fail_body(cx, cause));
+    }
+    if let Some(pause) = pause::take(session, cx)
+        && let Err(cause) = pause::rest(session, pause).await
+    {
         return Err(fail_body(cx, cause));
     }
     if let Some(cork) = cx.cork.take()
@@ -142,7 +148,7 @@ fn tell_clock(session: &mut Session, end: bool, cx: &mut RequestCx) {
 fn pace_due(session: &Session, cx: &RequestCx) -> Option<Instant> {
     let rate = connection(session)?.listener().limits.body.min_rate.bytes_per_second();
     let borne = Duration::from_secs(cx.body_bytes.checked_div(rate)? + 1);
-    cx.body_begun.map(|begun| begun + borne.max(PACE_GRACE))
+    cx.body_begun.map(|begun| begun + borne.max(PACE_GRACE) + cx.paused)
 }
 
 /// An error of the client's side: with any other, Pingora would stop to send the body to an endpoint of HTTP/2, and go on
@@ -164,7 +170,7 @@ fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cau
         return None;
     }
     // Not from the header on: the client may have been told to wait for a 100.
-    let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed();
+    let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed().saturating_sub(cx.paused);
     if is_overdue(cx) {
         return Some(Cause::TotalTimeout);
     }
@@ -190,6 +196,7 @@ fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> F
     let kept_id = cx.peer_is_trusted.then(|| trusted_id(&head.headers)).flatten();
     Facts {
         client_ip,
+        connection: connection.number(),
         listener: connection.listener().name.clone(),
         scheme: connection.scheme(),
         tls: connection.tls().cloned(),

@@ -54,7 +54,9 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
     };
     let request = RequestView::new(session.req_header_mut(), host);
     let vars = RequestVars::of_request(&request, &filter_cx);
-    let value = |template| vars.header_value(template).map_err(|error| Cause::HookFailed(error.status()));
+    let value = |template| {
+        vars.header_value(template).map_err(|error| Cause::HookFailed(error.status(), error.cause()))
+    };
     match &route.action {
         Action::Pool(_) | Action::Files(_) => Err(Cause::Internal),
         Action::Redirect(redirect) => {

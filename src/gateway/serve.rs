@@ -1,5 +1,6 @@
 //! Puts answers that are made at the edge on the wire.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode, Version};
@@ -14,6 +15,7 @@ use crate::runtime::Cause;
 use super::admit::content_length;
 use super::chain::{self, Passing};
 use super::cx::{RequestCx, is_leaving, until_cut};
+use super::pause;
 use super::reply::explain;
 
 /// Writes an answer, as the filters that saw the request make it.
@@ -32,6 +34,9 @@ pub(super) async fn write(session: &mut Session, cx: &mut RequestCx, mut answer:
         }
     }
 }
+
+/// So much of a body filters see at once.
+const PIECE: usize = 64 * 1024;
 
 /// What follows a head, and whether filters are still to see it.
 struct Outgoing {
@@ -52,6 +57,9 @@ fn filter(
     }
     let outgoing = match body {
         body if !chain::filters_response_body(cx) => Outgoing { body, is_filtered: false },
+        Body::Whole(bytes) if bytes.len() > PIECE || !pause::longest(cx).is_zero() => {
+            Outgoing { body: Body::stream(Pieces(bytes)), is_filtered: true }
+        }
         Body::Whole(bytes) => Outgoing { body: filter_whole(bytes, cx)?.into(), is_filtered: false },
         body => Outgoing { body, is_filtered: true },
     };
@@ -62,6 +70,23 @@ fn filter(
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| Cause::Internal)?;
     }
     Ok(outgoing)
+}
+
+/// A whole body, of which filters see no more at once than of one that is relayed.
+struct Pieces(Bytes);
+
+#[async_trait]
+impl BodySource for Pieces {
+    async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        // Others have their turn between two pieces, which may have cost some work.
+        tokio::task::yield_now().await;
+        let piece = self.0.split_to(self.0.len().min(PIECE));
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
 }
 
 fn filter_whole(bytes: Bytes, cx: &mut RequestCx) -> Result<Bytes, Cause> {
@@ -159,6 +184,9 @@ async fn send_pieces(
         let end = piece.is_none() || source.left() == Some(0);
         if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
+            if let Some(pause) = pause::take(session, cx) {
+                pause::rest(session, pause).await.map_err(|cause| cx.fail(cause))?;
+            }
         }
         session.write_response_body(piece, end).await?;
         if end {
