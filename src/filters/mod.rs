@@ -7,8 +7,10 @@
 //! | `api_key` | [`ApiKey`] | lets clients in by a key, and tells endpoints whose it is |
 //! | `basic_auth` | [`BasicAuth`] | lets clients in by a password |
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
+//! | `compress` | [`Compress`] | sends answers in fewer bytes to clients that take them so |
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
+//! | `decompress` | [`Decompress`] | takes codings off that clients or filters cannot read |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
 //! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
@@ -31,8 +33,11 @@ mod basic_auth;
 mod body;
 mod cache;
 mod client_cert;
+mod coding;
+mod compress;
 mod concurrency;
 mod cors;
+mod decompress;
 mod error_pages;
 mod grpc_web;
 mod headers;
@@ -58,8 +63,11 @@ pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,
     SubjectPattern,
 };
+pub use coding::Coding;
+pub use compress::{Compress, CompressSettings, InvalidMediaPattern, Levels, MediaPattern};
 pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
+pub use decompress::{Decompress, DecompressSettings};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;

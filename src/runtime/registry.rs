@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages, GrpcWeb,
-    Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders,
-    Timeout,
+    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Compress, Concurrency, Cors,
+    Decompress, ErrorPages, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert,
+    ResponseHeaders, Rewrite, SecurityHeaders, Timeout,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -50,8 +50,10 @@ impl Registry {
         registry.built_in_filter("body", BodyLimit::build);
         registry.built_in_filter("cache", CacheFilter::build);
         registry.built_in_filter("client_cert", RequireClientCert::build);
+        registry.built_in_filter("compress", Compress::build);
         registry.built_in_filter("concurrency", Concurrency::build);
         registry.built_in_filter("cors", Cors::build);
+        registry.built_in_filter("decompress", Decompress::build);
         registry.built_in_filter("deny", Networks::deny);
         registry.built_in_filter("error_pages", ErrorPages::build);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
