@@ -5,6 +5,7 @@
 //! | `adaptive_concurrency` | [`AdaptiveConcurrency`] | refuses requests that would only wait, by a limit that it learns |
 //! | `allow`, `deny` | [`Networks`] | let clients in, or keep them out, by their network |
 //! | `api_key` | [`ApiKey`] | lets clients in by a key, and tells endpoints whose it is |
+//! | `bandwidth` | [`Bandwidth`] | lets bodies and tunnels pass no faster than a rate |
 //! | `basic_auth` | [`BasicAuth`] | lets clients in by a password |
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
 //! | `compress` | [`Compress`] | sends answers in fewer bytes to clients that take them so |
@@ -29,6 +30,7 @@
 
 mod adaptive_concurrency;
 mod api_key;
+mod bandwidth;
 mod basic_auth;
 mod body;
 mod cache;
@@ -51,6 +53,7 @@ mod timeout;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey, InvalidKeySource, KeySource};
+pub use bandwidth::{Bandwidth, BandwidthSettings};
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
     UserName,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Compress, Concurrency, Cors,
+    AdaptiveConcurrency, ApiKey, Bandwidth, BasicAuth, BodyLimit, CacheFilter, Compress, Concurrency, Cors,
     Decompress, ErrorPages, GrpcWeb, Hsts, Networks, RateLimit, RequestHeaders, RequireClientCert,
     ResponseHeaders, Rewrite, SecurityHeaders, Timeout,
 };
@@ -46,6 +46,7 @@ impl Registry {
         registry.built_in_filter("adaptive_concurrency", AdaptiveConcurrency::build);
         registry.built_in_filter("allow", Networks::allow);
         registry.built_in_filter("api_key", ApiKey::build);
+        registry.built_in_filter("bandwidth", Bandwidth::build);
         registry.built_in_filter("basic_auth", BasicAuth::build);
         registry.built_in_filter("body", BodyLimit::build);
         registry.built_in_filter("cache", CacheFilter::build);

@@ -2,6 +2,7 @@
 
 mod adaptive_concurrency;
 mod api_key;
+mod bandwidth;
 mod basic_auth;
 mod bounds;
 mod cache;
