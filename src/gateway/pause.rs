@@ -9,7 +9,8 @@ use crate::hooks::LONGEST_DELAY;
 use crate::runtime::Cause;
 
 use super::clock;
-use super::cx::{RequestCx, until_cut};
+use super::cx::RequestCx;
+use super::downstream::{Downstream, until_cut};
 
 /// How long filters of the route may hold a piece up at most.
 pub(super) fn longest(cx: &RequestCx) -> Duration {
@@ -18,7 +19,7 @@ pub(super) fn longest(cx: &RequestCx) -> Duration {
 }
 
 /// The pause that filters want before the piece goes on, which begins at once: every limit that runs ends later by it.
-pub(super) fn take(session: &mut Session, cx: &mut RequestCx) -> Option<Duration> {
+pub(super) fn take(cx: &mut RequestCx) -> Option<Duration> {
     let pause = std::mem::take(&mut cx.bounds.delay);
     if pause.is_zero() || longest(cx).is_zero() {
         return None;
@@ -29,16 +30,22 @@ pub(super) fn take(session: &mut Session, cx: &mut RequestCx) -> Option<Duration
     }
     if let Some(clock) = &mut cx.clock {
         clock.on_pause(pause);
-        // The session counts from its next wait on.
-        clock::wind(session, cx, Instant::now() + pause);
     }
     Some(pause)
 }
 
+/// The same, while an endpoint and a session of Pingora's wait as well.
+pub(super) fn begin(session: &mut Session, cx: &mut RequestCx) -> Option<Duration> {
+    let pause = take(cx)?;
+    // The session counts from its next wait on.
+    clock::wind(session, cx, Instant::now() + pause);
+    Some(pause)
+}
+
 /// Waits for the end of a pause, or of the process.
-pub(super) async fn rest(session: &Session, pause: Duration) -> Result<(), Cause> {
+pub(super) async fn rest(client: &impl Downstream, pause: Duration) -> Result<(), Cause> {
     tokio::select! {
         () = sleep(pause) => Ok(()),
-        () = until_cut(session) => Err(Cause::Cut),
+        () = until_cut(client) => Err(Cause::Cut),
     }
 }

@@ -18,7 +18,8 @@ use super::admit::content_length;
 use super::cache;
 use super::chain::{self, Passing};
 use super::clock;
-use super::cx::{RequestCx, connection, is_leaving};
+use super::cx::RequestCx;
+use super::downstream::{Downstream, is_leaving};
 use super::grpc::{self, Call};
 use super::pause;
 use super::retry;
@@ -203,7 +204,7 @@ pub(super) async fn hand_on(
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
     if is_upgrade {
-        if let Some(connection) = connection(session) {
+        if let Some(connection) = session.connection() {
             connection.mark_upgraded();
         }
         if let Some(watchdog) = &cx.watchdog {
@@ -213,7 +214,7 @@ pub(super) async fn hand_on(
     }
     if (is_upgrade || cx.is_endless)
         && session.as_downstream().as_http1().is_some()
-        && let Some(connection) = connection(session)
+        && let Some(connection) = session.connection()
     {
         connection.mark_lasting();
     }
@@ -320,5 +321,5 @@ pub(super) fn hand_on_body(
     if end {
         retry::let_go(cx);
     }
-    Ok(pause::take(session, cx))
+    Ok(pause::begin(session, cx))
 }

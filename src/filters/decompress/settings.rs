@@ -6,7 +6,7 @@ use crate::types::ByteSize;
 
 /// Takes the coding off answers (`gzip`, `br`, `zstd`, `deflate`) whose endpoints insist on it though the client does not take
 /// it. Stands behind the filters that are to see plain bodies, so last as a rule.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecompressSettings {
     /// Whether it is taken off for every client, so that the filters before this one see all bodies as they are. Answers in a
