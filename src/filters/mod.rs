@@ -5,10 +5,13 @@
 //! | `adaptive_concurrency` | [`AdaptiveConcurrency`] | refuses requests that would only wait, by a limit that it learns |
 //! | `allow`, `deny` | [`Networks`] | let clients in, or keep them out, by their network |
 //! | `api_key` | [`ApiKey`] | lets clients in by a key, and tells endpoints whose it is |
+//! | `bandwidth` | [`Bandwidth`] | lets bodies and tunnels pass no faster than a rate |
 //! | `basic_auth` | [`BasicAuth`] | lets clients in by a password |
 //! | `client_cert` | [`RequireClientCert`] | lets clients in by their certificate |
+//! | `compress` | [`Compress`] | sends answers in fewer bytes to clients that take them so |
 //! | `concurrency` | [`Concurrency`] | refuses or delays requests while as many are under way as may be, per key |
 //! | `cors` | [`Cors`] | tells browsers which other sites' pages may use a route |
+//! | `decompress` | [`Decompress`] | takes codings off that clients or filters cannot read |
 //! | `error_pages` | [`ErrorPages`] | puts pages of one's own in the place of the edge's errors |
 //! | `forward_auth` | [`ForwardAuth`] | asks another service whether a request may pass |
 //! | `fault` | [`Fault`] | makes requests slow, or fail, on purpose |
@@ -33,12 +36,16 @@
 
 mod adaptive_concurrency;
 mod api_key;
+mod bandwidth;
 mod basic_auth;
 mod body;
 mod cache;
 mod client_cert;
+mod coding;
+mod compress;
 mod concurrency;
 mod cors;
+mod decompress;
 mod error_pages;
 mod expiring;
 mod fault;
@@ -61,6 +68,7 @@ mod waf;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey};
+pub use bandwidth::{Bandwidth, BandwidthSettings};
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,
     UserName,
@@ -73,8 +81,11 @@ pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,
     SubjectPattern,
 };
+pub use coding::Coding;
+pub use compress::{Compress, CompressSettings, InvalidMediaPattern, Levels, MediaPattern};
 pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
+pub use decompress::{Decompress, DecompressSettings};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
 pub use fault::{AbortSettings, DelaySettings, Fault, FaultSettings};
 pub use forward_auth::{AuthCacheSettings, AuthMethod, ForwardAuth, ForwardAuthSettings};

@@ -25,6 +25,7 @@ use super::clock;
 use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::grpc::Call;
+use super::pause;
 use super::split;
 use super::upstream::{head_limit, is_overdue};
 
@@ -97,7 +98,7 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
 }
 
 /// Counts and judges a piece of the request's body, and shows it to the filters.
-pub(super) fn admit_body(
+pub(super) async fn admit_body(
     session: &mut Session,
     body: &mut Option<Bytes>,
     end: bool,
@@ -121,6 +122,11 @@ pub(super) fn admit_body(
     }
     tell_clock(session, end, cx);
     if let Err(cause) = chain::on_request_body(Passing::of(session), body, end, cx) {
+        return Err(fail_body(cx, cause));
+    }
+    if let Some(pause) = pause::begin(session, cx)
+        && let Err(cause) = pause::rest(session, pause).await
+    {
         return Err(fail_body(cx, cause));
     }
     if let Some(cork) = cx.cork.take()
@@ -147,7 +153,7 @@ fn tell_clock(session: &mut Session, end: bool, cx: &mut RequestCx) {
 /// When too little of the body will have come, unless more does.
 fn pace_due(session: &Session, cx: &RequestCx) -> Option<Instant> {
     let limits = &session.connection()?.listener().limits.body;
-    Some(cx.body_begun? + borne(limits, cx.body_bytes)?)
+    Some(cx.body_begun? + borne(limits, cx.body_bytes)? + cx.paused)
 }
 
 /// For how long so many bytes are enough of a body; `None` where no pace is asked for.
@@ -175,7 +181,7 @@ fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cau
         return None;
     }
     // Not from the header on: the client may have been told to wait for a 100.
-    let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed();
+    let elapsed = cx.body_begun.get_or_insert_with(Instant::now).elapsed().saturating_sub(cx.paused);
     if is_overdue(cx) {
         return Some(Cause::TotalTimeout);
     }
@@ -201,6 +207,7 @@ fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> F
     let kept_id = cx.peer_is_trusted.then(|| trusted_id(&head.headers)).flatten();
     Facts {
         client_ip,
+        connection: connection.number(),
         listener: connection.listener().name.clone(),
         scheme: connection.scheme(),
         tls: connection.tls().cloned(),

@@ -210,7 +210,7 @@ fn settle<T>(filter: &str, outcome: std::thread::Result<Result<T, HookError>>) -
         Ok(Err(error)) => {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             log::warn!("filter failed filter={filter} error={error} source={source:?}");
-            Err(Cause::HookFailed(error.status()))
+            Err(Cause::HookFailed(error.status(), error.cause()))
         }
         Err(_) => {
             log::error!("filter panicked filter={filter}");

@@ -58,6 +58,13 @@ impl Clock {
         self.answer = self.limits.answer.map(|idle| now + idle);
     }
 
+    /// Nothing is waited for meanwhile.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        for due in [&mut self.body, &mut self.answer, &mut self.total].into_iter().flatten() {
+            *due += pause;
+        }
+    }
+
     /// The answer goes on for as long as its client listens.
     pub(super) fn lift_total(&mut self) {
         self.total = None;
@@ -146,6 +153,19 @@ mod tests {
         assert_eq!(clock.expired(at(now, 60)), Some(Cause::TotalTimeout));
         clock.lift_total();
         assert_eq!(clock.expired(at(now, 61)), Some(Cause::BodyTimeout));
+    }
+
+    #[test]
+    fn a_pause_moves_every_limit_that_runs() {
+        let now = Instant::now();
+        let mut clock = Clock::start(LIMITS, now);
+        clock.on_answer(now);
+        clock.on_pause(Duration::from_secs(100));
+        assert_eq!(clock.expired(at(now, 101)), None);
+        assert_eq!(clock.left(now), Some(Duration::from_secs(102)));
+        assert_eq!(clock.expired(at(now, 102)), Some(Cause::ResponseTimeout));
+        clock.on_answer(at(now, 160));
+        assert_eq!(clock.expired(at(now, 160)), Some(Cause::TotalTimeout));
     }
 
     #[test]

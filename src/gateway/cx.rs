@@ -65,6 +65,8 @@ pub(crate) struct RequestCx {
     pub(super) variables: Variables,
     /// What filters allow it.
     pub(super) bounds: Bounds,
+    /// For how long filters have held it up.
+    pub(super) paused: Duration,
     /// The call of gRPC that the request is.
     pub(super) call: Option<Call>,
     /// How the call ended.
@@ -151,6 +153,7 @@ impl RequestCx {
             extensions: Extensions::new(),
             variables: Variables::default(),
             bounds: Bounds::default(),
+            paused: Duration::ZERO,
             call: None,
             grpc_status: None,
             cause: None,
@@ -197,11 +200,12 @@ impl RequestCx {
         is_among(&self.tried, endpoint)
     }
 
-    /// All that the request may take; zero for no limit.
+    /// All that the request may take, with the pauses that filters made so far; zero for no limit.
     pub(super) fn total(&self) -> Duration {
         let total = self.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
         let total = self.call.as_ref().map_or(total, |call| call.total(total));
-        self.bounds.total.filter(|&bound| total.is_zero() || bound < total).unwrap_or(total)
+        let total = self.bounds.total.filter(|&bound| total.is_zero() || bound < total).unwrap_or(total);
+        if total.is_zero() { total } else { total.saturating_add(self.paused) }
     }
 
     pub(super) fn route(&self) -> Option<&Route> {

@@ -129,6 +129,16 @@ impl Watchdog {
         self.shared.earlier.notify_one();
     }
 
+    /// Nothing is waited for meanwhile.
+    pub(super) fn on_pause(&self, pause: Duration) {
+        for due in [&self.shared.deadline, &self.shared.total] {
+            // One that does not run stays so; a relaxed failure says nothing.
+            let _ = due.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |due| {
+                (due != NEVER).then(|| due.saturating_add(nanos(pause)).min(NEVER - 1))
+            });
+        }
+    }
+
     /// The whole answer is there. What is left of a request goes to an endpoint that may never read it, and nobody waits
     /// for that: unless the attempt is over soon, its connection ends, which is no failure.
     pub(super) fn on_response_end(&self) {
@@ -259,6 +269,26 @@ mod tests {
         }
         assert_eq!(bounded.expired(), Some(Cause::TotalTimeout));
         assert_eq!(endless.expired(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_not_the_endpoints() {
+        let (client, _server) = pair();
+        let left = Some(Duration::from_secs(5));
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), false, left).unwrap();
+        watchdog.on_head();
+        watchdog.on_pause(Duration::from_secs(30));
+        pass(30).await;
+        assert_eq!(watchdog.expired(), None);
+        pass(2).await;
+        assert_eq!(watchdog.expired(), Some(Cause::ResponseTimeout));
+        let (client, _server) = pair();
+        let watchdog = Watchdog::start(client.as_raw_fd(), &timeouts(), false, left).unwrap();
+        watchdog.on_pause(Duration::from_secs(30));
+        pass(34).await;
+        assert_eq!(watchdog.expired(), None, "no silence has begun");
+        pass(2).await;
+        assert_eq!(watchdog.expired(), Some(Cause::TotalTimeout));
     }
 
     #[tokio::test(start_paused = true)]

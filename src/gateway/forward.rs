@@ -25,7 +25,11 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
-pub(super) fn prepare(session: &mut Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Result<()> {
+pub(super) async fn prepare(
+    session: &mut Session,
+    request: &mut RequestHeader,
+    cx: &mut RequestCx,
+) -> Result<()> {
     upstream::begin_exchange(session, cx, request.version)?;
     cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);
     if let Err(cause) = chain::on_upstream_request(request, cx) {
@@ -45,7 +49,7 @@ pub(super) fn prepare(session: &mut Session, request: &mut RequestHeader, cx: &m
     }
     if request.version == Version::HTTP_2 && session.as_downstream_mut().is_body_empty() {
         // Of a body that there is not, Pingora tells the end over HTTP/1 alone.
-        admit::admit_body(session, &mut None, true, cx)?;
+        admit::admit_body(session, &mut None, true, cx).await?;
     }
     Ok(())
 }

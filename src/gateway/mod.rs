@@ -2,9 +2,9 @@
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
 //! and whether it is sound, [`chain`] runs the route's filters, [`early`] reads bodies for them, [`split`] chooses among pools
-//! and [`upstream`] among endpoints, [`clock`] and [`deadline`] keep the time, [`retry`] decides whether another endpoint
-//! follows, [`proxy_header`] tells endpoints
-//! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
+//! and [`upstream`] among endpoints, [`clock`] and [`deadline`] keep the time, [`pause`] makes up for the pauses of filters,
+//! [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`]
+//! makes the request that they see, [`relay`] the response that clients see,
 //! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
 //! access log. [`direct`] does without Pingora what can be done without it.
 
@@ -21,6 +21,7 @@ mod early;
 mod failure;
 mod forward;
 mod grpc;
+mod pause;
 mod proxy_header;
 mod record;
 mod relay;
@@ -153,7 +154,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        admit::admit_body(session, body, end, cx)
+        admit::admit_body(session, body, end, cx).await
     }
 
     fn request_cache_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<()> {
@@ -271,7 +272,7 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
         cache::begin_attempt(session, request, cx);
-        forward::prepare(session, request, cx)?;
+        forward::prepare(session, request, cx).await?;
         if cx.clock.is_some() && !session.is_body_done() {
             cx.unfinished = record::Unfinished::new(session, &self.log);
         }

@@ -21,6 +21,7 @@ use super::clock;
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving};
 use super::grpc::{self, Call};
+use super::pause;
 use super::retry;
 use super::split;
 use super::upstream::is_overdue;
@@ -200,7 +201,10 @@ pub(super) async fn hand_on(
     if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
         return Err(cx.fail(cause));
     }
-    if bind_client(response, cx).and_then(|()| split::bind_client(response, cx)).is_none() {
+    let is_done = bind_client(response, cx)
+        .and_then(|()| split::bind_client(response, cx))
+        .and_then(|()| frame(session.req_header(), response, cx));
+    if is_done.is_none() {
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
     if is_upgrade {
@@ -247,6 +251,17 @@ fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     // The cookie is that of the configuration by which the endpoint was picked.
     let Some(cookie) = endpoint.set_cookie(cx.facts.as_ref()?.scheme) else { return Some(()) };
     response.append_header(SET_COOKIE, cookie).ok().map(drop)
+}
+
+/// Puts a body in chunks of which filters have taken the length away; `None` when the head has no room for that. Pingora has
+/// looked before them.
+fn frame(request: &RequestHeader, response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
+    let is_framed =
+        || [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name));
+    if cx.entered == 0 || is_framed() || !may_have_body(request, response) {
+        return Some(());
+    }
+    response.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked")).ok()
 }
 
 /// HTTP/1.0 knows no chunks: there the end of the connection is the end of a body without a length (RFC 9112 §6.3).
@@ -310,5 +325,5 @@ pub(super) fn hand_on_body(
     if end {
         retry::let_go(cx);
     }
-    Ok(None)
+    Ok(pause::begin(session, cx))
 }

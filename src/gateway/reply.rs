@@ -55,7 +55,9 @@ async fn act(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Option
     };
     let request = RequestView::new(session.request_mut(), host);
     let vars = RequestVars::of_request(&request, &filter_cx);
-    let value = |template| vars.header_value(template).map_err(|error| Cause::HookFailed(error.status()));
+    let value = |template| {
+        vars.header_value(template).map_err(|error| Cause::HookFailed(error.status(), error.cause()))
+    };
     match &route.action {
         Action::Pool(_) | Action::Split(_) | Action::Files(_) => Err(Cause::Internal),
         Action::Redirect(redirect) => {

@@ -1,5 +1,6 @@
 //! Puts answers that are made at the edge on the wire.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode, Version};
@@ -13,6 +14,7 @@ use super::admit::content_length;
 use super::chain::{self, Passing};
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving, until_cut};
+use super::pause;
 use super::reply::explain;
 
 /// Writes an answer, as the filters that saw the request make it.
@@ -46,6 +48,9 @@ pub(super) async fn write_parts(
     }
 }
 
+/// So much of a body filters see at once.
+const PIECE: usize = 64 * 1024;
+
 /// What follows a head, and whether filters are still to see it.
 struct Outgoing {
     body: Body,
@@ -67,7 +72,12 @@ fn filter(
         // The head tells its length.
         body if !chain::filters_response_body(cx) && head.headers.contains_key(CONTENT_LENGTH) => body,
         body if !chain::filters_response_body(cx) => with_length(head, body)?,
-        Body::Whole(bytes) => with_length(head, filter_whole(bytes, cx)?.into())?,
+        Body::Whole(bytes) if bytes.len() <= PIECE && pause::longest(cx).is_zero() => {
+            with_length(head, filter_whole(bytes, cx)?.into())?
+        }
+        Body::Whole(bytes) => {
+            return Ok(Outgoing { body: Body::stream(Pieces(bytes)), is_filtered: true });
+        }
         body => return Ok(Outgoing { body, is_filtered: true }),
     };
     Ok(Outgoing { body, is_filtered: false })
@@ -78,6 +88,23 @@ fn with_length(head: &mut ResponseHeader, body: Body) -> Result<Body, Cause> {
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| Cause::Internal)?;
     }
     Ok(body)
+}
+
+/// A whole body, of which filters see no more at once than of one that is relayed.
+struct Pieces(Bytes);
+
+#[async_trait]
+impl BodySource for Pieces {
+    async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        // Others have their turn between two pieces, which may have cost some work.
+        tokio::task::yield_now().await;
+        let piece = self.0.split_to(self.0.len().min(PIECE));
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
 }
 
 fn filter_whole(bytes: Bytes, cx: &mut RequestCx) -> Result<Bytes, Cause> {
@@ -169,6 +196,9 @@ async fn send_pieces(
         let end = piece.is_none() || source.left() == Some(0);
         if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
+            if let Some(pause) = pause::take(cx) {
+                pause::rest(session, pause).await.map_err(|cause| cx.fail(cause))?;
+            }
         }
         session.write_piece(piece, end).await?;
         if end {

@@ -23,6 +23,7 @@ use super::cx::{Noted, RequestCx};
 use super::deadline::Watchdog;
 use super::downstream::{Downstream, until_cut};
 use super::grpc::{Call, GRACE};
+use super::pause;
 use super::retry;
 
 /// Takes an endpoint for the first attempt, while a failure to find one can still be answered on the connection.
@@ -73,7 +74,7 @@ pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<
         let options = &mut peer.options;
         shorten(&mut options.connection_timeout);
         shorten(&mut options.total_connection_timeout);
-        options.read_timeout = read_limit(session, cx, left);
+        options.read_timeout = read_limit(session, cx, left).map(|limit| limit + pause::longest(cx));
         if cx.call.is_some() {
             // Streams may be held up by whoever reads them.
             options.write_timeout = Some(pool.timeouts().tunnel.get());
@@ -167,6 +168,8 @@ fn read_limit(session: &mut Session, cx: &RequestCx, left: Option<Duration>) -> 
     let timeouts = cx.pool()?.timeouts();
     let speaks_h2 = cx.lease.as_ref()?.endpoint().speaks_h2();
     // The clock keeps the limits then, and this comes after them all: it gives up a connection that others share.
+    // By the time that pauses are over, more of it may be left.
+    let left = left.filter(|_| pause::longest(cx).is_zero() || cx.call.is_some());
     let is_clocked = speaks_h2 && session.req_header().version == Version::HTTP_2;
     let extra = if is_clocked { GRACE } else { Duration::ZERO };
     if cx.call.is_some() {
@@ -287,7 +290,8 @@ fn watch(session: &mut Session, cx: &mut RequestCx, fd: RawFd) {
     let left = left_of_total(cx, Instant::now());
     let is_short = left.is_some_and(|left| left < longest_read(timeouts));
     let has_two_limits = timeouts.first_byte != timeouts.idle || pool.config().retry.per_try.0.is_some();
-    if cx.is_upgrade_req || has_two_limits || is_short || may_outlive_answer {
+    let may_pause = !pause::longest(cx).is_zero();
+    if cx.is_upgrade_req || has_two_limits || is_short || may_outlive_answer || may_pause {
         cx.watchdog = Watchdog::start(fd, timeouts, may_outlive_answer, left);
     }
 }

@@ -36,6 +36,8 @@ pub struct Facts {
     /// The client's address, after trusted proxies were believed; IPv4 is never in its mapped form.
     /// `0.0.0.0` for a peer on a Unix socket that named no client.
     pub client_ip: IpAddr,
+    /// The client's connection: a number that no other has in this process.
+    pub connection: u64,
     /// The listener that accepted the connection.
     pub listener: ListenerName,
     /// Whether the client speaks TLS to the edge.
@@ -71,11 +73,16 @@ pub(crate) struct Bounds {
     pub(crate) total: Option<Duration>,
     /// Bytes of its body.
     pub(crate) body: Option<u64>,
+    /// For how long the piece that passes is held up.
+    pub(crate) delay: Duration,
 }
 
 /// That a filter has let the request in by who sends it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authorized;
+
+/// No piece is held up for longer.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl FilterCx<'_> {
     /// What was known of the request before its route was.
@@ -146,6 +153,17 @@ impl FilterCx<'_> {
     pub fn limit_body(&mut self, bytes: u64) {
         let known = self.bounds.body.unwrap_or(u64::MAX);
         self.bounds.body = Some(known.min(bytes));
+    }
+
+    /// Holds the piece of a body that passes up for so long, 60 s at most; of several filters the longest counts. Only from
+    /// [`Filter::on_request_body`] and [`Filter::on_response_body`] of a filter that has said that it
+    /// [pauses](super::Needs::pauses). Such pauses count neither for the request's total nor for any limit on a silence,
+    /// and both directions of a request rest while one lasts.
+    ///
+    /// [`Filter::on_request_body`]: super::Filter::on_request_body
+    /// [`Filter::on_response_body`]: super::Filter::on_response_body
+    pub fn delay(&mut self, by: Duration) {
+        self.bounds.delay = self.bounds.delay.max(by).min(LONGEST_DELAY);
     }
 
     /// When the current phase began. Filters take the time from here, never from the system's clock, so that

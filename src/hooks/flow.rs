@@ -84,6 +84,7 @@ impl From<Answer> for Flow {
 #[error("{message}")]
 pub struct HookError {
     status: StatusCode,
+    cause: Option<&'static str>,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -91,7 +92,8 @@ pub struct HookError {
 impl HookError {
     /// A failure that the client sees as 500. `message` goes to the log alone.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into(), source: None }
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self { status, cause: None, message: message.into(), source: None }
     }
 
     /// The same failure with its cause, which goes to the log alone.
@@ -109,8 +111,20 @@ impl HookError {
         self
     }
 
+    /// The same failure under a word of its own in logs and bodies, in `snake_case`, in the place of `hook_failed`.
+    #[must_use]
+    pub fn with_cause(mut self, word: &'static str) -> Self {
+        self.cause = Some(word);
+        self
+    }
+
     /// The status that the client sees.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The word for logs and bodies.
+    pub fn cause(&self) -> &'static str {
+        self.cause.unwrap_or("hook_failed")
     }
 }

@@ -46,7 +46,7 @@ mod watched;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
-pub(crate) use cx::{Authorized, Bounds};
+pub(crate) use cx::{Authorized, Bounds, LONGEST_DELAY};
 pub use cx::{Facts, FilterCx, Scheme};
 pub use end::End;
 pub use export::{Export, ImportError};

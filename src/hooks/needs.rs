@@ -15,17 +15,21 @@ pub struct Needs {
     pub tunnels: bool,
     /// The request's end.
     pub end: bool,
+    /// Not a call: that [`FilterCx::delay`](super::FilterCx::delay) has an effect.
+    pub pauses: bool,
 }
 
 impl Needs {
     /// Nothing more.
-    pub const NOTHING: Self = Self { bodies: false, tunnels: false, end: false };
+    pub const NOTHING: Self = Self { bodies: false, tunnels: false, end: false, pauses: false };
     /// Bodies and trailers.
     pub const BODIES: Self = Self { bodies: true, ..Self::NOTHING };
     /// Bodies, and what passes after a 101.
     pub const TUNNELS: Self = Self { tunnels: true, ..Self::BODIES };
     /// The request's end.
     pub const END: Self = Self { end: true, ..Self::NOTHING };
+    /// To hold up what passes.
+    pub const PAUSES: Self = Self { pauses: true, ..Self::NOTHING };
 
     /// These and those.
     #[must_use]
@@ -34,6 +38,7 @@ impl Needs {
             bodies: self.bodies || other.bodies,
             tunnels: self.tunnels || other.tunnels,
             end: self.end || other.end,
+            pauses: self.pauses || other.pauses,
         }
     }
 }

@@ -68,8 +68,8 @@ pub(crate) enum Cause {
     UnexpectedUpgrade,
     /// A filter refused the request, with its own status and word.
     Rejected(StatusCode, Cow<'static, str>),
-    /// A hook failed.
-    HookFailed(StatusCode),
+    /// A hook failed, with its own status and word.
+    HookFailed(StatusCode, &'static str),
     /// A hook panicked.
     HookPanicked,
     /// The process ends, and has no more time for the request.
@@ -137,7 +137,7 @@ impl Cause {
             Self::UpstreamStatus => row(502, "upstream_status", "the endpoints could not serve the request", Some("destination_unavailable")),
             Self::UnexpectedUpgrade => row(502, "unexpected_upgrade", "the endpoint switched protocols unasked", Some("http_upgrade_failed")),
             Self::Rejected(status, _) => row(status.as_u16(), "rejected", "the request was refused", Some("http_request_denied")),
-            Self::HookFailed(status) => row(status.as_u16(), "hook_failed", "the request could not be handled", Some("proxy_internal_error")),
+            Self::HookFailed(status, word) => row(status.as_u16(), word, "the request could not be handled", Some("proxy_internal_error")),
             Self::HookPanicked => row(500, "hook_panicked", "the request could not be handled", Some("proxy_internal_error")),
             Self::Cut => row(503, "cut", "the server is about to end", Some("connection_terminated")),
             Self::NotCached => row(504, "not_cached", "no stored answer is there", None),

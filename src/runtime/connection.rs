@@ -2,7 +2,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
@@ -19,6 +19,7 @@ use super::{Ending, Ends, Lasting, Listener, Peer, Snapshot};
 /// It rides on the stream as Pingora's proxy digest, the only place that reaches the hooks on HTTP/1 and HTTP/2
 /// alike.
 pub(crate) struct Connection {
+    number: u64,
     listener: Arc<Listener>,
     ends: Ends,
     peer_ip: IpAddr,
@@ -67,7 +68,9 @@ impl Connection {
         let peer_ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         // RFC 7239 §6.2 has this word for a peer without an address; lists of proxies know it.
         let peer_ip_value = peer.map_or(HeaderValue::from_static("unknown"), |_| ip_value(peer_ip));
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             listener,
             ends,
             peer_ip,
@@ -83,6 +86,11 @@ impl Connection {
             is_broken_off: false.into(),
             is_sipping: false.into(),
         }
+    }
+
+    /// What no other connection of the process has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn listener(&self) -> &Arc<Listener> {

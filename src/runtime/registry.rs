@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
-    AdaptiveConcurrency, ApiKey, BasicAuth, BodyLimit, CacheFilter, Concurrency, Cors, ErrorPages, Fault,
-    ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Mirror, Networks, RateLimit, RequestHeaders, RequireClientCert,
-    ResponseHeaders, Rewrite, SecurityHeaders, Timeout, Waf,
+    AdaptiveConcurrency, ApiKey, Bandwidth, BasicAuth, BodyLimit, CacheFilter, Compress, Concurrency, Cors,
+    Decompress, ErrorPages, Fault, ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Mirror, Networks, RateLimit,
+    RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders, Timeout, Waf,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::pools::PolicyFactory;
@@ -46,12 +46,15 @@ impl Registry {
         registry.built_in_filter("adaptive_concurrency", AdaptiveConcurrency::build);
         registry.built_in_filter("allow", Networks::allow);
         registry.built_in_filter("api_key", ApiKey::build);
+        registry.built_in_filter("bandwidth", Bandwidth::build);
         registry.built_in_filter("basic_auth", BasicAuth::build);
         registry.built_in_filter("body", BodyLimit::build);
         registry.built_in_filter("cache", CacheFilter::build);
         registry.built_in_filter("client_cert", RequireClientCert::build);
+        registry.built_in_filter("compress", Compress::build);
         registry.built_in_filter("concurrency", Concurrency::build);
         registry.built_in_filter("cors", Cors::build);
+        registry.built_in_filter("decompress", Decompress::build);
         registry.built_in_filter("deny", Networks::deny);
         registry.built_in_filter("error_pages", ErrorPages::build);
         registry.built_in_filter("forward_auth", ForwardAuth::build);

@@ -21,6 +21,12 @@ pub(crate) fn codings_by_preference<'o>(
     wanted.into_iter().map(|(coding, _)| coding).collect()
 }
 
+/// Whether the client says that it takes a coding, however much it wants it.
+pub(crate) fn takes_coding(headers: &HeaderMap, coding: &str) -> bool {
+    let weight = explicit_weight(headers, coding).or_else(|| explicit_weight(headers, "*"));
+    weight.is_some_and(|weight| weight > 0)
+}
+
 /// What the client says of a coding by that name; `x-gzip` is another for gzip (RFC 9110 §8.4.1.3).
 fn explicit_weight(headers: &HeaderMap, coding: &str) -> Option<Weight> {
     let is_it = |name: &[u8]| {
@@ -121,6 +127,16 @@ mod tests {
         {
             assert_eq!(codings(&[broken]), none, "{broken}");
         }
+    }
+
+    #[test]
+    fn what_is_wanted_less_than_nothing_is_taken_all_the_same() {
+        let takes = |value: &str| takes_coding(&headers(&ACCEPT_ENCODING, &[value]), "gzip");
+        assert!(takes("identity, x-gzip;q=0.1"));
+        assert!(takes("*"));
+        assert!(!takes("gzip;q=0, *"));
+        assert!(!takes("br"));
+        assert!(!takes_coding(&HeaderMap::new(), "gzip"));
     }
 
     #[test]

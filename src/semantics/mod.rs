@@ -7,6 +7,6 @@ mod accept;
 mod conditional;
 mod range;
 
-pub(crate) use accept::{codings_by_preference, media_weight};
+pub(crate) use accept::{codings_by_preference, media_weight, takes_coding};
 pub(crate) use conditional::{Precondition, Validators};
 pub(crate) use range::{Boundary, Ranges, content_range};

@@ -165,6 +165,11 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// So many in a second.
+    pub(crate) fn per_second(count: NonZeroU32) -> Self {
+        Self { count, per: Span::from_secs(1) }
+    }
+
     /// How many events the period allows, 1 or more.
     pub fn count(self) -> u32 {
         self.count.get()

@@ -81,6 +81,7 @@ impl Exchange {
             body: Bytes::new(),
             response: ResponseHeader::build(StatusCode::OK, None).expect("a constant"),
             facts: Facts {
+                connection: 1,
                 client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
                 listener: "web".parse().expect("a constant"),
                 scheme: Scheme::Http,
@@ -103,6 +104,13 @@ impl Exchange {
     #[must_use]
     pub fn from_client(mut self, client_ip: IpAddr) -> Self {
         self.facts.client_ip = client_ip;
+        self
+    }
+
+    /// The same exchange on another connection; that of every exchange is 1.
+    #[must_use]
+    pub fn on_connection(mut self, connection: u64) -> Self {
+        self.facts.connection = connection;
         self
     }
 
@@ -281,6 +289,11 @@ impl Exchange {
     /// How many bytes filters let its body have, if they limit that.
     pub fn body_limit(&self) -> Option<u64> {
         self.bounds.body
+    }
+
+    /// For how long filters have held up what passed since this was asked last.
+    pub fn take_delay(&mut self) -> Duration {
+        std::mem::take(&mut self.bounds.delay)
     }
 
     /// Lends the request as filters see it.

@@ -2,14 +2,17 @@
 
 mod adaptive_concurrency;
 mod api_key;
+mod bandwidth;
 mod basic_auth;
 mod bounds;
 mod cache;
 mod canary;
 mod client_cert;
 mod cluster_limit;
+mod compress;
 mod concurrency;
 mod cors;
+mod decompress;
 mod error_pages;
 mod fault;
 mod files;

@@ -1,0 +1,32 @@
+//! What `compress` and `decompress` share: the codings of content, and what a head says of a body that is coded in another
+//! way than it came.
+
+mod head;
+
+pub(super) use head::{asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A coding of content (RFC 9110 §8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Coding {
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// Brotli (RFC 7932).
+    Br,
+    /// gzip (RFC 1952).
+    Gzip,
+}
+
+impl Coding {
+    /// Its name in headers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Br => "br",
+            Self::Gzip => "gzip",
+        }
+    }
+}

@@ -1,0 +1,236 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, TRAILER};
+use http::{HeaderValue, Method, StatusCode};
+use parking_lot::Mutex;
+
+use crate::filters::coding::{
+    Coding, asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened,
+};
+use crate::hooks::{
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
+};
+use crate::semantics::codings_by_preference;
+
+use super::encoder::Flush;
+use super::encoders::{Borrowed, Encoders};
+use super::{CompressSettings, Levels, MediaPattern};
+
+/// The filter `compress`.
+///
+/// Bodies are coded on the worker threads as they pass, a piece of some tens of KiB at a time, so that no answer keeps a
+/// thread for longer than a piece of it takes.
+#[derive(Debug)]
+pub struct Compress {
+    codings: Vec<Coding>,
+    /// Their names, in the same order.
+    offered: Vec<&'static str>,
+    min_size: u64,
+    types: Vec<MediaPattern>,
+    levels: Levels,
+    fast_above: u64,
+    max_active: usize,
+    encoders: Arc<Encoders>,
+    /// What tells this filter from others on its route.
+    id: u64,
+    description: String,
+}
+
+/// What the client takes best, as it came.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    filter: u64,
+    coding: Coding,
+}
+
+/// The coding of a body, while it lasts.
+#[derive(Clone)]
+struct Running {
+    filter: u64,
+    encoder: Arc<Mutex<Borrowed>>,
+    /// Whether what is ready goes out with each piece.
+    is_live: bool,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Compress {
+    /// Makes the filter of its settings.
+    ///
+    /// # Errors
+    /// When `algorithms` is empty or names one twice, `types` is empty, or a level or `max_active` is out of its range.
+    pub fn build(settings: CompressSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
+        settings.check()?;
+        let offered: Vec<_> = settings.algorithms.iter().map(|coding| coding.as_str()).collect();
+        Ok(Self {
+            description: format!("{} from {}", offered.join(", "), settings.min_size),
+            offered,
+            codings: settings.algorithms,
+            min_size: settings.min_size.bytes(),
+            types: settings.types,
+            levels: settings.levels,
+            fast_above: settings.fast_above.bytes(),
+            // Checked to be at most 100000.
+            max_active: usize::try_from(settings.max_active).unwrap_or(usize::MAX),
+            encoders: cx.keep("encoders", Encoders::default),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+
+    fn best(&self, headers: &HeaderMap) -> Option<Coding> {
+        let best = codings_by_preference(headers, &self.offered).first().copied()?;
+        self.codings.iter().copied().find(|coding| coding.as_str() == best)
+    }
+
+    /// Whether the answer would be coded for a client that wants it so.
+    fn is_worth_it(&self, response: &ResponseView<'_>) -> bool {
+        let is_free = is_whole_answer(response)
+            && response.header(CONTENT_ENCODING).is_none()
+            && response.header(TRAILER).is_none()
+            && !asks_no_change(response.headers());
+        is_free
+            && length(response).is_none_or(|length| length >= self.min_size)
+            && response.header(CONTENT_TYPE).is_some_and(|media| self.is_listed(media.as_bytes()))
+    }
+
+    fn is_listed(&self, media: &[u8]) -> bool {
+        // Its messages have their own compression, and its frames their own ends.
+        const GRPC: &[u8] = b"application/grpc";
+        let is_call = media.len() >= GRPC.len() && media[..GRPC.len()].eq_ignore_ascii_case(GRPC);
+        !is_call && self.types.iter().any(|pattern| pattern.matches(media))
+    }
+
+    fn begin(
+        &self,
+        coding: Coding,
+        response: &mut ResponseView<'_>,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<(), HookError> {
+        let length = length(response);
+        if *response.request_method() != Method::HEAD {
+            let levels = if length > Some(self.fast_above) { Levels::FAST } else { self.levels };
+            let borrowed = self.encoders.borrow(coding, levels, self.max_active).map_err(unable)?;
+            let Some(encoder) = borrowed else { return Ok(()) };
+            cx.extensions_mut().insert(Running {
+                filter: self.id,
+                encoder: Arc::new(Mutex::new(encoder)),
+                is_live: length.is_none() || is_event_stream(response),
+            });
+        }
+        recode(response, Some(coding.as_str()))
+    }
+
+    /// Ends what this filter began.
+    fn forget(&self, cx: &mut FilterCx<'_>) {
+        if cx.extensions().get::<Running>().is_some_and(|running| running.filter == self.id) {
+            cx.extensions_mut().remove::<Running>();
+        }
+    }
+}
+
+#[async_trait]
+impl Filter for Compress {
+    async fn on_request(
+        &self,
+        request: &mut RequestView<'_>,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<Flow, HookError> {
+        let coding = self.best(request.headers()).filter(|_| !asks_no_change(request.headers()));
+        if let Some(coding) = coding {
+            cx.extensions_mut().insert(Wish { filter: self.id, coding });
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
+        // An error may stand in the place of an answer that was to be coded.
+        self.forget(cx);
+        let wish = cx.extensions().get::<Wish>().filter(|wish| wish.filter == self.id).copied();
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return if has_coded_copy(response) {
+                vary_by_coding(response)?;
+                weaken(response)
+            } else {
+                Ok(())
+            };
+        }
+        if !self.is_worth_it(response) {
+            return Ok(());
+        }
+        vary_by_coding(response)?;
+        match wish {
+            Some(wish) => self.begin(wish.coding, response, cx),
+            None => Ok(()),
+        }
+    }
+
+    fn on_response_body(
+        &self,
+        body: &mut Option<Bytes>,
+        end: bool,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<(), HookError> {
+        let running = cx.extensions().get::<Running>().filter(|running| running.filter == self.id);
+        let Some(Running { encoder, is_live, .. }) = running else { return Ok(()) };
+        let flush = match (end, is_live) {
+            (true, _) => Flush::End,
+            (false, true) => Flush::Through,
+            (false, false) => Flush::Gather,
+        };
+        let piece = body.take().unwrap_or_default();
+        if !piece.is_empty() || end {
+            *body = Some(encoder.lock().code(&piece, flush).map_err(unable)?.into());
+        }
+        if end {
+            // Others may use it while the client still reads.
+            self.forget(cx);
+        }
+        Ok(())
+    }
+
+    fn on_response_trailers(
+        &self,
+        _: &mut HeaderMap,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<Option<Bytes>, HookError> {
+        let mut last = None;
+        self.on_response_body(&mut last, true, cx)?;
+        Ok(last)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::BODIES
+    }
+
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+}
+
+fn unable(error: std::io::Error) -> HookError {
+    HookError::new("cannot compress").with_source(error)
+}
+
+fn length(response: &ResponseView<'_>) -> Option<u64> {
+    response.header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_event_stream(response: &ResponseView<'_>) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let media = response.header(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    media.len() >= EVENTS.len() && media[..EVENTS.len()].eq_ignore_ascii_case(EVENTS)
+}
+
+/// Whether the client's copy that has not changed is one that was coded here, by the validator that it has of it.
+fn has_coded_copy(response: &ResponseView<'_>) -> bool {
+    let Some(weak) = response.header(ETAG).and_then(weakened) else { return false };
+    let named = response.request_headers().get_all(IF_NONE_MATCH).iter();
+    let mut named = named.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
+    named.any(|etag| etag.trim_ascii() == weak.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
