@@ -23,7 +23,7 @@ use super::admit::{self, content_length};
 use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::failure::cause_of;
-use super::{Gateway, cache, record, reply, serve};
+use super::{Gateway, cache, record, reply, serve, split};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,10 @@ where
         return Ok(true);
     }
     match cache::stored(&client.request, cx) {
-        Some((head, body)) => serve::write_parts(client, cx, head, body).await.map(|()| true),
+        Some((mut head, body)) => {
+            split::bind_client(&mut head, cx).ok_or_else(|| cx.fail(Cause::Internal))?;
+            serve::write_parts(client, cx, head, body).await.map(|()| true)
+        }
         None => Ok(false),
     }
 }
