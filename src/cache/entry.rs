@@ -99,6 +99,28 @@ impl Entry {
         *self.draft.key == *key.primary_key() && self.draft.place == key.variance_bin()
     }
 
+    /// Whether it stands where requests for a key look first.
+    pub(super) fn is_first_of(&self, key: &[u8]) -> bool {
+        *self.draft.key == *key && self.draft.place.is_none()
+    }
+
+    pub(super) fn head(&self) -> &ResponseHeader {
+        &self.draft.head
+    }
+
+    pub(super) fn variance(&self) -> Option<HashBinary> {
+        self.draft.variance
+    }
+
+    pub(super) fn fresh_until(&self) -> SystemTime {
+        self.draft.times.fresh_until
+    }
+
+    /// From when its age counts.
+    pub(super) fn epoch(&self) -> SystemTime {
+        self.draft.times.epoch
+    }
+
     /// Whether operators mean it.
     pub(super) fn is_meant(&self, purge: &Purge) -> bool {
         purge.is_for(&self.draft.key, &self.draft.head.headers)

@@ -2,6 +2,7 @@
 //! at them ([`storage`]).
 
 mod entry;
+mod found;
 mod key;
 mod memory;
 mod plan;
@@ -10,6 +11,7 @@ pub(crate) mod rules;
 mod storage;
 mod store;
 
+pub(crate) use found::Found;
 pub(crate) use key::Target;
 pub(crate) use plan::Plan;
 pub(crate) use purge::Purge;

@@ -16,87 +16,85 @@ use crate::hooks::{EarlyBody, HookError, Incoming};
 use crate::runtime::Cause;
 
 use super::admit::borne;
-use super::cx::connection;
+use super::downstream::Downstream;
 use super::failure::cause_of;
 use super::forward::say_continue;
 
 /// A request that filters see before an endpoint is chosen.
-pub(super) struct Client<'a> {
-    session: &'a mut Session,
+pub(super) struct Client<'a, D> {
+    client: &'a mut D,
     /// Why its body could not be read.
     failure: Option<Cause>,
 }
 
-impl<'a> Client<'a> {
-    pub(super) fn new(session: &'a mut Session) -> Self {
-        Self { session, failure: None }
+impl<'a, D: Downstream> Client<'a, D> {
+    pub(super) fn new(client: &'a mut D) -> Self {
+        Self { client, failure: None }
     }
 
     /// By what the request fails, whatever a filter makes of it.
     pub(super) fn into_failure(self) -> Option<Cause> {
         self.failure
     }
-
-    async fn read(&mut self, limit: usize) -> Result<EarlyBody, Cause> {
-        let connection = connection(self.session).cloned().ok_or(Cause::Internal)?;
-        let limits = &connection.listener().limits.body;
-        self.ask().await.map_err(|error| cause_of(&error.into_down()))?;
-        let is_http1 = self.session.as_downstream().as_http1().is_some();
-        let _sipping = is_http1.then(|| connection.sip());
-        if is_http1 {
-            self.session.as_downstream_mut().enable_retry_buffering();
-        }
-        let begun = Instant::now();
-        while !self.session.is_body_done() && self.read_so_far() <= limit as u64 {
-            self.read_piece(limits, begun).await.map_err(|error| cause_of(&error.into_down()))?;
-            if self.read_so_far() > limits.size.bytes() {
-                return Err(Cause::BodyTooLarge);
-            }
-        }
-        let bytes = self.session.as_downstream().get_retry_buffer().unwrap_or_default();
-        if bytes.len() as u64 != self.read_so_far() {
-            // Never; the endpoint would get another body than was looked at.
-            return Err(Cause::Internal);
-        }
-        Ok(EarlyBody { bytes, is_whole: self.session.is_body_done() })
-    }
-
-    fn read_so_far(&self) -> u64 {
-        self.session.as_downstream().body_bytes_read() as u64
-    }
-
-    async fn read_piece(&mut self, limits: &BodyLimits, begun: Instant) -> Result<()> {
-        let idle = Instant::now() + limits.idle.get();
-        let due = borne(limits, self.read_so_far()).map_or(idle, |borne| idle.min(begun + borne));
-        match timeout_at(due, self.session.as_downstream_mut().read_request_body()).await {
-            Ok(read) => read.map(drop),
-            Err(_) => Error::e_explain(ErrorType::ReadTimedout, "the beginning of a body"),
-        }
-    }
-
-    /// Asks a client for its body that waits for a 100, in the place of the endpoint.
-    async fn ask(&mut self) -> Result<()> {
-        if self.session.is_body_done() || self.session.req_header_mut().remove_header(&EXPECT).is_none() {
-            return Ok(());
-        }
-        say_continue(self.session).await
-    }
 }
 
 #[async_trait]
-impl Incoming for Client<'_> {
+impl<D: Downstream> Incoming for Client<'_, D> {
     fn head(&self) -> &RequestHeader {
-        self.session.req_header()
+        self.client.request()
     }
 
     fn head_mut(&mut self) -> &mut RequestHeader {
-        self.session.req_header_mut()
+        self.client.request_mut()
     }
 
     async fn read_body(&mut self, limit: usize) -> Result<EarlyBody, HookError> {
-        self.read(limit).await.map_err(|cause| {
+        self.client.read_early(limit).await.map_err(|cause| {
             self.failure = Some(cause);
             HookError::new("the body could not be read")
         })
     }
+}
+
+/// Reads more than the first `limit` bytes of a body, or all of it.
+pub(super) async fn read(session: &mut Session, limit: usize) -> Result<EarlyBody, Cause> {
+    let connection = session.connection().cloned().ok_or(Cause::Internal)?;
+    let limits = &connection.listener().limits.body;
+    ask(session).await.map_err(|error| cause_of(&error.into_down()))?;
+    let is_http1 = session.as_downstream().as_http1().is_some();
+    let _sipping = is_http1.then(|| connection.sip());
+    if is_http1 {
+        // Sessions of HTTP/2 keep what they read by themselves.
+        session.as_downstream_mut().enable_retry_buffering();
+    }
+    let begun = Instant::now();
+    while !session.is_body_done() && session.bytes_read() <= limit as u64 {
+        read_piece(session, limits, begun).await.map_err(|error| cause_of(&error.into_down()))?;
+        if session.bytes_read() > limits.size.bytes() {
+            return Err(Cause::BodyTooLarge);
+        }
+    }
+    let bytes = session.as_downstream().get_retry_buffer().unwrap_or_default();
+    if bytes.len() as u64 != session.bytes_read() {
+        // Never; the endpoint would get another body than was looked at.
+        return Err(Cause::Internal);
+    }
+    Ok(EarlyBody { bytes, is_whole: session.is_body_done() })
+}
+
+async fn read_piece(session: &mut Session, limits: &BodyLimits, begun: Instant) -> Result<()> {
+    let idle = Instant::now() + limits.idle.get();
+    let due = borne(limits, session.bytes_read()).map_or(idle, |borne| idle.min(begun + borne));
+    match timeout_at(due, session.as_downstream_mut().read_request_body()).await {
+        Ok(read) => read.map(drop),
+        Err(_) => Error::e_explain(ErrorType::ReadTimedout, "the beginning of a body"),
+    }
+}
+
+/// Asks a client for its body that waits for a 100, in the place of the endpoint.
+async fn ask(session: &mut Session) -> Result<()> {
+    if session.is_body_done() || session.req_header_mut().remove_header(&EXPECT).is_none() {
+        return Ok(());
+    }
+    say_continue(session).await
 }
