@@ -31,7 +31,7 @@ use crate::types::cookie;
 use super::admit::content_length;
 use super::cx::RequestCx;
 use super::stored::body_of;
-use super::{retry, split, upstream};
+use super::{retry, upstream};
 
 /// What is known of a request whose route has a cache.
 pub(super) struct CacheCx {
@@ -141,7 +141,6 @@ pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(Respon
     let ttl = i64::try_from(found.left.as_secs()).unwrap_or(i64::MAX);
     let status = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
     cache.tell(&status, &mut response)?;
-    split::bind_client(&mut response, cx)?;
     cx.cache = Some(cache);
     Some((response, body_of(found)))
 }

@@ -232,6 +232,10 @@ where
         0
     }
 
+    async fn read_early(&mut self, _: usize) -> Result<EarlyBody, Cause> {
+        Ok(EarlyBody { bytes: Bytes::new(), is_whole: true })
+    }
+
     fn bytes_sent(&self) -> u64 {
         self.sent
     }

@@ -36,6 +36,11 @@ pub(super) trait Downstream: Send + Sync {
     /// Bytes of the request's body that were read.
     fn bytes_read(&self) -> u64;
 
+    /// Reads the beginning of the request's body and leaves it where it is, see [`early`].
+    ///
+    /// [`early`]: super::early
+    fn read_early(&mut self, limit: usize) -> impl Future<Output = Result<EarlyBody, Cause>> + Send;
+
     /// Bytes of the answer's body that were sent.
     fn bytes_sent(&self) -> u64;
 
@@ -76,6 +81,10 @@ impl Downstream for Session {
 
     fn bytes_read(&self) -> u64 {
         self.body_bytes_read() as u64
+    }
+
+    async fn read_early(&mut self, limit: usize) -> Result<EarlyBody, Cause> {
+        early::read(self, limit).await
     }
 
     fn bytes_sent(&self) -> u64 {

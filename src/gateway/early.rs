@@ -56,7 +56,7 @@ impl<D: Downstream> Incoming for Client<'_, D> {
     }
 }
 
-/// Reads more than `limit` bytes of a body, or all of it.
+/// Reads more than the first `limit` bytes of a body, or all of it.
 pub(super) async fn read(session: &mut Session, limit: usize) -> Result<EarlyBody, Cause> {
     let connection = session.connection().cloned().ok_or(Cause::Internal)?;
     let limits = &connection.listener().limits.body;
@@ -64,6 +64,7 @@ pub(super) async fn read(session: &mut Session, limit: usize) -> Result<EarlyBod
     let is_http1 = session.as_downstream().as_http1().is_some();
     let _sipping = is_http1.then(|| connection.sip());
     if is_http1 {
+        // Sessions of HTTP/2 keep what they read by themselves.
         session.as_downstream_mut().enable_retry_buffering();
     }
     let begun = Instant::now();

@@ -72,7 +72,7 @@ impl Seen {
             return;
         }
         let mut stamps: Vec<_> =
-            folder.read_dir().into_iter().flatten().flatten().filter_map(stamp).collect();
+            folder.read_dir().into_iter().flatten().flatten().filter_map(|entry| stamp(&entry)).collect();
         stamps.sort();
         for (name, length, modified) in stamps {
             self.add(&name);
@@ -83,7 +83,7 @@ impl Seen {
 }
 
 /// What is known of a file beside rules: its name, its length and when it was changed, in nanoseconds.
-fn stamp(entry: std::fs::DirEntry) -> Option<(Vec<u8>, u64, u128)> {
+fn stamp(entry: &std::fs::DirEntry) -> Option<(Vec<u8>, u64, u128)> {
     let known = entry.metadata().ok()?;
     let since = known.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some((entry.file_name().into_encoded_bytes(), known.len(), since.as_nanos()))
