@@ -3,6 +3,7 @@
 
 mod disk;
 mod entry;
+mod found;
 mod key;
 mod plan;
 mod purge;
@@ -12,6 +13,7 @@ mod storage;
 mod store;
 
 pub(crate) use disk::Disk;
+pub(crate) use found::Found;
 pub(crate) use key::Target;
 pub(crate) use plan::Plan;
 pub(crate) use purge::{Purge, Purged};

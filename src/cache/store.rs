@@ -132,11 +132,16 @@ impl Cache {
 
     /// The key in Pingora's form. It brings the cache along, since Pingora knows of one storage only.
     pub(crate) fn key(self: &Arc<Self>, bytes: Vec<u8>) -> CacheKey {
-        let hash = self.store.hash(|hasher| hasher.write(&bytes));
+        let hash = self.primary(&bytes);
         let mut key = CacheKey::new(bytes, String::new());
         key.set_primary_bin_override(hash);
         key.extensions.insert(self.clone());
         key
+    }
+
+    /// The hash by which a key is found.
+    pub(super) fn primary(&self, key: &[u8]) -> HashBinary {
+        self.store.hash(|hasher| hasher.write(key))
     }
 
     /// The variant that a request asks for, of an answer that depends on these fields.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use pingora_core::apps::HttpServerApp;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -48,10 +47,7 @@ impl Loop {
     }
 
     /// Accepts until the address is closed or the process drains.
-    pub(super) async fn run<A>(mut self, edge: Arc<Edge<A>>)
-    where
-        A: HttpServerApp + Send + Sync + 'static,
-    {
+    pub(super) async fn run(mut self, edge: Arc<Edge>) {
         match &*self.socket.clone() {
             StdSocket::Udp(socket) => self.pass_datagrams(socket).await,
             _ => {
@@ -111,10 +107,7 @@ impl Loop {
 // === Connections ===
 
 impl Loop {
-    async fn accept<A>(&mut self, edge: &Arc<Edge<A>>, acceptor: &Acceptor)
-    where
-        A: HttpServerApp + Send + Sync + 'static,
-    {
+    async fn accept(&mut self, edge: &Arc<Edge>, acceptor: &Acceptor) {
         loop {
             let phase = *self.phase.borrow_and_update();
             match phase {
@@ -143,10 +136,7 @@ impl Loop {
     }
 
     /// Takes in whoever has connected and waits to be accepted: to close the socket would reset them.
-    fn empty<A>(&self, edge: &Arc<Edge<A>>, acceptor: &Acceptor)
-    where
-        A: HttpServerApp + Send + Sync + 'static,
-    {
+    fn empty(&self, edge: &Arc<Edge>, acceptor: &Acceptor) {
         let service = self.accepting.service();
         // No more than can have waited, or whoever goes on connecting would hold the drain up.
         for _ in 0..BACKLOG {
@@ -165,10 +155,7 @@ impl Loop {
     }
 }
 
-async fn accept_all<A>(edge: &Arc<Edge<A>>, acceptor: &Acceptor, accepting: &Accepting) -> Infallible
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+async fn accept_all(edge: &Arc<Edge>, acceptor: &Acceptor, accepting: &Accepting) -> Infallible {
     loop {
         match acceptor.accept().await {
             Ok(accepted) => edge.take_in(accepted, &accepting.service()),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 
-use pingora_core::apps::HttpServerApp;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
@@ -38,10 +37,7 @@ pub(super) struct Accepted {
     unstarted: Vec<Loop>,
 }
 
-impl<A> Edge<A>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+impl Edge {
     /// Binds what the listeners need and nobody has bound. What is accepted on meanwhile stays as it is.
     ///
     /// # Errors
@@ -206,7 +202,7 @@ impl Accepted {
     }
 
     /// What the listeners need besides themselves: that of their names as far as there is any, with the limits of now.
-    fn means<A>(&mut self, edge: &Edge<A>, listeners: &[Arc<Listener>]) -> HashMap<usize, Means> {
+    fn means(&mut self, edge: &Edge, listeners: &[Arc<Listener>]) -> HashMap<usize, Means> {
         self.limits.retain(|_, limits| limits.strong_count() > 0);
         self.datagrams.retain(|_, proxy| proxy.strong_count() > 0);
         let sharing = listeners.iter().filter(|listener| listener.udp().is_some()).count();
@@ -225,7 +221,7 @@ impl Accepted {
         all
     }
 
-    fn limits<A>(&mut self, edge: &Edge<A>, listener: &Listener) -> Means {
+    fn limits(&mut self, edge: &Edge, listener: &Listener) -> Means {
         if let Some(limits) = self.limits.get(&listener.id).and_then(Weak::upgrade) {
             limits.change(&listener.limits);
             return Means::Connections(limits);
@@ -235,7 +231,7 @@ impl Accepted {
         Means::Connections(limits)
     }
 
-    fn proxy<A>(&mut self, edge: &Edge<A>, listener: &Listener, sharing: usize) -> Option<Means> {
+    fn proxy(&mut self, edge: &Edge, listener: &Listener, sharing: usize) -> Option<Means> {
         if let Some(proxy) = self.datagrams.get(&listener.id).and_then(Weak::upgrade) {
             edge.layer4.change_datagrams(&proxy, listener, sharing);
             return Some(Means::Datagrams(proxy));

@@ -1,16 +1,17 @@
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use pingora_core::apps::HttpServerApp;
+use bytes::Bytes;
 use pingora_core::protocols::Shutdown;
 use pingora_core::protocols::http::ServerSession;
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
 
 use crate::config::spec::Limits;
+use crate::gateway::{Answered, HttpApp};
 use crate::runtime::{Cause, Ending, LAST_LOOK, Listener, Stage, StageWatch};
 use crate::telemetry::AccessLog;
 
+use super::body::Framing;
 use super::cut;
 use super::head::{Head, HeadLimits, HeadScan};
 use super::refusal::refuse;
@@ -28,10 +29,7 @@ enum Next {
 
 /// Serves the requests of a connection one after another until either side has enough. The first header has begun
 /// already and is due at `first_due`.
-pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, first_due: Instant, log: &AccessLog)
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+pub(super) async fn serve(app: &HttpApp, mut stream: Box<EdgeStream>, first_due: Instant, log: &AccessLog) {
     let client = stream.connection().clone();
     let (listener, ending) = (client.listener(), client.ending());
     let born = Instant::now();
@@ -53,11 +51,31 @@ where
             Ok(Next::End) => return Shutdown::shutdown(&mut *stream).await,
             Err(_) => return,
         };
+        let reuses = if is_last { 0 } else { reuses_left(&listener.limits, served, born) };
+        wait = listener.limits.keepalive.idle.get();
+        if head.framing == Framing::None && app.may_answer(&stream.inbound()[..head.length]) {
+            let text = Bytes::copy_from_slice(&stream.inbound()[..head.length]);
+            let answered = app.answer(text, &client, &mut *stream, reuses > 0);
+            match cut::serve(&mut stages, &*client, answered).await {
+                None => return,
+                Some(Answered::No) => {}
+                Some(Answered::KeepsOn) => {
+                    stream.skip(head.length);
+                    if stream.end_request().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Some(Answered::Ends) => {
+                    stream.skip(head.length);
+                    return Shutdown::shutdown(&mut *stream).await;
+                }
+            }
+        }
         stream.begin_request(head.length, head.framing);
         let mut session = ServerSession::new_http1(stream);
-        let reuses = if is_last { 0 } else { reuses_left(&listener.limits, served, born) };
         session.set_keepalive_reuses_remaining(Some(reuses));
-        let served = cut::serve(&mut stages, &*client, app.process_new_http(session, &leaving)).await;
+        let served = cut::serve(&mut stages, &*client, app.serve(session, &leaving)).await;
         let Some(reused) = served.flatten() else { return };
         let (io, _) = reused.consume();
         let Ok(back) = io.into_any().downcast::<EdgeStream>() else { return };
@@ -65,7 +83,6 @@ where
         if stream.end_request().await.is_err() {
             return;
         }
-        wait = listener.limits.keepalive.idle.get();
     }
 }
 

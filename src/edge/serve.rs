@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pingora_core::apps::HttpServerApp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::spec::HttpVersion;
+use crate::gateway::HttpApp;
 use crate::l4::{Arrival, Layer4};
 use crate::net::Transport;
 use crate::runtime::{Cause, Connection, Ending, Stage};
@@ -30,8 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Accepts clients on every listener, and hands their requests to `app` or passes their connections on.
-pub(crate) struct Edge<A> {
-    app: Arc<A>,
+pub(crate) struct Edge {
+    app: Arc<HttpApp>,
     pub(super) layer4: Layer4,
     log: Arc<AccessLog>,
     /// That of the process.
@@ -53,13 +53,10 @@ pub(crate) struct EdgeLimits {
     pub(crate) ipv6_prefix: u8,
 }
 
-impl<A> Edge<A>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+impl Edge {
     /// An edge without listeners that serves on so many threads, until the `ending` of the process.
     pub(crate) fn new(
-        app: Arc<A>,
+        app: Arc<HttpApp>,
         layer4: Layer4,
         log: Arc<AccessLog>,
         ending: Ending,

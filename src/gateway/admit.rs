@@ -21,7 +21,8 @@ use crate::types::{RequestHost, normalise_path, with_random};
 
 use super::chain::{self, Passing};
 use super::clock;
-use super::cx::{RequestCx, connection};
+use super::cx::RequestCx;
+use super::downstream::Downstream;
 use super::grpc::Call;
 use super::upstream::{head_limit, is_overdue};
 
@@ -34,7 +35,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sets the limits of the listener on the session, before anything reads from it.
 pub(super) fn set_limits(session: &mut Session, cx: &mut RequestCx) -> Result<()> {
-    let Some(connection) = connection(session).cloned() else { return Err(cx.fail(Cause::Internal)) };
+    let Some(connection) = session.connection().cloned() else { return Err(cx.fail(Cause::Internal)) };
     let limits = &connection.listener().limits;
     let version = session.req_header().version;
     let session = session.as_downstream_mut();
@@ -48,9 +49,9 @@ pub(super) fn set_limits(session: &mut Session, cx: &mut RequestCx) -> Result<()
 }
 
 /// Takes a request in: checks it, finds its route, runs the route's filters.
-pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
-    let connection = connection(session).cloned().ok_or(Cause::Internal)?;
-    let head = session.req_header_mut();
+pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Flow, Cause> {
+    let connection = session.connection().cloned().ok_or(Cause::Internal)?;
+    let head = session.request_mut();
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
     strip_untrusted(head, cx.peer_is_trusted);
@@ -75,17 +76,17 @@ pub(super) async fn admit(session: &mut Session, cx: &mut RequestCx) -> Result<F
         cx.shown_pool = Some(*pool);
     }
     // Filters may turn a request of another kind into a call.
-    let is_native = is_grpc(&session.req_header().headers);
+    let is_native = is_grpc(&session.request().headers);
     let flow = chain::on_request(session, cx).await;
     cx.pool = cx.shown_pool;
     cx.timings.filtered = Some(Instant::now());
     let flow = flow?;
-    let length = content_length(&session.req_header().headers);
+    let length = content_length(&session.request().headers);
     if length.zip(cx.bounds.body).is_some_and(|(length, most)| length > most) {
         return Err(Cause::BodyTooLarge);
     }
     if let Some(pool) = cx.pool() {
-        cx.call = Call::of(session.req_header(), pool, is_native)?;
+        cx.call = Call::of(session.request(), pool, is_native)?;
     }
     Ok(flow)
 }
@@ -140,7 +141,7 @@ fn tell_clock(session: &mut Session, end: bool, cx: &mut RequestCx) {
 
 /// When too little of the body will have come, unless more does.
 fn pace_due(session: &Session, cx: &RequestCx) -> Option<Instant> {
-    let rate = connection(session)?.listener().limits.body.min_rate.bytes_per_second();
+    let rate = session.connection()?.listener().limits.body.min_rate.bytes_per_second();
     let borne = Duration::from_secs(cx.body_bytes.checked_div(rate)? + 1);
     cx.body_begun.map(|begun| begun + borne.max(PACE_GRACE))
 }
@@ -152,7 +153,7 @@ fn fail_body(cx: &mut RequestCx, cause: Cause) -> Box<Error> {
 }
 
 fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cause> {
-    let limits = &connection(session)?.listener().limits.body;
+    let limits = &session.connection()?.listener().limits.body;
     cx.body_bytes += piece.len() as u64;
     // The stream of a call may last and rest as long as it likes; it is each message that has a size.
     let message = cx.call.as_mut().and_then(|call| call.follow(piece));

@@ -13,17 +13,18 @@ use tokio::time::{Instant, sleep_until};
 use crate::hooks::{End, Flow, HookError, Needs, RequestView, ResponseView};
 use crate::runtime::{Cause, Route, Stage};
 
-use super::cx::{RequestCx, connection, filter_parts};
+use super::cx::{RequestCx, filter_parts};
+use super::downstream::Downstream;
 
 /// What all filters together may take before the request goes on, where its pool allows no less.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Shows the request to the filters in their order until one answers.
-pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
+pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Flow, Cause> {
     if cx.route().is_some_and(|route| route.filters.is_empty()) {
         return Ok(Flow::Continue);
     }
-    let Some(connection) = connection(session).cloned() else { return Err(Cause::Internal) };
+    let Some(connection) = session.connection().cloned() else { return Err(Cause::Internal) };
     let pool = cx.shown_pool.and_then(|pool| cx.snapshot.pools.get(pool.0));
     let total = pool.map(|pool| pool.timeouts().total.get()).filter(|total| !total.is_zero());
     let deadline = cx.received + total.unwrap_or(LONGEST).min(LONGEST);
@@ -35,7 +36,7 @@ pub(super) async fn on_request(session: &mut Session, cx: &mut RequestCx) -> Res
     }
 }
 
-async fn run(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
+async fn run(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Flow, Cause> {
     let count = cx.route().map_or(0, |route| route.filters.len());
     for number in 0..count {
         // It sees the answer, also if it never comes to an end.
@@ -44,7 +45,7 @@ async fn run(session: &mut Session, cx: &mut RequestCx) -> Result<Flow, Cause> {
             return Err(Cause::Internal);
         };
         let step = &route.filters[number];
-        let mut request = RequestView::new(session.req_header_mut(), host);
+        let mut request = RequestView::new(session.request_mut(), host);
         let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
         let flow = settle(&step.name, call.await)?;
         if !matches!(flow, Flow::Continue) {

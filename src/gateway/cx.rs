@@ -6,12 +6,11 @@ use std::time::Duration;
 use http::{Extensions, HeaderValue};
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
-use crate::runtime::{Cause, Connection, GrpcStatus, Route, Snapshot, Stage};
+use crate::runtime::{Cause, GrpcStatus, Route, Snapshot};
 use crate::types::RequestHost;
 
 use super::cache::CacheCx;
@@ -92,6 +91,8 @@ pub(crate) struct RequestCx {
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
+    /// Whether it was admitted before Pingora saw it.
+    pub(super) is_admitted: bool,
     /// What is known of the request where its route has a cache.
     pub(super) cache: Option<Box<CacheCx>>,
     /// Where the request may be dropped before its end.
@@ -162,6 +163,7 @@ impl RequestCx {
             clock: None,
             cork: None,
             timings: PhaseTimes::default(),
+            is_admitted: false,
             cache: None,
             unfinished: None,
         }
@@ -256,23 +258,4 @@ pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx
         now,
     };
     Some((filter_cx, route, host.as_str()))
-}
-
-/// Resolves when the process has no more time for the request, for waits in which nothing is read of its client.
-pub(super) async fn until_cut(session: &Session) {
-    match connection(session) {
-        Some(connection) => connection.ending().reached(Stage::RequestsCut).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Whether the client is asked to come back on another connection.
-pub(super) fn is_leaving(session: &Session) -> bool {
-    connection(session).is_some_and(|connection| connection.ending().has_reached(Stage::Leaving))
-}
-
-/// The client's connection, which rides on the session's proxy digest.
-pub(super) fn connection(session: &Session) -> Option<&Arc<Connection>> {
-    let digest = session.as_downstream().digest()?;
-    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
 }

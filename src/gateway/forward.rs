@@ -13,6 +13,7 @@ use crate::types::EndpointAddr;
 use super::admit::{self, content_length};
 use super::cork::Cork;
 use super::cx::RequestCx;
+use super::downstream::Downstream;
 use super::grpc::Call;
 use super::upstream::{self, left_of_total};
 use super::{chain, proxy_header, trailers};
@@ -104,7 +105,7 @@ fn set_unless_trusted(
 
 /// Adds the trusted proxy itself to the end of the list that it sent.
 fn append_peer(session: &Session, request: &mut RequestHeader) -> Option<()> {
-    let peer = super::cx::connection(session)?.peer_ip_value();
+    let peer = session.connection()?.peer_ip_value();
     let mut list = Vec::with_capacity(64);
     for field in request.headers.get_all(X_FORWARDED_FOR) {
         list.extend_from_slice(field.as_bytes());

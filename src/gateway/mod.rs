@@ -5,7 +5,7 @@
 //! [`deadline`] keep the time, [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints
 //! whose connection it is, [`forward`] makes the request that they see, [`relay`] the response that clients see,
 //! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
-//! access log.
+//! access log. [`direct`] does without Pingora what can be done without it.
 
 mod admit;
 mod cache;
@@ -14,6 +14,8 @@ mod clock;
 mod cork;
 mod cx;
 mod deadline;
+mod direct;
+mod downstream;
 mod failure;
 mod forward;
 mod grpc;
@@ -23,6 +25,7 @@ mod relay;
 mod reply;
 mod retry;
 mod serve;
+mod stored;
 mod trailers;
 mod upstream;
 
@@ -35,39 +38,78 @@ use bytes::Bytes;
 use http::HeaderMap;
 use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
+use pingora_core::apps::{HttpServerApp, ReusedHttpStream};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session, http_proxy};
+use tokio::io::AsyncWrite;
 
-use crate::runtime::{Cause, Live};
+use crate::runtime::{Cause, Connection, Live};
 use crate::telemetry::AccessLog;
 
 use cx::RequestCx;
+pub(crate) use direct::Answered;
+use direct::Parked;
+use downstream::Downstream;
 pub(crate) use retry::MAX_ATTEMPTS;
 
 /// Serves HTTP by the snapshot that is live when a request begins.
-#[derive(Debug)]
-pub(crate) struct Gateway {
+#[derive(Clone, Debug)]
+struct Gateway {
     live: Arc<Live>,
     log: Arc<AccessLog>,
 }
 
-/// The gateway inside of Pingora's proxy, ready for connections.
-pub(crate) fn http_app(
-    conf: &Arc<ServerConf>,
-    live: Arc<Live>,
-    log: Arc<AccessLog>,
-) -> Arc<HttpProxy<Gateway>> {
-    let mut proxy = http_proxy(conf, Gateway { live, log });
-    let mut options = pingora_core::apps::HttpServerOptions::default();
-    // So that CONNECT gets its 405 from the gateway, like every method that is not served.
-    options.allow_connect_method_proxying = true;
-    proxy.server_options = Some(options);
-    Arc::new(proxy)
+/// Whom the edge hands requests to: the gateway inside of Pingora's proxy, and by itself for what needs no endpoint.
+pub(crate) struct HttpApp {
+    proxy: Arc<HttpProxy<Gateway>>,
+    gateway: Gateway,
+}
+
+impl HttpApp {
+    pub(crate) fn new(conf: &Arc<ServerConf>, live: Arc<Live>, log: Arc<AccessLog>) -> Arc<Self> {
+        let gateway = Gateway { live, log };
+        let mut proxy = http_proxy(conf, gateway.clone());
+        let mut options = pingora_core::apps::HttpServerOptions::default();
+        // So that CONNECT gets its 405 from the gateway, like every method that is not served.
+        options.allow_connect_method_proxying = true;
+        proxy.server_options = Some(options);
+        Arc::new(Self { proxy: Arc::new(proxy), gateway })
+    }
+
+    /// Serves the next request of a session of Pingora's; what comes back may be used again.
+    pub(crate) fn serve<'a>(
+        &'a self,
+        session: ServerSession,
+        leaving: &'a ShutdownWatch,
+    ) -> impl Future<Output = Option<ReusedHttpStream>> + Send + 'a {
+        self.proxy.process_new_http(session, leaving)
+    }
+
+    /// Whether [`answer`](Self::answer) is to be asked first, for a request without a body that has this head.
+    pub(crate) fn may_answer(&self, head: &[u8]) -> bool {
+        self.gateway.may_answer(head)
+    }
+
+    /// Answers a request without a body, if that needs no endpoint. What it leaves is to be served next on its connection.
+    pub(crate) async fn answer<S>(
+        &self,
+        head: Bytes,
+        connection: &Arc<Connection>,
+        stream: &mut S,
+        keeps_on: bool,
+    ) -> Answered
+    where
+        S: AsyncWrite + Unpin + Send,
+    {
+        self.gateway.answer(head, connection, stream, keeps_on).await
+    }
 }
 
 #[async_trait]
@@ -83,10 +125,18 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<()> {
+        if let Some(parked) = session.connection().and_then(|connection| connection.take_parked())
+            && let Ok(parked) = parked.downcast::<Parked>()
+        {
+            parked.resume(session.req_header_mut(), cx);
+        }
         admit::set_limits(session, cx)
     }
 
     async fn request_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<bool> {
+        if cx.is_admitted {
+            return Ok(false);
+        }
         match admit::admit(session, cx).await {
             Ok(flow) => reply::follow(session, cx, flow).await,
             Err(cause) => Err(cx.fail(cause)),

@@ -13,11 +13,12 @@ use crate::pools::begin_with_header;
 use crate::runtime::{Connection, Peer};
 use crate::types::{ProxyHeader, Tlvs};
 
-use super::cx::{RequestCx, connection};
+use super::cx::RequestCx;
+use super::downstream::Downstream;
 
 /// Has the connection of an attempt begin with a PROXY header, where the pool asks for one.
 pub(super) fn prepend(session: &Session, cx: &RequestCx, peer: &mut HttpPeer) {
-    let Some(connection) = connection(session) else { return };
+    let Some(connection) = session.connection() else { return };
     let header = ProxyHeader::of_client(client(connection, cx), connection.ends().reached);
     let header = match version(cx) {
         SendProxyProtocol::Off => return,

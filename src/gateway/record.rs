@@ -12,34 +12,32 @@ use crate::runtime::{Cause, Connection, GrpcStatus};
 use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, started};
 
 use super::chain;
-use super::cx::{RequestCx, connection};
+use super::cx::RequestCx;
+use super::downstream::Downstream;
 use super::reply::is_final;
 use super::retry;
 
 /// Ends a request: gives its endpoint back and writes its line.
-pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
+pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &AccessLog) {
     cx.watchdog = None;
     cx.unfinished = None;
     count(session, cx);
     if log.is_on() {
-        let head = session.req_header();
-        let written = session.response_written().map(|response| response.status);
+        let head = session.request();
         let told = Told {
-            listener: connection(session).map_or("", |connection| connection.listener().name.as_str()),
+            listener: session.connection().map_or("", |connection| connection.listener().name.as_str()),
             version: head.version,
             method: &head.method,
             target: &head.uri,
             user_agent: head.headers.get(USER_AGENT),
-            status: written.filter(|&status| is_final(status)),
-            bytes_in: session.body_bytes_read() as u64,
-            bytes_out: session.body_bytes_sent() as u64,
+            status: answered(session),
+            bytes_in: session.bytes_read(),
+            bytes_out: session.bytes_sent(),
         };
         write_line(&told, cx, log);
     }
     if cx.route().is_some_and(|route| route.needs.end) {
-        let written = session.response_written().map(|response| response.status);
-        let bytes = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
-        tell_filters(written.filter(|&status| is_final(status)), bytes, cx);
+        tell_filters(answered(session), (session.bytes_read(), session.bytes_sent()), cx);
     }
     retry::note_end(cx);
     cx.lease = None;
@@ -48,14 +46,17 @@ pub(super) fn finish(session: &Session, cx: &mut RequestCx, log: &AccessLog) {
 
 /// Counts the request as one of its configuration's: how it was answered, and how long its client waited for the head of the
 /// answer. One whose client has left before that says nothing of the configuration.
-fn count(session: &Session, cx: &RequestCx) {
-    let Some(response) = session.response_written().filter(|response| is_final(response.status)) else {
-        return;
-    };
+fn count(session: &impl Downstream, cx: &RequestCx) {
+    let Some(status) = answered(session) else { return };
     let now = Instant::now();
     let answered = cx.timings.first_byte.unwrap_or(now);
     let waited = answered.saturating_duration_since(cx.received);
-    cx.snapshot.pulse.record(response.status.as_u16(), waited, now);
+    cx.snapshot.pulse.record(status.as_u16(), waited, now);
+}
+
+/// The status of the answer, once it is on its way.
+fn answered(session: &impl Downstream) -> Option<StatusCode> {
+    session.written().map(|head| head.status).filter(|&status| is_final(status))
 }
 
 /// What the line of a request needs that may be dropped at any time, as those of HTTP/2 clients are that an endpoint does
@@ -79,7 +80,7 @@ impl Unfinished {
         let head = session.req_header();
         Some(Box::new(Self {
             log: log.clone(),
-            connection: connection(session)?.clone(),
+            connection: session.connection()?.clone(),
             method: head.method.clone(),
             target: head.uri.clone(),
             user_agent: head.headers.get(USER_AGENT).cloned(),

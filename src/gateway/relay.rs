@@ -18,7 +18,8 @@ use super::admit::content_length;
 use super::cache;
 use super::chain::{self, Passing};
 use super::clock;
-use super::cx::{RequestCx, connection, is_leaving};
+use super::cx::RequestCx;
+use super::downstream::{Downstream, is_leaving};
 use super::grpc::{self, Call};
 use super::retry;
 use super::upstream::is_overdue;
@@ -202,7 +203,7 @@ pub(super) async fn hand_on(
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
     if is_upgrade {
-        if let Some(connection) = connection(session) {
+        if let Some(connection) = session.connection() {
             connection.mark_upgraded();
         }
         if let Some(watchdog) = &cx.watchdog {
@@ -212,7 +213,7 @@ pub(super) async fn hand_on(
     }
     if (is_upgrade || cx.is_endless)
         && session.as_downstream().as_http1().is_some()
-        && let Some(connection) = connection(session)
+        && let Some(connection) = session.connection()
     {
         connection.mark_lasting();
     }

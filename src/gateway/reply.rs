@@ -11,13 +11,14 @@ use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
 use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 
 use super::admit::SERVED;
-use super::cx::{RequestCx, filter_parts, until_cut};
+use super::cx::{RequestCx, filter_parts};
+use super::downstream::{Downstream, until_cut};
 use super::failure::{cause_of, is_after_answer};
 use super::grpc;
 use super::serve::write;
 
 /// Goes where the filters sent the request: true when it is answered, false when an endpoint is to serve it.
-pub(super) async fn follow(session: &mut Session, cx: &mut RequestCx, flow: Flow) -> Result<bool> {
+pub(super) async fn follow(session: &mut impl Downstream, cx: &mut RequestCx, flow: Flow) -> Result<bool> {
     let answer = match flow {
         Flow::Respond(answer) => *answer,
         Flow::Reject(rejection) => refusal(session, cx, *rejection),
@@ -32,7 +33,7 @@ pub(super) async fn follow(session: &mut Session, cx: &mut RequestCx, flow: Flow
 }
 
 /// What the route itself does; `None` when an endpoint is to serve the request, or a cache.
-async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>, Cause> {
+async fn act(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Option<Answer>, Cause> {
     if cx.pool.is_some() {
         return Ok(None);
     }
@@ -52,7 +53,7 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
     let Some((filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
         return Err(Cause::Internal);
     };
-    let request = RequestView::new(session.req_header_mut(), host);
+    let request = RequestView::new(session.request_mut(), host);
     let vars = RequestVars::of_request(&request, &filter_cx);
     let value = |template| vars.header_value(template).map_err(|error| Cause::HookFailed(error.status()));
     match &route.action {
@@ -71,8 +72,8 @@ async fn act(session: &mut Session, cx: &mut RequestCx) -> Result<Option<Answer>
     }
 }
 
-async fn serve_file(session: &Session, files: &Files) -> Result<Answer, Cause> {
-    let head = session.req_header();
+async fn serve_file(session: &impl Downstream, files: &Files) -> Result<Answer, Cause> {
+    let head = session.request();
     let request = files::Request {
         method: &head.method,
         path: head.uri.path(),
@@ -91,7 +92,7 @@ async fn serve_file(session: &Session, files: &Files) -> Result<Answer, Cause> {
     })
 }
 
-fn refusal(session: &Session, cx: &mut RequestCx, rejection: Rejection) -> Answer {
+fn refusal(session: &impl Downstream, cx: &mut RequestCx, rejection: Rejection) -> Answer {
     let cause = Cause::Rejected(rejection.status, rejection.cause);
     let mut answer = explain(session, cx, &cause);
     answer.headers.extend(rejection.headers);
@@ -100,8 +101,8 @@ fn refusal(session: &Session, cx: &mut RequestCx, rejection: Rejection) -> Answe
 }
 
 /// The answer for an error, in the form that the client understands.
-pub(super) fn explain(session: &Session, cx: &mut RequestCx, cause: &Cause) -> Answer {
-    let form = ErrorBody::accepted_by(&session.req_header().headers);
+pub(super) fn explain(session: &impl Downstream, cx: &mut RequestCx, cause: &Cause) -> Answer {
+    let form = ErrorBody::accepted_by(&session.request().headers);
     cx.grpc_status = (form == ErrorBody::Grpc).then(|| cause.grpc_status());
     error_answer(cause, form, cx.request_id()).into()
 }
@@ -128,15 +129,20 @@ pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestC
     if closes {
         session.set_keepalive(None);
     }
-    let mut answer = explain(session, cx, &cause);
-    if cause == Cause::MethodRefused {
-        answer.headers.push((ALLOW, served(cx)));
-    }
-    let is_written = write(session, cx, answer).await.is_ok();
+    let is_written = tell(session, cx, &cause).await.is_ok();
     if closes && session.as_downstream().as_http1().is_some() {
         session.as_downstream_mut().shutdown().await;
     }
     FailToProxy { error_code: cause.status().as_u16(), can_reuse_downstream: is_written && !closes }
+}
+
+/// Writes the answer for an error.
+pub(super) async fn tell(session: &mut impl Downstream, cx: &mut RequestCx, cause: &Cause) -> Result<()> {
+    let mut answer = explain(session, cx, cause);
+    if *cause == Cause::MethodRefused {
+        answer.headers.push((ALLOW, served(cx)));
+    }
+    write(session, cx, answer).await
 }
 
 /// The methods that are served where the request went.

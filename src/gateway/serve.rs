@@ -4,23 +4,36 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora_core::Result;
-use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::Session;
 
 use crate::hooks::{Answer, Body, BodySource};
 use crate::runtime::Cause;
 
 use super::admit::content_length;
 use super::chain::{self, Passing};
-use super::cx::{RequestCx, is_leaving, until_cut};
+use super::cx::RequestCx;
+use super::downstream::{Downstream, is_leaving, until_cut};
 use super::reply::explain;
 
 /// Writes an answer, as the filters that saw the request make it.
-pub(super) async fn write(session: &mut Session, cx: &mut RequestCx, mut answer: Answer) -> Result<()> {
+pub(super) async fn write(
+    session: &mut impl Downstream,
+    cx: &mut RequestCx,
+    mut answer: Answer,
+) -> Result<()> {
     let body = std::mem::take(&mut answer.body);
-    let mut head = head_of(answer, body.length())?;
-    match filter(session.req_header(), &mut head, body, cx) {
+    let head = head_of(answer, body.length())?;
+    write_parts(session, cx, head, body).await
+}
+
+/// The same with a head that tells of its body already.
+pub(super) async fn write_parts(
+    session: &mut impl Downstream,
+    cx: &mut RequestCx,
+    mut head: ResponseHeader,
+    body: Body,
+) -> Result<()> {
+    match filter(session.request(), &mut head, body, cx) {
         Ok(body) => send(session, cx, head, body).await,
         Err(cause) => {
             // The filters are left out of the answer that tells of their failure.
@@ -50,18 +63,21 @@ fn filter(
     if !has_body(request, head.status) {
         return Ok(Outgoing { body, is_filtered: false });
     }
-    let outgoing = match body {
-        body if !chain::filters_response_body(cx) => Outgoing { body, is_filtered: false },
-        Body::Whole(bytes) => Outgoing { body: filter_whole(bytes, cx)?.into(), is_filtered: false },
-        body => Outgoing { body, is_filtered: true },
+    let body = match body {
+        // The head tells its length.
+        body if !chain::filters_response_body(cx) && head.headers.contains_key(CONTENT_LENGTH) => body,
+        body if !chain::filters_response_body(cx) => with_length(head, body)?,
+        Body::Whole(bytes) => with_length(head, filter_whole(bytes, cx)?.into())?,
+        body => return Ok(Outgoing { body, is_filtered: true }),
     };
-    // Filters that meant to change the length have taken it away.
-    if !outgoing.is_filtered
-        && let Some(length) = outgoing.body.length()
-    {
+    Ok(Outgoing { body, is_filtered: false })
+}
+
+fn with_length(head: &mut ResponseHeader, body: Body) -> Result<Body, Cause> {
+    if let Some(length) = body.length() {
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| Cause::Internal)?;
     }
-    Ok(outgoing)
+    Ok(body)
 }
 
 fn filter_whole(bytes: Bytes, cx: &mut RequestCx) -> Result<Bytes, Cause> {
@@ -99,48 +115,42 @@ fn has_body(request: &RequestHeader, status: StatusCode) -> bool {
 }
 
 async fn send(
-    session: &mut Session,
+    session: &mut impl Downstream,
     cx: &mut RequestCx,
     mut head: ResponseHeader,
     outgoing: Outgoing,
 ) -> Result<()> {
-    let closes = !is_cheap_to_drain(session.req_header());
-    session.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
+    let closes = !is_cheap_to_drain(session.request());
+    session.close_if_unread(closes);
     if is_leaving(session) {
-        session.set_keepalive(None);
+        session.close_after();
     }
     let Outgoing { body, is_filtered } = outgoing;
     // Filters may make something of nothing.
     let is_empty = body.length() == Some(0) && !is_filtered;
-    let has_body = has_body(session.req_header(), head.status);
-    if (is_empty || !has_body)
-        && let ServerSession::Custom(stream) = session.as_downstream_mut()
-    {
-        // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
-        return stream.write_response_header(Box::new(head), true).await;
-    }
-    if has_body {
+    let has_body = has_body(session.request(), head.status);
+    if has_body && !is_empty {
         frame(session, &mut head)?;
     }
     let has_body = has_body && !is_empty;
-    session.write_response_header(Box::new(head), !has_body).await?;
+    session.write_head(head, !has_body).await?;
     match body {
         _ if !has_body => Ok(()),
-        Body::Whole(bytes) => session.write_response_body(Some(bytes), true).await,
+        Body::Whole(bytes) => session.write_piece(Some(bytes), true).await,
         Body::Stream(source) => send_pieces(session, cx, source, is_filtered).await,
     }
 }
 
 /// Tells the end of a body of which nobody knows the length: by chunks, or to HTTP/1.0 by the end of the connection
 /// (RFC 9112 §6.3). Frames of HTTP/2 tell it themselves.
-fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
+fn frame(session: &mut impl Downstream, head: &mut ResponseHeader) -> Result<()> {
     if head.headers.contains_key(CONTENT_LENGTH) {
         return Ok(());
     }
-    match session.req_header().version {
+    match session.request().version {
         Version::HTTP_11 => head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
         Version::HTTP_10 => {
-            session.set_keepalive(None);
+            session.close_after();
             Ok(())
         }
         _ => Ok(()),
@@ -149,7 +159,7 @@ fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
 
 /// Sends a body as it is made, or as filters make it, no faster than the client takes it.
 async fn send_pieces(
-    session: &mut Session,
+    session: &mut impl Downstream,
     cx: &mut RequestCx,
     mut source: Box<dyn BodySource>,
     is_filtered: bool,
@@ -160,14 +170,14 @@ async fn send_pieces(
         if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
         }
-        session.write_response_body(piece, end).await?;
+        session.write_piece(piece, end).await?;
         if end {
             return Ok(());
         }
     }
 }
 
-async fn next_piece(session: &Session, source: &mut dyn BodySource) -> Result<Option<Bytes>, Cause> {
+async fn next_piece(session: &impl Downstream, source: &mut dyn BodySource) -> Result<Option<Bytes>, Cause> {
     let piece = tokio::select! {
         biased;
         piece = source.next() => piece,

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::cx::connection;
+use super::downstream::Downstream;
 
 /// So many bytes trailers may have.
 const MOST: usize = 8 * 1024;
@@ -26,7 +26,7 @@ pub(super) fn hand_on(session: &Session, trailers: &HeaderMap) {
     if request.version != Version::HTTP_11 || !are_understood(request) {
         return;
     }
-    if let (Some(connection), Some(lines)) = (connection(session), lines(trailers)) {
+    if let (Some(connection), Some(lines)) = (session.connection(), lines(trailers)) {
         connection.leave_trailers(lines);
     }
 }

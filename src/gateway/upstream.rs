@@ -19,8 +19,9 @@ use crate::types::{Span, with_random};
 
 use super::admit::content_length;
 use super::clock::{self, Clock, Limits};
-use super::cx::{Noted, RequestCx, connection, until_cut};
+use super::cx::{Noted, RequestCx};
 use super::deadline::Watchdog;
+use super::downstream::{Downstream, until_cut};
 use super::grpc::{Call, GRACE};
 use super::retry;
 
@@ -272,7 +273,7 @@ fn start_clock(session: &mut Session, cx: &RequestCx, is_h2: bool) -> Option<Clo
         clock.on_answer(now);
         return Some(clock);
     }
-    let idle = connection(session)?.listener().limits.body.idle.get();
+    let idle = session.connection()?.listener().limits.body.idle.get();
     let answer = is_h2.then(|| timeouts.idle.get());
     let limits = Limits { body: has_body.then_some(idle), answer, total: left() };
     Some(Clock::start(limits, now))

@@ -2,19 +2,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_proxy::HttpProxy;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::config::spec::DrainSpec;
 use crate::edge::{Address, Edge, Open};
-use crate::gateway::Gateway;
 use crate::runtime::{Live, Stage};
 use crate::types::Span;
 
 /// The way from the first signal to the end, step by step, as long as each may take.
 pub(super) struct Drain {
     live: Arc<Live>,
-    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    edge: Arc<Edge>,
 }
 
 /// How often what is left is told.
@@ -27,7 +25,7 @@ const LINGER: Duration = Duration::from_secs(3);
 const CUT_LIMIT: Duration = Duration::from_millis(200);
 
 impl Drain {
-    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge<HttpProxy<Gateway>>>) -> Self {
+    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge>) -> Self {
         Self { live, edge }
     }
 

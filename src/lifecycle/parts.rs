@@ -2,12 +2,11 @@ use std::io;
 use std::sync::Arc;
 
 use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::HttpProxy;
 
 use crate::config::Origin;
 use crate::control::CannotOpen;
 use crate::edge::{Address, BindError, Edge, InheritError, Inherited};
-use crate::gateway::{Gateway, MAX_ATTEMPTS, http_app};
+use crate::gateway::{HttpApp, MAX_ATTEMPTS};
 use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
@@ -23,7 +22,7 @@ use super::upgrade::Takeover;
 /// Everything of a configuration that runs, built and bound but not started yet.
 pub(crate) struct Parts {
     live: Arc<Live>,
-    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    edge: Arc<Edge>,
     prober: Arc<Prober>,
     log: Arc<AccessLog>,
     threads: usize,
@@ -91,7 +90,7 @@ impl Parts {
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
-        let app = http_app(&Arc::new(server_conf(threads)), live.clone(), log.clone());
+        let app = HttpApp::new(&Arc::new(server_conf(threads)), live.clone(), log.clone());
         let layer4 = Layer4::new(log.clone(), flow_sockets());
         let ending = live.ending().clone();
         let edge = Edge::new(app, layer4, log.clone(), ending, edge_limits(config), threads);

@@ -6,12 +6,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
-use pingora_proxy::HttpProxy;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::edge::Edge;
-use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{Control, Live, TlsFiles, run_jobs};
 use crate::telemetry::Messages;
@@ -89,7 +87,7 @@ fn compose(
 
 /// The accept loops of all listeners, as one service with the data plane's threads.
 struct EdgeService {
-    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    edge: Arc<Edge>,
     threads: usize,
     /// Is told the runtime that this runs on.
     started: watch::Sender<Option<Handle>>,

@@ -17,6 +17,7 @@ use crate::types::{PoolName, Random, ZoneName};
 
 use super::caches::caches;
 use super::carried::Carried;
+use super::edge_paths::EdgePaths;
 use super::route::{Redirect, Respond, Step};
 use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
@@ -139,6 +140,7 @@ pub(crate) fn assemble(
         trusts_unix: config.trusts_unix,
         drain: config.drain,
         watches_file: config.watch,
+        edge_paths: EdgePaths::of(&config.routes),
         jobs: kept.jobs(),
     });
     let origin = origin.fixed_to(&source);

@@ -1,3 +1,5 @@
+use std::any::Any;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +18,6 @@ use super::{Ending, Ends, Lasting, Listener, Peer, Snapshot};
 ///
 /// It rides on the stream as Pingora's proxy digest, the only place that reaches the hooks on HTTP/1 and HTTP/2
 /// alike.
-#[derive(Debug)]
 pub(crate) struct Connection {
     listener: Arc<Listener>,
     ends: Ends,
@@ -26,12 +27,16 @@ pub(crate) struct Connection {
     upgraded: AtomicBool,
     reader: AtomicWaker,
     trailers: Mutex<Option<Bytes>>,
+    parked: Mutex<Option<Parked>>,
     ending: Ending,
     /// Where its request goes on for as long as the client likes.
     lasting: Mutex<Option<Lasting>>,
     is_lasting: AtomicBool,
     is_broken_off: AtomicBool,
 }
+
+/// What is known of a request by its type alone.
+pub(crate) type Parked = Box<dyn Any + Send + Sync>;
 
 /// What the TLS handshake of a connection came to.
 #[derive(Clone, Debug)]
@@ -60,6 +65,7 @@ impl Connection {
             upgraded: false.into(),
             reader: AtomicWaker::new(),
             trailers: Mutex::new(None),
+            parked: Mutex::new(None),
             ending,
             lasting: Mutex::new(None),
             is_lasting: false.into(),
@@ -170,9 +176,28 @@ impl Connection {
         self.trailers.lock().take()
     }
 
+    /// Leaves what is known of the request of HTTP/1 that comes next, for whoever serves it.
+    pub(crate) fn park(&self, parked: Parked) {
+        *self.parked.lock() = Some(parked);
+    }
+
+    /// What was left of the request, if something was.
+    pub(crate) fn take_parked(&self) -> Option<Parked> {
+        self.parked.lock().take()
+    }
+
     /// Who is woken when the connection is upgraded.
     pub(crate) fn reader(&self) -> &AtomicWaker {
         &self.reader
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("listener", &self.listener.name)
+            .field("peer", &self.peer_ip)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@ mod cause;
 mod changes;
 mod connection;
 mod control;
+mod edge_paths;
 mod ending;
 mod explain;
 mod explain_l4;

@@ -11,6 +11,7 @@ use crate::router::Router;
 use crate::telemetry::Pulse;
 use crate::types::{Cidr, PoolName};
 
+use super::edge_paths::EdgePaths;
 use super::{Listener, Listeners, Route};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
@@ -36,6 +37,8 @@ pub(crate) struct Snapshot {
     pub(crate) watches_file: bool,
     /// What its hooks have going on beside the requests.
     pub(crate) jobs: Vec<Arc<dyn Job>>,
+    /// Where requests may be answered without an endpoint.
+    pub(crate) edge_paths: EdgePaths,
 }
 
 impl fmt::Debug for Snapshot {

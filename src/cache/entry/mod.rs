@@ -134,6 +134,28 @@ impl Draft {
 }
 
 impl Entry {
+    /// Whether it stands where requests for a key look first.
+    pub(super) fn is_first_of(&self, key: &[u8]) -> bool {
+        *self.draft.key == *key && self.draft.place.is_none()
+    }
+
+    pub(super) fn head(&self) -> &ResponseHeader {
+        &self.draft.head
+    }
+
+    pub(super) fn variance(&self) -> Option<HashBinary> {
+        self.draft.variance
+    }
+
+    pub(super) fn fresh_until(&self) -> SystemTime {
+        self.draft.times.fresh_until
+    }
+
+    /// From when its age counts.
+    pub(super) fn epoch(&self) -> SystemTime {
+        self.draft.times.epoch
+    }
+
     pub(super) fn draft(&self) -> &Draft {
         &self.draft
     }

@@ -19,11 +19,11 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{Digest, GetProxyDigest};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
+use crate::gateway::HttpApp;
 use crate::runtime::{Cause, Connection, Listener, Stage, StageWatch};
 use crate::telemetry::AccessLog;
 
@@ -47,10 +47,7 @@ type H2Connection = h2::server::Connection<Box<EdgeStream>, Bytes>;
 type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
 /// Serves the requests of an HTTP/2 connection side by side until either side has enough.
-pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Box<EdgeStream>, log: &AccessLog)
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+pub(super) async fn serve(app: &Arc<HttpApp>, mut stream: Box<EdgeStream>, log: &AccessLog) {
     let client = stream.connection().clone();
     let listener = client.listener();
     let limits = &listener.limits;
@@ -89,18 +86,15 @@ enum End {
 }
 
 /// What the requests of a connection have in common.
-struct Requests<'a, A> {
-    app: &'a Arc<A>,
+struct Requests<'a> {
+    app: &'a Arc<HttpApp>,
     digest: Arc<Digest>,
     running: Arc<Running>,
     client: &'a Connection,
     log: &'a AccessLog,
 }
 
-impl<A> Requests<'_, A>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+impl Requests<'_> {
     async fn serve(&self, connection: &mut H2Connection, listener: &Listener, verdict: &Verdict) -> End {
         let keepalive = &listener.limits.keepalive;
         let ending = self.client.ending();
@@ -174,7 +168,7 @@ where
             let (abandonment, end) = (session.abandonment(), session.end());
             let (leaving, mut stages) = (ending.leaving(), StageWatch::new(&ending));
             // HTTP/2 streams are never used again, so there is nothing to take back.
-            let served = app.process_new_http(ServerSession::new_custom(Box::new(session)), &leaving);
+            let served = app.serve(ServerSession::new_custom(Box::new(session)), &leaving);
             let served = cut::serve(&mut stages, &end, served);
             match abandonment {
                 None => drop(served.await),

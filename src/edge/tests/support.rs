@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::HttpProxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Notify;
@@ -16,7 +15,7 @@ use crate::config::Origin;
 use crate::config::spec::{AccessFormat, AccessSink, DrainSpec};
 use crate::edge::inherited::{HandedOver, Inherited};
 use crate::edge::{BindError, Edge, EdgeLimits, Lent};
-use crate::gateway::{Gateway, http_app};
+use crate::gateway::HttpApp;
 use crate::l4::Layer4;
 use crate::runtime::{Assembled, Ending, Listener, Live, Registry, Stage, assemble};
 use crate::telemetry::AccessLog;
@@ -34,7 +33,7 @@ pub(super) const LONG: DrainSpec = DrainSpec {
 
 /// An edge that serves, and what it needs.
 pub(super) struct Rig {
-    pub(super) edge: Arc<Edge<HttpProxy<Gateway>>>,
+    pub(super) edge: Arc<Edge>,
     pub(super) ending: Ending,
     /// Lets requests for `/slow` be answered.
     pub(super) release: Arc<Notify>,
@@ -60,7 +59,7 @@ impl Rig {
         let first = assembled("first: { bind: 127.0.0.1:0 }", &pools, None).snapshot;
         let live = Arc::new(Live::new(first));
         let log = Arc::new(AccessLog::open(AccessFormat::Off, &AccessSink::Stderr).unwrap());
-        let app = http_app(&Arc::new(ServerConf::default()), live.clone(), log.clone());
+        let app = HttpApp::new(&Arc::new(ServerConf::default()), live.clone(), log.clone());
         let ending = live.ending().clone();
         let limits = EdgeLimits { connections: 1000, ipv6_prefix: 64 };
         let layer4 = Layer4::new(log.clone(), 1000);

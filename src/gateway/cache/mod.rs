@@ -6,7 +6,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, DATE, HOST, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_RANGES, AGE, DATE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora_cache::key::HashBinary;
 use pingora_cache::{
@@ -22,11 +25,13 @@ use crate::cache::rules::{
     judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
 use crate::cache::{Caching, PREDICTOR, STORAGE, Target, lock};
+use crate::hooks::Body;
 use crate::runtime::Cause;
 use crate::types::cookie;
 
 use super::admit::content_length;
 use super::cx::RequestCx;
+use super::stored::body_of;
 use super::{retry, upstream};
 
 /// What is known of a request whose route has a cache.
@@ -49,22 +54,43 @@ pub(super) struct CacheCx {
     pub(super) word: &'static str,
 }
 
+impl CacheCx {
+    fn new(caching: Arc<Caching>, wishes: Wishes) -> Self {
+        Self {
+            caching,
+            wishes,
+            forwarded: Some(Forwarded::Bypass),
+            requested: SystemTime::now(),
+            not_modified: None,
+            ends_by_closing: false,
+            unreserved: None,
+            is_stored: false,
+            word: "bypass",
+        }
+    }
+
+    /// Tells in an answer what the cache did, if it is to; `None` when the head has no room.
+    fn tell(&self, status: &CacheStatus, response: &mut ResponseHeader) -> Option<()> {
+        if !self.caching.plan.tells_status {
+            return Some(());
+        }
+        let mut text = String::with_capacity(64);
+        write!(text, "{status}").ok()?;
+        response.append_header("cache-status", HeaderValue::try_from(text).ok()?).ok().map(drop)
+    }
+}
+
 // === The request ===
 
 /// Has a request look for a stored answer, if it is one that may have one.
 pub(super) fn enable(session: &mut Session, cx: &mut RequestCx) {
     let Some(caching) = cx.extensions.get::<Arc<Caching>>().cloned() else { return };
     let head = session.req_header();
-    let is_meant = matches!(head.method, Method::GET | Method::HEAD) && !is_passed_by(head, &caching);
+    let is_meant = is_meant(head, &caching, cx);
     let has_body = head.headers.contains_key(TRANSFER_ENCODING)
         || content_length(&head.headers).is_some_and(|length| length > 0);
     let wishes = Wishes::of(&head.headers);
-    let is_enabled = is_meant
-        && !has_body
-        && !cx.is_upgrade_req
-        && cx.call.is_none()
-        && cx.pool.is_some()
-        && session.as_downstream_mut().is_body_empty();
+    let is_enabled = is_meant && !has_body && session.as_downstream_mut().is_body_empty();
     if is_enabled {
         let wait = caching.cache.lock_wait;
         let mut overrides = CacheOptionOverrides::default();
@@ -72,17 +98,50 @@ pub(super) fn enable(session: &mut Session, cx: &mut RequestCx) {
         let lock = (!wait.is_zero()).then(lock);
         session.cache.enable(&STORAGE, None, Some(&*PREDICTOR), lock, Some(overrides));
     }
-    cx.cache = Some(Box::new(CacheCx {
-        caching,
-        wishes,
-        forwarded: Some(Forwarded::Bypass),
-        requested: SystemTime::now(),
-        not_modified: None,
-        ends_by_closing: false,
-        unreserved: None,
-        is_stored: false,
-        word: "bypass",
-    }));
+    cx.cache = Some(Box::new(CacheCx::new(caching, wishes)));
+}
+
+/// Whether there may be a stored answer for a request, as far as its head tells.
+fn is_meant(head: &RequestHeader, caching: &Caching, cx: &RequestCx) -> bool {
+    matches!(head.method, Method::GET | Method::HEAD)
+        && !is_passed_by(head, caching)
+        && !cx.is_upgrade_req
+        && cx.call.is_none()
+        && cx.pool.is_some()
+}
+
+/// The stored answer for a request without a body, if there is one at hand that will do as it is. All others are Pingora's to
+/// look for: those of which a client has a part or an earlier state, and those that have to be fetched or asked for again.
+pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(ResponseHeader, Body)> {
+    const CONDITIONS: [HeaderName; 6] =
+        [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
+
+    let caching = cx.extensions.get::<Arc<Caching>>()?;
+    if !is_meant(head, caching, cx) || CONDITIONS.iter().any(|name| head.headers.contains_key(name)) {
+        return None;
+    }
+    let caching = caching.clone();
+    let target = target(head, cx, head.uri.path(), head.uri.query())?;
+    let key = key_of(&target, head, cx, &caching);
+    let found = caching.cache.find(&key, &head.headers, SystemTime::now())?;
+    let wishes = Wishes::of(&head.headers);
+    if caching.plan.honours_clients && !wishes.accept(found.age, found.left) {
+        return None;
+    }
+    let mut response = found.head().clone();
+    response.insert_header(AGE, found.age.as_secs()).ok()?;
+    if head.method == Method::GET && response.status == StatusCode::OK {
+        // As Pingora tells where it could give a part.
+        response.insert_header(ACCEPT_RANGES, HeaderValue::from_static("bytes")).ok()?;
+    }
+    let mut cache = Box::new(CacheCx::new(caching, wishes));
+    cache.is_stored = true;
+    cache.word = "hit";
+    let ttl = i64::try_from(found.left.as_secs()).unwrap_or(i64::MAX);
+    let status = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
+    cache.tell(&status, &mut response)?;
+    cx.cache = Some(cache);
+    Some((response, body_of(found)))
 }
 
 /// Whether the settings say that the request is not for the cache.
@@ -379,12 +438,7 @@ pub(super) fn hand_on(session: &Session, response: &mut ResponseHeader, cx: &mut
             | CachePhase::RevalidatedNoCache(_)
     );
     cache.word = word;
-    if !cache.caching.plan.tells_status {
-        return Some(());
-    }
-    let mut text = String::with_capacity(64);
-    write!(text, "{status}").ok()?;
-    response.append_header("cache-status", HeaderValue::try_from(text).ok()?).ok().map(drop)
+    cache.tell(&status, response)
 }
 
 fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) {

@@ -17,14 +17,12 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_proxy::HttpProxy;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::config::Origin;
 use crate::edge::{Edge, Inherited};
-use crate::gateway::Gateway;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
@@ -43,7 +41,7 @@ use watch::watch;
 #[derive(Clone)]
 pub(crate) struct Serving {
     pub(crate) live: Arc<Live>,
-    pub(crate) edge: Arc<Edge<HttpProxy<Gateway>>>,
+    pub(crate) edge: Arc<Edge>,
     pub(crate) prober: Arc<Prober>,
     pub(crate) log: Arc<AccessLog>,
     /// Those of a program that leaves its messages to this library.

@@ -11,14 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pingora_proxy::HttpProxy;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::edge::{Edge, Open};
-use crate::gateway::Gateway;
 use crate::pools::State;
 use crate::runtime::Live;
 use crate::types::Rarely;
@@ -32,7 +30,7 @@ use notify::{NotifySocket, watchdog_period};
 pub(super) struct ServiceManager {
     manager: Option<Manager>,
     live: Arc<Live>,
-    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    edge: Arc<Edge>,
     /// The runtime of the accept loops, once it runs.
     data_plane: watch::Receiver<Option<Handle>>,
     arrival: watch::Receiver<Arrival>,
@@ -69,7 +67,7 @@ const STATUS_PERIOD: Duration = Duration::from_secs(1);
 impl ServiceManager {
     pub(super) fn new(
         live: Arc<Live>,
-        edge: Arc<Edge<HttpProxy<Gateway>>>,
+        edge: Arc<Edge>,
         data_plane: watch::Receiver<Option<Handle>>,
         arrival: watch::Receiver<Arrival>,
     ) -> Self {

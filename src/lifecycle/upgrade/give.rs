@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pingora_proxy::HttpProxy;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use crate::config::Origin;
 use crate::control::Door;
 use crate::edge::{Address, Edge, Lent};
-use crate::gateway::Gateway;
 use crate::handover::{
     Cause, Giver, HandoverError, Limits, Peer, Program, SocketKind, Stage, Successor, may_leave, own_program,
 };
@@ -28,7 +26,7 @@ pub(in crate::lifecycle) struct Upgrader {
     /// Where the program of this process is, as far as that is known.
     program: Option<PathBuf>,
     live: Arc<Live>,
-    edge: Arc<Edge<HttpProxy<Gateway>>>,
+    edge: Arc<Edge>,
     control: Option<Arc<Door>>,
     manager: Arc<ServiceManager>,
     /// The process before this one, as long as it finishes its work.

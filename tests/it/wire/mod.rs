@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod connections;
+mod direct;
 mod errors;
 mod expectations;
 mod http10;

@@ -1,0 +1,65 @@
+use pingora_core::protocols::http::ServerSession;
+
+use super::*;
+
+fn head(text: &str) -> Bytes {
+    Bytes::from(text.to_owned())
+}
+
+/// What Pingora makes of the same bytes.
+async fn pingoras(text: &str) -> RequestHeader {
+    let (mut client, server) = tokio::io::duplex(4096);
+    client.write_all(text.as_bytes()).await.unwrap();
+    let mut session = ServerSession::new_http1(Box::new(server));
+    assert!(session.read_request().await.unwrap());
+    session.req_header().clone()
+}
+
+#[tokio::test]
+async fn a_head_is_read_as_pingora_reads_it() {
+    let heads = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEAD /a%20b?c=%2F&d HTTP/1.1\r\nhost: a.example:8080\r\nX-Twice: 1\r\nx-twice:2\r\nEmpty:\r\n\r\n",
+        "GET /\u{e9} HTTP/1.1\r\nHOST:\ta \r\nX-Text:  \u{e9} and \"more\" \t\r\n\r\n",
+    ];
+    for text in heads {
+        let (own, pingoras) = (parse(&head(text)).expect(text), pingoras(text).await);
+        let lines = |header: &RequestHeader| {
+            let mut lines = Vec::new();
+            header.header_to_h1_wire(&mut lines);
+            String::from_utf8_lossy(&lines).into_owned()
+        };
+        assert_eq!(own.raw_path(), pingoras.raw_path(), "{text}");
+        assert_eq!(own.uri, pingoras.uri, "{text}");
+        assert_eq!((own.method.clone(), own.version), (pingoras.method.clone(), pingoras.version), "{text}");
+        assert_eq!(own.headers, pingoras.headers, "{text}");
+        assert_eq!(lines(&own), lines(&pingoras), "names keep their case");
+    }
+}
+
+#[test]
+fn other_forms_and_versions_are_pingoras_to_read() {
+    for line in ["OPTIONS * HTTP/1.1", "GET http://a/ HTTP/1.1", "GET / HTTP/1.0"] {
+        assert!(parse(&head(&format!("{line}\r\nHost: a\r\n\r\n"))).is_none(), "{line}");
+    }
+}
+
+#[test]
+fn a_client_may_ask_for_the_end_of_its_connection_and_for_nothing_else() {
+    let options = |fields: &str| {
+        let head = head(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        Options::of(&parse(&head).expect(fields).headers)
+    };
+    assert_eq!(options(""), Some(Options::KeepAlive));
+    assert_eq!(options("Connection: Keep-Alive\r\n"), Some(Options::KeepAlive));
+    assert_eq!(options("connection: close\r\n"), Some(Options::Close));
+    for fields in [
+        "Connection: close\r\nConnection: close\r\n",
+        "Connection: close, X-A\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\n",
+        "Upgrade: h2c\r\n",
+        "Expect: 100-continue\r\n",
+    ] {
+        assert_eq!(options(fields), None, "{fields}");
+    }
+}

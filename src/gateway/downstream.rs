@@ -1,0 +1,107 @@
+//! The client's side of a request, whoever reads and writes there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use crate::runtime::{Connection, Stage};
+
+/// What admission, filters and answers of the edge need of a client. Pingora's session is one; [`Direct`] is another, for
+/// requests that Pingora need not see.
+///
+/// [`Direct`]: super::direct::Direct
+pub(super) trait Downstream: Send {
+    /// The request's head.
+    fn request(&self) -> &RequestHeader;
+
+    /// The same, for whoever brings it into form.
+    fn request_mut(&mut self) -> &mut RequestHeader;
+
+    /// The connection that it came on.
+    fn connection(&self) -> Option<&Arc<Connection>>;
+
+    /// The head that was written last.
+    fn written(&self) -> Option<&ResponseHeader>;
+
+    /// Bytes of the request's body that were read.
+    fn bytes_read(&self) -> u64;
+
+    /// Bytes of the answer's body that were sent.
+    fn bytes_sent(&self) -> u64;
+
+    /// Has the connection end with the answer.
+    fn close_after(&mut self);
+
+    /// Whether the connection ends with the answer if that comes before the end of the request.
+    fn close_if_unread(&mut self, closes: bool);
+
+    /// Writes the head of an answer, which nothing follows if `is_all`.
+    fn write_head(&mut self, head: ResponseHeader, is_all: bool) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes a piece of its body.
+    fn write_piece(&mut self, piece: Option<Bytes>, end: bool) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Downstream for Session {
+    fn request(&self) -> &RequestHeader {
+        self.req_header()
+    }
+
+    fn request_mut(&mut self) -> &mut RequestHeader {
+        self.req_header_mut()
+    }
+
+    fn connection(&self) -> Option<&Arc<Connection>> {
+        let digest = self.as_downstream().digest()?;
+        digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    fn written(&self) -> Option<&ResponseHeader> {
+        self.response_written()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.body_bytes_read() as u64
+    }
+
+    fn bytes_sent(&self) -> u64 {
+        self.body_bytes_sent() as u64
+    }
+
+    fn close_after(&mut self) {
+        self.set_keepalive(None);
+    }
+
+    fn close_if_unread(&mut self, closes: bool) {
+        self.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
+    }
+
+    async fn write_head(&mut self, head: ResponseHeader, is_all: bool) -> Result<()> {
+        if is_all && let ServerSession::Custom(stream) = self.as_downstream_mut() {
+            // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
+            return stream.write_response_header(Box::new(head), true).await;
+        }
+        self.write_response_header(Box::new(head), is_all).await
+    }
+
+    async fn write_piece(&mut self, piece: Option<Bytes>, end: bool) -> Result<()> {
+        self.write_response_body(piece, end).await
+    }
+}
+
+/// Resolves when the process has no more time for the request, for waits in which nothing is read of its client.
+pub(super) async fn until_cut(client: &impl Downstream) {
+    match client.connection() {
+        Some(connection) => connection.ending().reached(Stage::RequestsCut).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the client is asked to come back on another connection.
+pub(super) fn is_leaving(client: &impl Downstream) -> bool {
+    client.connection().is_some_and(|connection| connection.ending().has_reached(Stage::Leaving))
+}
