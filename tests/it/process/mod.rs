@@ -16,6 +16,7 @@ mod signals;
 mod simulate;
 mod sockets;
 mod split;
+mod stored;
 mod systemd;
 mod unix_files;
 mod upgrade;
