@@ -224,10 +224,6 @@ where
         self.written.as_ref()
     }
 
-    async fn read_early(&mut self, _: usize) -> Result<EarlyBody, Cause> {
-        Ok(EarlyBody { bytes: Bytes::new(), is_whole: true })
-    }
-
     fn bytes_read(&self) -> u64 {
         0
     }

@@ -30,9 +30,6 @@ pub(super) trait Downstream: Send + Sync {
     /// The head that was written last.
     fn written(&self) -> Option<&ResponseHeader>;
 
-    /// Reads the beginning of the request's body, more than `limit` bytes or all of it. The endpoint will get it too.
-    fn read_early(&mut self, limit: usize) -> impl Future<Output = Result<EarlyBody, Cause>> + Send;
-
     /// Bytes of the request's body that were read.
     fn bytes_read(&self) -> u64;
 
@@ -73,10 +70,6 @@ impl Downstream for Session {
 
     fn written(&self) -> Option<&ResponseHeader> {
         self.response_written()
-    }
-
-    async fn read_early(&mut self, limit: usize) -> Result<EarlyBody, Cause> {
-        early::read(self, limit).await
     }
 
     fn bytes_read(&self) -> u64 {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::cache::{Cache, Disk, Store};
 use crate::config::Config;
 use crate::config::spec::{CacheDiskSpec, CacheSpec};
-use crate::hooks::{BuildCx, Job, Keeping, Scope};
+use crate::hooks::{BuildCx, Job, JobCx, Keeping, Scope};
 use crate::types::CacheName;
 
 /// A folder is a process's own from when a configuration is served that has it.
@@ -13,7 +13,7 @@ struct DiskJob(Arc<Disk>);
 
 #[async_trait]
 impl Job for DiskJob {
-    async fn run(&self) {
+    async fn run(&self, _: &JobCx) {
         self.0.serve().await;
     }
 }
