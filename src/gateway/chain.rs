@@ -82,8 +82,11 @@ pub(super) fn on_response(
         return Ok(());
     }
     let cause = cx.cause.clone();
+    let is_from_endpoint = cx.timings.first_byte.is_some() && cause.is_none() && !cx.is_stored_answer();
     let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
-    let mut response = ResponseView::new(response, request, host).with_cause(cause.as_ref().map(Cause::word));
+    let mut response = ResponseView::new(response, request, host)
+        .with_cause(cause.as_ref().map(Cause::word))
+        .given_by_endpoint(is_from_endpoint);
     for step in route.filters[..entered].iter().rev() {
         let call = || step.filter.on_response(&mut response, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
