@@ -91,6 +91,8 @@ pub(crate) struct RequestCx {
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
+    /// Whether a filter had it wait, so that its client may have left meanwhile.
+    pub(super) has_waited: bool,
     /// Whether it was admitted before Pingora saw it.
     pub(super) is_admitted: bool,
     /// What is known of the request where its route has a cache.
@@ -163,6 +165,7 @@ impl RequestCx {
             clock: None,
             cork: None,
             timings: PhaseTimes::default(),
+            has_waited: false,
             is_admitted: false,
             cache: None,
             unfinished: None,
@@ -198,6 +201,12 @@ impl RequestCx {
         let total = self.pool().map_or(Duration::ZERO, |pool| pool.timeouts().total.get());
         let total = self.call.as_ref().map_or(total, |call| call.total(total));
         self.bounds.total.filter(|&bound| total.is_zero() || bound < total).unwrap_or(total)
+    }
+
+    /// When all that it may take is used up; `None` without a limit.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let total = self.total();
+        (!total.is_zero()).then(|| self.received + total)
     }
 
     pub(super) fn route(&self) -> Option<&Route> {
