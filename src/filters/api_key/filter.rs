@@ -6,7 +6,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::spec::{HeaderNameSpec, NamedMap, OneOrMany};
-use crate::filters::headers::{Side, changeable, strip_claims};
+use crate::filters::headers::{Side, are_alike, changeable, strip_claims};
 use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
 use crate::types::{ConsumerName, VarName};
 
@@ -53,6 +53,9 @@ impl ApiKey {
         let keys = read_keys(keys, &cx.path(Path::new("")))?;
         let listed = file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
         let listed = listed.map_err(|error| error.at("file"))?;
+        if listed.as_ref().is_some_and(|listed| listed.get().len() == 0) {
+            cx.warn("the `file` has no key, so that it lets nobody in");
+        }
         let consumer_var = CONSUMER_VAR.parse().map_err(BuildError::new)?;
         Ok(Self { sources, keys, listed, consumer_header, consumer_var, forward })
     }
@@ -106,7 +109,7 @@ impl fmt::Debug for ApiKey {
 fn check_sources(sources: &[KeySource], consumer_header: &HeaderName) -> Result<(), BuildError> {
     for (index, source) in sources.iter().enumerate() {
         match source {
-            KeySource::Header(name) if name.0 == *consumer_header => {
+            KeySource::Header(name) if are_alike(&name.0, consumer_header) => {
                 let error = BuildError::new("the key would be replaced by the name of its consumer");
                 return Err(error.at("consumer_header"));
             }
