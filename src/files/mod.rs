@@ -48,6 +48,8 @@ pub(crate) struct Request<'a> {
     pub(crate) method: &'a Method,
     /// In canonical form.
     pub(crate) path: &'a str,
+    /// The path before filters left nothing of it but the slash.
+    pub(crate) stripped: Option<&'a str>,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -112,6 +114,7 @@ impl Files {
         let found =
             if path.ends_with_slash() { self.index_of(&path).await? } else { self.find(&path).await? };
         match found {
+            Some(_) if request.path == "/" && request.stripped.is_some() => Ok(to_folder(request)),
             Some((path, Found::File(file))) => self.represent(request, Asked::File, &path, file).await,
             Some((_, Found::Folder)) if self.index_of(&path).await?.is_some() => Ok(to_folder(request)),
             _ => self.missing(request).await,
@@ -194,7 +197,8 @@ fn is_place(request: Request<'_>) -> bool {
 /// Sends the client to the same path with a slash behind it, so that what the page names is found from there. The reference
 /// is relative, and so is right whatever filters have taken off the path, and can lead to no other host.
 fn to_folder(request: Request<'_>) -> Answer {
-    let name = request.path.rsplit('/').next().unwrap_or_default();
+    let path = request.stripped.unwrap_or(request.path);
+    let name = path.rsplit('/').next().unwrap_or_default();
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
     let answer = Answer::new(StatusCode::PERMANENT_REDIRECT, "");
     match HeaderValue::try_from(format!("./{name}/{query}")) {
@@ -216,7 +220,13 @@ mod tests {
         let headers = HeaderMap::new();
         let ask = async |path| {
             files
-                .answer(Request { method: &Method::GET, path, query: None, headers: &headers })
+                .answer(Request {
+                    method: &Method::GET,
+                    path,
+                    stripped: None,
+                    query: None,
+                    headers: &headers,
+                })
                 .await
                 .map(drop)
         };

@@ -7,6 +7,7 @@ use pingora_proxy::{FailToProxy, Session};
 use tokio::time::{Instant, sleep};
 
 use crate::files::{self, Files, Refused};
+use crate::filters::StrippedWhole;
 use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
 use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 
@@ -39,7 +40,8 @@ async fn act(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Option
     }
     if let Some(Action::Files(files)) = cx.route().map(|route| &route.action) {
         let files = files.clone();
-        return serve_file(session, cx.due(), &files).await.map(Some);
+        let stripped = cx.extensions.get().map(|StrippedWhole(path)| path.as_str());
+        return serve_file(session, cx.due(), &files, stripped).await.map(Some);
     }
     if let Some(Action::Respond(respond)) = cx.route().map(|route| &route.action)
         && !respond.delay.is_zero()
@@ -72,11 +74,13 @@ async fn serve_file(
     session: &impl Downstream,
     until: Option<Instant>,
     files: &Files,
+    stripped: Option<&str>,
 ) -> Result<Answer, Cause> {
     let head = session.request();
     let request = files::Request {
         method: &head.method,
         path: head.uri.path(),
+        stripped,
         query: head.uri.query(),
         headers: &head.headers,
     };
