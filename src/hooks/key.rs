@@ -39,6 +39,9 @@ pub enum KeySpec {
     Var(VarName),
 }
 
+/// The key of all requests that have none, which therefore share one limit (fail closed).
+pub(crate) const NO_KEY: u128 = 0;
+
 /// What keys are taken from: the parts of a request that filters and policies alike see.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyParts<'a> {

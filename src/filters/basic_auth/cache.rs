@@ -36,6 +36,8 @@ struct Verdicts {
 const SHARDS: usize = 16;
 const WRONG_TTL: Duration = Duration::from_secs(10);
 const MOST_WRONG: usize = 4096;
+/// So many of a full table are looked at for one to give up: not all, since a worker does so for each guess.
+const LOOKED_AT: usize = 8;
 /// Beyond, checks that nobody waits for any more are looked for.
 const MOST_GOING_ON: usize = 1024;
 
@@ -126,11 +128,10 @@ impl Verdicts {
         }
         let mut shard = self.shard(&tag).lock();
         if shard.len() >= self.most_per_shard && !shard.contains_key(&tag) {
-            shard.retain(|_, until| now < *until);
-            // Any other will do: it is checked again when it comes.
-            if shard.len() >= self.most_per_shard
-                && let Some(&other) = shard.keys().next()
-            {
+            // Any other will do, since it is checked again when it comes; but of a few rather one that no longer counts.
+            let few = || shard.iter().take(LOOKED_AT);
+            let over = few().find(|(_, until)| now >= **until).or_else(|| few().next());
+            if let Some(other) = over.map(|(&other, _)| other) {
                 shard.remove(&other);
             }
         }
