@@ -12,19 +12,21 @@ mod off_worker;
 mod representation;
 mod root;
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rustix::io::Errno;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::config::spec::{FilesSpec, SitePath};
 use crate::hooks::Answer;
 use crate::semantics::media_weight;
 use crate::types::{FilePath, Hidden, Rarely};
 
+use off_worker::PATIENCE;
 use representation::{Asked, Representations};
 use root::{Found, Opened, Root};
 
@@ -46,6 +48,8 @@ pub(crate) struct Request<'a> {
     pub(crate) method: &'a Method,
     /// In canonical form.
     pub(crate) path: &'a str,
+    /// The path before filters left nothing of it but the slash.
+    pub(crate) stripped: Option<&'a str>,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -59,6 +63,8 @@ pub(crate) enum Refused {
     NotFound,
     /// It cannot be read.
     Unreadable,
+    /// The disk does not answer.
+    TimedOut,
 }
 
 impl Files {
@@ -89,6 +95,16 @@ impl Files {
     /// # Errors
     /// When there is nothing to serve.
     pub(crate) async fn answer(&self, request: Request<'_>) -> Result<Answer, Refused> {
+        match timeout(PATIENCE, self.find_answer(request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.tell(request.path, "the disk does not answer");
+                Err(Refused::TimedOut)
+            }
+        }
+    }
+
+    async fn find_answer(&self, request: Request<'_>) -> Result<Answer, Refused> {
         if *request.method != Method::GET && *request.method != Method::HEAD {
             return Err(Refused::Method);
         }
@@ -98,6 +114,7 @@ impl Files {
         let found =
             if path.ends_with_slash() { self.index_of(&path).await? } else { self.find(&path).await? };
         match found {
+            Some(_) if request.path == "/" && request.stripped.is_some() => Ok(to_folder(request)),
             Some((path, Found::File(file))) => self.represent(request, Asked::File, &path, file).await,
             Some((_, Found::Folder)) if self.index_of(&path).await?.is_some() => Ok(to_folder(request)),
             _ => self.missing(request).await,
@@ -156,15 +173,18 @@ impl Files {
                 Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::XDEV | Errno::NXIO,
             ) => return Refused::NotFound,
             Some(Errno::ACCESS | Errno::PERM) => Refused::NotFound,
+            _ if error.kind() == io::ErrorKind::TimedOut => Refused::TimedOut,
             _ => Refused::Unreadable,
         };
-        if self.told.may_tell(Instant::now()) {
-            log::warn!(
-                "a file cannot be read path={:?} error={error}",
-                self.root.path().join(path.as_path())
-            );
-        }
+        self.tell(self.root.path().join(path.as_path()), error);
         refused
+    }
+
+    /// Tells the log why something cannot be read, once in a while.
+    fn tell(&self, path: impl fmt::Debug, error: impl fmt::Display) {
+        if self.told.may_tell(Instant::now()) {
+            log::warn!("a file cannot be read path={path:?} error={error}");
+        }
     }
 }
 
@@ -177,11 +197,44 @@ fn is_place(request: Request<'_>) -> bool {
 /// Sends the client to the same path with a slash behind it, so that what the page names is found from there. The reference
 /// is relative, and so is right whatever filters have taken off the path, and can lead to no other host.
 fn to_folder(request: Request<'_>) -> Answer {
-    let name = request.path.rsplit('/').next().unwrap_or_default();
+    let path = request.stripped.unwrap_or(request.path);
+    let name = path.rsplit('/').next().unwrap_or_default();
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
     let answer = Answer::new(StatusCode::PERMANENT_REDIRECT, "");
     match HeaderValue::try_from(format!("./{name}/{query}")) {
         Ok(location) => answer.with_header(LOCATION, location),
         Err(_) => Answer::new(StatusCode::BAD_REQUEST, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_fails_requests_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "a").unwrap();
+        let spec = serde_yaml::from_str("{ root: . }").unwrap();
+        let files = Files::open(folder.path(), &spec).unwrap();
+        let headers = HeaderMap::new();
+        let ask = async |path| {
+            files
+                .answer(Request {
+                    method: &Method::GET,
+                    path,
+                    stripped: None,
+                    query: None,
+                    headers: &headers,
+                })
+                .await
+                .map(drop)
+        };
+        let hanging = off_worker::hang().await;
+        // Nobody has asked for it yet, so that the kernel has to look.
+        assert_eq!(ask("/none.txt").await, Err(Refused::TimedOut));
+        drop(hanging);
+        assert_eq!(ask("/none.txt").await, Err(Refused::NotFound));
+        assert_eq!(ask("/a.txt").await, Ok(()));
     }
 }

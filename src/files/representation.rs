@@ -145,6 +145,8 @@ impl Representations {
     fn head(&self, status: StatusCode, asked: Asked, chosen: &Chosen) -> Answer {
         let mut answer = Answer::new(status, "");
         let has_content = status.is_success() || asked == Asked::Missing;
+        // A refusal is none to be kept for as long as the file is.
+        let tells_of_file = status.is_success() || status == StatusCode::NOT_MODIFIED;
         let mut set = |name: HeaderName, value: HeaderValue| answer.headers.push((name, value));
         if asked != Asked::Missing {
             chosen.etag.clone().into_iter().for_each(|etag| set(ETAG, etag));
@@ -159,7 +161,7 @@ impl Representations {
         match (asked, &self.cache_control) {
             // It changes with every version of the application.
             (Asked::Application, _) => set(CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            (Asked::File, Some(value)) => set(CACHE_CONTROL, value.clone()),
+            (Asked::File, Some(value)) if tells_of_file => set(CACHE_CONTROL, value.clone()),
             _ => {}
         }
         if has_content {

@@ -1,13 +1,12 @@
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
@@ -77,21 +76,14 @@ impl Root {
         self.follow().await;
         let folder = self.folder.load_full();
         // What the kernel has in memory is had at once; all else may take a disk.
-        let fd = match open_beneath(&folder, path.as_path(), self.resolve | ResolveFlags::CACHED) {
-            Ok(fd) => fd,
+        match open_at_once(&folder, path.as_path(), self.resolve) {
+            Ok(found) => Ok(found),
             Err(Errno::AGAIN | Errno::INVAL) => {
                 let (path, resolve) = (path.clone(), self.resolve);
-                off_worker(move || open_patiently(&folder, path.as_path(), resolve)).await?
+                off_worker(move || open_patiently(&folder, path.as_path(), resolve)).await
             }
-            Err(error) => return Err(error.into()),
-        };
-        let file = File::from(fd);
-        let about = file.metadata()?;
-        Ok(match about.file_type() {
-            kind if kind.is_file() => Some(Found::File(Opened::new(file, &about))),
-            kind if kind.is_dir() => Some(Found::Folder),
-            _ => None,
-        })
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Looks for another folder under the path, once in a while and one request at a time. What cannot be opened changes
@@ -111,11 +103,18 @@ impl Root {
     }
 }
 
-impl Opened {
-    fn new(file: File, about: &Metadata) -> Self {
-        let modified = i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
-        Self { file, length: about.len(), modified }
-    }
+/// Says what has been opened.
+fn found(fd: OwnedFd, flags: AtFlags) -> Result<Option<Found>, Errno> {
+    let wanted = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MTIME;
+    let about = statx(&fd, "", AtFlags::EMPTY_PATH | flags, wanted)?;
+    let modified = i128::from(about.stx_mtime.tv_sec) * 1_000_000_000 + i128::from(about.stx_mtime.tv_nsec);
+    Ok(match FileType::from_raw_mode(about.stx_mode.into()) {
+        FileType::RegularFile => {
+            Some(Found::File(Opened { file: File::from(fd), length: about.stx_size, modified }))
+        }
+        FileType::Directory => Some(Found::Folder),
+        _ => None,
+    })
 }
 
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {
@@ -128,13 +127,20 @@ fn open_beneath(folder: &OwnedFd, path: &Path, resolve: ResolveFlags) -> Result<
     openat2(folder, path, flags, Mode::empty(), resolve)
 }
 
+/// By what the kernel has in memory alone, also of a file that another computer has.
+fn open_at_once(folder: &OwnedFd, path: &Path, resolve: ResolveFlags) -> Result<Option<Found>, Errno> {
+    let fd = open_beneath(folder, path, resolve | ResolveFlags::CACHED)?;
+    found(fd, AtFlags::STATX_DONT_SYNC)
+}
+
 /// While something is moved, the kernel cannot say whether a path stays in the folder, and has to be asked again.
-fn open_patiently(folder: &OwnedFd, path: &Path, resolve: ResolveFlags) -> io::Result<OwnedFd> {
+fn open_patiently(folder: &OwnedFd, path: &Path, resolve: ResolveFlags) -> io::Result<Option<Found>> {
+    let mut opened = open_beneath(folder, path, resolve);
     for _ in 1..RESOLVED {
-        match open_beneath(folder, path, resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            outcome => return Ok(outcome?),
+        match opened {
+            Err(Errno::AGAIN | Errno::INTR) => opened = open_beneath(folder, path, resolve),
+            _ => break,
         }
     }
-    Ok(open_beneath(folder, path, resolve)?)
+    Ok(found(opened?, AtFlags::STATX_SYNC_AS_STAT)?)
 }

@@ -23,6 +23,8 @@ pub(super) struct Tagger(hmac::Key);
 type Shard<V> = HashMap<Tag, (Instant, V), RandomState>;
 
 const SHARDS: usize = 16;
+/// So many of a full shard are looked at for one to give up: not all, since a worker does so for each that is new.
+const LOOKED_AT: usize = 8;
 
 impl Tagger {
     /// # Errors
@@ -62,11 +64,10 @@ impl<V: Clone> Expiring<V> {
         }
         let mut shard = self.shard(&tag).lock();
         if shard.len() >= self.most_per_shard && !shard.contains_key(&tag) {
-            shard.retain(|_, (until, _)| now < *until);
-            // Any other will do: it is found out again when it is asked for.
-            if shard.len() >= self.most_per_shard
-                && let Some(&other) = shard.keys().next()
-            {
+            // Any other will do, since it is found out again when it is asked for; but of a few rather one that no longer counts.
+            let few = || shard.iter().take(LOOKED_AT);
+            let over = few().find(|(_, (until, _))| now >= *until).or_else(|| few().next());
+            if let Some(other) = over.map(|(&other, _)| other) {
                 shard.remove(&other);
             }
         }

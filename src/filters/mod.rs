@@ -102,6 +102,7 @@ pub use rate_limit::{
     Decision, Limiter, OnStoreFailure, RateLimit, RateLimitMode, RateLimitScope, RateLimitSettings,
     RateLimitVerdict,
 };
+pub(crate) use rewrite::StrippedWhole;
 pub use rewrite::{ForwardedHost, InvalidRewrite, PathRewrite, Rewrite, RewriteSettings, StripPrefix};
 pub use security_headers::{
     CrossOriginSettings, EmbedderPolicy, FramePolicy, OpenerPolicy, ReferrerPolicy, ResourcePolicy,

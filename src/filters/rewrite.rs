@@ -66,6 +66,10 @@ enum PathChange {
     Replace(Regex, String),
 }
 
+/// The path of a request of which nothing was left but the slash that every path begins with, which it did not end with.
+#[derive(Clone, Debug)]
+pub(crate) struct StrippedWhole(pub(crate) String);
+
 // === Rewrite ===
 
 impl Rewrite {
@@ -103,11 +107,14 @@ impl Filter for Rewrite {
     async fn on_request(
         &self,
         request: &mut RequestView<'_>,
-        _: &mut FilterCx<'_>,
+        cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
         if let Some(change) = &self.path
             && let Some(path) = change.apply(request.path())?
         {
+            if path == "/" && !request.path().ends_with('/') {
+                cx.extensions_mut().insert(StrippedWhole(request.path().to_owned()));
+            }
             let target = match request.query() {
                 Some(query) => format!("{path}?{query}"),
                 None => path,

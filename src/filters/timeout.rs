@@ -15,7 +15,7 @@ use crate::types::Span;
 #[serde(deny_unknown_fields)]
 pub struct TimeoutSettings {
     /// All that a request may take, from its header to the last byte of its answer, with all attempts: 1ms or more. What the pool
-    /// allows (`timeouts.total`) is the most all the same. Neither counts for tunnels and event streams.
+    /// allows (`timeouts.total`) is the most all the same. Neither counts for tunnels, event streams and stored answers.
     pub total: Span,
 }
 

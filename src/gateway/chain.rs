@@ -1,6 +1,7 @@
 //! Runs the filters of a route. A filter that panics fails its request and nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hooks::{End, Flow, HookError, Needs, RequestView, ResponseView};
-use crate::runtime::{Cause, Route, Stage};
+use crate::runtime::{Cause, Connection, Route, Stage};
 
 use super::cx::{RequestCx, filter_parts};
 use super::downstream::Downstream;
@@ -26,39 +27,65 @@ pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx
         return Ok(Flow::Continue);
     }
     let Some(connection) = session.connection().cloned() else { return Err(Cause::Internal) };
-    let pool = cx.shown_pool.and_then(|pool| cx.snapshot.pools.get(pool.0));
-    let total = pool.map(|pool| pool.timeouts().total.get()).filter(|total| !total.is_zero());
-    let deadline = cx.received + total.unwrap_or(LONGEST).min(LONGEST);
-    tokio::select! {
-        biased;
-        flow = run(session, cx) => flow,
-        () = connection.ending().reached(Stage::RequestsCut) => Err(Cause::Cut),
-        () = sleep_until(deadline) => Err(Cause::TotalTimeout),
-    }
-}
-
-async fn run(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Flow, Cause> {
     let count = cx.route().map_or(0, |route| route.filters.len());
+    let mut now = cx.received;
     for number in 0..count {
         // It sees the answer, also if it never comes to an end.
         cx.entered = number + 1;
-        let Some((mut filter_cx, route, host)) = filter_parts(cx, cx.received) else {
+        let until = filtered_by(cx);
+        let Some((mut filter_cx, route, host)) = filter_parts(cx, now) else {
             return Err(Cause::Internal);
         };
         let step = &route.filters[number];
         let mut client = Client::new(session);
         let mut request = RequestView::incoming(&mut client, host);
         let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
-        let outcome = call.await;
+        let Called { outcome, has_waited } = finish(call, until, &connection).await?;
         if let Some(cause) = client.into_failure() {
             return Err(cause);
         }
         let flow = settle(&step.name, outcome)?;
+        if has_waited {
+            cx.has_waited = true;
+            now = Instant::now();
+        }
         if !matches!(flow, Flow::Continue) {
             return Ok(flow);
         }
     }
     Ok(Flow::Continue)
+}
+
+/// When the filters have to be through, by what those so far have made of the request.
+fn filtered_by(cx: &RequestCx) -> Instant {
+    let pool = cx.shown_pool.and_then(|pool| cx.snapshot.pools.get(pool.0));
+    let total = pool.map(|pool| pool.timeouts().total.get()).filter(|total| !total.is_zero());
+    let total = total.into_iter().chain(cx.bounds.total).fold(LONGEST, Duration::min);
+    cx.received + total
+}
+
+/// What became of a filter's call.
+struct Called<T> {
+    outcome: T,
+    has_waited: bool,
+}
+
+/// Waits for a filter's call, which most often need not be waited for.
+async fn finish<T>(
+    call: impl Future<Output = T>,
+    until: Instant,
+    connection: &Connection,
+) -> Result<Called<T>, Cause> {
+    tokio::pin!(call);
+    if let Poll::Ready(outcome) = futures::poll!(&mut call) {
+        return Ok(Called { outcome, has_waited: false });
+    }
+    tokio::select! {
+        biased;
+        outcome = call => Ok(Called { outcome, has_waited: true }),
+        () = connection.ending().reached(Stage::RequestsCut) => Err(Cause::Cut),
+        () = sleep_until(until) => Err(Cause::TotalTimeout),
+    }
 }
 
 /// Shows the request of one attempt to the filters.
@@ -88,8 +115,11 @@ pub(super) fn on_response(
         return Ok(());
     }
     let cause = cx.cause.clone();
+    let is_from_endpoint = cx.timings.first_byte.is_some() && cause.is_none() && !cx.is_stored_answer();
     let Some((mut filter_cx, route, host)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
-    let mut response = ResponseView::new(response, request, host).with_cause(cause.as_ref().map(Cause::word));
+    let mut response = ResponseView::new(response, request, host)
+        .with_cause(cause.as_ref().map(Cause::word))
+        .given_by_endpoint(is_from_endpoint);
     for step in route.filters[..entered].iter().rev() {
         let call = || step.filter.on_response(&mut response, &mut filter_cx);
         settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;

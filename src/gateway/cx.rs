@@ -96,6 +96,8 @@ pub(crate) struct RequestCx {
     /// Holds a request for an upgrade back until its end is noted.
     pub(super) cork: Option<Cork>,
     pub(super) timings: PhaseTimes,
+    /// Whether a filter had it wait, so that its client may have left meanwhile.
+    pub(super) has_waited: bool,
     /// Whether it was admitted before Pingora saw it.
     pub(super) is_admitted: bool,
     /// What is known of the request where its route has a cache.
@@ -170,6 +172,7 @@ impl RequestCx {
             clock: None,
             cork: None,
             timings: PhaseTimes::default(),
+            has_waited: false,
             is_admitted: false,
             cache: None,
             unfinished: None,
@@ -206,6 +209,12 @@ impl RequestCx {
         let total = self.call.as_ref().map_or(total, |call| call.total(total));
         let total = self.bounds.total.filter(|&bound| total.is_zero() || bound < total).unwrap_or(total);
         if total.is_zero() { total } else { total.saturating_add(self.paused) }
+    }
+
+    /// When all that it may take is used up; `None` without a limit.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let total = self.total();
+        (!total.is_zero()).then(|| self.received + total)
     }
 
     pub(super) fn route(&self) -> Option<&Route> {

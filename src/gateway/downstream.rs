@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pingora_core::Result;
+use futures::FutureExt;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
+use tokio::time::{Instant, sleep_until};
 
 use crate::hooks::EarlyBody;
 use crate::runtime::{Cause, Connection, Stage};
@@ -48,10 +49,18 @@ pub(super) trait Downstream: Send + Sync {
     fn close_if_unread(&mut self, closes: bool);
 
     /// Writes the head of an answer, which nothing follows if `is_all`.
-    fn write_head(&mut self, head: ResponseHeader, is_all: bool) -> impl Future<Output = Result<()>> + Send;
+    fn write_head(
+        &mut self,
+        head: ResponseHeader,
+        is_all: bool,
+    ) -> impl Future<Output = pingora_core::Result<()>> + Send;
 
     /// Writes a piece of its body.
-    fn write_piece(&mut self, piece: Option<Bytes>, end: bool) -> impl Future<Output = Result<()>> + Send;
+    fn write_piece(
+        &mut self,
+        piece: Option<Bytes>,
+        end: bool,
+    ) -> impl Future<Output = pingora_core::Result<()>> + Send;
 }
 
 impl Downstream for Session {
@@ -92,7 +101,7 @@ impl Downstream for Session {
         self.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
     }
 
-    async fn write_head(&mut self, head: ResponseHeader, is_all: bool) -> Result<()> {
+    async fn write_head(&mut self, head: ResponseHeader, is_all: bool) -> pingora_core::Result<()> {
         if is_all && let ServerSession::Custom(stream) = self.as_downstream_mut() {
             // So that the head itself ends the stream, as clients of gRPC want it, and nobody has to do so later.
             return stream.write_response_header(Box::new(head), true).await;
@@ -100,7 +109,7 @@ impl Downstream for Session {
         self.write_response_header(Box::new(head), is_all).await
     }
 
-    async fn write_piece(&mut self, piece: Option<Bytes>, end: bool) -> Result<()> {
+    async fn write_piece(&mut self, piece: Option<Bytes>, end: bool) -> pingora_core::Result<()> {
         self.write_response_body(piece, end).await
     }
 }
@@ -111,6 +120,39 @@ pub(super) async fn until_cut(client: &impl Downstream) {
         Some(connection) => connection.ending().reached(Stage::RequestsCut).await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits for what the edge itself does for a request, as long as both the request and the process have time.
+///
+/// # Errors
+/// When either has none left.
+pub(super) async fn within<T>(
+    client: &impl Downstream,
+    until: Option<Instant>,
+    work: impl Future<Output = T>,
+) -> Result<T, Cause> {
+    let is_over = async {
+        match until {
+            Some(until) => sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = until_cut(client) => Err(Cause::Cut),
+        () = is_over => Err(Cause::TotalTimeout),
+    }
+}
+
+/// Whether the client has left in the meantime, as far as can be told without reading what it may still have to say: of
+/// HTTP/1, the body of its request is in the way.
+pub(super) fn has_gone(session: &mut Session) -> bool {
+    let client = session.as_downstream_mut();
+    if client.as_http1().is_some() && !client.is_body_done() {
+        return false;
+    }
+    matches!(client.read_body_or_idle(true).now_or_never(), Some(Err(_)))
 }
 
 /// Whether the client is asked to come back on another connection.

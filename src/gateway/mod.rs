@@ -138,13 +138,16 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, cx: &mut Box<RequestCx>) -> Result<bool> {
-        if cx.is_admitted {
-            return Ok(false);
+        if !cx.is_admitted {
+            let flow = admit::admit(session, cx).await.map_err(|cause| cx.fail(cause))?;
+            if reply::follow(session, cx, flow).await? {
+                return Ok(true);
+            }
         }
-        match admit::admit(session, cx).await {
-            Ok(flow) => reply::follow(session, cx, flow).await,
-            Err(cause) => Err(cx.fail(cause)),
+        if cx.has_waited && downstream::has_gone(session) {
+            return Err(cx.fail(Cause::ClientGone));
         }
+        Ok(false)
     }
 
     async fn request_body_filter(

@@ -7,12 +7,13 @@ use pingora_proxy::{FailToProxy, Session};
 use tokio::time::{Instant, sleep};
 
 use crate::files::{self, Files, Refused};
+use crate::filters::StrippedWhole;
 use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
 use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 
 use super::admit::SERVED;
 use super::cx::{RequestCx, filter_parts};
-use super::downstream::{Downstream, until_cut};
+use super::downstream::{Downstream, within};
 use super::failure::{cause_of, is_after_answer};
 use super::grpc;
 use super::serve::write;
@@ -39,16 +40,13 @@ async fn act(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Option
     }
     if let Some(Action::Files(files)) = cx.route().map(|route| &route.action) {
         let files = files.clone();
-        return serve_file(session, &files).await.map(Some);
+        let stripped = cx.extensions.get().map(|StrippedWhole(path)| path.as_str());
+        return serve_file(session, cx.due(), &files, stripped).await.map(Some);
     }
     if let Some(Action::Respond(respond)) = cx.route().map(|route| &route.action)
         && !respond.delay.is_zero()
     {
-        let is_cut = until_cut(session);
-        tokio::select! {
-            () = sleep(respond.delay) => {}
-            () = is_cut => return Err(Cause::Cut),
-        }
+        within(session, cx.due(), sleep(respond.delay)).await?;
     }
     let Some((filter_cx, route, host)) = filter_parts(cx, Instant::now()) else {
         return Err(Cause::Internal);
@@ -74,23 +72,25 @@ async fn act(session: &mut impl Downstream, cx: &mut RequestCx) -> Result<Option
     }
 }
 
-async fn serve_file(session: &impl Downstream, files: &Files) -> Result<Answer, Cause> {
+async fn serve_file(
+    session: &impl Downstream,
+    until: Option<Instant>,
+    files: &Files,
+    stripped: Option<&str>,
+) -> Result<Answer, Cause> {
     let head = session.request();
     let request = files::Request {
         method: &head.method,
         path: head.uri.path(),
+        stripped,
         query: head.uri.query(),
         headers: &head.headers,
     };
-    let answer = tokio::select! {
-        biased;
-        answer = files.answer(request) => answer,
-        () = until_cut(session) => return Err(Cause::Cut),
-    };
-    answer.map_err(|refused| match refused {
+    within(session, until, files.answer(request)).await?.map_err(|refused| match refused {
         Refused::Method => Cause::MethodRefused,
         Refused::NotFound => Cause::NoFile,
         Refused::Unreadable => Cause::FileUnreadable,
+        Refused::TimedOut => Cause::FileTimeout,
     })
 }
 

@@ -6,6 +6,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
+use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{Answer, Body, BodySource};
 use crate::runtime::Cause;
@@ -13,7 +14,7 @@ use crate::runtime::Cause;
 use super::admit::content_length;
 use super::chain::{self, Passing};
 use super::cx::RequestCx;
-use super::downstream::{Downstream, is_leaving, until_cut};
+use super::downstream::{Downstream, is_leaving, within};
 use super::pause;
 use super::reply::explain;
 
@@ -192,7 +193,8 @@ async fn send_pieces(
     is_filtered: bool,
 ) -> Result<()> {
     loop {
-        let mut piece = next_piece(session, &mut *source).await.map_err(|cause| cx.fail(cause))?;
+        let until = cx.due().filter(|_| !cx.is_stored_answer());
+        let mut piece = next_piece(session, until, &mut *source).await.map_err(|cause| cx.fail(cause))?;
         let end = piece.is_none() || source.left() == Some(0);
         if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
@@ -200,20 +202,27 @@ async fn send_pieces(
                 pause::rest(session, pause).await.map_err(|cause| cx.fail(cause))?;
             }
         }
-        session.write_piece(piece, end).await?;
+        let written = session.write_piece(piece, end);
+        match until {
+            Some(until) => timeout_at(until, written).await.map_err(|_| cx.fail(Cause::TotalTimeout))??,
+            None => written.await?,
+        }
         if end {
             return Ok(());
         }
     }
 }
 
-async fn next_piece(session: &impl Downstream, source: &mut dyn BodySource) -> Result<Option<Bytes>, Cause> {
-    let piece = tokio::select! {
-        biased;
-        piece = source.next() => piece,
-        () = until_cut(session) => return Err(Cause::Cut),
-    };
-    piece.map_err(|error| {
+async fn next_piece(
+    session: &impl Downstream,
+    until: Option<Instant>,
+    source: &mut dyn BodySource,
+) -> Result<Option<Bytes>, Cause> {
+    // What is always there at once never waits, however long its client takes for it.
+    if until.is_some_and(|until| Instant::now() >= until) {
+        return Err(Cause::TotalTimeout);
+    }
+    within(session, until, source.next()).await?.map_err(|error| {
         log::warn!("the body of an answer broke off error={error}");
         Cause::AnswerBroken
     })

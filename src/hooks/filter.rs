@@ -25,7 +25,8 @@ use super::{End, FilterCx, Flow, HookError, Needs, RequestView, ResponseView};
 pub trait Filter: Send + Sync {
     /// Once per request, after its route was found and before an endpoint is chosen. May change the request,
     /// choose another pool, answer or refuse. Retries of the request do not call it again. All filters of a route together
-    /// have the pool's `total`, 60 s at most; a wait is given up then, and when the process ends, by dropping the call.
+    /// have the pool's `total` or what [`FilterCx::limit_total`] has left of it, 60 s at most; a wait is given up then, and when
+    /// the process ends, by dropping the call.
     ///
     /// # Errors
     /// The request fails with the status of the error; it is never let through.

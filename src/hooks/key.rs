@@ -11,6 +11,9 @@ use crate::types::{ClientKey, client_key, cookie};
 use super::variables::Variables;
 use super::{FilterCx, PickCx, RequestView};
 
+/// The key of all requests that have none, which therefore share one limit (fail closed).
+pub(crate) const NO_KEY: u128 = 0;
+
 /// What keys are taken from: the parts of a request that filters and policies alike see.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyParts<'a> {

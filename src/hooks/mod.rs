@@ -56,6 +56,7 @@ pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
 pub use job::{Job, JobCx};
 pub(crate) use keep::{Exported, Keeping, Kept, Scope};
+pub(crate) use key::NO_KEY;
 pub use key::{InvalidKey, KeyParts, KeySpec};
 pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use needs::Needs;

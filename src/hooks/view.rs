@@ -52,6 +52,7 @@ pub struct ResponseView<'a> {
     request: &'a RequestHeader,
     host: &'a str,
     cause: Option<&'a str>,
+    is_from_endpoint: bool,
 }
 
 // === RequestView ===
@@ -191,12 +192,17 @@ impl fmt::Debug for RequestView<'_> {
 
 impl<'a> ResponseView<'a> {
     pub(crate) fn new(head: &'a mut ResponseHeader, request: &'a RequestHeader, host: &'a str) -> Self {
-        Self { head, request, host, cause: None }
+        Self { head, request, host, cause: None, is_from_endpoint: false }
     }
 
     /// The same for an answer that tells of a failure.
     pub(crate) fn with_cause(self, cause: Option<&'a str>) -> Self {
         Self { cause, ..self }
+    }
+
+    /// The same for one that an endpoint has given, or not.
+    pub(crate) fn given_by_endpoint(self, is_from_endpoint: bool) -> Self {
+        Self { is_from_endpoint, ..self }
     }
 
     /// The status.
@@ -250,6 +256,12 @@ impl<'a> ResponseView<'a> {
     /// all that endpoints answer, and for what a route or a filter answers on purpose.
     pub fn cause(&self) -> Option<&str> {
         self.cause
+    }
+
+    /// Whether an endpoint has given this answer to this very request. A stored one was given to another, and the rest are the
+    /// edge's own.
+    pub fn is_from_endpoint(&self) -> bool {
+        self.is_from_endpoint
     }
 
     /// The method of the request that this answers.

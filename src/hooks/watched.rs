@@ -29,8 +29,10 @@ pub(super) struct WatchedFile<T> {
     most: ByteSize,
     read: ReadFile<T>,
     value: ArcSwapOption<T>,
-    /// The file when it was last read; one that is not right is told of once.
+    /// The file when its bytes were last read.
     seen: Mutex<Option<Stamp>>,
+    /// What was wrong with it then; each thing is told of once.
+    told: Mutex<Option<String>>,
 }
 
 impl<T> Watched<T> {
@@ -51,30 +53,48 @@ impl<T> Watched<T> {
 
 impl<T> WatchedFile<T> {
     pub(super) fn new(path: PathBuf, most: ByteSize, read: ReadFile<T>) -> Self {
-        Self { path, most, read, value: ArcSwapOption::empty(), seen: Mutex::default() }
+        let (value, seen, told) = (ArcSwapOption::empty(), Mutex::default(), Mutex::default());
+        Self { path, most, read, value, seen, told }
     }
 
     /// Reads the file as it is now.
     pub(super) fn read(&self) -> Result<Arc<T>, String> {
+        self.read_by(bytes_of)
+    }
+
+    fn read_by(&self, bytes_of: impl Fn(&Path, ByteSize) -> io::Result<Vec<u8>>) -> Result<Arc<T>, String> {
         // Before the bytes: what changes in between is read again.
-        *self.seen.lock() = Stamp::of(&self.path);
-        let bytes = bytes_of(&self.path, self.most).map_err(|error| format!("it cannot be read: {error}"))?;
+        let found = Stamp::of(&self.path);
+        let bytes = bytes_of(&self.path, self.most);
+        // What could not be read for once is tried again, whether the file changes or not.
+        *self.seen.lock() = found.filter(|_| bytes.is_ok());
+        let bytes = bytes.map_err(|error| format!("it cannot be read: {error}"))?;
         (self.read)(&bytes).map(Arc::new)
     }
 
     fn look(&self) {
+        self.look_by(bytes_of);
+    }
+
+    fn look_by(&self, bytes_of: impl Fn(&Path, ByteSize) -> io::Result<Vec<u8>>) {
         let found = Stamp::of(&self.path);
         // A file that is gone is about to come back.
         if found.is_none() || *self.seen.lock() == found {
             return;
         }
         let path = self.path.display();
-        match self.read() {
+        let mut told = self.told.lock();
+        match self.read_by(bytes_of) {
             Ok(value) => {
                 self.value.store(Some(value));
+                *told = None;
                 log::info!("file was read again file={path}");
             }
-            Err(error) => log::error!("file is not used, what it said before is file={path} error={error:?}"),
+            Err(error) if told.as_ref() == Some(&error) => {}
+            Err(error) => {
+                log::error!("file is not used, what it said before is file={path} error={error:?}");
+                *told = Some(error);
+            }
         }
     }
 }
@@ -152,6 +172,23 @@ mod tests {
         fs::write(&path, "123").unwrap();
         file.look();
         assert_eq!(*watched.get(), 123);
+    }
+
+    #[test]
+    fn what_could_not_be_read_for_once_is_read_without_another_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("number");
+        fs::write(&path, "1").unwrap();
+        let file = Arc::new(WatchedFile::new(path.clone(), MOST, number));
+        let watched = Watched::new(file.clone(), &file.read().unwrap());
+        fs::write(&path, "12").unwrap();
+        file.look_by(|_, _| Err(io::ErrorKind::TimedOut.into()));
+        assert_eq!(*watched.get(), 1);
+        file.look();
+        assert_eq!(*watched.get(), 12);
+        fs::write(&path, "many").unwrap();
+        file.look();
+        file.look_by(|_, _| panic!("what is not right is read once"));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod warnings;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,12 +11,14 @@ use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Ou
 use crate::files::Files;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
-use crate::router::{RouteId, Router, Rule};
+use crate::router::{Router, Rule};
 use crate::split::Split;
 use crate::stores::{Redis, RedisSettings};
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
+
+use warnings::{warn_of_idle_filters, warn_of_unreachable};
 
 use super::caches::caches;
 use super::carried::Carried;
@@ -127,6 +131,7 @@ pub(crate) fn assemble(
     let ids = previous.map(|previous| previous.snapshot.listeners.ids().clone());
     let (listeners, router) = built.listeners(&config, ids.unwrap_or_default());
     warn_of_unreachable(&router, &config, &source, &mut warnings);
+    warn_of_idle_filters(&config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
     let kept = keeping.into_kept();
@@ -212,16 +217,6 @@ fn router(config: &Config, id_of: &[usize]) -> Router {
 
 fn rule<'a>(route: &'a config::Route, listeners: &'a [usize]) -> Rule<'a> {
     Rule { name: &route.name, listeners, matches: &route.matches }
-}
-
-fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnings: &mut Diagnostics) {
-    for (RouteId(never), RouteId(shadow)) in router.unreachable() {
-        let path = KeyPath::default().child("routes").index(never);
-        let (never, shadow) = (&config.routes[never].name, &config.routes[shadow].name);
-        let message =
-            format!("route `{never}` can never match: `{shadow}` takes every request that it could");
-        warnings.warning(source, &path, message);
-    }
 }
 
 struct Builder<'a> {

@@ -38,6 +38,8 @@ pub(crate) enum Cause {
     NoFile,
     /// A file cannot be read.
     FileUnreadable,
+    /// A file could not be had in time.
+    FileTimeout,
     /// The body of an answer made at the edge could not go on.
     AnswerBroken,
     /// No endpoint of the pool is fit.
@@ -121,6 +123,7 @@ impl Cause {
             Self::NoRoute => row(404, "no_route", "nothing is served at this address", Some("destination_not_found")),
             Self::NoFile => row(404, "no_file", "nothing is served at this address", Some("destination_not_found")),
             Self::FileUnreadable => row(500, "file_unreadable", "the request could not be handled", Some("proxy_internal_error")),
+            Self::FileTimeout => row(504, "file_timeout", "the request could not be handled in time", Some("proxy_internal_error")),
             Self::AnswerBroken => row(500, "answer_broken", "the request could not be handled", Some("proxy_internal_error")),
             Self::NoEndpointFit => row(503, "no_endpoint_fit", "no endpoint is fit to serve the request", Some("destination_unavailable")),
             Self::QueueFull => row(503, "queue_full", "too many requests wait for an endpoint", Some("connection_limit_reached")),

@@ -2,6 +2,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::escape::escaped_byte;
+
 /// Where the path of a request points below a folder: plain names, each decoded exactly once.
 ///
 /// It says nothing about what is there. Whoever opens it has to see to it that no link leads out of the folder.
@@ -83,16 +85,11 @@ fn decode(segment: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut bytes = segment.iter();
     while let Some(&byte) = bytes.next() {
         out.push(match byte {
-            b'%' => digit(bytes.next())? << 4 | digit(bytes.next())?,
+            b'%' => escaped_byte(*bytes.next()?, *bytes.next()?)?,
             other => other,
         });
     }
     Some(())
-}
-
-fn digit(byte: Option<&u8>) -> Option<u8> {
-    let digit = char::from(*byte?).to_digit(16)?;
-    u8::try_from(digit).ok()
 }
 
 fn check(name: &[u8], is_first: bool, hidden: Hidden) -> Option<()> {

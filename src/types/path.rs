@@ -1,5 +1,7 @@
 //! The one canonical form of a request's path, in which it is matched and forwarded.
 
+use super::escape::escaped_byte;
+
 /// Why a path is refused: two readers could understand it differently, and one of them may be the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedPath {
@@ -82,12 +84,8 @@ fn recode(path: &[u8]) -> Result<String, RejectedPath> {
 }
 
 fn decode(high: Option<u8>, low: Option<u8>) -> Result<u8, RejectedPath> {
-    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-    match (digit(high), digit(low)) {
-        // Two hexadecimal digits make at most 255.
-        (Some(high), Some(low)) => Ok((high * 16 + low) as u8),
-        _ => Err(RejectedPath::BadEscape),
-    }
+    let byte = high.zip(low).and_then(|(high, low)| escaped_byte(high, low));
+    byte.ok_or(RejectedPath::BadEscape)
 }
 
 fn push_encoded(out: &mut String, byte: u8) {

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::config::spec::{ActionSpec, FilterSpec, MatchSpec, RespondSpec, RouteSpec};
+use crate::config::spec::{ActionSpec, FilterSpec, MatchSpec, PathSpec, RespondSpec, RouteSpec};
 use crate::config::{Action, Files, FilterUse, KeyPath, Route};
 use crate::types::{ListenerName, RouteName};
 
@@ -40,6 +40,7 @@ impl Resolver<'_> {
     ) -> Option<Route> {
         let match_path = path.child("match");
         self.check_lists(&spec.matches, &match_path);
+        self.warn_of_stars(&spec.matches, &match_path.child("path"));
         let listeners = self.route_listeners(&spec.matches.listeners, &match_path.child("listeners"), names);
         let filters = self.filters(&spec.filters, &path.child("filters"));
         let matches = spec.matches.clone();
@@ -97,6 +98,17 @@ impl Resolver<'_> {
                 self.error(&path, "the list is empty, so no request could match")
                     .help("remove the key to match every request");
             }
+        }
+    }
+
+    /// Elsewhere a star stands for what a path here begins anyway.
+    fn warn_of_stars(&mut self, matches: &MatchSpec, at: &KeyPath) {
+        if let Some(PathSpec::Prefix(path)) = &matches.path
+            && path.contains('*')
+        {
+            let before = path.split('*').next().unwrap_or_default();
+            self.warning(at, "`*` stands for itself, so that only paths with a star in them match")
+                .help(format_args!("write `{before}`, which is for all paths below it, or `{{ regex: … }}`"));
         }
     }
 

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use http::header::RETRY_AFTER;
@@ -17,7 +17,10 @@ use super::control::{Bounds, Control};
 
 /// The filter `adaptive_concurrency`.
 ///
-/// What counts is the time from here to the head of the answer, whoever gives it; answers of 500 and above count as slow. A
+/// A request is under way from here to the head of its answer, and that is the time that is learnt from: how long the answer
+/// goes on then is up to its client as much as to the endpoint, and a few clients that do not read, or tunnels, would take up
+/// all there is. Nothing is learnt from what no endpoint has answered, as refusals and stored answers are: they take no time,
+/// beside which work would look like a queue. Answers of 500 and above count as slow, and so does an endpoint that fails. A
 /// filter goes on with what its predecessor on the route has learnt, as long as its settings are the same.
 #[derive(Debug)]
 pub struct AdaptiveConcurrency {
@@ -39,7 +42,6 @@ struct State {
 struct Permit {
     state: Arc<State>,
     since: Instant,
-    answered: AtomicBool,
 }
 
 /// The permits of a request, one for each such filter on its route.
@@ -69,23 +71,28 @@ impl State {
     /// A permit, if there is one left.
     fn permit(self: &Arc<Self>, since: Instant) -> Option<Permit> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit { state: self.clone(), since, answered: AtomicBool::new(false) };
+        let permit = Permit { state: self.clone(), since };
         // One too many gives itself back.
         (before < self.limit.load(Ordering::Relaxed)).then_some(permit)
     }
 }
 
 impl Permit {
-    /// Takes note of the answer; only the first one counts.
+    /// Takes note of the answer of an endpoint.
     fn answered(&self, failed: bool, now: Instant) {
-        if self.answered.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let took = now.saturating_duration_since(self.since);
         let in_flight = self.state.in_flight.load(Ordering::Relaxed);
         let mut control = self.state.control.lock();
         control.answered(took, failed, in_flight, now);
         self.state.limit.store(control.limit(), Ordering::Relaxed);
+    }
+}
+
+impl Permits {
+    /// The permit of this filter, which is no longer the request's.
+    fn take(&mut self, state: &Arc<State>) -> Option<Arc<Permit>> {
+        let place = self.0.iter().position(|permit| Arc::ptr_eq(&permit.state, state))?;
+        Some(self.0.swap_remove(place))
     }
 }
 
@@ -107,10 +114,14 @@ impl Filter for AdaptiveConcurrency {
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        let permits = cx.extensions().get::<Permits>();
-        let mine = permits.and_then(|all| all.0.iter().find(|one| Arc::ptr_eq(&one.state, &self.state)));
-        if let Some(permit) = mine {
-            permit.answered(response.status().is_server_error(), cx.now());
+        let now = cx.now();
+        let permit = cx.extensions_mut().get_mut::<Permits>().and_then(|permits| permits.take(&self.state));
+        let Some(permit) = permit else { return Ok(()) };
+        let failed = response.status().is_server_error();
+        // An endpoint that was asked in vain has told as much as one that answers so.
+        let has_failed = failed && response.cause().is_some() && cx.endpoint().is_some();
+        if response.is_from_endpoint() || has_failed {
+            permit.answered(failed, now);
         }
         Ok(())
     }
@@ -163,9 +174,49 @@ mod tests {
         let mut passed = all_that_pass(&filter).await;
         assert_eq!(passed.len(), 20);
         passed.pop();
-        assert_eq!(all_that_pass(&filter).await.len(), 1);
+        let mut last = all_that_pass(&filter).await;
+        assert_eq!(last.len(), 1);
         drop(passed);
+        assert_eq!(filter.state.in_flight.load(Ordering::Relaxed), 1);
+        last[0].on_response(&filter).unwrap();
+        assert_eq!(filter.state.in_flight.load(Ordering::Relaxed), 0, "its body may go on for long");
+        drop(last);
         assert_eq!(filter.state.in_flight.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_learnt_from_answers_that_no_endpoint_gave() {
+        let filter = filter("{}");
+        let limit = async |edge: usize, endpoint: usize| {
+            for _ in 0..edge {
+                ask(&filter)
+                    .await
+                    .unwrap()
+                    .with_response_status(StatusCode::UNAUTHORIZED)
+                    .on_response(&filter)
+                    .unwrap();
+            }
+            tokio::time::advance(Duration::from_millis(20)).await;
+            for _ in 0..endpoint {
+                answer_in(&filter, Duration::from_millis(50)).await;
+            }
+            filter.state.limit.load(Ordering::Relaxed)
+        };
+        for _ in 0..100 {
+            assert_eq!(limit(200, 0).await, 20);
+        }
+        for _ in 0..100 {
+            limit(200, 1).await;
+        }
+        assert_eq!(limit(0, 0).await, 20, "an endpoint that takes no longer than ever has no queue");
+    }
+
+    /// Has a request answered by an endpoint in so long.
+    async fn answer_in(filter: &AdaptiveConcurrency, took: Duration) {
+        let mut exchange = ask(filter).await.unwrap().with_endpoint("127.0.0.1:1".parse().unwrap());
+        tokio::time::advance(took).await;
+        exchange.set_now(Instant::now());
+        exchange.on_response(filter).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -175,7 +226,8 @@ mod tests {
             for _ in 0..count {
                 let mut passed = all_that_pass(&filter).await;
                 tokio::time::advance(took).await;
-                for exchange in &mut passed {
+                for exchange in passed.drain(..) {
+                    let mut exchange = exchange.with_endpoint("127.0.0.1:1".parse().unwrap());
                     exchange.set_now(Instant::now());
                     exchange.on_response(&filter).unwrap();
                     exchange.on_response(&filter).unwrap();

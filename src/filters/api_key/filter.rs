@@ -59,6 +59,9 @@ impl ApiKey {
         let keys = read_keys(keys, &cx.path(Path::new("")))?;
         let listed = file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
         let listed = listed.map_err(|error| error.at("file"))?;
+        if listed.as_ref().is_some_and(|listed| listed.get().len() == 0) {
+            cx.warn("the `file` has no key, so that it lets nobody in");
+        }
         let consumer_var = CONSUMER_VAR.parse().map_err(BuildError::new)?;
         Ok(Self { sources, keys, listed, consumer_header, consumer_var, forward })
     }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::filters::Limiter;
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, Needs, RequestView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, NO_KEY, Needs, RequestView,
 };
 use crate::types::{ByteRate, Rate};
 
@@ -43,8 +43,6 @@ struct Key {
     up: u128,
 }
 
-/// The key of all requests that have none, which therefore share one rate (fail closed).
-const NO_KEY: u128 = 0;
 /// A transfer that would have to rest for longer is broken off: too many others have the same key.
 const LONGEST: Duration = Duration::from_secs(60);
 

@@ -64,6 +64,9 @@ impl BasicAuth {
         }
         let listed = file.as_deref().map(|path| cx.watch_file(path, read_file)).transpose();
         let listed = listed.map_err(|error| error.at("file"))?;
+        if listed.as_ref().is_some_and(|listed| listed.get().len() == 0) {
+            cx.warn("the `file` has no user, so that it lets nobody in");
+        }
         let from_file = file.map_or(String::new(), |file| format!(" and those of {}", file.display()));
         Ok(Self {
             description: format!("{} users{from_file}", users.len()),

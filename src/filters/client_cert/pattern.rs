@@ -46,8 +46,8 @@ impl Wildcard {
         Self { written: written.to_owned(), parts: written.split('*').map(str::to_owned).collect() }
     }
 
-    /// Whether the stars can stand for texts without a byte of `ends`. Takes at most as many steps as both texts have bytes,
-    /// multiplied.
+    /// Whether the stars can stand for texts without a byte of `ends`. Takes at most as many steps as the pattern has bytes for
+    /// each byte of the text.
     fn matches(&self, text: &str, ends: &[u8]) -> bool {
         let Some((first, rest)) = self.parts.split_first() else { return text.is_empty() };
         match text.as_bytes().strip_prefix(first.as_bytes()) {
@@ -64,15 +64,18 @@ fn stars_match(text: &[u8], parts: &[String], ends: &[u8]) -> bool {
     for part in parts {
         let mut next = Vec::new();
         let mut open = false;
+        // In their order, as the text is gone through.
+        let mut starts = reached.iter().copied().peekable();
         for at in 0..=text.len() {
-            open = reached.contains(&at) || (open && at > 0 && !ends.contains(&text[at - 1]));
+            let begins = starts.next_if_eq(&at).is_some();
+            open = begins || (open && at > 0 && !ends.contains(&text[at - 1]));
             if open && text[at..].starts_with(part.as_bytes()) {
                 next.push(at + part.len());
             }
         }
         reached = next;
     }
-    reached.contains(&text.len())
+    reached.last() == Some(&text.len())
 }
 
 // === SubjectPattern ===

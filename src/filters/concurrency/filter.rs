@@ -5,7 +5,7 @@ use http::StatusCode;
 use smallvec::SmallVec;
 
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, Rejection, RequestView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, NO_KEY, Rejection, RequestView,
 };
 
 use super::ConcurrencySettings;
@@ -28,9 +28,6 @@ pub struct Concurrency {
 /// The places that a request holds, one for each limit on its route.
 #[derive(Clone, Debug, Default)]
 struct Held(SmallVec<[Arc<Slot>; 2]>);
-
-/// The key of all requests that have none, which therefore share one limit (fail closed).
-const NO_KEY: u128 = 0;
 
 impl Concurrency {
     /// Makes the filter of its settings.

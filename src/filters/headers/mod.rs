@@ -12,7 +12,7 @@ mod settings;
 pub use field_name::{FieldName, InvalidFieldName};
 pub(super) use owned::Side;
 pub use request::RequestHeaders;
-pub(super) use request::strip_claims;
+pub(super) use request::{are_alike, strip_claims};
 pub use response::ResponseHeaders;
 pub(super) use rules::changeable;
 pub use settings::HeaderSettings;

@@ -43,16 +43,19 @@ impl RequestHeaders {
     }
 }
 
+/// Whether two names are one to CGI programs, to which `_` and `-` are.
+pub(in crate::filters) fn are_alike(one: &HeaderName, other: &HeaderName) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let (one, other) = (one.as_str(), other.as_str());
+    one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
+}
+
 /// Takes off what a client says under names that only the edge may use: to CGI programs `_` and `-` are one.
 pub(in crate::filters) fn strip_claims(claims: &[HeaderName], request: &mut RequestView<'_>) {
     if claims.is_empty() {
         return;
     }
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    let same = |one: &HeaderName, other: &HeaderName| {
-        one.as_str().bytes().map(plain).eq(other.as_str().bytes().map(plain))
-    };
-    let is_claim = |name: &&HeaderName| claims.iter().any(|claim| same(claim, name));
+    let is_claim = |name: &&HeaderName| claims.iter().any(|claim| are_alike(claim, name));
     let found: Vec<_> = request.headers().keys().filter(is_claim).cloned().collect();
     for name in &found {
         request.remove_header(name);

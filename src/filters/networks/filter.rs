@@ -1,4 +1,6 @@
 use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -6,7 +8,7 @@ use http::StatusCode;
 use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
 
 use super::NetworksSettings;
-use super::list;
+use super::list::{self, Denied};
 use super::ranges::NetworkSet;
 
 /// The filters `allow` and `deny`.
@@ -15,11 +17,26 @@ use super::ranges::NetworkSet;
 /// is every stream of HTTP/2.
 pub struct Networks {
     networks: NetworkSet,
-    listed: Option<Watched<NetworkSet>>,
+    listed: Option<Listed>,
     /// Whether those in the networks are let in, and nobody else, or kept out.
     lets_in: bool,
     status: StatusCode,
     description: String,
+}
+
+/// The networks of a file.
+enum Listed {
+    Allowed(Watched<NetworkSet>),
+    Denied(Watched<Denied>),
+}
+
+impl Listed {
+    fn contains(&self, client: IpAddr) -> bool {
+        match self {
+            Self::Allowed(networks) => networks.get().contains(client),
+            Self::Denied(networks) => networks.get().0.contains(client),
+        }
+    }
 }
 
 impl Networks {
@@ -34,7 +51,7 @@ impl Networks {
     /// Makes the filter `deny` of its settings.
     ///
     /// # Errors
-    /// As for [`allow`](Self::allow).
+    /// As for [`allow`](Self::allow), and when the file lists no network.
     pub fn deny(settings: NetworksSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         Self::build(settings, cx, false)
     }
@@ -45,7 +62,7 @@ impl Networks {
         }
         let status = settings.checked_status()?;
         let description = describe(&settings);
-        let listed = settings.file.as_deref().map(|path| cx.watch_file(path, list::read)).transpose();
+        let listed = settings.file.as_deref().map(|path| listed(path, cx, lets_in)).transpose();
         let listed = listed.map_err(|error| error.at("file"))?;
         Ok(Self { networks: settings.networks.into_iter().collect(), listed, lets_in, status, description })
     }
@@ -56,7 +73,7 @@ impl Filter for Networks {
     async fn on_request(&self, _: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
         let client = cx.facts().client_ip;
         let is_listed = self.networks.contains(client)
-            || self.listed.as_ref().is_some_and(|listed| listed.get().contains(client));
+            || self.listed.as_ref().is_some_and(|listed| listed.contains(client));
         if is_listed == self.lets_in {
             return Ok(Flow::Continue);
         }
@@ -72,6 +89,17 @@ impl fmt::Debug for Networks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Networks").field("description", &self.description).finish_non_exhaustive()
     }
+}
+
+fn listed(path: &Path, cx: &BuildCx<'_>, lets_in: bool) -> Result<Listed, BuildError> {
+    if !lets_in {
+        return cx.watch_file(path, list::read_denied).map(Listed::Denied);
+    }
+    let networks = cx.watch_file(path, list::read)?;
+    if networks.get().is_empty() {
+        cx.warn(format_args!("`{}` lists no network, so that it lets nobody in", path.display()));
+    }
+    Ok(Listed::Allowed(networks))
 }
 
 fn describe(settings: &NetworksSettings) -> String {
@@ -133,12 +161,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("list");
         std::fs::write(&file, "10.0.0.0/8\nx\n").unwrap();
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "# nobody\n").unwrap();
         for (yaml, key, words) in [
             ("[]".to_owned(), None, "no networks"),
             ("{ status: 403 }".to_owned(), None, "no networks"),
             ("{ networks: [10.0.0.1], status: 200 }".to_owned(), Some("status"), "400 to 599"),
             (format!("{{ file: '{}' }}", file.display()), Some("file"), "line 2: `x`"),
             (format!("{{ file: '{}.gone' }}", file.display()), Some("file"), "No such file"),
+            (format!("{{ file: '{}' }}", empty.display()), Some("file"), "no network"),
         ] {
             let (found, message, _) = built(Networks::deny, &yaml).unwrap_err().into_parts();
             assert_eq!(found.first().map(String::as_str), key, "{yaml}");

@@ -23,6 +23,23 @@ pub(super) fn read(content: &[u8]) -> Result<NetworkSet, String> {
     Ok(networks.into_iter().collect())
 }
 
+/// Networks that are kept out.
+#[derive(Debug)]
+pub(super) struct Denied(pub(super) NetworkSet);
+
+/// Reads a file of networks that are kept out. One that lists none is surely about to be written, or was lost: to believe it
+/// would let everybody in.
+///
+/// # Errors
+/// As for [`read`], and when there is no network.
+pub(super) fn read_denied(content: &[u8]) -> Result<Denied, String> {
+    let networks = read(content)?;
+    if networks.is_empty() {
+        return Err("it lists no network, so that nobody would be kept out".to_owned());
+    }
+    Ok(Denied(networks))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +51,8 @@ mod tests {
             assert!(set.contains(address.parse().unwrap()), "{address}");
         }
         assert_eq!(read(b"\n# none\n"), Ok(NetworkSet::default()));
+        assert!(read_denied(b"\n# none\n").unwrap_err().contains("no network"));
+        assert!(read_denied(b"10.0.0.0/8").unwrap().0.contains("10.0.0.1".parse().unwrap()));
     }
 
     #[test]

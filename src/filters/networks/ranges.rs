@@ -26,6 +26,10 @@ impl<T> Default for Ranges<T> {
 }
 
 impl NetworkSet {
+    pub(super) fn is_empty(&self) -> bool {
+        self.v4.firsts.is_empty() && self.v6.firsts.is_empty()
+    }
+
     /// Whether one of the networks holds the address. IPv4 mapped to IPv6 counts as IPv4.
     pub(in crate::filters) fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::hooks::{FilterCx, KeyParts, KeySeed, KeySpec, Rejection, RequestView};
+use crate::hooks::{FilterCx, KeyParts, KeySeed, KeySpec, NO_KEY, Rejection, RequestView};
 
 use super::cluster::Cluster;
 use super::settings::OnStoreFailure;
@@ -35,9 +35,6 @@ pub(super) struct Key {
     here: u128,
     shared: Option<[u8; 16]>,
 }
-
-/// The key of all requests that have none, which therefore share one limit (fail closed).
-const NO_KEY: u128 = 0;
 
 impl Counter {
     pub(super) fn new(

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
 
+use crate::filters::headers::{are_alike, strip_claims};
 use crate::hooks::{HookError, RequestView};
-use crate::types::cookies;
+use crate::types::{cookies, escaped_byte};
 
 pub use source::{CredentialSource, InvalidCredentialSource};
 pub(super) use source::{check_sources, is_shown_in};
@@ -59,7 +60,28 @@ pub(super) fn shown<T: PartialEq>(
             break;
         }
     }
-    shown
+    match shown {
+        Shown::One(_) => beside_imitations(shown, sources, request, read),
+        Shown::Nothing | Shown::Several => shown,
+    }
+}
+
+/// What stands under a name that an endpoint may take for that of a header lets nobody in, and may be no other than what does.
+fn beside_imitations<T: PartialEq>(
+    shown: Shown<T>,
+    sources: &[CredentialSource],
+    request: &RequestView<'_>,
+    read: impl Fn(&[u8]) -> T,
+) -> Shown<T> {
+    let imitates = |found: &HeaderName| {
+        let is_of = |source: &CredentialSource| match source {
+            CredentialSource::Header(name) => name.0 != *found && are_alike(&name.0, found),
+            CredentialSource::Query(_) | CredentialSource::Cookie(_) => false,
+        };
+        sources.iter().any(is_of)
+    };
+    let fields = request.headers().iter().filter(|(found, _)| imitates(found));
+    fields.fold(shown, |shown, (_, field)| shown.with(read(field.as_bytes())))
 }
 
 /// Takes what the request shows in these places off it.
@@ -69,7 +91,7 @@ pub(super) fn shown<T: PartialEq>(
 pub(super) fn strip(sources: &[CredentialSource], request: &mut RequestView<'_>) -> Result<(), HookError> {
     for source in sources {
         match source {
-            CredentialSource::Header(name) => request.remove_header(&name.0),
+            CredentialSource::Header(name) => strip_claims(std::slice::from_ref(&name.0), request),
             CredentialSource::Query(name) => strip_parameter(name, request)?,
             CredentialSource::Cookie(name) => strip_cookie(name, request)?,
         }
@@ -139,18 +161,12 @@ fn decoded(text: &str) -> Cow<'_, [u8]> {
     let mut rest = text.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {
         let digits = behind.split_at_checked(2).filter(|_| byte == b'%');
-        let escaped = digits.and_then(|(digits, behind)| Some((hex(digits)?, behind)));
+        let escaped = digits.and_then(|(digits, behind)| Some((escaped_byte(digits[0], digits[1])?, behind)));
         let (byte, behind) = escaped.unwrap_or((byte, behind));
         bytes.push(byte);
         rest = behind;
     }
     Cow::Owned(bytes)
-}
-
-fn hex(digits: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let value = digit(*digits.first()?)? << 4 | digit(*digits.get(1)?)?;
-    u8::try_from(value).ok()
 }
 
 #[cfg(test)]
@@ -173,6 +189,7 @@ mod tests {
             shown
         });
         assert!(exchange.request_headers().get("x-key").is_none());
+        assert!(exchange.request_headers().get("x_key").is_none());
         assert!(exchange.request_headers().get("authorization").is_none());
         (shown, exchange.target().to_owned())
     }
@@ -187,7 +204,7 @@ mod tests {
         for (exchange, target) in [
             (get("/x?y=1").with_header("x-key", "a+b/c"), "/x?y=1"),
             (get("/x").with_header("authorization", "bEaReR  a+b/c"), "/x"),
-            (get("/x?key=a+b/c"), "/x"),
+            (get("/x?key=a+b/c").with_header("x_key", "a+b/c"), "/x"),
             (get("/x?y=1&key=a%2bb%2Fc&z"), "/x?y=1&z"),
             (get("/x?y=%41&%6Bey=a+b/c"), "/x?y=%41"),
             (get("/x?key=a+b/c&key=a%2Bb/c").with_header("x-key", "a+b/c"), "/x"),
@@ -203,6 +220,8 @@ mod tests {
         for exchange in [
             get("/?key=a&key=b"),
             get("/?key=a").with_header("x-key", "b"),
+            get("/").with_header("x-key", "a").with_header("X_Key", "b"),
+            get("/?key=a").with_header("X_Key", "b"),
             get("/").with_header("x-key", "a").with_header("x-key", "b"),
             get("/").with_header("x-key", "a").with_header("cookie", "k=b"),
             get("/").with_header("cookie", "k=a; k=b"),
@@ -217,6 +236,7 @@ mod tests {
         for target in ["/", "/?", "/?Key=a", "/?keys=a", "/?a=key=b", "/key=a", "/?%ff=a&%=b&%4=c"] {
             assert_eq!(read(get(target)), (Shown::Nothing, target.to_owned()));
         }
+        assert_eq!(read(get("/").with_header("x_key", "a")).0, Shown::Nothing);
         assert_eq!(read(get("/?key")), (Shown::One(vec![]), "/".to_owned()));
         assert_eq!(read(get("/?key=%zz%4")).0, Shown::One(b"%zz%4".to_vec()));
     }

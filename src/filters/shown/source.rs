@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::spec::{HeaderNameSpec, text_or_map};
+use crate::filters::headers::are_alike;
 use crate::hooks::BuildError;
 
 /// Where a request shows a key or a token.
@@ -106,5 +107,7 @@ pub(in crate::filters) fn check_sources(sources: &[CredentialSource]) -> Result<
 
 /// Whether credentials stand in this header, so that nothing else can.
 pub(in crate::filters) fn is_shown_in(sources: &[CredentialSource], header: &HeaderName) -> bool {
-    sources.iter().any(|source| matches!(source, CredentialSource::Header(name) if name.0 == *header))
+    sources
+        .iter()
+        .any(|source| matches!(source, CredentialSource::Header(name) if are_alike(&name.0, header)))
 }

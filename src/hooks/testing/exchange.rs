@@ -179,7 +179,7 @@ impl Exchange {
         self
     }
 
-    /// The same exchange after `endpoint` was chosen.
+    /// The same exchange after `endpoint` was chosen, which gives the response.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: EndpointAddr) -> Self {
         self.endpoint = Some(Arc::new(endpoint));
@@ -220,9 +220,10 @@ impl Exchange {
         let Self { request, response, facts, route, pools, pool, endpoint, extensions, .. } = self;
         let Self { variables, bounds, now, .. } = self;
         let endpoint = endpoint.as_ref();
+        let mut response = ResponseView::new(response, request, HOST).given_by_endpoint(endpoint.is_some());
         let mut cx =
             FilterCx { facts, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
-        filter.on_response(&mut ResponseView::new(response, request, HOST), &mut cx)
+        filter.on_response(&mut response, &mut cx)
     }
 
     /// Calls [`Filter::on_request_body`] with one piece.

@@ -19,6 +19,7 @@ async fn endpoints_and_logs_see_whose_key_it_is_and_not_the_key() {
         ("/a?key=acme-0123456789-key&b=1", ""),
         ("/a?b=1&%6b%65y=acme%2D0123456789-key", ""),
         ("/a?b=1", "x-api-key:   acme-0123456789-key  \r\n"),
+        ("/a?b=1", "X-API-Key: acme-0123456789-key\r\nX_API_Key: acme-0123456789-key\r\n"),
     ] {
         let response = ask(&edge, target, &format!("{fields}{spoofed}")).await;
         assert_eq!(response.status, 200, "{target} {fields}");
@@ -27,7 +28,7 @@ async fn endpoints_and_logs_see_whose_key_it_is_and_not_the_key() {
         assert_eq!(seen.headers("x-consumer"), ["acme"]);
         assert!(seen.header("x_consumer").is_none() && !seen.head.contains("0123456789"), "{}", seen.head);
     }
-    let log = edge.log_of(4).await;
+    let log = edge.log_of(5).await;
     assert!(log.iter().all(|line| line["target"] == "/a?b=1"), "{log:?}");
 }
 
@@ -48,6 +49,7 @@ async fn nothing_but_a_known_key_lets_in() {
         ("/?key[]=acme-0123456789-key", ""),
         ("/?a=1;key=acme-0123456789-key", ""),
         ("/", "X_API_Key: acme-0123456789-key\r\n"),
+        ("/", "X-API-Key: acme-0123456789-key\r\nX_API_Key: globex-0123456789-key\r\n"),
         ("/", "X-Consumer: acme\r\n"),
         ("/", "Authorization: Bearer acme-0123456789-key\r\n"),
         ("/", "Cookie: key=acme-0123456789-key; X-API-Key=acme-0123456789-key\r\n"),

@@ -47,21 +47,39 @@ async fn a_client_that_leaves_leaves_its_place() {
     eventually("its place is free", async || edge.get("/").await.status == 200).await;
 }
 
+/// The one of these that waits in a line for one, whoever that is.
+async fn one_that_waits(edge: &Edge) -> Client {
+    let (mut one, mut other) = (edge.connect().await, edge.connect().await);
+    one.send(GET).await;
+    other.send(GET).await;
+    let (refused, waiting) = tokio::select! {
+        response = one.response() => (response, other),
+        response = other.response() => (response, one),
+    };
+    assert_eq!(refused.status, 429);
+    waiting
+}
+
+#[tokio::test]
+async fn a_client_that_left_while_it_waited_is_not_served() {
+    let (endpoint, gate) = Endpoint::held().await;
+    let edge = Edge::start(&config(&endpoint, "{ max: 1, queue: 1, queue_timeout: 20s }")).await;
+    let mut first = under_way(&edge, &endpoint, 1).await;
+    drop(one_that_waits(&edge).await);
+    gate.add_permits(100);
+    assert_eq!(first.response().await.status, 200);
+    let log = edge.log_of(3).await;
+    assert!(log.iter().any(|line| line["cause"] == "client_gone"), "{log:?}");
+    assert_eq!(endpoint.requests().len(), 1);
+    assert_eq!(edge.get("/").await.status, 200);
+}
+
 #[tokio::test]
 async fn those_who_may_wait_come_in_turn() {
     let (endpoint, gate) = Endpoint::held().await;
     let edge = Edge::start(&config(&endpoint, "{ max: 1, queue: 1, queue_timeout: 20s }")).await;
     let mut first = under_way(&edge, &endpoint, 1).await;
-    let mut second = Client::connect(edge.address()).await;
-    second.send(GET).await;
-    // Of two that come now, one finds the line full, whichever it is.
-    let mut third = Client::connect(edge.address()).await;
-    third.send(GET).await;
-    let (refused, mut waiting) = tokio::select! {
-        response = second.response() => (response, third),
-        response = third.response() => (response, second),
-    };
-    assert_eq!(refused.status, 429);
+    let mut waiting = one_that_waits(&edge).await;
     assert_eq!(endpoint.requests().len(), 1);
     gate.add_permits(2);
     assert_eq!((first.response().await.status, waiting.response().await.status), (200, 200));

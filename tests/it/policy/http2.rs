@@ -8,7 +8,7 @@ use http::Request;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Edge, Endpoint, PATIENCE};
+use crate::support::{Edge, Endpoint, PATIENCE, eventually};
 
 use super::filtered;
 
@@ -56,4 +56,38 @@ async fn a_stream_is_not_let_in_by_another() {
         assert_eq!((seen.header("x-consumer"), seen.header("x-user")), (Some("acme"), Some("ada")));
         assert!(seen.header("x-api-key").is_none() && seen.header("authorization").is_none());
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_given_up_while_it_waits_is_not_served() {
+    let (endpoint, gate) = Endpoint::held().await;
+    let filters = "{ concurrency: { max: 1, queue: 1, queue_timeout: 20s } }";
+    let edge = Edge::start(&filtered(endpoint.address(), filters)).await;
+    let requests = connect(&edge).await;
+    let ask = |path: &str| {
+        let request = Request::post(format!("http://example.com{path}")).body(()).unwrap();
+        let mut requests = requests.clone();
+        async move {
+            requests = requests.ready().await.unwrap();
+            let (response, mut body) = requests.send_request(request, false).unwrap();
+            body.send_data("all".into(), true).unwrap();
+            response.await.unwrap().status().as_u16()
+        }
+    };
+    let first = tokio::spawn(ask("/first"));
+    eventually("it is with the endpoint", async || endpoint.requests().len() == 1).await;
+    let (mut one, mut other) = (Box::pin(ask("/one")), Box::pin(ask("/other")));
+    let (refused, waiting) = tokio::select! {
+        status = &mut one => (status, other),
+        status = &mut other => (status, one),
+    };
+    assert_eq!(refused, 429);
+    drop(waiting);
+    // What comes after it on the connection is seen after it.
+    assert_eq!(status(&requests, &[]).await, 429);
+    gate.add_permits(100);
+    assert_eq!(first.await.unwrap(), 200);
+    let log = edge.log_of(4).await;
+    assert!(log.iter().any(|line| line["cause"] == "client_gone"), "{log:?}");
+    assert_eq!(endpoint.requests().len(), 1);
 }

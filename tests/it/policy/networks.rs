@@ -79,6 +79,34 @@ async fn a_file_of_networks_that_changes_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_emptied_lets_nobody_in() {
+    let endpoint = Endpoint::answering("ok").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, other) = (folder.path().join("networks"), folder.path().join("other"));
+    std::fs::write(&file, "127.0.0.0/8\n").unwrap();
+    std::fs::write(&other, "10.0.0.0/8\n").unwrap();
+    let [denied, seen] = [&file, &other].map(|file| format!("{{ deny: {{ file: '{}' }} }}", file.display()));
+    let config = format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+pools: {{ app: {{ endpoints: ['{}'] }} }}
+routes: [{{ match: {{ path: /seen }}, pool: app, filters: [{seen}] }}, {{ pool: app, filters: [{denied}] }}]
+",
+        endpoint.address()
+    );
+    let edge = Edge::start(&config).await;
+    assert_eq!((ask(&edge, "").await, edge.get("/seen").await.status), (403, 200));
+    std::fs::write(&file, "").unwrap();
+    // Both are looked at each second: once a later change counts, and another, this one was seen.
+    for (networks, status) in [("127.0.0.0/8\n", 403), ("10.0.0.0/8\n", 200)] {
+        std::fs::write(&other, networks).unwrap();
+        eventually("the new networks count", async || edge.get("/seen").await.status == status).await;
+    }
+    assert_eq!(ask(&edge, "").await, 403);
+    let refused = edge.try_reload(&config).await.unwrap_err();
+    assert!(refused.contains("deny.file: ") && refused.contains("lists no network"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_file_of_networks_is_asked_too() {
     let endpoint = Endpoint::answering("ok").await;
     let folder = tempfile::tempdir().unwrap();

@@ -93,3 +93,19 @@ async fn a_file_of_tomorrow_is_of_now() {
     let date = |name| httpdate::parse_http_date(response.header(name).unwrap()).unwrap();
     assert!(date("last-modified") <= date("date"));
 }
+
+#[tokio::test]
+async fn what_tells_of_no_file_is_not_kept_as_long_as_it() {
+    let site = Site::with("expires: 365d, immutable: true", &[("a.txt", "hello")]).await;
+    let kept = Some("max-age=31536000, immutable");
+    for (field, status, expected) in [
+        ("", 200, kept),
+        ("Range: bytes=0-1\r\n", 206, kept),
+        ("If-None-Match: *\r\n", 304, kept),
+        ("If-Match: \"other\"\r\n", 412, None),
+        ("Range: bytes=9-\r\n", 416, None),
+    ] {
+        let response = site.ask("GET", "/a.txt", field).await;
+        assert_eq!((response.status, response.header("cache-control")), (status, expected), "{field}");
+    }
+}

@@ -37,8 +37,11 @@ async fn a_redirect_names_no_other_host() {
 #[tokio::test]
 async fn a_prefix_can_be_taken_off() {
     let filters = "[{ rewrite: { strip_prefix: /static } }]";
-    let site = Site::with_filters(filters, "", &[("a/index.html", "a")]).await;
+    let site = Site::with_filters(filters, "", &[("a/index.html", "a"), ("index.html", "all")]).await;
     assert_eq!(site.get("/static/a/").await.text(), "a");
+    assert_eq!(site.get("/static/").await.text(), "all");
+    let bare = site.get("/static?x=1").await;
+    assert_eq!((bare.status, bare.header("location")), (308, Some("./static/?x=1")));
     assert_eq!(site.get("/static/a").await.header("location"), Some("./a/"));
 }
 
