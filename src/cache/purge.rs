@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 
+use super::Cache;
 use super::key::Asked;
 
 /// What operators have removed.
@@ -57,6 +60,28 @@ fn plain(url: &str) -> Vec<u8> {
     let host = without_default_port(scheme.as_bytes(), host.as_bytes());
     let path = if target.starts_with('/') { "" } else { "/" };
     [scheme.as_bytes(), b"://", host, path.as_bytes(), target.as_bytes()].concat()
+}
+
+/// What came of a removal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Purged {
+    pub(crate) answers: usize,
+    /// Whether all files have been looked through. If not, that goes on; what is meant is not given any more in any case.
+    pub(crate) is_complete: bool,
+}
+
+impl Purged {
+    /// Removes from these caches what operators mean.
+    pub(crate) async fn from_all(caches: impl IntoIterator<Item = &Arc<Cache>>, purge: &Purge) -> Self {
+        let mut purged = Self { answers: 0, is_complete: true };
+        for cache in caches {
+            let Self { answers, is_complete } = cache.purge(purge).await;
+            log::info!("stored answers were removed cache={} what={purge:?} answers={answers}", cache.name);
+            purged.answers += answers;
+            purged.is_complete &= is_complete;
+        }
+        purged
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use http::{HeaderMap, HeaderName};
 use pingora_cache::CacheKey;
 use pingora_cache::key::{CacheHashKey, HashBinary};
 
-use super::Purge;
+use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
-use super::memory::Memory;
 use super::rules::normalised;
+use super::s3fifo::S3Fifo;
+use super::{Purge, Purged};
 use crate::types::CacheName;
 
 /// A cache as a configuration has it.
@@ -19,8 +23,11 @@ pub(crate) struct Cache {
     pub(crate) name: CacheName,
     /// What it holds goes on from one configuration to the next.
     pub(crate) store: Arc<Store>,
+    pub(crate) disk: Option<Arc<Disk>>,
     /// Answers with longer bodies are not kept.
     pub(crate) max_object: usize,
+    /// Those with longer bodies are only on the disk.
+    pub(super) most_in_memory: usize,
     /// How long a request waits for another that fetches what it wants.
     pub(crate) lock_wait: Duration,
 }
@@ -28,7 +35,7 @@ pub(crate) struct Cache {
 /// What a cache holds.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(super) memory: Memory<Entry>,
+    pub(super) memory: S3Fifo<Entry>,
     /// Nobody can tell which keys meet.
     hashers: [RandomState; 2],
     /// How often something was removed, by hash. What was fetched before and stored after would undo it.
@@ -48,7 +55,7 @@ pub(crate) struct Caching {
 impl Store {
     pub(crate) fn new(memory: usize) -> Self {
         Self {
-            memory: Memory::new(memory),
+            memory: S3Fifo::new(memory),
             hashers: [RandomState::new(), RandomState::new()],
             removals: (0..REMOVALS).map(|_| AtomicU32::new(0)).collect(),
         }
@@ -64,19 +71,17 @@ impl Store {
         (u128::from(one) << 64 | u128::from(other)).to_be_bytes()
     }
 
-    /// Removes what is kept for a key, with all its variants.
-    pub(crate) fn remove(&self, key: &[u8]) -> bool {
+    fn remove(&self, key: &[u8]) -> bool {
         let hash = self.hash(|hasher| hasher.write(key));
         self.removals_of(hash).fetch_add(1, Ordering::SeqCst);
         self.memory.remove(u128::from_be_bytes(hash))
     }
 
-    /// Removes what operators mean, and says how many answers that were. What is on its way is not stored.
-    pub(crate) fn purge(&self, purge: &Purge) -> usize {
+    fn purge(&self, purge: &Purge) -> Vec<Arc<Entry>> {
         for removals in &self.removals {
             removals.fetch_add(1, Ordering::SeqCst);
         }
-        self.memory.remove_if(|entry| entry.is_meant(purge))
+        self.memory.remove_if(|entry| entry.draft().is_meant(purge))
     }
 
     /// How often something was removed that has the hash of a key in common.
@@ -90,6 +95,41 @@ impl Store {
 }
 
 impl Cache {
+    /// A cache of a name; `memory` is the memory of its store, and `None` for `disk` one of memory alone.
+    pub(crate) fn new(
+        name: CacheName,
+        store: Arc<Store>,
+        memory: usize,
+        disk: Option<Arc<Disk>>,
+        max_object: usize,
+        lock_wait: Duration,
+    ) -> Self {
+        let most_in_memory = max_object.min(memory / 2);
+        let (max_object, most_in_memory) = match disk {
+            Some(_) => (max_object, most_in_memory.min(MOST_WHOLE)),
+            None => (most_in_memory, most_in_memory),
+        };
+        Self { name, store, disk, max_object, most_in_memory, lock_wait }
+    }
+
+    /// Removes what is kept for a key, with all its variants.
+    pub(crate) fn remove(&self, key: &[u8]) -> bool {
+        let was_there = self.store.remove(key);
+        if let Some(disk) = &self.disk {
+            disk.remove(disk::name(key, None));
+        }
+        was_there
+    }
+
+    /// Removes what operators mean, and says how many answers that were. What is on its way is not stored.
+    pub(crate) async fn purge(&self, purge: &Purge) -> Purged {
+        let removed = self.store.purge(purge);
+        let Some(disk) = &self.disk else { return Purged { answers: removed.len(), is_complete: true } };
+        let names: HashSet<u128> = removed.iter().map(|entry| entry.draft().name()).collect();
+        let Purged { answers, is_complete } = disk.purge(purge, names).await;
+        Purged { answers: removed.len() + answers, is_complete }
+    }
+
     /// The key in Pingora's form. It brings the cache along, since Pingora knows of one storage only.
     pub(crate) fn key(self: &Arc<Self>, bytes: Vec<u8>) -> CacheKey {
         let hash = self.primary(&bytes);
@@ -107,6 +147,10 @@ impl Cache {
     /// The variant that a request asks for, of an answer that depends on these fields.
     pub(crate) fn variance(&self, fields: &[HeaderName], headers: &HeaderMap) -> HashBinary {
         let values: Vec<_> = fields.iter().map(|name| normalised(headers, name)).collect();
+        if self.disk.is_some() {
+            // It has to be the same in the next process.
+            return lasting_variance(fields, &values);
+        }
         self.store.hash(|hasher| {
             for (name, value) in fields.iter().zip(&values) {
                 hasher.write_usize(name.as_str().len());
@@ -116,6 +160,17 @@ impl Cache {
             }
         })
     }
+}
+
+fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> HashBinary {
+    let mut context = Context::new(&SHA256);
+    for (name, value) in fields.iter().zip(values) {
+        for part in [Some(name.as_str().as_bytes()), value.as_deref()] {
+            context.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+            context.update(part.unwrap_or_default());
+        }
+    }
+    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// Where an entry is: both are hashes that nobody can foretell.

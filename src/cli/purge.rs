@@ -42,11 +42,17 @@ impl Purge {
         let what =
             url.map(cache::Purge::Url).or(prefix.map(cache::Purge::Prefix)).or(tag.map(cache::Purge::Tag));
         let what = what.unwrap_or(cache::Purge::All);
-        let Reply::Purged { answers } =
+        let Reply::Purged(cache::Purged { answers, is_complete }) =
             self.process.ask(&Command::Purge { cache: self.cache, what }, |_| ())?
         else {
             return Err(unexpected());
         };
-        print_line(format_args!("{answers} removed"))
+        if is_complete {
+            print_line(format_args!("{answers} removed"))
+        } else {
+            print_line(format_args!(
+                "{answers} removed; files are still looked through, and what is meant is given no more"
+            ))
+        }
     }
 }

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::Purge;
+use crate::cache::{Purge, Purged};
 use crate::config::Origin;
 use crate::runtime::{Generation, Probation, Report, Status, Target, UpgradeOrder, Verdict};
 use crate::types::{Span, Weight};
@@ -66,9 +66,7 @@ pub(crate) enum Reply {
         to: u16,
     },
     /// So many answers were removed.
-    Purged {
-        answers: usize,
-    },
+    Purged(Purged),
     /// It goes on; more replies follow.
     Working,
     /// Another configuration is served.

@@ -137,9 +137,7 @@ impl Connection {
                 let change = control.set_weight(&endpoint, weight, now)?;
                 Reply::Weight { from: change.from, to: change.to }
             }
-            Command::Purge { cache, what } => {
-                Reply::Purged { answers: control.purge(cache.as_deref(), &what)? }
-            }
+            Command::Purge { cache, what } => Reply::Purged(control.purge(cache.as_deref(), &what).await?),
             Command::Reload { probation } => {
                 let applied = self.while_working(control.changes().reload(Why::Command, probation)).await?;
                 self.follow(applied?).await?

@@ -484,7 +484,7 @@ fn invalidate(session: &Session, response: &ResponseHeader, cx: &RequestCx) {
     };
     let remove = |path: &str, query: Option<&str>| {
         if let Some(target) = target(head, cx, path, query) {
-            cache.caching.cache.store.remove(&target.key(&head.headers, &cache.caching.plan));
+            cache.caching.cache.remove(&target.key(&head.headers, &cache.caching.plan));
         }
     };
     remove(head.uri.path(), head.uri.query());

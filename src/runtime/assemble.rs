@@ -4,8 +4,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::cache::{Cache, Store};
-use crate::config::spec::{CacheSpec, RedirectSpec, RespondSpec};
+use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::files::Files;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolRef, Scope};
@@ -14,8 +13,9 @@ use crate::router::{RouteId, Router, Rule};
 use crate::stores::{Redis, RedisSettings};
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
-use crate::types::{CacheName, PoolName, Random, ZoneName};
+use crate::types::{PoolName, Random, ZoneName};
 
+use super::caches::caches;
 use super::carried::Carried;
 use super::edge_paths::EdgePaths;
 use super::route::{Redirect, Respond, Step};
@@ -178,22 +178,6 @@ fn redis_settings(store: &config::Store) -> RedisSettings {
         timeout: store.timeout.get(),
         connections: store.connections,
     }
-}
-
-/// The stores of answers, with what those of the same size and name hold already.
-fn caches(config: &Config, keeping: &Keeping<'_>) -> Vec<Arc<Cache>> {
-    let cache = |(name, spec): &(CacheName, CacheSpec)| {
-        let scope = Scope::cache(name);
-        let cx = BuildCx::new(&[], config.ipv6_prefix).keeping(keeping, &scope);
-        let memory = spec.memory.as_usize();
-        Arc::new(Cache {
-            name: name.clone(),
-            store: cx.keep(&format!("{memory} bytes"), || Store::new(memory)),
-            max_object: spec.max_object.as_usize().min(memory / 2),
-            lock_wait: spec.lock.wait.get(),
-        })
-    };
-    config.caches.iter().map(cache).collect()
 }
 
 /// The secret file, if a pool needs it.

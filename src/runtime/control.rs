@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::cache::Purge;
+use crate::cache::{Purge, Purged};
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
@@ -87,11 +87,11 @@ impl Control {
         &*self.changes
     }
 
-    /// Removes stored answers from all caches, or from one of them; how many those were.
+    /// Removes stored answers from all caches, or from one of them.
     ///
     /// # Errors
     /// When there is no cache of that name.
-    pub(crate) fn purge(&self, cache: Option<&str>, purge: &Purge) -> Result<usize, ControlError> {
+    pub(crate) async fn purge(&self, cache: Option<&str>, purge: &Purge) -> Result<Purged, ControlError> {
         let snapshot = self.live.snapshot();
         let caches =
             snapshot.caches.iter().filter(|known| cache.is_none_or(|name| known.name.as_str() == name));
@@ -103,12 +103,7 @@ impl Control {
                 help: Known::for_name(name, known),
             });
         }
-        let removed = caches.iter().map(|cache| cache.store.purge(purge)).sum();
-        log::info!(
-            "stored answers were removed cache={} what={purge:?} answers={removed}",
-            cache.unwrap_or("all")
-        );
-        Ok(removed)
+        Ok(Purged::from_all(caches, purge).await)
     }
 
     /// What goes on in all pools, or in one of them.

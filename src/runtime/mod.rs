@@ -2,6 +2,7 @@
 
 mod answer;
 mod assemble;
+mod caches;
 mod carried;
 mod cause;
 mod changes;

@@ -1,5 +1,6 @@
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::StatusCode;
 use pingora_http::ResponseHeader;
 
@@ -8,7 +9,7 @@ use crate::cache::Store;
 
 fn cache() -> Arc<Cache> {
     let (name, store) = ("main".parse().unwrap(), Arc::new(Store::new(1 << 20)));
-    Arc::new(Cache { name, store, max_object: 300_000, lock_wait: Duration::ZERO })
+    Arc::new(Cache::new(name, store, 1 << 20, None, 300_000, Duration::ZERO))
 }
 
 fn meta(length: Option<usize>) -> CacheMeta {
@@ -118,7 +119,7 @@ async fn caches_know_nothing_of_each_other() {
     let (one, other) = (cache(), cache());
     store(&one.key(b"a".to_vec()), &meta(None), b"one", 3).await;
     assert_eq!(read(&other.key(b"a".to_vec()), None).await, None);
-    assert!(one.store.remove(b"a") && !one.store.remove(b"a"));
+    assert!(one.remove(b"a") && !one.remove(b"a"));
     assert_eq!(read(&one.key(b"a".to_vec()), None).await, None);
 }
 

@@ -1,6 +1,7 @@
 //! From the spec to the [`Config`]: names become indexes, relative paths get their directory, and what no single
 //! value can know is checked.
 
+mod caches;
 mod files;
 mod health;
 mod l4;
@@ -35,6 +36,7 @@ pub(super) fn resolve(
     let mut resolver = Resolver { base, source, removed, diagnostics };
     let root = KeyPath::default();
     resolver.check_drain(&spec.server.drain, &root.child("server").child("drain"));
+    let caches = resolver.caches(spec.server.caches, &root.child("server").child("caches"));
     let stores = resolver.stores(spec.server.stores, &root.child("server").child("stores"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
     let pool_names = PoolNames::of(&pools);
@@ -56,7 +58,7 @@ pub(super) fn resolve(
         trusted_proxies: spec.server.trusted_proxies.into_iter().filter_map(TrustedProxy::network).collect(),
         ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
         drain: spec.server.drain,
-        caches: spec.server.caches.into_iter().collect(),
+        caches,
         zone: spec.server.zone,
         control_socket: control_place(spec.server.control_socket, base),
         watch: spec.server.watch,

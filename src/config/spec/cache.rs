@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +8,34 @@ use crate::types::{ByteSize, Span};
 use super::ranges::{size, span};
 
 /// A store of answers, which filters named `cache` put answers into and take them from.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSpec {
     /// The memory that it may take, 1MiB to 1024GiB. What it holds goes on over a reload as long as this stays the same.
     /// Default: 256MiB.
     #[serde(deserialize_with = "size::<1024, 1_073_741_824, _>")]
     pub memory: ByteSize,
-    /// The longest body that is stored, 1KiB to 512GiB; half of `memory` at most in any case. Default: 16MiB.
+    /// Where answers lie in files besides, so that there may be more of them, and longer ones, and that they are there after
+    /// a restart. Default: nowhere.
+    pub disk: Option<CacheDiskSpec>,
+    /// The longest body that is stored, 1KiB to 512GiB; without `disk` half of `memory` at most, with it half of its `size`.
+    /// Default: 16MiB.
     #[serde(deserialize_with = "size::<1, 536_870_912, _>")]
     pub max_object: ByteSize,
     /// How requests wait for another that fetches the same.
     pub lock: CacheLockSpec,
+}
+
+/// Where the answers of a cache lie in files.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheDiskSpec {
+    /// The folder, relative to the folder of this file; it is made if it is not there. Only one process at a time has it: while
+    /// another has, this one works from memory. No other cache has the same one.
+    pub path: PathBuf,
+    /// What the files may take together, 16MiB to 512TiB; those that are being written come on top.
+    #[serde(deserialize_with = "size::<16_384, 549_755_813_888, _>")]
+    pub size: ByteSize,
 }
 
 /// How requests wait for another that fetches the same.
@@ -33,6 +51,7 @@ impl Default for CacheSpec {
     fn default() -> Self {
         Self {
             memory: ByteSize::from_mib(256),
+            disk: None,
             max_object: ByteSize::from_mib(16),
             lock: CacheLockSpec::default(),
         }

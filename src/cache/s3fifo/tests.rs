@@ -18,17 +18,17 @@ fn key(number: u64) -> u128 {
     u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(number)
 }
 
-fn put(memory: &Memory<Value>, number: u64, weight: usize) -> bool {
+fn put(memory: &S3Fifo<Value>, number: u64, weight: usize) -> bool {
     memory.insert(key(number), Arc::new(Value(0, weight)))
 }
 
-fn has(memory: &Memory<Value>, number: u64) -> bool {
+fn has(memory: &S3Fifo<Value>, number: u64) -> bool {
     memory.get(key(number)).is_some()
 }
 
 #[test]
 fn what_is_asked_for_outlives_what_is_not() {
-    let memory = Memory::new(1000);
+    let memory = S3Fifo::new(1000);
     for number in 0..5 {
         put(&memory, number, 100);
         assert!(has(&memory, number) && has(&memory, number));
@@ -42,7 +42,7 @@ fn what_is_asked_for_outlives_what_is_not() {
 
 #[test]
 fn what_comes_back_soon_stays_longer() {
-    let memory = Memory::new(1000);
+    let memory = S3Fifo::new(1000);
     for number in 0..11 {
         put(&memory, number, 100);
     }
@@ -56,7 +56,7 @@ fn what_comes_back_soon_stays_longer() {
 
 #[test]
 fn what_takes_half_of_all_room_is_not_kept() {
-    let memory = Memory::new(1000);
+    let memory = S3Fifo::new(1000);
     assert!(put(&memory, 1, 500));
     assert!(!put(&memory, 1, 501), "nor is what it was to replace");
     assert_eq!((memory.len(), memory.bytes()), (0, 0));
@@ -64,7 +64,7 @@ fn what_takes_half_of_all_room_is_not_kept() {
 
 #[test]
 fn many_shards_keep_to_one_budget() {
-    let memory = Memory::new(8 << 20);
+    let memory = S3Fifo::new(8 << 20);
     for number in 0..1000 {
         put(&memory, number, 60_000);
         assert!(memory.bytes() <= 8 << 20);
@@ -74,7 +74,7 @@ fn many_shards_keep_to_one_budget() {
 
 #[test]
 fn only_what_is_meant_is_replaced() {
-    let memory = Memory::new(1000);
+    let memory = S3Fifo::new(1000);
     memory.insert(1, Arc::new(Value(1, 10)));
     assert!(!memory.replace(1, |value| value.0 == 2, Arc::new(Value(3, 10))));
     assert!(memory.replace(1, |value| value.0 == 1, Arc::new(Value(3, 20))));
@@ -84,7 +84,7 @@ fn only_what_is_meant_is_replaced() {
 
 #[test]
 fn places_of_what_is_gone_do_not_pile_up() {
-    let memory = Memory::new(1000);
+    let memory = S3Fifo::new(1000);
     for number in 0..100_000 {
         put(&memory, number, 10);
         memory.remove(key(number));
@@ -115,7 +115,7 @@ proptest! {
     /// budget.
     #[test]
     fn it_is_a_map_that_forgets(steps in proptest::collection::vec(step(), 1..400)) {
-        let memory = Memory::new(2000);
+        let memory = S3Fifo::new(2000);
         let mut model: HashMap<u64, (u32, usize)> = HashMap::new();
         for step in steps {
             match step {

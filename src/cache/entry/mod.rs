@@ -1,3 +1,5 @@
+mod encoding;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +11,8 @@ use pingora_cache::{CacheKey, CacheMeta};
 use pingora_http::ResponseHeader;
 
 use super::Purge;
-use super::memory::Weigh;
+use super::disk;
+use super::s3fifo::Weigh;
 
 /// An answer as it is kept.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub(crate) struct Entry {
 }
 
 /// An answer without its body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Draft {
     /// All that it was asked for by; what finds it is but a hash of that.
     key: Box<[u8]>,
@@ -32,7 +35,7 @@ pub(super) struct Draft {
     times: Times,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Times {
     created: SystemTime,
     /// Since when variants that were found from here are valid.
@@ -46,6 +49,8 @@ struct Times {
 /// A body in pieces that are handed out as they are.
 #[derive(Debug, Default)]
 pub(super) struct Body {
+    /// Which one it is, where it lies in a file too.
+    pub(super) id: u64,
     pub(super) pieces: Box<[Bytes]>,
     pub(super) length: usize,
 }
@@ -78,57 +83,65 @@ impl Draft {
         self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
-    pub(super) fn with_body(mut self, body: Arc<Body>) -> Entry {
+    /// The same with the length of its body, so that it can be sent in parts, and to clients of HTTP/1.0.
+    pub(super) fn with_length(mut self, length: usize) -> Self {
         let head = &mut self.head;
-        // With its length it can be sent in parts, and to clients of HTTP/1.0.
         if head.status != StatusCode::NO_CONTENT && !head.headers.contains_key(CONTENT_LENGTH) {
             // A head without room for it goes in chunks.
-            let _ = head.insert_header(CONTENT_LENGTH, body.length);
+            let _ = head.insert_header(CONTENT_LENGTH, length);
         }
+        self
+    }
+
+    pub(super) fn with_body(self, body: Arc<Body>) -> Entry {
+        let Self { head, .. } = &self;
         let field =
             |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
         let fields: usize = head.headers.iter().map(field).sum();
         let weight = OVERHEAD + self.key.len() + fields + body.length;
         Entry { draft: self, body, weight }
     }
-}
 
-impl Entry {
     /// Whether it is what a key asks for, and not only something that shares its hash.
     pub(super) fn is_of(&self, key: &CacheKey) -> bool {
-        *self.draft.key == *key.primary_key() && self.draft.place == key.variance_bin()
+        *self.key == *key.primary_key() && self.place == key.variance_bin()
     }
 
     /// Whether it stands where requests for a key look first.
     pub(super) fn is_first_of(&self, key: &[u8]) -> bool {
-        *self.draft.key == *key && self.draft.place.is_none()
+        *self.key == *key && self.place.is_none()
     }
 
     pub(super) fn head(&self) -> &ResponseHeader {
-        &self.draft.head
+        &self.head
     }
 
     pub(super) fn variance(&self) -> Option<HashBinary> {
-        self.draft.variance
+        self.variance
     }
 
     pub(super) fn fresh_until(&self) -> SystemTime {
-        self.draft.times.fresh_until
+        self.times.fresh_until
     }
 
     /// From when its age counts.
     pub(super) fn epoch(&self) -> SystemTime {
-        self.draft.times.epoch
+        self.times.epoch
     }
 
     /// Whether operators mean it.
     pub(super) fn is_meant(&self, purge: &Purge) -> bool {
-        purge.is_for(&self.draft.key, &self.draft.head.headers)
+        purge.is_for(&self.key, &self.head.headers)
+    }
+
+    /// The name of its file.
+    pub(super) fn name(&self) -> u128 {
+        disk::name(&self.key, self.place)
     }
 
     /// The same in Pingora's form.
     pub(super) fn meta(&self) -> CacheMeta {
-        let Draft { place, variance, head, times, .. } = &self.draft;
+        let Self { place, variance, head, times, .. } = self;
         let Times { created, provenance, epoch, fresh_until, while_revalidate, if_error } = *times;
         // Pingora takes the time of creation for the provenance of what it is given; of variants it looks at the former,
         // of what stands where requests look first at the latter.
@@ -139,6 +152,12 @@ impl Entry {
             meta.set_variance(*variance);
         }
         meta
+    }
+}
+
+impl Entry {
+    pub(super) fn draft(&self) -> &Draft {
+        &self.draft
     }
 }
 

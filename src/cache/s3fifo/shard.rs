@@ -31,6 +31,14 @@ const MOST_HITS: u8 = 3;
 /// So many times is a value asked for before it is worth a place in the main queue.
 const WORTH_KEEPING: u8 = 1;
 
+/// What came of the oldest of a queue.
+enum Turn {
+    /// It went, and weighed so much.
+    Gone(u128, usize),
+    /// It has another place, or had none any more.
+    Stays,
+}
+
 impl<V> Default for Shard<V> {
     fn default() -> Self {
         Self {
@@ -49,6 +57,10 @@ impl<V: Weigh> Shard<V> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(super) fn peek(&self, key: u128) -> Option<&Arc<V>> {
+        self.slots.get(&key).map(|slot| &slot.value)
     }
 
     pub(super) fn get(&self, key: u128) -> Option<Arc<V>> {
@@ -85,18 +97,25 @@ impl<V: Weigh> Shard<V> {
         self.turns
     }
 
+    /// What it weighed.
     pub(super) fn remove(&mut self, key: u128) -> Option<usize> {
+        self.take(key).map(|(_, weight)| weight)
+    }
+
+    fn take(&mut self, key: u128) -> Option<(Arc<V>, usize)> {
         let slot = self.slots.remove(&key)?;
         *of_queue(slot.queue, &mut self.small_bytes, &mut self.main_bytes) -= slot.weight;
         self.tidy();
-        Some(slot.weight)
+        Some((slot.value, slot.weight))
     }
 
-    pub(super) fn remove_if(&mut self, is_meant: impl Fn(&V) -> bool) -> (usize, usize) {
+    /// What went, and how many bytes that were.
+    pub(super) fn remove_if(&mut self, is_meant: impl Fn(&V) -> bool) -> (Vec<Arc<V>>, usize) {
         let meant = self.slots.iter().filter(|(_, slot)| is_meant(&slot.value)).map(|(key, _)| *key);
         let meant: Vec<u128> = meant.collect();
-        let bytes = meant.iter().filter_map(|key| self.remove(*key)).sum();
-        (meant.len(), bytes)
+        let taken = meant.iter().filter_map(|key| self.take(*key));
+        let (values, weights): (Vec<_>, Vec<_>) = taken.unzip();
+        (values, weights.into_iter().sum())
     }
 
     /// Places of values that are gone are left where they are until they outnumber the others.
@@ -110,54 +129,57 @@ impl<V: Weigh> Shard<V> {
         }
     }
 
-    /// Gives one value up, and says what it weighed; 0 when there is none.
-    pub(super) fn evict(&mut self) -> usize {
+    /// Gives one value up, and says which and what it weighed; `None` when there is none.
+    pub(super) fn evict(&mut self) -> Option<(u128, usize)> {
         loop {
             let is_small_full = self.small_bytes * 10 > self.small_bytes + self.main_bytes;
-            let freed =
+            let turn =
                 if is_small_full || self.main.is_empty() { self.evict_small() } else { self.evict_main() };
-            match freed {
-                Some(0) if self.slots.is_empty() => return 0,
-                Some(0) => {}
-                Some(freed) => return freed,
-                None => return 0,
+            match turn? {
+                Turn::Gone(key, freed) => return Some((key, freed)),
+                Turn::Stays if self.slots.is_empty() => return None,
+                Turn::Stays => {}
             }
         }
     }
 
-    /// The oldest of the small queue goes, or moves to the main one; 0 when nothing went, `None` when there is none.
-    fn evict_small(&mut self) -> Option<usize> {
+    /// The oldest of the small queue goes, or moves to the main one; `None` when there is none.
+    fn evict_small(&mut self) -> Option<Turn> {
         let place = self.small.pop_front()?;
         let Some(slot) = self.slots.get_mut(&place.key).filter(|slot| slot.turn == place.turn) else {
-            return Some(0);
+            return Some(Turn::Stays);
         };
         if slot.hits.load(Ordering::Relaxed) > WORTH_KEEPING {
             slot.hits.store(0, Ordering::Relaxed);
             let weight = slot.weight;
             self.small_bytes -= weight;
             self.move_to_main(place.key, weight);
-            return Some(0);
+            return Some(Turn::Stays);
         }
         let most = self.slots.len();
         self.ghosts.remember(place.key, most);
-        self.remove(place.key)
+        Some(self.give_up(place.key))
     }
 
     /// The oldest of the main queue goes, or gets another round for each time that it was asked for.
-    fn evict_main(&mut self) -> Option<usize> {
+    fn evict_main(&mut self) -> Option<Turn> {
         let place = self.main.pop_front()?;
         let Some(slot) = self.slots.get_mut(&place.key).filter(|slot| slot.turn == place.turn) else {
-            return Some(0);
+            return Some(Turn::Stays);
         };
         let hits = slot.hits.load(Ordering::Relaxed);
         if hits == 0 {
-            return self.remove(place.key);
+            return Some(self.give_up(place.key));
         }
         slot.hits.store(hits - 1, Ordering::Relaxed);
         let weight = slot.weight;
         self.main_bytes -= weight;
         self.move_to_main(place.key, weight);
-        Some(0)
+        Some(Turn::Stays)
+    }
+
+    fn give_up(&mut self, key: u128) -> Turn {
+        self.remove(key).map_or(Turn::Stays, |weight| Turn::Gone(key, weight))
     }
 
     fn move_to_main(&mut self, key: u128, weight: usize) {

@@ -1,4 +1,4 @@
-//! What is kept in memory: shards of their own locks, one budget of bytes over all of them.
+//! What is kept while there is room for it: shards of their own locks, one budget of bytes over all of them.
 
 mod queues;
 mod shard;
@@ -18,7 +18,7 @@ pub(crate) trait Weigh {
 /// Values by keys that are hashes already. What was asked for more than once outlives what was not (S3-FIFO); a hit takes
 /// a shared lock and copies nothing.
 #[derive(Debug)]
-pub(crate) struct Memory<V> {
+pub(crate) struct S3Fifo<V> {
     shards: Box<[RwLock<Shard<V>>]>,
     bytes: AtomicUsize,
     budget: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Memory<V> {
 const MOST_SHARDS: usize = 64;
 const LEAST_SHARD: usize = 1 << 20;
 
-impl<V: Weigh> Memory<V> {
+impl<V: Weigh> S3Fifo<V> {
     pub(crate) fn new(budget: usize) -> Self {
         let shards = (budget / LEAST_SHARD).clamp(1, MOST_SHARDS).next_power_of_two();
         Self {
@@ -50,8 +50,34 @@ impl<V: Weigh> Memory<V> {
         self.shard(key).read().get(key)
     }
 
+    /// The value without a word that it was asked for.
+    pub(crate) fn peek(&self, key: u128) -> Option<Arc<V>> {
+        self.shard(key).read().peek(key).cloned()
+    }
+
+    /// Keeps a value unless there is one with its key, and returns the one that is there now.
+    pub(crate) fn add(&self, key: u128, value: Arc<V>) -> Arc<V> {
+        if value.weight() > self.budget / 2 {
+            return value;
+        }
+        let mut shard = self.shard(key).write();
+        if let Some(known) = shard.peek(key) {
+            return known.clone();
+        }
+        let (added, _) = shard.insert(key, value.clone());
+        drop(shard);
+        self.bytes.fetch_add(added, Ordering::Relaxed);
+        self.keep_to_budget(|_| ());
+        value
+    }
+
     /// Keeps a value in place of the one with its key, if there is room for it at all.
     pub(crate) fn insert(&self, key: u128, value: Arc<V>) -> bool {
+        self.insert_and_tell(key, value, |_| ())
+    }
+
+    /// The same, with word of the keys whose values are given up for it.
+    pub(crate) fn insert_and_tell(&self, key: u128, value: Arc<V>, on_evict: impl FnMut(u128)) -> bool {
         if value.weight() > self.budget / 2 {
             self.remove(key);
             return false;
@@ -59,21 +85,21 @@ impl<V: Weigh> Memory<V> {
         let (added, removed) = self.shard(key).write().insert(key, value);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        self.keep_to_budget();
+        self.keep_to_budget(on_evict);
         true
     }
 
     /// Puts a value in the place of one that is still there, and leaves what came meanwhile.
     pub(crate) fn replace(&self, key: u128, is_meant: impl Fn(&V) -> bool, value: Arc<V>) -> bool {
         let mut shard = self.shard(key).write();
-        if !shard.get(key).is_some_and(|known| is_meant(&known)) {
+        if !shard.peek(key).is_some_and(|known| is_meant(known)) {
             return false;
         }
         let (added, removed) = shard.insert(key, value);
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        self.keep_to_budget();
+        self.keep_to_budget(|_| ());
         true
     }
 
@@ -83,15 +109,15 @@ impl<V: Weigh> Memory<V> {
         removed.is_some()
     }
 
-    /// Removes all that is meant, and says how many that were.
-    pub(crate) fn remove_if(&self, is_meant: impl Fn(&V) -> bool) -> usize {
-        let mut count = 0;
+    /// Removes all that is meant, and says what that was.
+    pub(crate) fn remove_if(&self, is_meant: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
+        let mut removed = Vec::new();
         for shard in &self.shards {
             let (values, bytes) = shard.write().remove_if(&is_meant);
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            count += values;
+            removed.extend(values);
         }
-        count
+        removed
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -104,13 +130,16 @@ impl<V: Weigh> Memory<V> {
     }
 
     /// Shards give up one value each in turn until all is within the budget.
-    fn keep_to_budget(&self) {
+    fn keep_to_budget(&self, mut on_evict: impl FnMut(u128)) {
         let mut fruitless = 0;
         while self.bytes() > self.budget && fruitless < self.shards.len() {
             let hand = self.hand.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
-            let freed = self.shards[hand].write().evict();
-            fruitless = if freed == 0 { fruitless + 1 } else { 0 };
-            self.bytes.fetch_sub(freed, Ordering::Relaxed);
+            let evicted = self.shards[hand].write().evict();
+            fruitless = if evicted.is_none() { fruitless + 1 } else { 0 };
+            if let Some((key, freed)) = evicted {
+                self.bytes.fetch_sub(freed, Ordering::Relaxed);
+                on_evict(key);
+            }
         }
     }
 }

@@ -1,0 +1,334 @@
+use std::cell::LazyCell;
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use super::block_file::{Writer, read_block, read_body, read_header};
+use super::folder::{Folder, SHELVES, Taken};
+use super::format::{Header, Layout};
+use super::rules::Rules;
+use crate::cache::Purge;
+use crate::cache::entry::{Body, Draft};
+use crate::cache::s3fifo::{S3Fifo, Weigh};
+
+/// The answers in a folder, while it is this process's. All that touches files waits for the disk, so none of it is for
+/// threads that serve.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) folder: Folder,
+    index: S3Fifo<Slot>,
+    /// Whether the index knows all files.
+    is_indexed: AtomicBool,
+    rules: RwLock<Rules>,
+    /// Whoever writes the rules to their file has this, so that the last are written last.
+    saving: Mutex<()>,
+    /// Whoever changes what lies under a name has its lock.
+    locks: Box<[Mutex<()>]>,
+    /// What is removed, and may still be there.
+    doomed: Mutex<HashSet<u128>>,
+}
+
+/// What is known of a file without a look at it.
+#[derive(Debug)]
+struct Slot {
+    bytes: usize,
+    /// Of answers under a name the one with the highest number is the last.
+    number: u64,
+}
+
+/// An answer that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) draft: Draft,
+    pub(super) layout: Layout,
+    pub(super) body: FoundBody,
+}
+
+#[derive(Debug)]
+pub(super) enum FoundBody {
+    Whole(Arc<Body>),
+    /// Only its first block has been read.
+    Long(std::fs::File, Bytes),
+}
+
+/// An answer on its way to its place.
+pub(super) struct Publication<'a> {
+    pub(super) name: u128,
+    pub(super) number: u64,
+    pub(super) answer: Vec<u8>,
+    /// Whether it is still what may be kept.
+    pub(super) is_due: &'a (dyn Fn() -> bool + Sync),
+}
+
+const LOCKS: usize = 64;
+/// What files take of a disk is a multiple of that.
+const PAGE: u64 = 4096;
+/// So many removals are waited for; beyond, everything is removed.
+const MOST_DOOMED: usize = 100_000;
+
+impl Weigh for Slot {
+    fn weight(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Shelf {
+    /// Takes the folder below `path`; `None` while another process has it.
+    pub(super) fn open(path: &Path, size: usize) -> io::Result<Option<Self>> {
+        let Taken::Folder(folder) = Folder::take(path)? else { return Ok(None) };
+        let rules = folder.read_state()?.and_then(|state| Rules::decode(&state));
+        let is_known = rules.is_some();
+        let shelf = Self {
+            folder,
+            index: S3Fifo::new(size),
+            is_indexed: AtomicBool::new(false),
+            rules: RwLock::new(rules.unwrap_or_default()),
+            saving: Mutex::default(),
+            locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            doomed: Mutex::default(),
+        };
+        if !is_known {
+            // Nobody knows what of it was removed.
+            shelf.clear_all()?;
+            shelf.save_rules()?;
+        }
+        Ok(Some(shelf))
+    }
+
+    fn clear_all(&self) -> io::Result<()> {
+        for shelf in 0..SHELVES {
+            for name in self.folder.names(shelf)? {
+                self.folder.remove(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self, name: u128) -> &Mutex<()> {
+        &self.locks[name as usize % LOCKS]
+    }
+
+    /// Whether there may be something under a name. Waits for nothing.
+    pub(super) fn may_have(&self, name: u128) -> bool {
+        let is_known = || !self.is_indexed.load(Ordering::Acquire) || self.index.peek(name).is_some();
+        is_known() && !self.doomed.lock().contains(&name)
+    }
+
+    /// What lies under a name. A body that is no longer than `most` is read whole.
+    pub(super) fn find(&self, name: u128, most: usize) -> io::Result<Option<Found>> {
+        let lock = self.lock(name).lock();
+        if self.doomed.lock().contains(&name) {
+            return Ok(None);
+        }
+        let Some(file) = self.folder.open(name)? else {
+            self.index.remove(name);
+            return Ok(None);
+        };
+        let Some((layout, draft)) =
+            read_header(&file)?.and_then(|(header, layout)| self.fit(&header, layout))
+        else {
+            return self.drop_file(name).map(|()| None);
+        };
+        let evicted = match self.index.get(name) {
+            Some(_) => Vec::new(),
+            None => self.enter(name, layout.file(), 0),
+        };
+        drop(lock);
+        self.clear(&evicted)?;
+        let body = if layout.body <= most as u64 {
+            read_body(&file, layout)?.map(FoundBody::Whole)
+        } else {
+            read_block(&file, layout, 0)?.map(|first| FoundBody::Long(file, first))
+        };
+        if body.is_none() {
+            self.spoil(name, layout.id)?;
+        }
+        Ok(body.map(|body| Found { draft, layout, body }))
+    }
+
+    /// What a header says, unless it has been removed since.
+    fn fit(&self, header: &Header, layout: Layout) -> Option<(Layout, Draft)> {
+        let draft = Draft::decode(&header.answer)?;
+        let is_removed = self.rules.read().remove(header.sequence, |purge| draft.is_meant(purge));
+        (!is_removed).then_some((layout, draft))
+    }
+
+    /// Notes a file, and says which have to go for it.
+    fn enter(&self, name: u128, length: Option<u64>, number: u64) -> Vec<u128> {
+        let bytes = length.unwrap_or(u64::MAX).div_ceil(PAGE).saturating_mul(PAGE);
+        let slot = Arc::new(Slot { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), number });
+        let mut evicted = Vec::new();
+        if !self.index.insert_and_tell(name, slot, |name| evicted.push(name)) {
+            evicted.push(name);
+        }
+        evicted
+    }
+
+    /// Removes files that the index has given up.
+    fn clear(&self, evicted: &[u128]) -> io::Result<()> {
+        for &name in evicted {
+            let _lock = self.lock(name).lock();
+            // It may have come back meanwhile.
+            if self.index.peek(name).is_none() {
+                self.folder.remove(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file whose lock is held.
+    fn drop_file(&self, name: u128) -> io::Result<()> {
+        self.index.remove(name);
+        self.folder.remove(name).map(drop)
+    }
+
+    /// Removes a file with a block that is not as it was written.
+    pub(super) fn spoil(&self, name: u128, id: u64) -> io::Result<()> {
+        let _lock = self.lock(name).lock();
+        let header = self.folder.open(name)?.map(|file| read_header(&file)).transpose()?.flatten();
+        // What came in its place is not to blame.
+        if header.is_none_or(|(header, _)| header.id == id) {
+            self.drop_file(name)?;
+        }
+        Ok(())
+    }
+
+    /// Gives an answer that was written its place, unless something newer lies there, or it has been removed meanwhile.
+    pub(super) fn publish(&self, mut writer: Writer, publication: Publication<'_>) -> io::Result<()> {
+        let Publication { name, number, answer, is_due } = publication;
+        let length = writer.finish(answer);
+        let sequence = writer.sequence();
+        let draft = writer.into_draft();
+        let length = match length {
+            Ok(Some(length)) => length,
+            other => {
+                self.folder.discard(draft)?;
+                return other.map(drop);
+            }
+        };
+        let lock = self.lock(name).lock();
+        let is_newest = self.index.peek(name).is_none_or(|slot| slot.number < number);
+        let is_sound = is_newest && self.rules.read().sequence() == sequence && is_due();
+        let published = if is_sound { self.folder.publish(&draft, name) } else { Ok(()) };
+        if !is_sound || published.is_err() {
+            self.folder.discard(draft)?;
+            return published;
+        }
+        let evicted = self.enter(name, Some(length), number);
+        drop(lock);
+        self.clear(&evicted)
+    }
+
+    /// Gives a body that lies under a name another head.
+    pub(super) fn rewrite(&self, name: u128, id: u64, number: u64, answer: Vec<u8>) -> io::Result<bool> {
+        let _lock = self.lock(name).lock();
+        let Some(file) = self.folder.open(name)? else { return Ok(false) };
+        let Some((header, layout)) = read_header(&file)? else { return Ok(false) };
+        let is_newer = self.index.peek(name).is_none_or(|slot| slot.number < number);
+        if header.id != id || !is_newer {
+            return Ok(false);
+        }
+        let Some(bytes) = (Header { answer, ..header }).encode_into(layout.header) else {
+            self.drop_file(name)?;
+            return Ok(false);
+        };
+        file.write_all_at(&bytes, 0)?;
+        let bytes = self.index.peek(name).map(|slot| slot.bytes);
+        if let Some(bytes) = bytes {
+            self.index.insert(name, Arc::new(Slot { bytes, number }));
+        }
+        Ok(true)
+    }
+
+    // === Removal ===
+
+    /// Has nothing found under a name from now on. The file goes by [`remove`](Self::remove).
+    pub(super) fn doom(&self, name: u128) {
+        let mut doomed = self.doomed.lock();
+        doomed.insert(name);
+        if doomed.len() > MOST_DOOMED {
+            self.rules.write().add(Purge::All);
+            doomed.clear();
+        }
+    }
+
+    /// Removes the file of a name that was doomed; whether there was one.
+    pub(super) fn remove(&self, name: u128) -> io::Result<bool> {
+        let _lock = self.lock(name).lock();
+        self.index.remove(name);
+        let was_there = self.folder.remove(name)?;
+        self.doomed.lock().remove(&name);
+        Ok(was_there)
+    }
+
+    /// From now on nothing is found that is meant. [`save_rules`](Self::save_rules) makes it last.
+    pub(super) fn add_rule(&self, purge: Purge) {
+        self.rules.write().add(purge);
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.rules.read().sequence()
+    }
+
+    pub(super) fn save_rules(&self) -> io::Result<()> {
+        let _saving = self.saving.lock();
+        // Threads that serve ask for the rules, so nobody keeps them for as long as a disk takes.
+        let rules = self.rules.read().encode();
+        self.folder.write_state(&rules)
+    }
+
+    /// Looks through one of the [`SHELVES`]: what is not known yet is noted, what was removed or is not whole goes. Says what was
+    /// removed by a rule.
+    pub(super) fn sweep(&self, shelf: u16) -> io::Result<Vec<u128>> {
+        let mut removed = Vec::new();
+        let has_rules = !self.rules.read().is_empty();
+        for name in self.folder.names(shelf)? {
+            if (has_rules || self.index.peek(name).is_none()) && self.look(name)? {
+                removed.push(name);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether a rule has removed what lies under a name.
+    fn look(&self, name: u128) -> io::Result<bool> {
+        let lock = self.lock(name).lock();
+        let Some(file) = self.folder.open(name)? else { return Ok(false) };
+        let Some((header, layout)) = read_header(&file)? else {
+            return self.drop_file(name).map(|()| false);
+        };
+        let draft = LazyCell::new(|| Draft::decode(&header.answer));
+        let is_meant = |purge: &Purge| draft.as_ref().is_none_or(|draft| draft.is_meant(purge));
+        if self.rules.read().remove(header.sequence, is_meant) {
+            self.drop_file(name)?;
+            return Ok(true);
+        }
+        let evicted = match self.index.peek(name) {
+            Some(_) => Vec::new(),
+            None => self.enter(name, layout.file(), 0),
+        };
+        drop(lock);
+        self.clear(&evicted).map(|()| false)
+    }
+
+    /// All [`SHELVES`] have been looked through since there were so many rules.
+    pub(super) fn settle(&self, sequence: u64) -> io::Result<()> {
+        self.is_indexed.store(true, Ordering::Release);
+        if self.rules.read().is_empty() {
+            return Ok(());
+        }
+        self.rules.write().settle(sequence);
+        self.save_rules()
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.index.bytes()
+    }
+}

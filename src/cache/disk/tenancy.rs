@@ -1,0 +1,139 @@
+//! How a process comes to have the folder, and lets go of it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::Disk;
+use super::folder::{Folder, SHELVES};
+use super::shelf::Shelf;
+use super::workers::REST;
+
+/// Who asks for the folder tries so often to have it, who waits for it to be free so often.
+const ASKING: Duration = Duration::from_millis(100);
+const WAITING: Duration = Duration::from_secs(1);
+/// Who has it looks so often whether another asks.
+const LISTENING: Duration = Duration::from_millis(500);
+
+/// The folder is let go of with it.
+struct Tenancy<'d>(&'d Disk);
+
+impl Drop for Tenancy<'_> {
+    fn drop(&mut self) {
+        self.0.shelf.store(None);
+    }
+}
+
+impl Disk {
+    /// Has the folder, as soon as and as long as no other process asks for it: whoever begins to serve asks once, so that in
+    /// an upgrade the new process gets it at once and the old one when the new one is gone. Never returns; dropped, it lets
+    /// go.
+    pub(crate) async fn serve(&self) {
+        let mut asks = true;
+        loop {
+            let shelf = Arc::downgrade(&self.take(asks).await);
+            let tenancy = Tenancy(self);
+            tokio::select! {
+                () = self.until_claimed(&shelf) => {}
+                () = self.keep_swept(&shelf) => {}
+            }
+            drop(tenancy);
+            log::info!("another process has the folder of a cache from now on path={}", self.path.display());
+            asks = false;
+        }
+    }
+
+    /// Takes the folder over, with what was removed meanwhile.
+    async fn take(&self, asks: bool) -> Arc<Shelf> {
+        let shelf = Arc::new(self.acquire(asks).await);
+        let doomed = {
+            let mut owed = self.owed.lock();
+            for purge in owed.rules.drain(..) {
+                shelf.add_rule(purge);
+            }
+            let doomed: Vec<u128> = owed.names.drain(..).collect();
+            for &name in &doomed {
+                shelf.doom(name);
+            }
+            self.shelf.store(Some(shelf.clone()));
+            doomed
+        };
+        let settled = shelf.clone();
+        let settle = move || {
+            settled.save_rules()?;
+            doomed.into_iter().try_for_each(|name| settled.remove(name).map(drop))
+        };
+        self.workers.run(settle).await;
+        shelf
+    }
+
+    async fn acquire(&self, asks: bool) -> Shelf {
+        let mut claim = None;
+        let mut is_told = false;
+        loop {
+            let (path, size) = (self.path.clone(), self.size);
+            let is_claimed = claim.is_some();
+            let attempt = move || {
+                // Whoever asks comes first.
+                if !asks && !is_claimed && Folder::is_claimed_at(&path)? {
+                    return Ok(None);
+                }
+                Shelf::open(&path, size)
+            };
+            match self.workers.run(attempt).await {
+                Some(Some(shelf)) => return shelf,
+                Some(None) => {
+                    if !is_told {
+                        log::info!(
+                            "cache works from memory until another process lets go of its folder path={}",
+                            self.path.display()
+                        );
+                        is_told = true;
+                    }
+                    if asks && claim.is_none() {
+                        let path = self.path.clone();
+                        claim = self.workers.run(move || Folder::claim(&path)).await.flatten();
+                    }
+                    sleep(if asks { ASKING } else { WAITING }).await;
+                }
+                None => sleep(REST).await,
+            }
+        }
+    }
+
+    async fn until_claimed(&self, shelf: &Weak<Shelf>) {
+        loop {
+            sleep(LISTENING).await;
+            let Some(shelf) = shelf.upgrade() else { return };
+            if self.workers.run(move || shelf.folder.is_claimed()).await == Some(true) {
+                return;
+            }
+        }
+    }
+
+    /// Looks through all files at first, and whenever it is due.
+    async fn keep_swept(&self, shelf: &Weak<Shelf>) {
+        loop {
+            let Some(shelf) = shelf.upgrade() else { return };
+            let is_swept = self.sweep(&shelf, |_| ()).await.is_some();
+            drop(shelf);
+            if is_swept {
+                self.sweep_is_due.notified().await;
+            } else {
+                sleep(REST).await;
+            }
+        }
+    }
+
+    /// Looks through all files, and tells what was removed; `None` when the disk failed.
+    pub(super) async fn sweep(&self, shelf: &Arc<Shelf>, on_removed: impl Fn(&[u128])) -> Option<()> {
+        let sequence = shelf.sequence();
+        for number in 0..SHELVES {
+            let shelf = shelf.clone();
+            on_removed(&self.workers.run(move || shelf.sweep(number)).await?);
+        }
+        let shelf = shelf.clone();
+        self.workers.run(move || shelf.settle(sequence)).await
+    }
+}

@@ -1,0 +1,175 @@
+use std::mem;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use pingora_cache::key::CacheHashKey;
+use pingora_cache::predictor::CacheablePredictor;
+use pingora_cache::storage::{HandleMiss, MissFinishType};
+use pingora_cache::{CacheKey, NoCacheReason};
+use pingora_core::Result;
+
+use super::PREDICTOR;
+use crate::cache::Cache;
+use crate::cache::disk::{LongFill, Ticket};
+use crate::cache::entry::{Body, Draft};
+use crate::cache::store::place;
+
+/// An answer on its way into a cache.
+pub(super) struct Fill {
+    cache: Arc<Cache>,
+    key: CacheKey,
+    draft: Draft,
+    /// The length that the head tells.
+    promised: Option<usize>,
+    length: usize,
+    /// What had been removed when it began.
+    removals: u32,
+    /// Its place on the disk, if there is one for it.
+    ticket: Option<Ticket>,
+    body: Filling,
+}
+
+/// What becomes of what has come.
+enum Filling {
+    Held(Pieces),
+    /// It is longer than what is held in memory.
+    Long(LongFill),
+    /// It is not stored.
+    Dropped,
+}
+
+/// A body in memory, as far as it has come.
+#[derive(Default)]
+struct Pieces {
+    whole: Vec<Bytes>,
+    last: BytesMut,
+}
+
+/// What is stored is stored in pieces of this size. Those that come may be small, or hold on to large buffers.
+const PIECE: usize = 64 * 1024;
+/// The same where nobody knows how much comes.
+const SHORT_PIECE: usize = 16 * 1024;
+
+impl Fill {
+    pub(super) fn new(cache: Arc<Cache>, key: &CacheKey, draft: Draft) -> Self {
+        Self {
+            removals: cache.store.removals(key.primary_bin()),
+            ticket: cache.disk.as_ref().and_then(|disk| disk.ticket(key)),
+            cache,
+            key: key.clone(),
+            promised: draft.promised(),
+            draft,
+            length: 0,
+            body: Filling::Held(Pieces::default()),
+        }
+    }
+
+    /// Whether what came may still be kept, for whoever asks later.
+    fn is_due(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let (cache, primary, removals) = (self.cache.clone(), self.key.primary_bin(), self.removals);
+        move || cache.store.removals(primary) == removals
+    }
+
+    /// What comes is longer than what is held in memory.
+    async fn lengthen(&mut self) {
+        let held = mem::replace(&mut self.body, Filling::Dropped);
+        let (Filling::Held(pieces), Some(ticket)) = (held, self.ticket.take()) else { return };
+        let Some(fill) = LongFill::begin(ticket, self.draft.encode(), self.is_due()) else { return };
+        for piece in pieces.into_bytes() {
+            if !fill.write(piece).await {
+                return;
+            }
+        }
+        self.body = Filling::Long(fill);
+    }
+}
+
+impl Pieces {
+    /// Adds what may be up to `left` bytes short of all that is to come, as far as that is known.
+    fn add(&mut self, mut data: &[u8], left: Option<usize>) {
+        while !data.is_empty() {
+            if self.last.capacity() == self.last.len() {
+                self.seal();
+                let left = left.unwrap_or(SHORT_PIECE);
+                self.last = BytesMut::with_capacity(left.max(data.len()).min(PIECE));
+            }
+            let (now, later) = data.split_at(data.len().min(self.last.capacity() - self.last.len()));
+            self.last.extend_from_slice(now);
+            data = later;
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.last.is_empty() {
+            let last = mem::take(&mut self.last);
+            let is_full = last.capacity() - last.len() <= last.len() / 8;
+            self.whole.push(if is_full { last.freeze() } else { Bytes::copy_from_slice(&last) });
+        }
+    }
+
+    fn into_bytes(mut self) -> Vec<Bytes> {
+        self.seal();
+        self.whole
+    }
+}
+
+#[async_trait]
+impl HandleMiss for Fill {
+    async fn write_body(&mut self, data: Bytes, _: bool) -> Result<()> {
+        if matches!(self.body, Filling::Dropped) {
+            return Ok(());
+        }
+        if self.length + data.len() > self.cache.max_object {
+            // An error would be told in the log of this process, and this is none.
+            self.body = Filling::Dropped;
+            PREDICTOR.mark_uncacheable(&self.key, NoCacheReason::ResponseTooLarge);
+            return Ok(());
+        }
+        let is_held = matches!(self.body, Filling::Held(_));
+        if is_held && self.length + data.len() > self.cache.most_in_memory {
+            self.lengthen().await;
+        }
+        let left = self.promised.map(|promised| promised.saturating_sub(self.length));
+        self.length += data.len();
+        let is_kept = match &mut self.body {
+            Filling::Held(pieces) => {
+                pieces.add(&data, left);
+                true
+            }
+            Filling::Long(fill) => fill.write(data).await,
+            Filling::Dropped => false,
+        };
+        if !is_kept {
+            self.body = Filling::Dropped;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<MissFinishType> {
+        let is_whole = self.promised.is_none_or(|promised| promised == self.length);
+        let is_due = self.is_due();
+        if !is_whole || !is_due() {
+            return Ok(MissFinishType::Created(self.length));
+        }
+        let Self { cache, key, draft, length, ticket, body, .. } = *self;
+        match body {
+            Filling::Held(pieces) => {
+                let id = ticket.as_ref().map_or(0, |ticket| ticket.id);
+                let body = Body { id, pieces: pieces.into_bytes().into(), length };
+                let entry = Arc::new(draft.with_length(length).with_body(Arc::new(body)));
+                cache.store.memory.insert(place(&key), entry.clone());
+                if let Some(ticket) = ticket {
+                    ticket.keep(entry, is_due);
+                }
+            }
+            Filling::Long(fill) => {
+                fill.finish(draft.with_length(length).encode()).await;
+                // What was there before is out of date.
+                cache.store.memory.remove(place(&key));
+            }
+            Filling::Dropped => {}
+        }
+        Ok(MissFinishType::Created(length))
+    }
+}
