@@ -7,7 +7,7 @@ use pingora_cache::key::HashBinary;
 use pingora_http::ResponseHeader;
 
 use super::Cache;
-use super::entry::{Draft, Entry};
+use super::entry::Entry;
 use super::rules::{VaryOf, vary_of};
 
 /// A stored answer that is fresh.
@@ -25,18 +25,17 @@ impl Cache {
     pub(crate) fn find(&self, key: &[u8], headers: &HeaderMap, now: SystemTime) -> Option<Found> {
         let primary = self.primary(key);
         let entry = self.store.memory.get(u128::from_be_bytes(primary))?;
-        let draft = entry.draft();
-        if !draft.is_first_of(key) || draft.variance() != self.variance_of(draft, headers)? {
+        if !entry.is_first_of(key) || entry.variance() != self.variance_of(&entry, headers)? {
             return None;
         }
-        let left = draft.fresh_until().duration_since(now).ok()?;
-        let age = now.duration_since(draft.epoch()).unwrap_or_default();
+        let left = entry.fresh_until().duration_since(now).ok()?;
+        let age = now.duration_since(entry.epoch()).unwrap_or_default();
         Some(Found { entry, age, left })
     }
 
     /// The variant of an answer that these headers ask for, if it has variants; `None` where nobody can tell.
-    fn variance_of(&self, draft: &Draft, headers: &HeaderMap) -> Option<Option<HashBinary>> {
-        match vary_of(&draft.head().headers) {
+    fn variance_of(&self, entry: &Entry, headers: &HeaderMap) -> Option<Option<HashBinary>> {
+        match vary_of(&entry.head().headers) {
             VaryOf::Everything => None,
             VaryOf::Fields(fields) if fields.is_empty() => Some(None),
             VaryOf::Fields(fields) => Some(Some(self.variance(&fields, headers))),
@@ -47,7 +46,7 @@ impl Cache {
 impl Found {
     /// The head as it is kept.
     pub(crate) fn head(&self) -> &ResponseHeader {
-        self.entry.draft().head()
+        self.entry.head()
     }
 
     /// The length of the body.

@@ -2,7 +2,7 @@ use http::HeaderMap;
 
 use super::Plan;
 use super::rules::normalised;
-use crate::types::cookie;
+use crate::types::{VarName, cookie};
 
 /// What a request asks for, in the words of the edge and of whom it asks: nothing that a client can say without being
 /// believed stands in for any of it.
@@ -20,8 +20,14 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// All that answers depend on, each part with its length before it, so that no two targets look alike.
-    pub(crate) fn key(&self, headers: &HeaderMap, plan: &Plan) -> Vec<u8> {
+    /// All that answers depend on, each part with its length before it, so that no two targets look alike. `var` tells the
+    /// values of variables.
+    pub(crate) fn key<'v>(
+        &self,
+        headers: &HeaderMap,
+        var: impl Fn(&VarName) -> Option<&'v [u8]>,
+        plan: &Plan,
+    ) -> Vec<u8> {
         let mut key = Vec::with_capacity(160);
         for part in [self.route, self.pool, self.scheme] {
             add(&mut key, Some(part.as_bytes()));
@@ -37,6 +43,9 @@ impl Target<'_> {
         }
         for name in &plan.key_cookies {
             add(&mut key, cookie(headers, name).map(str::as_bytes));
+        }
+        for name in &plan.key_vars {
+            add(&mut key, var(name));
         }
         key
     }
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn targets_differ_in_every_part() {
         let headers = HeaderMap::new();
-        let of = |target: Target<'_>| target.key(&headers, &Plan::default());
+        let of = |target: Target<'_>| target.key(&headers, |_| None, &Plan::default());
         let known = of(target());
         assert_eq!(of(Target { asked_host: b"EXAMPLE.COM", ..target() }), known);
         let asked = Asked { scheme: b"http", host: b"example.com", path: b"/a", query: Some(b"b") };
@@ -130,16 +139,24 @@ mod tests {
         headers.insert(COOKIE, HeaderValue::from_static("x=1; lang=de"));
         let none = HeaderMap::new();
         let plain = Plan::default();
-        assert_eq!(target().key(&headers, &plain), target().key(&none, &plain));
+        assert_eq!(target().key(&headers, |_| None, &plain), target().key(&none, |_| None, &plain));
         let plan = Plan { key_headers: vec![ACCEPT], key_cookies: vec!["lang".to_owned()], ..plain };
-        let with = target().key(&headers, &plan);
-        assert_ne!(with, target().key(&none, &plan));
+        let with = target().key(&headers, |_| None, &plan);
+        assert_ne!(with, target().key(&none, |_| None, &plan));
         headers.insert(COOKIE, HeaderValue::from_static("x=2; lang=de"));
         headers.insert(ACCEPT, HeaderValue::from_static("a,b"));
-        assert_eq!(target().key(&headers, &plan), with);
+        assert_eq!(target().key(&headers, |_| None, &plan), with);
         headers.insert(COOKIE, HeaderValue::from_static("lang=en"));
-        assert_ne!(target().key(&headers, &plan), with);
+        assert_ne!(target().key(&headers, |_| None, &plan), with);
+        let by_name = Plan { key_vars: vec!["user".parse().unwrap()], ..Plan::default() };
+        let of = |user: Option<&'static str>| target().key(&none, |_| user.map(str::as_bytes), &by_name);
+        assert!(
+            of(Some("ada")) != of(Some("bob")) && of(None) != of(Some("")) && of(None) != of(Some("ada"))
+        );
         let anything = Plan { ignores_query: true, ..Plan::default() };
-        assert_eq!(target().key(&none, &anything), Target { query: None, ..target() }.key(&none, &anything));
+        assert_eq!(
+            target().key(&none, |_| None, &anything),
+            Target { query: None, ..target() }.key(&none, |_| None, &anything)
+        );
     }
 }

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
+use crate::types::VarName;
+
 /// How the answers of a route are cached, as its settings say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -22,6 +24,8 @@ pub(crate) struct Plan {
     /// What the request says besides its target that answers depend on.
     pub(crate) key_headers: Vec<HeaderName>,
     pub(crate) key_cookies: Vec<String>,
+    /// What filters have told of it that answers depend on.
+    pub(crate) key_vars: Vec<VarName>,
     pub(crate) ignores_query: bool,
     /// Requests with one of these are not for the cache.
     pub(crate) bypass_headers: Vec<HeaderName>,
@@ -50,6 +54,7 @@ impl Default for Plan {
             honours_clients: false,
             key_headers: Vec::new(),
             key_cookies: Vec::new(),
+            key_vars: Vec::new(),
             ignores_query: false,
             bypass_headers: Vec::new(),
             bypass_cookies: Vec::new(),

@@ -95,8 +95,11 @@ mod tests {
     fn what_is_meant_is_found() {
         let of = |host: &str, path: &str, query| {
             let host = host.as_bytes();
-            Target { route: "r", pool: "p", scheme: "http", asked_host: host, host, path, query }
-                .key(&HeaderMap::new(), &Plan::default())
+            Target { route: "r", pool: "p", scheme: "http", asked_host: host, host, path, query }.key(
+                &HeaderMap::new(),
+                |_| None,
+                &Plan::default(),
+            )
         };
         let key = of("Example.com:80", "/a/b", Some("c=d"));
         let mut headers = HeaderMap::new();

@@ -52,7 +52,8 @@ pub use basic_auth::{
 };
 pub use body::{BodyLimit, BodySettings};
 pub use cache::{
-    BypassSettings, CacheFilter, CacheKeySettings, CacheSettings, ClientDirectives, KeyQuery, StaleSettings,
+    BypassSettings, CacheFilter, CacheKeySettings, CacheSettings, ClientDirectives, KeyQuery, PurgeSettings,
+    StaleSettings,
 };
 pub use client_cert::{
     ClientCertSettings, Fingerprint, InvalidFingerprint, InvalidNamePattern, RequireClientCert, SanPattern,

@@ -1,6 +1,8 @@
 use std::time::{Duration, SystemTime};
 
-use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use http::header::{
+    DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+};
 use http::{HeaderMap, HeaderName, Method};
 
 /// What tells one state of a representation from another (RFC 9110 §8.8).
@@ -22,7 +24,13 @@ pub(crate) enum Precondition {
     Failed,
 }
 
-impl Validators<'_> {
+impl<'a> Validators<'a> {
+    /// Those of a response.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let etag = headers.get(ETAG).map(|etag| etag.as_bytes().trim_ascii());
+        Self { etag, modified: date(headers, &LAST_MODIFIED) }
+    }
+
     /// Judges the conditions of a request in the order of RFC 9110 §13.2.2.
     pub(crate) fn judge(&self, method: &Method, headers: &HeaderMap) -> Precondition {
         if headers.contains_key(IF_MATCH) {
@@ -123,6 +131,11 @@ fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = after;
         Some(tag)
     })
+}
+
+/// When a response was made.
+pub(crate) fn made_at(headers: &HeaderMap) -> Option<SystemTime> {
+    date(headers, &DATE)
 }
 
 /// A date that stands once and can be read; any other is as if it were not there.

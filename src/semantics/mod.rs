@@ -8,5 +8,5 @@ mod conditional;
 mod range;
 
 pub(crate) use accept::{codings_by_preference, media_weight};
-pub(crate) use conditional::{Precondition, Validators};
+pub(crate) use conditional::{Precondition, Validators, made_at};
 pub(crate) use range::{Boundary, Ranges, content_range};

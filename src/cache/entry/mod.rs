@@ -107,28 +107,6 @@ impl Draft {
         *self.key == *key.primary_key() && self.place == key.variance_bin()
     }
 
-    /// Whether it stands where requests for a key look first.
-    pub(super) fn is_first_of(&self, key: &[u8]) -> bool {
-        *self.key == *key && self.place.is_none()
-    }
-
-    pub(super) fn head(&self) -> &ResponseHeader {
-        &self.head
-    }
-
-    pub(super) fn variance(&self) -> Option<HashBinary> {
-        self.variance
-    }
-
-    pub(super) fn fresh_until(&self) -> SystemTime {
-        self.times.fresh_until
-    }
-
-    /// From when its age counts.
-    pub(super) fn epoch(&self) -> SystemTime {
-        self.times.epoch
-    }
-
     /// Whether operators mean it.
     pub(super) fn is_meant(&self, purge: &Purge) -> bool {
         purge.is_for(&self.key, &self.head.headers)
@@ -156,6 +134,28 @@ impl Draft {
 }
 
 impl Entry {
+    /// Whether it stands where requests for a key look first.
+    pub(super) fn is_first_of(&self, key: &[u8]) -> bool {
+        *self.draft.key == *key && self.draft.place.is_none()
+    }
+
+    pub(super) fn head(&self) -> &ResponseHeader {
+        &self.draft.head
+    }
+
+    pub(super) fn variance(&self) -> Option<HashBinary> {
+        self.draft.variance
+    }
+
+    pub(super) fn fresh_until(&self) -> SystemTime {
+        self.draft.times.fresh_until
+    }
+
+    /// From when its age counts.
+    pub(super) fn epoch(&self) -> SystemTime {
+        self.draft.times.epoch
+    }
+
     pub(super) fn draft(&self) -> &Draft {
         &self.draft
     }

@@ -12,7 +12,7 @@ mod vary;
 pub(crate) use control::Control;
 pub(crate) use freshness::{Judgement, Received, Refusal, judge};
 pub(crate) use invalidation::{invalidates, targets};
-pub(crate) use request::{Wishes, is_known_by_date, is_range_fit};
+pub(crate) use request::Wishes;
 pub(crate) use status::{CacheStatus, Forwarded};
 pub(crate) use update::{merge, strip_unstorable};
 pub(crate) use vary::{VaryOf, normalised, vary_of};

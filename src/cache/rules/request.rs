@@ -1,9 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::header::{
-    CACHE_CONTROL, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, PRAGMA,
-};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, PRAGMA};
 
 use super::control::{directives, seconds};
 
@@ -55,37 +53,6 @@ impl Wishes {
     }
 }
 
-/// Whether a part of the answer may be sent: the client has no other part, or one of the very same answer (RFC 9110
-/// §13.1.5). Weak validators do not tell.
-pub(crate) fn is_range_fit(request: &HeaderMap, response: &HeaderMap) -> bool {
-    let mut conditions = request.get_all(IF_RANGE).iter();
-    let Some(condition) = conditions.next() else { return true };
-    if conditions.next().is_some() {
-        return false;
-    }
-    let condition = condition.as_bytes();
-    if condition.starts_with(b"\"") {
-        return response.get(ETAG).is_some_and(|etag| etag.as_bytes() == condition);
-    }
-    let date = |name| httpdate::parse_http_date(response.get(name)?.to_str().ok()?).ok();
-    let is_strong = |modified: SystemTime| {
-        // RFC 9110 §8.8.2.2.
-        date(DATE)
-            .is_some_and(|made: SystemTime| made.duration_since(modified).is_ok_and(|gap| gap.as_secs() >= 1))
-    };
-    let is_same = response.get(LAST_MODIFIED).is_some_and(|modified| modified.as_bytes() == condition);
-    is_same && date(LAST_MODIFIED).is_some_and(is_strong)
-}
-
-/// Whether an answer that does not say when it was changed was made no later than the client knows of it (RFC 9111
-/// §4.3.2).
-pub(crate) fn is_known_by_date(request: &HeaderMap, status: StatusCode, response: &HeaderMap) -> bool {
-    let is_asked_by_date = !request.contains_key(IF_NONE_MATCH) && !response.contains_key(LAST_MODIFIED);
-    let date = |headers: &HeaderMap, name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
-    let known = date(request, IF_MODIFIED_SINCE).filter(|_| is_asked_by_date && status == StatusCode::OK);
-    known.is_some_and(|known| date(response, DATE).is_some_and(|made| made <= known))
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -124,37 +91,6 @@ mod tests {
             ("no-store", true),
         ] {
             assert_eq!(of(wish).accept(secs(10), secs(50)), expected, "{wish}");
-        }
-    }
-
-    #[test]
-    fn an_answer_without_a_date_of_change_is_known_by_its_own() {
-        let (older, newer) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT");
-        let since = |date| headers(&[("if-modified-since", date)]);
-        let (made, ok) = (headers(&[("date", older)]), StatusCode::OK);
-        assert!(is_known_by_date(&since(older), ok, &made) && is_known_by_date(&since(newer), ok, &made));
-        assert!(!is_known_by_date(&since(older), ok, &headers(&[("date", newer)])));
-        assert!(!is_known_by_date(&since(newer), StatusCode::NOT_FOUND, &made));
-        assert!(!is_known_by_date(&since(newer), ok, &headers(&[("date", older), ("last-modified", newer)])));
-        assert!(!is_known_by_date(
-            &headers(&[("if-none-match", "\"a\""), ("if-modified-since", newer)]),
-            ok,
-            &made
-        ));
-        assert!(!is_known_by_date(&HeaderMap::new(), ok, &made));
-    }
-
-    #[test]
-    fn parts_are_of_one_answer() {
-        let (older, newer) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT");
-        let stored = headers(&[("etag", "\"a\""), ("last-modified", older), ("date", newer)]);
-        let is_fit = |value| is_range_fit(&headers(&[("if-range", value)]), &stored);
-        assert!(is_fit("\"a\"") && is_fit(older));
-        assert!(!is_fit("\"b\"") && !is_fit("W/\"a\"") && !is_fit(newer) && !is_fit("a"));
-        assert!(is_range_fit(&HeaderMap::new(), &stored));
-        let weak = headers(&[("etag", "W/\"a\""), ("last-modified", older), ("date", older)]);
-        for value in ["W/\"a\"", "\"a\"", older] {
-            assert!(!is_range_fit(&headers(&[("if-range", value)]), &weak), "{value}");
         }
     }
 }

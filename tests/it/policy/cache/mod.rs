@@ -1,7 +1,10 @@
 //! The filter `cache`: what is stored and given, and what must never be.
 
+mod bypass;
 mod collapsing;
 mod control;
+mod disk;
+mod http2;
 mod poisoning;
 mod reuse;
 mod stale;

@@ -1,5 +1,7 @@
 //! What the cache of a route does to its requests.
 
+mod part;
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,15 +15,14 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{
     CacheKey, CacheMeta, CacheOptionOverrides, CachePhase, ForcedFreshness, NoCacheReason, RespCacheable,
 };
-use pingora_core::protocols::http::conditional_filter::not_modified_filter;
 use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::{RangeType, Session, range_header_filter};
+use pingora_proxy::{RangeType, Session};
 use tokio::time::Instant;
 
 use crate::cache::rules::{
     CacheStatus, Control, Forwarded, Judgement, Received, Refusal, VaryOf, Wishes, invalidates,
-    is_known_by_date, is_range_fit, judge as judge_answer, merge, strip_unstorable, targets, vary_of,
+    judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
 use crate::cache::{Caching, PREDICTOR, STORAGE, Target, lock};
 use crate::hooks::Body;
@@ -79,9 +80,6 @@ impl CacheCx {
     }
 }
 
-/// The most parts of an answer that are given at once.
-const MOST_RANGES: usize = 16;
-
 // === The request ===
 
 /// Has a request look for a stored answer, if it is one that may have one.
@@ -123,7 +121,8 @@ pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(Respon
         return None;
     }
     let caching = caching.clone();
-    let key = target(head, cx, head.uri.path(), head.uri.query())?.key(&head.headers, &caching.plan);
+    let target = target(head, cx, head.uri.path(), head.uri.query())?;
+    let key = key_of(&target, head, cx, &caching);
     let found = caching.cache.find(&key, &head.headers, SystemTime::now())?;
     let wishes = Wishes::of(&head.headers);
     if caching.plan.honours_clients && !wishes.accept(found.age, found.left) {
@@ -156,8 +155,12 @@ fn is_passed_by(head: &RequestHeader, caching: &Caching) -> bool {
 pub(super) fn key(session: &Session, cx: &RequestCx) -> Option<CacheKey> {
     let caching = &cx.cache.as_ref()?.caching;
     let head = session.req_header();
-    let key = target(head, cx, head.uri.path(), head.uri.query())?.key(&head.headers, &caching.plan);
-    Some(caching.cache.key(key))
+    let target = target(head, cx, head.uri.path(), head.uri.query())?;
+    Some(caching.cache.key(key_of(&target, head, cx, caching)))
+}
+
+fn key_of(target: &Target<'_>, head: &RequestHeader, cx: &RequestCx, caching: &Caching) -> Vec<u8> {
+    target.key(&head.headers, |name| cx.variables.get(name.as_str()), &caching.plan)
 }
 
 fn target<'a>(
@@ -410,19 +413,12 @@ fn is_outage(cause: &Cause) -> bool {
 // === The client's answer ===
 
 pub(super) fn is_not_modified(session: &Session, response: &ResponseHeader) -> bool {
-    let request = session.req_header();
-    not_modified_filter(request, response)
-        || is_known_by_date(&request.headers, response.status, &response.headers)
+    part::is_not_modified(session.req_header(), response)
 }
 
 /// Which part of the answer the client gets.
 pub(super) fn range(session: &Session, response: &mut ResponseHeader) -> RangeType {
-    let request = session.req_header();
-    let is_one = request.headers.get_all(RANGE).iter().nth(1).is_none();
-    if request.method != Method::GET || !is_one || !is_range_fit(&request.headers, &response.headers) {
-        return RangeType::None;
-    }
-    range_header_filter(request, response, Some(MOST_RANGES))
+    part::choose(session.req_header(), response)
 }
 
 /// Tells what the cache did, and removes what the exchange may have put out of date; `None` when the head has no room.
@@ -484,7 +480,7 @@ fn invalidate(session: &Session, response: &ResponseHeader, cx: &RequestCx) {
     };
     let remove = |path: &str, query: Option<&str>| {
         if let Some(target) = target(head, cx, path, query) {
-            cache.caching.cache.remove(&target.key(&head.headers, &cache.caching.plan));
+            cache.caching.cache.remove(&key_of(&target, head, cx, &cache.caching));
         }
     };
     remove(head.uri.path(), head.uri.query());

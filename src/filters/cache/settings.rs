@@ -1,19 +1,10 @@
-//! `cache`: gives stored answers, and stores those that may be (RFC 9111).
-
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use http::HeaderName;
+use http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::cache::{Caching, Plan};
-use crate::config::spec::{NamedMap, StatusSpec};
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, RequestView};
-use crate::types::{CacheName, Percent, Span};
-
-use super::FieldName;
+use crate::config::spec::{MethodSpec, NamedMap, SecretSpec, StatusSpec};
+use crate::filters::FieldName;
+use crate::types::{CacheName, Cidr, Percent, Span, VarName};
 
 /// Gives stored answers to GET and HEAD, and stores those that may be, as RFC 9111 has it for shared caches. What filters
 /// do to requests holds for stored answers too; what they do to answers is done to each that is given.
@@ -42,6 +33,9 @@ pub struct CacheSettings {
     /// Which requests are not for the cache.
     #[serde(default)]
     pub bypass: BypassSettings,
+    /// Which requests remove what is stored. Default: none; `evener purge` does it in any case.
+    #[serde(default)]
+    pub purge: Option<PurgeSettings>,
     /// The fields for caches like this one, by rank: where an answer has one, `Cache-Control` and `Expires` are for others
     /// (RFC 9213). Default: `CDN-Cache-Control`.
     #[serde(default)]
@@ -82,6 +76,8 @@ pub struct CacheKeySettings {
     pub headers: Vec<FieldName>,
     /// These cookies count.
     pub cookies: Vec<String>,
+    /// These variables count, as the filters of the route have set them: `api_key.name`.
+    pub vars: Vec<VarName>,
 }
 
 /// How much of the query counts.
@@ -105,6 +101,21 @@ pub struct BypassSettings {
     pub cookies: Vec<String>,
 }
 
+/// Which requests remove what is stored, in all its variants: what they ask for themselves; what has the tag that they name in
+/// `Cache-Tag`; or, with `X-Purge: prefix`, what begins like their target. No endpoint sees them. Whoever is not in
+/// `clients` gets 403, and whoever is and does not show the token gets 401.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeSettings {
+    /// Their method, other than those of HTTP itself. Default: PURGE.
+    #[serde(default = "PurgeSettings::default_method")]
+    pub method: MethodSpec,
+    /// The networks that they come from.
+    pub clients: Vec<Cidr>,
+    /// What they show in `Authorization`, after `Bearer`: `${NAME}`, `{ file: PATH }` or the text itself, 16 bytes or more.
+    pub token: SecretSpec,
+}
+
 /// What comes of clients' wishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -126,83 +137,8 @@ impl CacheSettings {
     }
 }
 
-/// The filter `cache`.
-#[derive(Debug)]
-pub struct CacheFilter {
-    caching: Arc<Caching>,
-}
-
-impl CacheFilter {
-    /// Makes the filter of its settings.
-    ///
-    /// # Errors
-    /// When there is no cache of that name, or a part is larger than the whole.
-    pub fn build(settings: CacheSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
-        let cache = cx.cache(&settings.store).map_err(|error| error.at("in"))?;
-        let percent = settings.heuristic.get();
-        let heuristic = u8::try_from(percent).ok().filter(|percent| *percent <= 100);
-        let heuristic = heuristic.ok_or_else(|| {
-            BuildError::new(format!("`{percent}%` is more than all; 0% to 100% are allowed")).at("heuristic")
-        })?;
-        let defaults = Plan::default();
-        let plan = Plan {
-            ttl: settings.ttl.iter().map(|(status, ttl)| (status.0, ttl.get())).collect(),
-            force_ttl: settings.force_ttl,
-            heuristic: (heuristic > 0).then_some(heuristic),
-            while_revalidate: settings.stale.while_revalidate.get(),
-            if_error: settings.stale.if_error.get(),
-            control_fields: settings.control_fields.map_or(defaults.control_fields, |fields| names(&fields)),
-            store_set_cookie: settings.store_set_cookie,
-            store_authorized: settings.store_authorized,
-            honours_clients: settings.client_directives == ClientDirectives::Honour,
-            key_headers: names(&settings.key.headers),
-            key_cookies: settings.key.cookies,
-            ignores_query: settings.key.query == KeyQuery::None,
-            bypass_headers: names(&settings.bypass.headers),
-            bypass_cookies: settings.bypass.cookies,
-            tells_status: settings.status_header,
-        };
-        Ok(Self { caching: Arc::new(Caching { cache, plan }) })
-    }
-}
-
-fn names(fields: &[FieldName]) -> Vec<HeaderName> {
-    fields.iter().map(|field| field.name().clone()).collect()
-}
-
-#[async_trait]
-impl Filter for CacheFilter {
-    /// Only says how the request is cached. What is stored is looked up when all filters have let the request pass.
-    async fn on_request(&self, _: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
-        cx.extensions_mut().insert(self.caching.clone());
-        Ok(Flow::Continue)
-    }
-
-    fn describe(&self) -> String {
-        let Plan { ttl, if_error, .. } = &self.caching.plan;
-        let ttl = ttl.iter().map(|(status, ttl)| format!(", {} for {}", status.as_u16(), shown(*ttl)));
-        let stale = if if_error.is_zero() {
-            String::new()
-        } else {
-            format!(", stale for {} if need be", shown(*if_error))
-        };
-        format!("in `{}`{}{stale}", self.caching.cache.name, ttl.collect::<String>())
-    }
-}
-
-fn shown(span: Duration) -> impl std::fmt::Display {
-    humantime::format_duration(span)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hooks::testing;
-
-    #[test]
-    fn it_needs_a_cache_that_is_there() {
-        let settings = serde_yaml::from_str("in: main").unwrap();
-        let error = testing::build(settings, CacheFilter::build).unwrap_err();
-        assert_eq!(error.to_string(), "no cache named `main`");
+impl PurgeSettings {
+    fn default_method() -> MethodSpec {
+        MethodSpec(Method::from_bytes(b"PURGE").unwrap_or_default())
     }
 }
