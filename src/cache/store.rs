@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -28,6 +28,8 @@ pub(crate) struct Cache {
     pub(crate) max_object: usize,
     /// Those with longer bodies are only on the disk.
     pub(super) most_in_memory: usize,
+    /// So many bytes may be held of what is on its way into the cache.
+    most_under_way: usize,
     /// How long a request waits for another that fetches what it wants.
     pub(crate) lock_wait: Duration,
 }
@@ -40,10 +42,30 @@ pub(crate) struct Store {
     hashers: [RandomState; 2],
     /// How often something was removed, by hash. What was fetched before and stored after would undo it.
     removals: Box<[AtomicU32]>,
+    /// Bytes that are held of answers on their way.
+    under_way: AtomicUsize,
+}
+
+/// What a key brings along.
+#[derive(Clone, Debug)]
+pub(super) struct Attachment {
+    pub(super) cache: Arc<Cache>,
+    /// What had been removed when it was made, before anybody was asked for the answer.
+    pub(super) removals: u32,
+}
+
+/// A share of what may be held of answers on their way.
+#[derive(Debug)]
+pub(super) struct Share {
+    cache: Arc<Cache>,
+    bytes: usize,
 }
 
 /// So many kinds of removals are told apart.
 const REMOVALS: usize = 256;
+
+/// Bodies are held in pieces of this size at most.
+pub(super) const LARGEST_PIECE: usize = 64 * 1024;
 
 /// How the answers of a route are cached, and where.
 #[derive(Debug)]
@@ -58,6 +80,7 @@ impl Store {
             memory: S3Fifo::new(memory),
             hashers: [RandomState::new(), RandomState::new()],
             removals: (0..REMOVALS).map(|_| AtomicU32::new(0)).collect(),
+            under_way: AtomicUsize::new(0),
         }
     }
 
@@ -109,7 +132,9 @@ impl Cache {
             Some(_) => (max_object, most_in_memory.min(MOST_WHOLE)),
             None => (most_in_memory, most_in_memory),
         };
-        Self { name, store, disk, max_object, most_in_memory, lock_wait }
+        // There is always room for one.
+        let most_under_way = (memory / 4).max(most_in_memory + LARGEST_PIECE);
+        Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait }
     }
 
     /// Removes what is kept for a key, with all its variants.
@@ -135,7 +160,7 @@ impl Cache {
         let hash = self.primary(&bytes);
         let mut key = CacheKey::new(bytes, String::new());
         key.set_primary_bin_override(hash);
-        key.extensions.insert(self.clone());
+        key.extensions.insert(Attachment { cache: self.clone(), removals: self.store.removals(hash) });
         key
     }
 
@@ -159,6 +184,31 @@ impl Cache {
                 hasher.write(value.as_deref().unwrap_or_default());
             }
         })
+    }
+}
+
+impl Share {
+    /// Nothing as yet.
+    pub(super) fn of(cache: &Arc<Cache>) -> Self {
+        Self { cache: cache.clone(), bytes: 0 }
+    }
+
+    /// Takes so many bytes more, if they are to be had.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let under_way = &self.cache.store.under_way;
+        let most = self.cache.most_under_way;
+        let grown = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
+        let is_grown = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok();
+        if is_grown {
+            self.bytes += bytes;
+        }
+        is_grown
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.cache.store.under_way.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -73,6 +73,14 @@ pub(crate) struct Bounds {
     pub(crate) body: Option<u64>,
 }
 
+/// In the extensions of a request whose answer may depend on whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Personal;
+
+/// In the extensions of a request that is answered with what an endpoint has said before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored;
+
 impl FilterCx<'_> {
     /// What was known of the request before its route was.
     pub fn facts(&self) -> &Facts {
@@ -100,6 +108,18 @@ impl FilterCx<'_> {
     /// The endpoint of the current attempt; `None` before one was chosen and for answers made at the edge.
     pub fn endpoint(&self) -> Option<&EndpointAddr> {
         self.endpoint.map(|endpoint| &**endpoint)
+    }
+
+    /// Whether the answer is one of an endpoint, given now or stored before.
+    pub fn is_of_endpoint(&self) -> bool {
+        self.endpoint.is_some() || self.extensions.get::<Stored>().is_some()
+    }
+
+    /// Says that the filter has found out whose the request is, by whatever it shows or did show: its answer is then one to
+    /// credentials, as if it had `Authorization`. Caches keep such an answer from others unless it says that it is for all, or
+    /// they are told to share it (RFC 9111 §3.5). Filters that let a request pass on account of its sender call this.
+    pub fn mark_personal(&mut self) {
+        self.extensions.insert(Personal);
     }
 
     /// Sets a variable of the request, for filters after this one, for keys (`{ var: NAME }`) and for templates

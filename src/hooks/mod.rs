@@ -45,7 +45,7 @@ mod watched;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
-pub(crate) use cx::Bounds;
+pub(crate) use cx::{Bounds, Personal, Stored};
 pub use cx::{Facts, FilterCx, Scheme};
 pub use end::End;
 pub use export::{Export, ImportError};
@@ -53,7 +53,7 @@ pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
 pub use job::Job;
 pub(crate) use keep::{Exported, Keeping, Kept, Scope};
-pub use key::{InvalidKey, KeyParts, KeySpec};
+pub use key::{InvalidKey, InvalidPartName, KeyParts, KeySpec, PartName};
 pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use needs::Needs;
 pub use offload::{Overloaded, offload};

@@ -29,7 +29,7 @@ pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
 pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
 pub(crate) use closest::closest;
-pub(crate) use cookie::{cookie, cookies};
+pub(crate) use cookie::{cookie, cookies, has_cookie};
 pub(crate) use file_path::{FilePath, Hidden};
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;

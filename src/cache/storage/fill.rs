@@ -13,7 +13,7 @@ use super::PREDICTOR;
 use crate::cache::Cache;
 use crate::cache::disk::{LongFill, Ticket};
 use crate::cache::entry::{Body, Draft};
-use crate::cache::store::place;
+use crate::cache::store::{Attachment, LARGEST_PIECE, Share, place};
 
 /// An answer on its way into a cache.
 pub(super) struct Fill {
@@ -28,6 +28,8 @@ pub(super) struct Fill {
     /// Its place on the disk, if there is one for it.
     ticket: Option<Ticket>,
     body: Filling,
+    /// What it holds in memory.
+    share: Share,
 }
 
 /// What becomes of what has come.
@@ -47,15 +49,17 @@ struct Pieces {
 }
 
 /// What is stored is stored in pieces of this size. Those that come may be small, or hold on to large buffers.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = LARGEST_PIECE;
 /// The same where nobody knows how much comes.
 const SHORT_PIECE: usize = 16 * 1024;
 
 impl Fill {
-    pub(super) fn new(cache: Arc<Cache>, key: &CacheKey, draft: Draft) -> Self {
+    pub(super) fn new(attachment: &Attachment, key: &CacheKey, draft: Draft) -> Self {
+        let Attachment { cache, removals } = attachment.clone();
         Self {
-            removals: cache.store.removals(key.primary_bin()),
+            removals,
             ticket: cache.disk.as_ref().and_then(|disk| disk.ticket(key)),
+            share: Share::of(&cache),
             cache,
             key: key.clone(),
             promised: draft.promised(),
@@ -81,23 +85,30 @@ impl Fill {
                 return;
             }
         }
+        self.share = Share::of(&self.cache);
         self.body = Filling::Long(fill);
     }
 }
 
 impl Pieces {
-    /// Adds what may be up to `left` bytes short of all that is to come, as far as that is known.
-    fn add(&mut self, mut data: &[u8], left: Option<usize>) {
+    /// Adds what may be up to `left` bytes short of all that is to come, as far as that is known; false when there is no room
+    /// for it.
+    fn add(&mut self, mut data: &[u8], left: Option<usize>, share: &mut Share) -> bool {
         while !data.is_empty() {
             if self.last.capacity() == self.last.len() {
                 self.seal();
                 let left = left.unwrap_or(SHORT_PIECE);
-                self.last = BytesMut::with_capacity(left.max(data.len()).min(PIECE));
+                let length = left.max(data.len()).min(PIECE);
+                if !share.grow(length) {
+                    return false;
+                }
+                self.last = BytesMut::with_capacity(length);
             }
             let (now, later) = data.split_at(data.len().min(self.last.capacity() - self.last.len()));
             self.last.extend_from_slice(now);
             data = later;
         }
+        true
     }
 
     fn seal(&mut self) {
@@ -123,6 +134,7 @@ impl HandleMiss for Fill {
         if self.length + data.len() > self.cache.max_object {
             // An error would be told in the log of this process, and this is none.
             self.body = Filling::Dropped;
+            self.share = Share::of(&self.cache);
             PREDICTOR.mark_uncacheable(&self.key, NoCacheReason::ResponseTooLarge);
             return Ok(());
         }
@@ -133,15 +145,13 @@ impl HandleMiss for Fill {
         let left = self.promised.map(|promised| promised.saturating_sub(self.length));
         self.length += data.len();
         let is_kept = match &mut self.body {
-            Filling::Held(pieces) => {
-                pieces.add(&data, left);
-                true
-            }
+            Filling::Held(pieces) => pieces.add(&data, left, &mut self.share),
             Filling::Long(fill) => fill.write(data).await,
             Filling::Dropped => false,
         };
         if !is_kept {
             self.body = Filling::Dropped;
+            self.share = Share::of(&self.cache);
         }
         Ok(())
     }
@@ -158,7 +168,7 @@ impl HandleMiss for Fill {
                 let id = ticket.as_ref().map_or(0, |ticket| ticket.id);
                 let body = Body { id, pieces: pieces.into_bytes().into(), length };
                 let entry = Arc::new(draft.with_length(length).with_body(Arc::new(body)));
-                cache.store.memory.insert(place(&key), entry.clone());
+                cache.store.memory.insert_if_due(place(&key), entry.clone(), &is_due);
                 if let Some(ticket) = ticket {
                     ticket.keep(entry, is_due);
                 }

@@ -40,7 +40,10 @@ impl Filter for RequireClientCert {
     async fn on_request(&self, _: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
         let shown = cx.facts().tls.as_ref().and_then(|tls| tls.client_cert.as_ref());
         let cause = match shown {
-            Some(cert) if self.allows(cert) => return Ok(Flow::Continue),
+            Some(cert) if self.allows(cert) => {
+                cx.mark_personal();
+                return Ok(Flow::Continue);
+            }
             Some(_) => "client_cert_refused",
             None => "client_cert_required",
         };
