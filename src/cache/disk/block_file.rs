@@ -31,7 +31,7 @@ impl Writer {
         let mut draft = folder.draft()?;
         // What stands there until the end is no header.
         if let Err(error) = draft.file.write_all(&vec![0; first.len()]) {
-            folder.discard(draft)?;
+            folder.discard(&draft)?;
             return Err(error);
         }
         let header = Header { body: 0, ..header };

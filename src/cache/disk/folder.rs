@@ -92,7 +92,7 @@ impl Folder {
         Ok(DraftFile { file: file.into(), name })
     }
 
-    pub(super) fn discard(&self, draft: DraftFile) -> io::Result<()> {
+    pub(super) fn discard(&self, draft: &DraftFile) -> io::Result<()> {
         self.unlink(&draft.name).map(drop)
     }
 

@@ -119,7 +119,7 @@ impl Ticket {
     /// Removes what was written. A process that has taken the folder over has done so already.
     fn abandon(&self, writer: Writer, result: io::Result<()>) -> io::Result<Option<Writer>> {
         if let Some(shelf) = self.shelf.upgrade() {
-            shelf.folder.discard(writer.into_draft())?;
+            shelf.folder.discard(&writer.into_draft())?;
         }
         result.map(|()| None)
     }

@@ -51,6 +51,8 @@ pub(crate) struct Disk {
     /// For KiB of bodies that wait to be written.
     room: Arc<Semaphore>,
     numbers: AtomicU64,
+    /// Held by who looks through all files.
+    sweeping: tokio::sync::Mutex<()>,
     /// Told when there is something to look for in all files.
     sweep_is_due: Notify,
 }
@@ -115,6 +117,7 @@ impl Disk {
             owed: Mutex::default(),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
             numbers: AtomicU64::new(1),
+            sweeping: tokio::sync::Mutex::default(),
             sweep_is_due: Notify::new(),
         }
     }
@@ -265,7 +268,7 @@ impl Ticket {
         };
         for piece in &entry.body.pieces {
             if let Err(error) = writer.write(piece) {
-                shelf.folder.discard(writer.into_draft())?;
+                shelf.folder.discard(&writer.into_draft())?;
                 return Err(error);
             }
         }

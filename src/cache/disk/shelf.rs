@@ -208,7 +208,7 @@ impl Shelf {
         let length = match length {
             Ok(Some(length)) => length,
             other => {
-                self.folder.discard(draft)?;
+                self.folder.discard(&draft)?;
                 return other.map(drop);
             }
         };
@@ -217,7 +217,7 @@ impl Shelf {
         let is_sound = is_newest && self.rules.read().sequence() == sequence && is_due();
         let published = if is_sound { self.folder.publish(&draft, name) } else { Ok(()) };
         if !is_sound || published.is_err() {
-            self.folder.discard(draft)?;
+            self.folder.discard(&draft)?;
             return published;
         }
         let evicted = self.enter(name, Some(length), number);
@@ -315,6 +315,11 @@ impl Shelf {
         };
         drop(lock);
         self.clear(&evicted).map(|()| false)
+    }
+
+    /// Whether there is nothing to look for in any file.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_indexed.load(Ordering::Acquire) && self.rules.read().is_empty()
     }
 
     /// All [`SHELVES`] have been looked through since there were so many rules.

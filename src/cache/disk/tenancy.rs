@@ -126,8 +126,13 @@ impl Disk {
         }
     }
 
-    /// Looks through all files, and tells what was removed; `None` when the disk failed.
+    /// Looks through all files, unless that has been done since the last rule came, and tells what was removed; `None` when
+    /// the disk failed.
     pub(super) async fn sweep(&self, shelf: &Arc<Shelf>, on_removed: impl Fn(&[u128])) -> Option<()> {
+        let _sweeping = self.sweeping.lock().await;
+        if shelf.is_settled() {
+            return Some(());
+        }
         let sequence = shelf.sequence();
         for number in 0..SHELVES {
             let shelf = shelf.clone();

@@ -1,5 +1,6 @@
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use crate::types::Rarely;
 #[derive(Debug)]
 pub(super) struct Workers {
     path: PathBuf,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Until then it is left alone.
     rest: Mutex<Option<Instant>>,
     told: Rarely,
@@ -28,7 +29,12 @@ pub(super) const REST: Duration = Duration::from_secs(30);
 
 impl Workers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, permits: Semaphore::new(MOST), rest: Mutex::default(), told: Rarely::default() }
+        Self {
+            path,
+            permits: Arc::new(Semaphore::new(MOST)),
+            rest: Mutex::default(),
+            told: Rarely::default(),
+        }
     }
 
     pub(super) fn rests(&self) -> bool {
@@ -58,7 +64,12 @@ impl Workers {
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let _permit = self.permits.acquire().await.map_err(io::Error::other)?;
+        // Given back when the work is done, also where nobody waits for it any more: a disk that hangs keeps no more threads.
+        let permit = self.permits.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
         spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
@@ -102,6 +113,7 @@ mod tests {
         let hangs = move || hanging.recv().map_err(io::Error::other);
         assert_eq!(workers.run_soon(hangs).await, None);
         assert!(workers.rests());
+        assert_eq!(workers.permits.available_permits(), MOST - 1, "the thread waits on");
         drop(end);
     }
 }

@@ -15,6 +15,7 @@ mod run;
 mod signals;
 mod simulate;
 mod sockets;
+mod stored;
 mod systemd;
 mod unix_files;
 mod upgrade;
