@@ -89,7 +89,9 @@ impl<'k> Asked<'k> {
         let [_route, _pool] = [part()??, part()??];
         let (scheme, host) = (part()??, part()??);
         let _forwarded_host = part()??;
-        Some(Self { scheme, host, path: part()??, query: part()?, asked: part()? })
+        let asked = Self { scheme, host, path: part()??, query: part()?, asked: part()? };
+        let _told = part()??;
+        Some(asked)
     }
 }
 

@@ -13,7 +13,7 @@ fn passwords() -> String {
 /// An endpoint that says in its body whom it takes the client for.
 async fn telling(fields: &'static str) -> Endpoint {
     Endpoint::with(move |request| {
-        let body = [request.header("x-user"), request.header("x-consumer"), request.header("authorization")]
+        let body = [request.header("x-user"), request.header("x-consumer"), request.header("x-name")]
             .into_iter()
             .flatten()
             .next()
@@ -33,7 +33,7 @@ fn ways() -> Vec<(String, [&'static str; 2])> {
     let cache = |settings: &str| format!("{{ cache: {{ in: main{settings} }} }}");
     let basic = ["Authorization: Basic YWRhOmE=\r\n", "Authorization: Basic Ym9iOmI=\r\n"];
     let keys = ["X-API-Key: ada-0123456789-key\r\n", "X-API-Key: bob-0123456789-key\r\n"];
-    let removed = "{ request_headers: { remove: [Authorization], set: { X-User: '{header.x-name}' } } }";
+    let removed = "{ request_headers: { remove: [Authorization] } }";
     let mut ways = Vec::new();
     for cache in [cache(""), cache(", ttl: { 200: 1h }"), cache(", ttl: { 200: 1h }, force_ttl: true")] {
         ways.push((format!("{}, {cache}", passwords()), basic));
