@@ -10,21 +10,18 @@ use pingora_cache::{CacheKey, NoCacheReason};
 use pingora_core::Result;
 
 use super::PREDICTOR;
-use crate::cache::Cache;
 use crate::cache::disk::{LongFill, Ticket};
 use crate::cache::entry::{Body, Draft};
 use crate::cache::store::{Attachment, LARGEST_PIECE, Share, place};
 
 /// An answer on its way into a cache.
 pub(super) struct Fill {
-    cache: Arc<Cache>,
+    attachment: Attachment,
     key: CacheKey,
     draft: Draft,
     /// The length that the head tells.
     promised: Option<usize>,
     length: usize,
-    /// What had been removed when it began.
-    removals: u32,
     /// Its place on the disk, if there is one for it.
     ticket: Option<Ticket>,
     body: Filling,
@@ -55,12 +52,12 @@ const SHORT_PIECE: usize = 16 * 1024;
 
 impl Fill {
     pub(super) fn new(attachment: &Attachment, key: &CacheKey, draft: Draft) -> Self {
-        let Attachment { cache, removals } = attachment.clone();
+        let attachment = attachment.clone();
+        let cache = &attachment.cache;
         Self {
-            removals,
             ticket: cache.disk.as_ref().and_then(|disk| disk.ticket(key)),
-            share: Share::of(&cache),
-            cache,
+            share: Share::of(cache),
+            attachment,
             key: key.clone(),
             promised: draft.promised(),
             draft,
@@ -71,12 +68,13 @@ impl Fill {
 
     /// Whether what came may still be kept, for whoever asks later.
     fn is_due(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let (cache, primary, removals) = (self.cache.clone(), self.key.primary_bin(), self.removals);
-        move || cache.store.removals(primary) == removals
+        let (attachment, primary) = (self.attachment.clone(), self.key.primary_bin());
+        move || attachment.is_due(primary)
     }
 
     /// What comes is longer than what is held in memory.
     async fn lengthen(&mut self) {
+        self.share = Share::of(&self.attachment.cache);
         let held = mem::replace(&mut self.body, Filling::Dropped);
         let (Filling::Held(pieces), Some(ticket)) = (held, self.ticket.take()) else { return };
         let Some(fill) = LongFill::begin(ticket, self.draft.encode(), self.is_due()) else { return };
@@ -85,7 +83,6 @@ impl Fill {
                 return;
             }
         }
-        self.share = Share::of(&self.cache);
         self.body = Filling::Long(fill);
     }
 }
@@ -131,15 +128,15 @@ impl HandleMiss for Fill {
         if matches!(self.body, Filling::Dropped) {
             return Ok(());
         }
-        if self.length + data.len() > self.cache.max_object {
+        if self.length + data.len() > self.attachment.cache.max_object {
             // An error would be told in the log of this process, and this is none.
             self.body = Filling::Dropped;
-            self.share = Share::of(&self.cache);
+            self.share = Share::of(&self.attachment.cache);
             PREDICTOR.mark_uncacheable(&self.key, NoCacheReason::ResponseTooLarge);
             return Ok(());
         }
         let is_held = matches!(self.body, Filling::Held(_));
-        if is_held && self.length + data.len() > self.cache.most_in_memory {
+        if is_held && self.length + data.len() > self.attachment.cache.most_in_memory {
             self.lengthen().await;
         }
         let left = self.promised.map(|promised| promised.saturating_sub(self.length));
@@ -151,7 +148,7 @@ impl HandleMiss for Fill {
         };
         if !is_kept {
             self.body = Filling::Dropped;
-            self.share = Share::of(&self.cache);
+            self.share = Share::of(&self.attachment.cache);
         }
         Ok(())
     }
@@ -162,7 +159,7 @@ impl HandleMiss for Fill {
         if !is_whole || !is_due() {
             return Ok(MissFinishType::Created(self.length));
         }
-        let Self { cache, key, draft, length, ticket, body, .. } = *self;
+        let Self { attachment: Attachment { cache, .. }, key, draft, length, ticket, body, .. } = *self;
         match body {
             Filling::Held(pieces) => {
                 let id = ticket.as_ref().map_or(0, |ticket| ticket.id);

@@ -70,9 +70,10 @@ fn held(entry: &Entry) -> (CacheMeta, HitHandler) {
 
 /// What lies on the disk. What is short enough is in memory from now on.
 async fn find_in_files(cache: &Cache, disk: &Disk, key: &CacheKey) -> Option<(CacheMeta, HitHandler)> {
-    let removals = cache.store.removals(key.primary_bin());
+    let (removals, hash) = (&cache.store.removals, u128::from_be_bytes(key.primary_bin()));
+    let since = removals.now();
     let found = disk.find(key).await?;
-    let is_still_there = || cache.store.removals(key.primary_bin()) == removals;
+    let is_still_there = || !removals.has_hit(hash, since);
     match found {
         Found::Whole(draft, body) if body.length <= cache.most_in_memory => {
             let entry = cache.store.memory.add(place(key), Arc::new(draft.with_body(body)));
