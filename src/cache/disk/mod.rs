@@ -1,6 +1,6 @@
 //! Answers in files: what does not fit into memory, or is to be there after a restart.
 //!
-//! [`format`] is how an answer lies in a file, [`folder`] where the files are, [`shelf`] what is in them and what has to go;
+//! [`mod@format`] is how an answer lies in a file, [`folder`] where the files are, [`shelf`] what is in them and what has to go;
 //! all of that waits for the disk, on threads of [`workers`]. [`Disk`] is what others see of it. A file gets its name when it
 //! is whole, and everything in it has a checksum: after a crash there are answers that are whole, and files that go when
 //! somebody looks at them.
