@@ -2,7 +2,7 @@ use http::HeaderMap;
 
 use super::Plan;
 use super::rules::normalised;
-use crate::types::{VarName, cookie};
+use crate::types::{VarName, cookies};
 
 /// What a request asks for, in the words of the edge and of whom it asks: nothing that a client can say without being
 /// believed stands in for any of it.
@@ -10,13 +10,18 @@ use crate::types::{VarName, cookie};
 pub(crate) struct Target<'a> {
     pub(crate) route: &'a str,
     pub(crate) pool: &'a str,
-    pub(crate) scheme: &'a str,
-    /// The `Host` as the client sent it, and as it is forwarded.
+    /// As endpoints are told it.
+    pub(crate) scheme: &'a [u8],
+    /// The `Host` that the client asked for, as endpoints are told it, and the one that is forwarded.
     pub(crate) asked_host: &'a [u8],
     pub(crate) host: &'a [u8],
     /// As they are forwarded.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
+    /// The path and query that the client asked for, where filters have changed them.
+    pub(crate) asked: Option<&'a str>,
+    /// What else a trusted proxy tells endpoints.
+    pub(crate) told: &'a [u8],
 }
 
 impl Target<'_> {
@@ -29,8 +34,8 @@ impl Target<'_> {
         plan: &Plan,
     ) -> Vec<u8> {
         let mut key = Vec::with_capacity(160);
-        for part in [self.route, self.pool, self.scheme] {
-            add(&mut key, Some(part.as_bytes()));
+        for part in [self.route.as_bytes(), self.pool.as_bytes(), self.scheme] {
+            add(&mut key, Some(part));
         }
         for host in [self.asked_host, self.host] {
             let start = add(&mut key, Some(host));
@@ -38,11 +43,19 @@ impl Target<'_> {
         }
         add(&mut key, Some(self.path.as_bytes()));
         add(&mut key, self.query.filter(|_| !plan.ignores_query).map(str::as_bytes));
+        let asked = self.asked.map(|asked| match asked.split_once('?') {
+            Some((path, _)) if plan.ignores_query => path,
+            _ => asked,
+        });
+        add(&mut key, asked.map(str::as_bytes));
+        add(&mut key, Some(self.told));
         for name in &plan.key_headers {
             add(&mut key, normalised(headers, name).as_deref());
         }
         for name in &plan.key_cookies {
-            add(&mut key, cookie(headers, name).map(str::as_bytes));
+            // Which of several an endpoint reads is its own affair.
+            let values: Vec<&[u8]> = cookies(headers, name).collect();
+            add(&mut key, (!values.is_empty()).then(|| values.join(&b';')).as_deref());
         }
         for name in &plan.key_vars {
             add(&mut key, var(name));
@@ -58,6 +71,8 @@ pub(super) struct Asked<'k> {
     pub(super) host: &'k [u8],
     pub(super) path: &'k [u8],
     pub(super) query: Option<&'k [u8]>,
+    /// The path and query as clients ask for them, where they are others.
+    pub(super) asked: Option<&'k [u8]>,
 }
 
 impl<'k> Asked<'k> {
@@ -74,7 +89,9 @@ impl<'k> Asked<'k> {
         let [_route, _pool] = [part()??, part()??];
         let (scheme, host) = (part()??, part()??);
         let _forwarded_host = part()??;
-        Some(Self { scheme, host, path: part()??, query: part()? })
+        let asked = Self { scheme, host, path: part()??, query: part()?, asked: part()? };
+        let _told = part()??;
+        Some(asked)
     }
 }
 
@@ -98,11 +115,13 @@ mod tests {
         Target {
             route: "r",
             pool: "p",
-            scheme: "http",
+            scheme: b"http",
             asked_host: b"Example.com",
             host: b"example.com",
             path: "/a",
             query: Some("b"),
+            asked: None,
+            told: b"",
         }
     }
 
@@ -112,13 +131,14 @@ mod tests {
         let of = |target: Target<'_>| target.key(&headers, |_| None, &Plan::default());
         let known = of(target());
         assert_eq!(of(Target { asked_host: b"EXAMPLE.COM", ..target() }), known);
-        let asked = Asked { scheme: b"http", host: b"example.com", path: b"/a", query: Some(b"b") };
+        let asked =
+            Asked { scheme: b"http", host: b"example.com", path: b"/a", query: Some(b"b"), asked: None };
         assert_eq!(Asked::of(&known), Some(asked));
         assert_eq!(Asked::of(&known[..known.len() - 1]), None);
         for other in [
             Target { route: "x", ..target() },
             Target { pool: "x", ..target() },
-            Target { scheme: "https", ..target() },
+            Target { scheme: b"https", ..target() },
             Target { asked_host: b"example.com:81", ..target() },
             Target { host: b"other.example", ..target() },
             Target { path: "/A", ..target() },
@@ -126,6 +146,8 @@ mod tests {
             Target { query: None, ..target() },
             Target { query: Some(""), ..target() },
             Target { route: "rp", pool: "", ..target() },
+            Target { asked: Some("/b"), ..target() },
+            Target { told: b"x-forwarded-port 81", ..target() },
         ] {
             assert_ne!(of(other), known, "{other:?}");
         }
@@ -148,6 +170,13 @@ mod tests {
         assert_eq!(target().key(&headers, |_| None, &plan), with);
         headers.insert(COOKIE, HeaderValue::from_static("lang=en"));
         assert_ne!(target().key(&headers, |_| None, &plan), with);
+        // All of that name: endpoints may read the last.
+        headers.insert(COOKIE, HeaderValue::from_static("lang=de; lang=en"));
+        assert_ne!(target().key(&headers, |_| None, &plan), with);
+        let bytes = HeaderValue::from_bytes(b"lang=\xff").unwrap();
+        headers.insert(COOKIE, bytes);
+        headers.remove(ACCEPT);
+        assert_ne!(target().key(&headers, |_| None, &plan), target().key(&none, |_| None, &plan));
         let by_name = Plan { key_vars: vec!["user".parse().unwrap()], ..Plan::default() };
         let of = |user: Option<&'static str>| target().key(&none, |_| user.map(str::as_bytes), &by_name);
         assert!(

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
@@ -5,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cache;
 use super::key::Asked;
+use crate::types::{RequestHost, normalise_path};
 
 /// What operators have removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +23,34 @@ pub(crate) enum Purge {
 
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
+/// What stands where a URL should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no URL of a stored answer; it begins with http:// or https:// and a host, and its path is sound"
+)]
+pub(crate) struct InvalidUrl;
+
 impl Purge {
+    /// What was asked for by this URL.
+    ///
+    /// # Errors
+    /// When it is none by which anything could have been asked for.
+    pub(crate) fn url(url: &str) -> Result<Self, InvalidUrl> {
+        plain(url).map(Self::Url).ok_or(InvalidUrl)
+    }
+
+    /// What was asked for by URLs that begin so.
+    ///
+    /// # Errors
+    /// When none could.
+    pub(crate) fn prefix(prefix: &str) -> Result<Self, InvalidUrl> {
+        plain(prefix).map(Self::Prefix).ok_or(InvalidUrl)
+    }
+
     pub(super) fn is_for(&self, key: &[u8], headers: &HeaderMap) -> bool {
         match self {
-            Self::Url(url) => url_of(key).is_some_and(|known| known == plain(url)),
-            Self::Prefix(prefix) => url_of(key).is_some_and(|known| known.starts_with(&plain(prefix))),
+            Self::Url(url) => urls_of(key).any(|known| known == url.as_bytes()),
+            Self::Prefix(prefix) => urls_of(key).any(|known| known.starts_with(prefix.as_bytes())),
             Self::Tag(tag) => {
                 let lines = headers.get_all(CACHE_TAG).iter();
                 let mut tags =
@@ -37,14 +62,20 @@ impl Purge {
     }
 }
 
-fn url_of(key: &[u8]) -> Option<Vec<u8>> {
-    let Asked { scheme, host, path, query } = Asked::of(key)?;
-    let mut url = [scheme, b"://", without_default_port(scheme, host), path].concat();
-    if let Some(query) = query {
-        url.push(b'?');
-        url.extend_from_slice(query);
-    }
-    Some(url)
+/// The URL as clients ask for it, and as endpoints see it.
+fn urls_of(key: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let asked = Asked::of(key);
+    let urls = asked.map(|Asked { scheme, host, path, query, asked }| {
+        let scheme = scheme.to_ascii_lowercase();
+        let host = without_default_port(&scheme, host);
+        let url = |target: &[&[u8]]| [&*scheme, b"://", host, &target.concat()].concat();
+        let forwarded = match query {
+            Some(query) => url(&[path, b"?", query]),
+            None => url(&[path]),
+        };
+        [Some(forwarded), asked.map(|asked| url(&[asked]))]
+    });
+    urls.into_iter().flatten().flatten()
 }
 
 fn without_default_port<'h>(scheme: &[u8], host: &'h [u8]) -> &'h [u8] {
@@ -52,14 +83,24 @@ fn without_default_port<'h>(scheme: &[u8], host: &'h [u8]) -> &'h [u8] {
     host.strip_suffix(port).unwrap_or(host)
 }
 
-/// A URL as keys have it: scheme and host in lower case, no port where it is the usual one, and a path.
-fn plain(url: &str) -> Vec<u8> {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.as_bytes().to_vec() };
+/// A URL as keys have it: scheme and host in lower case, no port where it is the usual one, a path in the form in which the
+/// edge forwards it, and nothing for the client alone. `None` when nobody could ask for it.
+fn plain(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.split('#').next()?);
     let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
-    let host = without_default_port(scheme.as_bytes(), host.as_bytes());
-    let path = if target.starts_with('/') { "" } else { "/" };
-    [scheme.as_bytes(), b"://", host, path.as_bytes(), target.as_bytes()].concat()
+    let is_sound = matches!(&*scheme, "http" | "https")
+        && RequestHost::parse(host.as_bytes()).is_some()
+        && target.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_sound || host.is_empty() {
+        return None;
+    }
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(&host);
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let path = if path.is_empty() { "/" } else { path };
+    let path = normalise_path(path).ok()?.map_or(Cow::Borrowed(path), Cow::Owned);
+    Some(format!("{scheme}://{host}{path}{query}"))
 }
 
 /// What came of a removal.
@@ -91,31 +132,33 @@ mod tests {
     use super::*;
     use crate::cache::{Plan, Target};
 
+    fn of(scheme: &str, host: &str, path: &str, query: Option<&str>, asked: Option<&str>) -> Vec<u8> {
+        let (scheme, host) = (scheme.as_bytes(), host.as_bytes());
+        Target { route: "r", pool: "p", scheme, asked_host: host, host, path, query, asked, told: b"" }.key(
+            &HeaderMap::new(),
+            |_| None,
+            &Plan::default(),
+        )
+    }
+
     #[test]
     fn what_is_meant_is_found() {
-        let of = |host: &str, path: &str, query| {
-            let host = host.as_bytes();
-            Target { route: "r", pool: "p", scheme: "http", asked_host: host, host, path, query }.key(
-                &HeaderMap::new(),
-                |_| None,
-                &Plan::default(),
-            )
-        };
-        let key = of("Example.com:80", "/a/b", Some("c=d"));
+        let key = of("http", "Example.com:80", "/a/~b", Some("c=d"), None);
         let mut headers = HeaderMap::new();
         headers.append(CACHE_TAG, HeaderValue::from_static("one, two"));
         headers.append(CACHE_TAG, HeaderValue::from_static("three"));
+        let (url, prefix) = (|url| Purge::url(url).unwrap(), |url| Purge::prefix(url).unwrap());
         for (purge, expected) in [
-            (Purge::Url("http://example.com/a/b?c=d".to_owned()), true),
-            (Purge::Url("HTTP://EXAMPLE.com:80/a/b?c=d".to_owned()), true),
-            (Purge::Url("http://example.com/a/b".to_owned()), false),
-            (Purge::Url("https://example.com/a/b?c=d".to_owned()), false),
-            (Purge::Url("http://example.com/A/b?c=d".to_owned()), false),
-            (Purge::Url("/a/b?c=d".to_owned()), false),
-            (Purge::Prefix("http://example.com/a".to_owned()), true),
-            (Purge::Prefix("http://example.com".to_owned()), true),
-            (Purge::Prefix("http://example.com/b".to_owned()), false),
-            (Purge::Prefix("http://example.co".to_owned()), false),
+            (url("http://example.com/a/~b?c=d"), true),
+            (url("HTTP://EXAMPLE.com:80/a/%7eb?c=d#top"), true),
+            (url("http://example.com/x/../a/~b?c=d"), true),
+            (url("http://example.com/a/~b"), false),
+            (url("https://example.com/a/~b?c=d"), false),
+            (url("http://example.com/A/~b?c=d"), false),
+            (prefix("http://example.com/a"), true),
+            (prefix("http://example.com"), true),
+            (prefix("http://example.com/b"), false),
+            (prefix("http://example.co"), false),
             (Purge::Tag("two".to_owned()), true),
             (Purge::Tag("three".to_owned()), true),
             (Purge::Tag("tw".to_owned()), false),
@@ -123,6 +166,38 @@ mod tests {
         ] {
             assert_eq!(purge.is_for(&key, &headers), expected, "{purge:?}");
         }
-        assert!(Purge::Url("http://example.com".to_owned()).is_for(&of("example.com", "/", None), &headers));
+        assert!(url("http://example.com").is_for(&of("http", "example.com", "/", None, None), &headers));
+        assert!(url("https://a").is_for(&of("HTTPS", "a:443", "/", None, None), &headers));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_found_under_both_its_names() {
+        let key = of("http", "a", "/new", None, Some("/old?b"));
+        for (purge, expected) in [
+            (Purge::url("http://a/old?b"), true),
+            (Purge::url("http://a/new"), true),
+            (Purge::prefix("http://a/old"), true),
+            (Purge::url("http://a/old"), false),
+            (Purge::prefix("http://a/other"), false),
+        ] {
+            assert_eq!(purge.unwrap().is_for(&key, &HeaderMap::new()), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_means_nothing() {
+        for text in [
+            "",
+            "/a",
+            "a",
+            "example.com/a",
+            "ftp://a/",
+            "http://",
+            "http:///a",
+            "http://a b/",
+            "http://a/%zz",
+        ] {
+            assert_eq!((Purge::url(text), Purge::prefix(text)), (Err(InvalidUrl), Err(InvalidUrl)), "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -12,6 +12,7 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 
 use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
+use super::removals::Removals;
 use super::rules::normalised;
 use super::s3fifo::S3Fifo;
 use super::{Purge, Purged};
@@ -28,6 +29,8 @@ pub(crate) struct Cache {
     pub(crate) max_object: usize,
     /// Those with longer bodies are only on the disk.
     pub(super) most_in_memory: usize,
+    /// So many bytes may be held of what is on its way into the cache.
+    most_under_way: usize,
     /// How long a request waits for another that fetches what it wants.
     pub(crate) lock_wait: Duration,
 }
@@ -38,12 +41,28 @@ pub(crate) struct Store {
     pub(super) memory: S3Fifo<Entry>,
     /// Nobody can tell which keys meet.
     hashers: [RandomState; 2],
-    /// How often something was removed, by hash. What was fetched before and stored after would undo it.
-    removals: Box<[AtomicU32]>,
+    pub(super) removals: Removals,
+    /// Bytes that are held of answers on their way.
+    under_way: AtomicUsize,
 }
 
-/// So many kinds of removals are told apart.
-const REMOVALS: usize = 256;
+/// What a key brings along.
+#[derive(Clone, Debug)]
+pub(super) struct Attachment {
+    pub(super) cache: Arc<Cache>,
+    /// When it was made, by the count of removals: before anybody was asked for the answer.
+    pub(super) made: u64,
+}
+
+/// A share of what may be held of answers on their way.
+#[derive(Debug)]
+pub(super) struct Share {
+    cache: Arc<Cache>,
+    bytes: usize,
+}
+
+/// Bodies are held in pieces of this size at most.
+pub(super) const LARGEST_PIECE: usize = 64 * 1024;
 
 /// How the answers of a route are cached, and where.
 #[derive(Debug)]
@@ -57,7 +76,8 @@ impl Store {
         Self {
             memory: S3Fifo::new(memory),
             hashers: [RandomState::new(), RandomState::new()],
-            removals: (0..REMOVALS).map(|_| AtomicU32::new(0)).collect(),
+            removals: Removals::default(),
+            under_way: AtomicUsize::new(0),
         }
     }
 
@@ -73,24 +93,14 @@ impl Store {
 
     fn remove(&self, key: &[u8]) -> bool {
         let hash = self.hash(|hasher| hasher.write(key));
-        self.removals_of(hash).fetch_add(1, Ordering::SeqCst);
-        self.memory.remove(u128::from_be_bytes(hash))
+        let hash = u128::from_be_bytes(hash);
+        self.removals.note(hash);
+        self.memory.remove(hash)
     }
 
     fn purge(&self, purge: &Purge) -> Vec<Arc<Entry>> {
-        for removals in &self.removals {
-            removals.fetch_add(1, Ordering::SeqCst);
-        }
+        self.removals.note_all();
         self.memory.remove_if(|entry| entry.draft().is_meant(purge))
-    }
-
-    /// How often something was removed that has the hash of a key in common.
-    pub(super) fn removals(&self, primary: HashBinary) -> u32 {
-        self.removals_of(primary).load(Ordering::SeqCst)
-    }
-
-    fn removals_of(&self, primary: HashBinary) -> &AtomicU32 {
-        &self.removals[usize::from(primary[0]) % REMOVALS]
     }
 }
 
@@ -109,7 +119,9 @@ impl Cache {
             Some(_) => (max_object, most_in_memory.min(MOST_WHOLE)),
             None => (most_in_memory, most_in_memory),
         };
-        Self { name, store, disk, max_object, most_in_memory, lock_wait }
+        // There is always room for one.
+        let most_under_way = (memory / 4).max(most_in_memory + LARGEST_PIECE);
+        Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait }
     }
 
     /// Removes what is kept for a key, with all its variants.
@@ -135,7 +147,7 @@ impl Cache {
         let hash = self.primary(&bytes);
         let mut key = CacheKey::new(bytes, String::new());
         key.set_primary_bin_override(hash);
-        key.extensions.insert(self.clone());
+        key.extensions.insert(Attachment { cache: self.clone(), made: self.store.removals.now() });
         key
     }
 
@@ -162,6 +174,31 @@ impl Cache {
     }
 }
 
+impl Share {
+    /// Nothing as yet.
+    pub(super) fn of(cache: &Arc<Cache>) -> Self {
+        Self { cache: cache.clone(), bytes: 0 }
+    }
+
+    /// Takes so many bytes more, if they are to be had.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let under_way = &self.cache.store.under_way;
+        let most = self.cache.most_under_way;
+        let grown = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
+        let is_grown = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok();
+        if is_grown {
+            self.bytes += bytes;
+        }
+        is_grown
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.cache.store.under_way.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> HashBinary {
     let mut context = Context::new(&SHA256);
     for (name, value) in fields.iter().zip(values) {
@@ -171,6 +208,13 @@ fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> 
         }
     }
     context.finish().as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+impl Attachment {
+    /// Whether nothing that has the hash of its key was removed since that was made.
+    pub(super) fn is_due(&self, primary: HashBinary) -> bool {
+        !self.cache.store.removals.has_hit(u128::from_be_bytes(primary), self.made)
+    }
 }
 
 /// Where an entry is: both are hashes that nobody can foretell.

@@ -22,12 +22,12 @@ pub(super) struct Purge {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// What was asked for by this URL, in all variants. Its path and query are those that endpoints see.
-    #[arg(value_name = "URL")]
-    url: Option<String>,
+    /// What was asked for by this URL, in all variants: as clients ask for it, or as endpoints see it.
+    #[arg(value_name = "URL", value_parser = cache::Purge::url)]
+    url: Option<cache::Purge>,
     /// What was asked for by URLs that begin so.
-    #[arg(long, value_name = "URL")]
-    prefix: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = cache::Purge::prefix)]
+    prefix: Option<cache::Purge>,
     /// What has this tag in its `Cache-Tag`.
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
@@ -39,9 +39,7 @@ struct What {
 impl Purge {
     pub(super) fn run(self) -> Result<(), u8> {
         let What { url, prefix, tag, all: _ } = self.what;
-        let what =
-            url.map(cache::Purge::Url).or(prefix.map(cache::Purge::Prefix)).or(tag.map(cache::Purge::Tag));
-        let what = what.unwrap_or(cache::Purge::All);
+        let what = url.or(prefix).or(tag.map(cache::Purge::Tag)).unwrap_or(cache::Purge::All);
         let Reply::Purged(cache::Purged { answers, is_complete }) =
             self.process.ask(&Command::Purge { cache: self.cache, what }, |_| ())?
         else {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, LOCATION, UPGRADE};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
@@ -16,7 +16,8 @@ use crate::filters::may_be_set;
 use crate::hooks::{Answer, Facts, Flow};
 use crate::router::Parts;
 use crate::runtime::{
-    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_grpc, is_refused_method, refusal,
+    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_certificate_claim, is_grpc,
+    is_refused_method, refusal,
 };
 use crate::types::{RequestHost, normalise_path, with_random};
 
@@ -77,6 +78,10 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
         cx.shown_pool = Some(*pool);
+    }
+    if cx.route().is_some_and(|route| !route.filters.is_empty()) {
+        cx.asked_target = Some(session.request().uri.clone());
+        cx.came_authorized = shows_credentials(&session.request().headers);
     }
     // Filters may turn a request of another kind into a call.
     let is_native = is_grpc(&session.request().headers);
@@ -260,6 +265,11 @@ fn asks_upgrade(head: &mut RequestHeader) -> bool {
         return false;
     }
     head.version == Version::HTTP_11
+}
+
+/// Whether the request tells whose it is in a way that all servers know. What tells of a certificate is a trusted proxy's word.
+fn shows_credentials(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.keys().any(is_certificate_claim)
 }
 
 /// What `Connection` says, piece by piece.

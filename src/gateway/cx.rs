@@ -3,7 +3,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Extensions, HeaderValue};
+use http::{Extensions, HeaderValue, Uri};
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use tokio::time::Instant;
@@ -29,6 +29,10 @@ pub(crate) struct RequestCx {
     pub(super) host: RequestHost,
     /// The `Host` field as the client sent it; filters may change the one that is forwarded.
     pub(super) asked_host: Option<HeaderValue>,
+    /// What its client asked for, where filters may change that.
+    pub(super) asked_target: Option<Uri>,
+    /// Whether it came with credentials, for the endpoint or for a proxy.
+    pub(super) came_authorized: bool,
     /// The client's address as a header's value.
     pub(super) client_ip_value: Option<HeaderValue>,
     /// Whether the peer is one whose forwarding headers are believed.
@@ -133,6 +137,8 @@ impl RequestCx {
             facts: None,
             host: RequestHost::default(),
             asked_host: None,
+            asked_target: None,
+            came_authorized: false,
             client_ip_value: None,
             peer_is_trusted: false,
             route: None,

@@ -276,6 +276,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         cache::begin_attempt(session, request, cx);
         forward::prepare(session, request, cx).await?;
+        cache::note_request(session, request, cx);
         if cx.clock.is_some() && !session.is_body_done() {
             cx.unfinished = record::Unfinished::new(session, &self.log);
         }

@@ -8,15 +8,15 @@ use tokio::time::{Instant, sleep};
 
 use crate::files::{self, Files, Refused};
 use crate::filters::StrippedWhole;
-use crate::hooks::{Answer, Flow, Rejection, RequestVars, RequestView};
+use crate::hooks::{Answer, Body, Flow, Rejection, RequestVars, RequestView};
 use crate::runtime::{Action, Cause, ErrorBody, error_answer};
 
 use super::admit::SERVED;
 use super::cx::{RequestCx, filter_parts};
 use super::downstream::{Downstream, within};
 use super::failure::{cause_of, is_after_answer};
-use super::grpc;
-use super::serve::write;
+use super::serve::{write, write_parts};
+use super::{cache, grpc};
 
 /// Goes where the filters sent the request: true when it is answered, false when an endpoint is to serve it.
 pub(super) async fn follow(session: &mut impl Downstream, cx: &mut RequestCx, flow: Flow) -> Result<bool> {
@@ -131,7 +131,10 @@ pub(super) async fn fail(session: &mut Session, error: &Error, cx: &mut RequestC
     if closes {
         session.set_keepalive(None);
     }
-    let is_written = tell(session, cx, &cause).await.is_ok();
+    let is_written = match cache::stand_in(cx) {
+        Some(head) => write_parts(session, cx, head, Body::default()).await.is_ok(),
+        None => tell(session, cx, &cause).await.is_ok(),
+    };
     if closes && session.as_downstream().as_http1().is_some() {
         session.as_downstream_mut().shutdown().await;
     }

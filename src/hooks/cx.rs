@@ -77,12 +77,16 @@ pub(crate) struct Bounds {
     pub(crate) delay: Duration,
 }
 
-/// That a filter has let the request in by who sends it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Authorized;
-
 /// No piece is held up for longer.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// In the extensions of a request whose answer may depend on whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Personal;
+
+/// In the extensions of a request that is answered with what an endpoint has said before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored;
 
 impl FilterCx<'_> {
     /// What was known of the request before its route was.
@@ -114,6 +118,18 @@ impl FilterCx<'_> {
         self.endpoint.map(|endpoint| &**endpoint)
     }
 
+    /// Whether the answer is one of an endpoint, given now or stored before.
+    pub fn is_of_endpoint(&self) -> bool {
+        self.endpoint.is_some() || self.extensions.get::<Stored>().is_some()
+    }
+
+    /// Says that the filter has found out whose the request is, by whatever it shows or did show: its answer is then one to
+    /// credentials, as if it had `Authorization`. Caches keep such an answer from others unless it says that it is for all, or
+    /// they are told to share it (RFC 9111 §3.5). Filters that let a request pass on account of its sender call this.
+    pub fn mark_personal(&mut self) {
+        self.extensions.insert(Personal);
+    }
+
     /// Sets a variable of the request, for filters after this one, for keys (`{ var: NAME }`) and for templates
     /// (`{var.NAME}`). The first one allocates.
     ///
@@ -126,15 +142,6 @@ impl FilterCx<'_> {
     /// The value of a variable, if a filter has set it.
     pub fn var(&self, name: &str) -> Option<&[u8]> {
         self.variables.get(name)
-    }
-
-    /// Tells that the request showed who sends it, as with `Authorization`, even if that is taken off: its answer is for this
-    /// client, and is not stored for others unless it says that it is for all (RFC 9111 §3.5). Only from
-    /// [`Filter::on_request`].
-    ///
-    /// [`Filter::on_request`]: super::Filter::on_request
-    pub fn set_authorized(&mut self) {
-        self.extensions.insert(Authorized);
     }
 
     /// Gives the request so long in all, from its header on, if that is less than it has otherwise. Only from

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use twox_hash::XxHash3_64;
 
-pub use crate::config::spec::{InvalidKey, KeySpec};
+pub use crate::config::spec::{InvalidKey, InvalidPartName, KeySpec, PartName};
 use crate::types::{ClientKey, client_key, cookie};
 
 use super::variables::Variables;

@@ -46,7 +46,7 @@ mod watched;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
-pub(crate) use cx::{Authorized, Bounds, LONGEST_DELAY};
+pub(crate) use cx::{Bounds, LONGEST_DELAY, Personal, Stored};
 pub use cx::{Facts, FilterCx, Scheme};
 pub use end::End;
 pub use export::{Export, ImportError};
@@ -57,7 +57,7 @@ pub use flow::{Answer, Flow, HookError, Rejection};
 pub use job::{Job, JobCx};
 pub(crate) use keep::{Exported, Keeping, Kept, Scope};
 pub(crate) use key::NO_KEY;
-pub use key::{InvalidKey, KeyParts, KeySpec};
+pub use key::{InvalidKey, InvalidPartName, KeyParts, KeySpec, PartName};
 pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use needs::Needs;
 pub use offload::{Overloaded, offload};

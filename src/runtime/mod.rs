@@ -70,4 +70,4 @@ pub(crate) use stage_watch::StageWatch;
 pub(crate) use status::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
-pub(crate) use trust::{forwarded_client, is_refused_method, refusal};
+pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};

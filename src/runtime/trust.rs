@@ -58,6 +58,13 @@ fn is_certificate_header(name: &str) -> bool {
         || name.starts_with("x-ssl-client-")
 }
 
+/// Whether a header of this name, which only trusted proxies may send, tells of a client's certificate.
+pub(crate) fn is_certificate_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name.as_bytes().first(), Some(b'c' | b's' | b'x'))
+        && (is_certificate_header(name) || name == "x-forwarded-client-cert")
+}
+
 fn imitates_forwarding_header(name: &str) -> bool {
     let plain = || name.replace('_', "-");
     name.contains('_') && (is_forwarding_header(&plain()) || is_certificate_header(&plain()))

@@ -29,8 +29,25 @@ pub(crate) fn joined_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::try_from(crumbs.join(&b"; "[..])).ok()
 }
 
+/// Whether there is a cookie of that name, whatever its value, even one without.
+pub(crate) fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
+    let fields = headers.get_all(COOKIE).into_iter();
+    let mut pairs = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
+    pairs.any(|pair| split(pair).0 == name.as_bytes())
+}
+
+/// The value if the cookie has that name. Space before `=` counts for as little as many servers count it for.
 fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"=")
+    let (found, value) = split(pair);
+    value.filter(|_| found == name)
+}
+
+fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let pair = pair.trim_ascii();
+    match pair.iter().position(|&byte| byte == b'=') {
+        Some(end) => (pair[..end].trim_ascii_end(), Some(&pair[end + 1..])),
+        None => (pair, None),
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +76,17 @@ mod tests {
         assert_eq!(cookie(&headers, "a"), Some(""));
         assert_eq!(cookie(&headers, "b"), Some("x=y"));
         assert_eq!(cookie(&headers, "c"), None);
+    }
+
+    #[test]
+    fn a_cookie_is_there_whatever_its_value() {
+        let headers = fields(&[b"xa=0; a=\xff", b"b ; c =1;d"]);
+        for (name, expected) in
+            [("a", true), ("b", true), ("c", true), ("d", true), ("x", false), ("", false)]
+        {
+            assert_eq!(has_cookie(&headers, name), expected, "{name}");
+        }
+        assert_eq!(cookie(&headers, "c"), Some("1"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
 pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
 pub(crate) use closest::closest;
-pub(crate) use cookie::{cookie, cookies, joined_cookies};
+pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};
 pub use host::{HostPattern, InvalidHost};

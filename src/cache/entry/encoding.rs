@@ -40,6 +40,13 @@ impl Draft {
     }
 }
 
+/// A head with names and values of their own. Those of one that has come are parts of what was read, and would keep all of that.
+pub(super) fn copied(head: &ResponseHeader) -> ResponseHeader {
+    let mut bytes = Vec::with_capacity(1024);
+    put_head(&mut bytes, head);
+    take_head(&mut &*bytes).unwrap_or_else(|| head.clone())
+}
+
 fn put(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.put_u32(part.len() as u32);
     bytes.put_slice(part);

@@ -13,6 +13,7 @@ use pingora_http::ResponseHeader;
 use super::Purge;
 use super::disk;
 use super::s3fifo::Weigh;
+use encoding::copied;
 
 /// An answer as it is kept.
 #[derive(Debug)]
@@ -56,9 +57,9 @@ pub(super) struct Body {
 }
 
 /// What an entry takes besides its bytes, about.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 1024;
 /// The same of a field.
-const FIELD_OVERHEAD: usize = 96;
+const FIELD_OVERHEAD: usize = 256;
 
 impl Draft {
     pub(super) fn new(key: &CacheKey, meta: &CacheMeta) -> Self {
@@ -66,7 +67,7 @@ impl Draft {
             key: key.primary_key().into(),
             place: key.variance_bin(),
             variance: meta.variance(),
-            head: meta.response_header_copy(),
+            head: copied(meta.response_header()),
             times: Times {
                 created: meta.created(),
                 provenance: meta.provenance(),
@@ -95,8 +96,10 @@ impl Draft {
 
     pub(super) fn with_body(self, body: Arc<Body>) -> Entry {
         let Self { head, .. } = &self;
-        let field =
-            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
+        // Names are kept as they are written, and as they are looked for.
+        let field = |(name, value): (&HeaderName, &HeaderValue)| {
+            2 * name.as_str().len() + value.len() + FIELD_OVERHEAD
+        };
         let fields: usize = head.headers.iter().map(field).sum();
         let weight = OVERHEAD + self.key.len() + fields + body.length;
         Entry { draft: self, body, weight }

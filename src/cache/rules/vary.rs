@@ -44,8 +44,8 @@ pub(crate) fn normalised<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Optio
     }
     let mut united = Vec::with_capacity(first.len());
     let lines = std::iter::once(first).chain(rest.map(http::HeaderValue::as_bytes));
-    for member in lines.flat_map(|line| line.split(|&byte| byte == b',')) {
-        if !united.is_empty() {
+    for (number, member) in lines.flat_map(|line| line.split(|&byte| byte == b',')).enumerate() {
+        if number > 0 {
             united.push(b',');
         }
         united.extend_from_slice(member.trim_ascii());
@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(of("accept-encoding", &["GZIP,Br"]), text("gzip,br"));
         assert_eq!(of("accept-language", &["EN"]), text("en"));
         assert_eq!(of("foo", &[""]), text(""));
+        assert_eq!(of("foo", &["", "1"]), text(",1"));
+        assert_eq!(of("foo", &["1", ""]), text("1,"));
         assert_eq!(of("foo", &[]), None);
     }
 }

@@ -71,18 +71,39 @@ impl<V: Weigh> S3Fifo<V> {
         value
     }
 
+    /// Keeps a value in place of the one with its key, if there is room for it at all and it is due: as long as that is asked
+    /// and answered, nothing with its key is removed.
+    pub(crate) fn insert_if_due(&self, key: u128, value: Arc<V>, is_due: impl FnOnce() -> bool) -> bool {
+        self.put(key, value, is_due, |_| ())
+    }
+
     /// Keeps a value in place of the one with its key, if there is room for it at all.
     pub(crate) fn insert(&self, key: u128, value: Arc<V>) -> bool {
-        self.insert_and_tell(key, value, |_| ())
+        self.put(key, value, || true, |_| ())
     }
 
     /// The same, with word of the keys whose values are given up for it.
     pub(crate) fn insert_and_tell(&self, key: u128, value: Arc<V>, on_evict: impl FnMut(u128)) -> bool {
+        self.put(key, value, || true, on_evict)
+    }
+
+    fn put(
+        &self,
+        key: u128,
+        value: Arc<V>,
+        is_due: impl FnOnce() -> bool,
+        on_evict: impl FnMut(u128),
+    ) -> bool {
         if value.weight() > self.budget / 2 {
             self.remove(key);
             return false;
         }
-        let (added, removed) = self.shard(key).write().insert(key, value);
+        let mut shard = self.shard(key).write();
+        if !is_due() {
+            return false;
+        }
+        let (added, removed) = shard.insert(key, value);
+        drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
         self.keep_to_budget(on_evict);

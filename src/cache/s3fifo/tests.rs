@@ -75,7 +75,8 @@ fn many_shards_keep_to_one_budget() {
 #[test]
 fn only_what_is_meant_is_replaced() {
     let memory = S3Fifo::new(1000);
-    memory.insert(1, Arc::new(Value(1, 10)));
+    assert!(memory.insert_if_due(1, Arc::new(Value(1, 10)), || true));
+    assert!(!memory.insert_if_due(1, Arc::new(Value(2, 10)), || false));
     assert!(!memory.replace(1, |value| value.0 == 2, Arc::new(Value(3, 10))));
     assert!(memory.replace(1, |value| value.0 == 1, Arc::new(Value(3, 20))));
     assert!(!memory.replace(2, |_| true, Arc::new(Value(3, 10))));

@@ -10,24 +10,23 @@ use pingora_cache::{CacheKey, NoCacheReason};
 use pingora_core::Result;
 
 use super::PREDICTOR;
-use crate::cache::Cache;
 use crate::cache::disk::{LongFill, Ticket};
 use crate::cache::entry::{Body, Draft};
-use crate::cache::store::place;
+use crate::cache::store::{Attachment, LARGEST_PIECE, Share, place};
 
 /// An answer on its way into a cache.
 pub(super) struct Fill {
-    cache: Arc<Cache>,
+    attachment: Attachment,
     key: CacheKey,
     draft: Draft,
     /// The length that the head tells.
     promised: Option<usize>,
     length: usize,
-    /// What had been removed when it began.
-    removals: u32,
     /// Its place on the disk, if there is one for it.
     ticket: Option<Ticket>,
     body: Filling,
+    /// What it holds in memory.
+    share: Share,
 }
 
 /// What becomes of what has come.
@@ -47,16 +46,18 @@ struct Pieces {
 }
 
 /// What is stored is stored in pieces of this size. Those that come may be small, or hold on to large buffers.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = LARGEST_PIECE;
 /// The same where nobody knows how much comes.
 const SHORT_PIECE: usize = 16 * 1024;
 
 impl Fill {
-    pub(super) fn new(cache: Arc<Cache>, key: &CacheKey, draft: Draft) -> Self {
+    pub(super) fn new(attachment: &Attachment, key: &CacheKey, draft: Draft) -> Self {
+        let attachment = attachment.clone();
+        let cache = &attachment.cache;
         Self {
-            removals: cache.store.removals(key.primary_bin()),
             ticket: cache.disk.as_ref().and_then(|disk| disk.ticket(key)),
-            cache,
+            share: Share::of(cache),
+            attachment,
             key: key.clone(),
             promised: draft.promised(),
             draft,
@@ -67,12 +68,13 @@ impl Fill {
 
     /// Whether what came may still be kept, for whoever asks later.
     fn is_due(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let (cache, primary, removals) = (self.cache.clone(), self.key.primary_bin(), self.removals);
-        move || cache.store.removals(primary) == removals
+        let (attachment, primary) = (self.attachment.clone(), self.key.primary_bin());
+        move || attachment.is_due(primary)
     }
 
     /// What comes is longer than what is held in memory.
     async fn lengthen(&mut self) {
+        self.share = Share::of(&self.attachment.cache);
         let held = mem::replace(&mut self.body, Filling::Dropped);
         let (Filling::Held(pieces), Some(ticket)) = (held, self.ticket.take()) else { return };
         let Some(fill) = LongFill::begin(ticket, self.draft.encode(), self.is_due()) else { return };
@@ -86,18 +88,24 @@ impl Fill {
 }
 
 impl Pieces {
-    /// Adds what may be up to `left` bytes short of all that is to come, as far as that is known.
-    fn add(&mut self, mut data: &[u8], left: Option<usize>) {
+    /// Adds what may be up to `left` bytes short of all that is to come, as far as that is known; false when there is no room
+    /// for it.
+    fn add(&mut self, mut data: &[u8], left: Option<usize>, share: &mut Share) -> bool {
         while !data.is_empty() {
             if self.last.capacity() == self.last.len() {
                 self.seal();
                 let left = left.unwrap_or(SHORT_PIECE);
-                self.last = BytesMut::with_capacity(left.max(data.len()).min(PIECE));
+                let length = left.max(data.len()).min(PIECE);
+                if !share.grow(length) {
+                    return false;
+                }
+                self.last = BytesMut::with_capacity(length);
             }
             let (now, later) = data.split_at(data.len().min(self.last.capacity() - self.last.len()));
             self.last.extend_from_slice(now);
             data = later;
         }
+        true
     }
 
     fn seal(&mut self) {
@@ -120,28 +128,27 @@ impl HandleMiss for Fill {
         if matches!(self.body, Filling::Dropped) {
             return Ok(());
         }
-        if self.length + data.len() > self.cache.max_object {
+        if self.length + data.len() > self.attachment.cache.max_object {
             // An error would be told in the log of this process, and this is none.
             self.body = Filling::Dropped;
+            self.share = Share::of(&self.attachment.cache);
             PREDICTOR.mark_uncacheable(&self.key, NoCacheReason::ResponseTooLarge);
             return Ok(());
         }
         let is_held = matches!(self.body, Filling::Held(_));
-        if is_held && self.length + data.len() > self.cache.most_in_memory {
+        if is_held && self.length + data.len() > self.attachment.cache.most_in_memory {
             self.lengthen().await;
         }
         let left = self.promised.map(|promised| promised.saturating_sub(self.length));
         self.length += data.len();
         let is_kept = match &mut self.body {
-            Filling::Held(pieces) => {
-                pieces.add(&data, left);
-                true
-            }
+            Filling::Held(pieces) => pieces.add(&data, left, &mut self.share),
             Filling::Long(fill) => fill.write(data).await,
             Filling::Dropped => false,
         };
         if !is_kept {
             self.body = Filling::Dropped;
+            self.share = Share::of(&self.attachment.cache);
         }
         Ok(())
     }
@@ -152,13 +159,13 @@ impl HandleMiss for Fill {
         if !is_whole || !is_due() {
             return Ok(MissFinishType::Created(self.length));
         }
-        let Self { cache, key, draft, length, ticket, body, .. } = *self;
+        let Self { attachment: Attachment { cache, .. }, key, draft, length, ticket, body, .. } = *self;
         match body {
             Filling::Held(pieces) => {
                 let id = ticket.as_ref().map_or(0, |ticket| ticket.id);
                 let body = Body { id, pieces: pieces.into_bytes().into(), length };
                 let entry = Arc::new(draft.with_length(length).with_body(Arc::new(body)));
-                cache.store.memory.insert(place(&key), entry.clone());
+                cache.store.memory.insert_if_due(place(&key), entry.clone(), &is_due);
                 if let Some(ticket) = ticket {
                     ticket.keep(entry, is_due);
                 }

@@ -19,7 +19,7 @@ use pingora_core::{Error, ErrorType, Result};
 use super::Cache;
 use super::disk::{Disk, Found};
 use super::entry::{Draft, Entry};
-use super::store::place;
+use super::store::{Attachment, place};
 use fill::Fill;
 use hit::Hit;
 
@@ -29,8 +29,8 @@ pub(crate) static STORAGE: Attached = Attached;
 /// Who fetches what, so that others wait for it. Keys are of their cache alone, so one is enough for all.
 pub(crate) static LOCK: LazyLock<Box<CacheLock>> = LazyLock::new(|| CacheLock::new_boxed(LOCK_AGE));
 
-/// A fetch that takes longer is not waited for any more, and another may begin.
-const LOCK_AGE: Duration = Duration::from_secs(30);
+/// A fetch that takes longer is not waited for any more, and another may begin: its client may be slow, and with it the fetch.
+const LOCK_AGE: Duration = Duration::from_secs(5);
 
 /// What is known not to be storable, so that nobody waits for it.
 pub(crate) static PREDICTOR: LazyLock<Predictor<16>> = LazyLock::new(|| Predictor::new(KNOWN_KEYS, None));
@@ -47,9 +47,13 @@ pub(crate) fn lock() -> &'static CacheKeyLockImpl {
 #[derive(Debug)]
 pub(crate) struct Attached;
 
-fn cache_of(key: &CacheKey) -> Result<&Arc<Cache>> {
+fn attachment(key: &CacheKey) -> Result<&Attachment> {
     let unattached = || Error::explain(ErrorType::InternalError, "a key without its cache");
-    key.extensions.get::<Arc<Cache>>().ok_or_else(unattached)
+    key.extensions.get::<Attachment>().ok_or_else(unattached)
+}
+
+fn cache_of(key: &CacheKey) -> Result<&Arc<Cache>> {
+    Ok(&attachment(key)?.cache)
 }
 
 fn find(cache: &Cache, key: &CacheKey) -> Option<Arc<Entry>> {
@@ -66,9 +70,10 @@ fn held(entry: &Entry) -> (CacheMeta, HitHandler) {
 
 /// What lies on the disk. What is short enough is in memory from now on.
 async fn find_in_files(cache: &Cache, disk: &Disk, key: &CacheKey) -> Option<(CacheMeta, HitHandler)> {
-    let removals = cache.store.removals(key.primary_bin());
+    let (removals, hash) = (&cache.store.removals, u128::from_be_bytes(key.primary_bin()));
+    let since = removals.now();
     let found = disk.find(key).await?;
-    let is_still_there = || cache.store.removals(key.primary_bin()) == removals;
+    let is_still_there = || !removals.has_hit(hash, since);
     match found {
         Found::Whole(draft, body) if body.length <= cache.most_in_memory => {
             let entry = cache.store.memory.add(place(key), Arc::new(draft.with_body(body)));
@@ -110,7 +115,7 @@ impl Storage for Attached {
         meta: &CacheMeta,
         _: &SpanHandle,
     ) -> Result<MissHandler> {
-        Ok(Box::new(Fill::new(cache_of(key)?.clone(), key, Draft::new(key, meta))))
+        Ok(Box::new(Fill::new(attachment(key)?, key, Draft::new(key, meta))))
     }
 
     /// Pingora purges only where it is asked to, which it is not.

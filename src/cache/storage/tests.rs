@@ -136,3 +136,45 @@ async fn a_new_head_keeps_the_body() {
     assert_eq!(read(&key, None).await.unwrap(), b"body");
     assert!(!STORAGE.update_meta(&cache.key(b"b".to_vec()), &fresh, &span()).await.unwrap());
 }
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_removal_is_not_kept() {
+    let cache = cache();
+    let key = cache.key(b"a".to_vec());
+    // Before the head of the answer is there.
+    cache.remove(b"a");
+    store(&key, &meta(None), b"old", 3).await;
+    assert_eq!(read(&key, None).await, None);
+    let key = cache.key(b"a".to_vec());
+    store(&key, &meta(None), b"new", 3).await;
+    assert_eq!(read(&key, None).await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_has_a_bound() {
+    let cache = cache();
+    let [one, other] = [b"a", b"b"].map(|key| cache.key(key.to_vec()));
+    let mut first = STORAGE.get_miss_handler(&one, &meta(None), &span()).await.unwrap();
+    first.write_body(Bytes::from(body(300_000)), false).await.unwrap();
+    store(&other, &meta(Some(300_000)), &body(300_000), 1000).await;
+    assert_eq!(read(&other, None).await, None);
+    first.finish().await.unwrap();
+    assert_eq!(read(&one, None).await.unwrap().len(), 300_000);
+    store(&other, &meta(Some(300_000)), &body(300_000), 1000).await;
+    assert_eq!(read(&other, None).await.unwrap().len(), 300_000);
+}
+
+#[tokio::test]
+async fn heads_keep_nothing_of_what_they_were_read_from() {
+    let cache = cache();
+    let key = cache.key(b"a".to_vec());
+    let read = Bytes::from(b"X-Long-Name: some value".repeat(100));
+    let mut meta = meta(None);
+    let value = http::HeaderValue::from_maybe_shared(read.slice(13..23)).unwrap();
+    meta.response_header_mut().append_header(read.slice(..11), value).unwrap();
+    store(&key, &meta, b"body", 4).await;
+    drop(meta);
+    assert!(read.is_unique());
+    let (found, _) = STORAGE.lookup(&key, &span()).await.unwrap().unwrap();
+    assert_eq!(found.headers()["x-long-name"], "some value");
+}

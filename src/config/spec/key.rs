@@ -55,12 +55,12 @@ enum KeyMap {
 
 /// The name of a cookie or parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct PartName(String);
+pub struct PartName(String);
 
 /// A name that no cookie and no parameter can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` cannot be the name of a cookie or parameter; visible ASCII other than = ; , & is allowed")]
-struct InvalidPartName {
+pub struct InvalidPartName {
     found: String,
 }
 
@@ -136,6 +136,13 @@ impl JsonSchema for KeySpec {
 }
 
 // === PartName ===
+
+impl PartName {
+    /// The name as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromStr for PartName {
     type Err = InvalidPartName;

@@ -33,7 +33,7 @@ pub use files::{
     InvalidSitePath, MediaType, SitePath, Symlinks,
 };
 pub use include::IncludePath;
-pub use key::{InvalidKey, KeySpec};
+pub use key::{InvalidKey, InvalidPartName, KeySpec, PartName};
 pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
 pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLimits, Limits, ListenerSpec};
 pub use listener_tls::{

@@ -88,7 +88,7 @@ impl Filter for ApiKey {
         strip_claims(std::slice::from_ref(&self.consumer_header), request);
         match self.consumer(shown) {
             Some(consumer) => {
-                cx.set_authorized();
+                cx.mark_personal();
                 cx.set_var(&self.consumer_var, consumer.as_bytes().to_vec())?;
                 request.set_header(self.consumer_header.clone(), consumer)?;
                 Ok(Flow::Continue)

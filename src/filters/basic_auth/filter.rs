@@ -121,7 +121,7 @@ impl Filter for BasicAuth {
             request.remove_header(&AUTHORIZATION);
         }
         request.set_header(self.user_header.clone(), user.name.clone())?;
-        cx.set_authorized();
+        cx.mark_personal();
         cx.set_var(&self.user_var, user.name.as_bytes().to_vec())?;
         Ok(Flow::Continue)
     }

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use crate::cache::{Caching, Plan};
 use crate::filters::FieldName;
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, RequestView};
+use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, PartName, RequestView};
 
 use super::purging::Purging;
 use super::{CacheSettings, ClientDirectives, KeyQuery};
@@ -42,17 +42,21 @@ impl CacheFilter {
             store_authorized: settings.store_authorized,
             honours_clients: settings.client_directives == ClientDirectives::Honour,
             key_headers: names(&settings.key.headers),
-            key_cookies: settings.key.cookies,
+            key_cookies: cookies(&settings.key.cookies),
             key_vars: settings.key.vars,
             ignores_query: settings.key.query == KeyQuery::None,
             bypass_headers: names(&settings.bypass.headers),
-            bypass_cookies: settings.bypass.cookies,
+            bypass_cookies: cookies(&settings.bypass.cookies),
             tells_status: settings.status_header,
         };
         let purging = settings.purge.map(|purge| Purging::build(purge, cache.clone(), cx)).transpose();
         let purging = purging.map_err(|error| error.at("purge"))?;
         Ok(Self { caching: Arc::new(Caching { cache, plan }), purging })
     }
+}
+
+fn cookies(names: &[PartName]) -> Vec<String> {
+    names.iter().map(|name| name.as_str().to_owned()).collect()
 }
 
 fn names(fields: &[FieldName]) -> Vec<HeaderName> {

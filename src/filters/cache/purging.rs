@@ -25,6 +25,8 @@ pub(super) struct Purging {
 /// Fewer bytes could be guessed.
 const SHORTEST: usize = 16;
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_PURGE: HeaderName = HeaderName::from_static("x-purge");
 
 impl Purging {
@@ -108,16 +110,19 @@ fn meant(request: &RequestView<'_>, cx: &FilterCx<'_>) -> Option<Purge> {
             _ => None,
         }
     };
-    let host = text(HOST)?;
+    let told = [text(HOST)?, text(X_FORWARDED_HOST)?, text(X_FORWARDED_PROTO)?];
     let url = || {
-        let (scheme, host) = (cx.facts().scheme.as_str(), host.as_deref().unwrap_or(request.host()));
+        // As they are told to endpoints; whoever is not trusted has said nothing of that kind.
+        let [host, told_host, told_scheme] = told.each_ref().map(Option::as_deref);
+        let scheme = told_scheme.unwrap_or(cx.facts().scheme.as_str());
+        let host = told_host.or(host).unwrap_or(request.host());
         let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
         format!("{scheme}://{host}{}{query}", request.path())
     };
     match (text(CACHE_TAG)?, text(X_PURGE)?.as_deref()) {
         (Some(tag), None) if !tag.is_empty() && !tag.contains([',', ' ']) => Some(Purge::Tag(tag)),
-        (None, Some("prefix")) => Some(Purge::Prefix(url())),
-        (None, None) => Some(Purge::Url(url())),
+        (None, Some("prefix")) => Purge::prefix(&url()).ok(),
+        (None, None) => Purge::url(&url()).ok(),
         _ => None,
     }
 }

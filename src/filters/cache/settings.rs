@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::config::spec::{MethodSpec, NamedMap, SecretSpec, StatusSpec};
 use crate::filters::FieldName;
+use crate::hooks::PartName;
 use crate::types::{CacheName, Cidr, Percent, Span, VarName};
 
 /// Gives stored answers to GET and HEAD, and stores those that may be, as RFC 9111 has it for shared caches. What filters
@@ -50,8 +51,8 @@ pub struct CacheSettings {
     /// Whether answers with `Set-Cookie` are stored: then clients share cookies. Default: false.
     #[serde(default)]
     pub store_set_cookie: bool,
-    /// Whether answers to requests with `Authorization` are stored though they do not say that they are for all.
-    /// Default: false.
+    /// Whether answers are stored though they do not say that they are for all, to requests that came with `Authorization` or
+    /// a client's certificate, or whose sender a filter has found out: then clients share them. Default: false.
     #[serde(default)]
     pub store_authorized: bool,
 }
@@ -74,8 +75,8 @@ pub struct CacheKeySettings {
     pub query: KeyQuery,
     /// These headers count, whether answers name them in `Vary` or not.
     pub headers: Vec<FieldName>,
-    /// These cookies count.
-    pub cookies: Vec<String>,
+    /// These cookies count, with all their values where there are several of a name.
+    pub cookies: Vec<PartName>,
     /// These variables count, as the filters of the route have set them: `api_key.name`.
     pub vars: Vec<VarName>,
 }
@@ -97,8 +98,8 @@ pub enum KeyQuery {
 pub struct BypassSettings {
     /// Those with one of these headers.
     pub headers: Vec<FieldName>,
-    /// Those with one of these cookies.
-    pub cookies: Vec<String>,
+    /// Those with one of these cookies, whatever its value.
+    pub cookies: Vec<PartName>,
 }
 
 /// Which requests remove what is stored, in all its variants: what they ask for themselves; what has the tag that they name in

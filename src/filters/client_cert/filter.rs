@@ -41,7 +41,7 @@ impl Filter for RequireClientCert {
         let shown = cx.facts().tls.as_ref().and_then(|tls| tls.client_cert.as_ref());
         let cause = match shown {
             Some(cert) if self.allows(cert) => {
-                cx.set_authorized();
+                cx.mark_personal();
                 return Ok(Flow::Continue);
             }
             Some(_) => "client_cert_refused",

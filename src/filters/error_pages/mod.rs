@@ -86,7 +86,7 @@ impl ErrorPages {
         }
         let length = response.header(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
         let has_body = length || response.header(TRANSFER_ENCODING).is_some();
-        self.from_endpoints && cx.endpoint().is_some() && has_body
+        self.from_endpoints && cx.is_of_endpoint() && has_body
     }
 }
 

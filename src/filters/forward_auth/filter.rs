@@ -141,7 +141,7 @@ impl Filter for ForwardAuth {
         strip_claims(&self.takes.to_request, request);
         match verdict {
             Verdict::Granted(granted) => {
-                cx.set_authorized();
+                cx.mark_personal();
                 self.grant(granted, request, cx).map(|()| Flow::Continue)
             }
             Verdict::Denied(answer) => Ok(answer.into()),

@@ -143,7 +143,7 @@ impl Filter for Jwt {
         if let Err(reason) = self.rules.check(&claims, SystemTime::now()) {
             return Ok(refused(Unverified::Refused(reason)));
         }
-        cx.set_authorized();
+        cx.mark_personal();
         self.tell(&claims, request, cx)?;
         Ok(Flow::Continue)
     }

@@ -1,5 +1,6 @@
 //! What the cache of a route does to its requests.
 
+mod asked;
 mod part;
 
 use std::fmt::Write;
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    ACCEPT_RANGES, AGE, DATE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING,
+    ACCEPT_RANGES, AGE, DATE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    RANGE, SET_COOKIE, TRANSFER_ENCODING,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora_cache::key::HashBinary;
@@ -24,15 +25,17 @@ use crate::cache::rules::{
     CacheStatus, Control, Forwarded, Judgement, Received, Refusal, VaryOf, Wishes, invalidates,
     judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
-use crate::cache::{Caching, PREDICTOR, STORAGE, Target, lock};
-use crate::hooks::{Authorized, Body};
+use crate::cache::{Caching, PREDICTOR, STORAGE, lock};
+use crate::hooks::{Body, Stored};
 use crate::runtime::Cause;
-use crate::types::cookie;
 
 use super::admit::content_length;
 use super::cx::RequestCx;
 use super::stored::body_of;
 use super::{retry, upstream};
+use asked::{
+    Names, depends_on, is_overruling, is_passed_by, is_personal, key_of, key_of_other, told_otherwise,
+};
 
 /// What is known of a request whose route has a cache.
 pub(super) struct CacheCx {
@@ -44,6 +47,12 @@ pub(super) struct CacheCx {
     requested: SystemTime,
     /// The endpoint's word that the stored answer is still the same.
     not_modified: Option<ResponseHeader>,
+    /// The cookies that came with it, which are for this client alone.
+    cookies: Vec<HeaderValue>,
+    /// Of which fields the endpoint is told other than what the request says.
+    told_otherwise: Names,
+    /// The head of a stored answer that may stand in for one to HEAD, if no endpoint gives any.
+    stand_in: Option<Box<ResponseHeader>>,
     /// Whether only the end of its connection tells where the answer ends.
     pub(super) ends_by_closing: bool,
     /// Why there is no endpoint, where a stored answer may stand in for it.
@@ -62,6 +71,9 @@ impl CacheCx {
             forwarded: Some(Forwarded::Bypass),
             requested: SystemTime::now(),
             not_modified: None,
+            cookies: Vec::new(),
+            told_otherwise: Names::new(),
+            stand_in: None,
             ends_by_closing: false,
             unreserved: None,
             is_stored: false,
@@ -90,12 +102,14 @@ pub(super) fn enable(session: &mut Session, cx: &mut RequestCx) {
     let has_body = head.headers.contains_key(TRANSFER_ENCODING)
         || content_length(&head.headers).is_some_and(|length| length > 0);
     let wishes = Wishes::of(&head.headers);
+    // Nobody waits for what is for one client alone.
+    let is_shared = !wishes.no_store && (caching.plan.store_authorized || !is_personal(head, cx));
     let is_enabled = is_meant && !has_body && session.as_downstream_mut().is_body_empty();
     if is_enabled {
         let wait = caching.cache.lock_wait;
         let mut overrides = CacheOptionOverrides::default();
         overrides.wait_timeout = Some(wait);
-        let lock = (!wait.is_zero()).then(lock);
+        let lock = (is_shared && !wait.is_zero()).then(lock);
         session.cache.enable(&STORAGE, None, Some(&*PREDICTOR), lock, Some(overrides));
     }
     cx.cache = Some(Box::new(CacheCx::new(caching, wishes)));
@@ -113,16 +127,12 @@ fn is_meant(head: &RequestHeader, caching: &Caching, cx: &RequestCx) -> bool {
 /// The stored answer for a request without a body, if there is one at hand that will do as it is. All others are Pingora's to
 /// look for: those of which a client has a part or an earlier state, and those that have to be fetched or asked for again.
 pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(ResponseHeader, Body)> {
-    const CONDITIONS: [HeaderName; 6] =
-        [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
-
     let caching = cx.extensions.get::<Arc<Caching>>()?;
-    if !is_meant(head, caching, cx) || CONDITIONS.iter().any(|name| head.headers.contains_key(name)) {
+    if !is_meant(head, caching, cx) || wants_part(head) {
         return None;
     }
     let caching = caching.clone();
-    let target = target(head, cx, head.uri.path(), head.uri.query())?;
-    let key = key_of(&target, head, cx, &caching);
+    let key = key_of(head, cx, &caching)?;
     let found = caching.cache.find(&key, &head.headers, SystemTime::now())?;
     let wishes = Wishes::of(&head.headers);
     if caching.plan.honours_clients && !wishes.accept(found.age, found.left) {
@@ -141,44 +151,21 @@ pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(Respon
     let status = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
     cache.tell(&status, &mut response)?;
     cx.cache = Some(cache);
+    cx.extensions.insert(Stored);
     Some((response, body_of(found)))
 }
 
-/// Whether the settings say that the request is not for the cache.
-fn is_passed_by(head: &RequestHeader, caching: &Caching) -> bool {
-    let plan = &caching.plan;
-    plan.bypass_headers.iter().any(|name| head.headers.contains_key(name))
-        || plan.bypass_cookies.iter().any(|name| cookie(&head.headers, name).is_some())
+/// Whether the client may be content with less than the whole answer.
+fn wants_part(head: &RequestHeader) -> bool {
+    const CONDITIONS: [HeaderName; 6] =
+        [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
+    CONDITIONS.iter().any(|name| head.headers.contains_key(name))
 }
 
 /// What the request asks for.
 pub(super) fn key(session: &Session, cx: &RequestCx) -> Option<CacheKey> {
     let caching = &cx.cache.as_ref()?.caching;
-    let head = session.req_header();
-    let target = target(head, cx, head.uri.path(), head.uri.query())?;
-    Some(caching.cache.key(key_of(&target, head, cx, caching)))
-}
-
-fn key_of(target: &Target<'_>, head: &RequestHeader, cx: &RequestCx, caching: &Caching) -> Vec<u8> {
-    target.key(&head.headers, |name| cx.variables.get(name.as_str()), &caching.plan)
-}
-
-fn target<'a>(
-    head: &'a RequestHeader,
-    cx: &'a RequestCx,
-    path: &'a str,
-    query: Option<&'a str>,
-) -> Option<Target<'a>> {
-    let bytes = |host: Option<&'a HeaderValue>| host.map_or(&b""[..], HeaderValue::as_bytes);
-    Some(Target {
-        route: cx.route()?.name.as_str(),
-        pool: cx.snapshot.pool_names[cx.pool?.0].as_str(),
-        scheme: cx.facts.as_ref()?.scheme.as_str(),
-        asked_host: bytes(cx.asked_host.as_ref()),
-        host: bytes(head.headers.get(HOST)),
-        path,
-        query,
-    })
+    Some(caching.cache.key(key_of(session.req_header(), cx, caching)?))
 }
 
 /// The variant of a stored answer that a request asks for.
@@ -201,9 +188,12 @@ pub(super) fn on_find(
     let cache = cx.cache.as_mut()?;
     if !is_fresh {
         cache.forwarded = Some(Forwarded::Stale);
+        if session.req_header().method != Method::HEAD {
+            return None;
+        }
         // It would be fetched by GET, with a body that nobody has asked for.
-        let is_head = session.req_header().method == Method::HEAD;
-        return is_head.then_some(ForcedFreshness::ForceMiss);
+        cache.stand_in = meta.serve_stale_if_error(SystemTime::now()).then(|| aged(meta)).flatten();
+        return Some(ForcedFreshness::ForceMiss);
     }
     let left = meta.fresh_until().duration_since(SystemTime::now()).unwrap_or_default();
     if cache.caching.plan.honours_clients && !cache.wishes.accept(meta.age(), left) {
@@ -213,7 +203,15 @@ pub(super) fn on_find(
     None
 }
 
-/// There is none: the answer will be stored, if it may be. To HEAD an endpoint gives less than what could be.
+/// The head of a stored answer as clients get it.
+fn aged(meta: &CacheMeta) -> Option<Box<ResponseHeader>> {
+    let mut head = Box::new(meta.response_header_copy());
+    head.insert_header(AGE, meta.age().as_secs()).ok()?;
+    Some(head)
+}
+
+/// There is none: the answer will be stored, if it may be. To HEAD an endpoint gives less than what could be, and Pingora ends
+/// with the answer of its client: whoever asks for a part, or for what has changed, is given what the endpoint has for it.
 pub(super) fn on_miss(session: &mut Session, cx: &mut RequestCx) {
     if let Some(cache) = &mut cx.cache
         && !session.cache.bypassing()
@@ -223,7 +221,7 @@ pub(super) fn on_miss(session: &mut Session, cx: &mut RequestCx) {
         cache.forwarded = Some(if is_variant { Forwarded::VaryMiss } else { Forwarded::UriMiss });
     }
     session.cache.cache_miss();
-    if session.req_header().method == Method::HEAD {
+    if session.req_header().method == Method::HEAD || wants_part(session.req_header()) {
         session.cache.disable(NoCacheReason::Deferred);
     }
 }
@@ -248,25 +246,27 @@ pub(super) async fn reserve(session: &mut Session, cx: &mut RequestCx) -> Result
 }
 
 /// An attempt begins whose answer may be stored. Endpoints that let fields overrule what the request line says would give
-/// an answer to another request.
+/// an answer to another request; what a trusted proxy says in them is known.
 pub(super) fn begin_attempt(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) {
-    const OVERRULING: [HeaderName; 8] = [
-        HeaderName::from_static("x-original-url"),
-        HeaderName::from_static("x-original-uri"),
-        HeaderName::from_static("x-original-host"),
-        HeaderName::from_static("x-rewrite-url"),
-        HeaderName::from_static("x-host"),
-        HeaderName::from_static("x-http-method"),
-        HeaderName::from_static("x-http-method-override"),
-        HeaderName::from_static("x-method-override"),
-    ];
     let Some(cache) = &mut cx.cache else { return };
     cache.requested = SystemTime::now();
     cache.not_modified = None;
-    if session.cache.enabled() || session.cache.bypassing() {
-        for name in &OVERRULING {
+    if (session.cache.enabled() || session.cache.bypassing()) && !cx.peer_is_trusted {
+        let overruling: Names = request.headers.keys().filter(|name| is_overruling(name)).cloned().collect();
+        for name in &overruling {
             request.remove_header(name);
         }
+    }
+}
+
+/// The request of the attempt is as the endpoint will see it.
+pub(super) fn note_request(session: &Session, request: &RequestHeader, cx: &mut RequestCx) {
+    if cx.cache.is_none() || !(session.cache.enabled() || session.cache.bypassing()) {
+        return;
+    }
+    let told_otherwise = told_otherwise(session.req_header(), request, cx);
+    if let Some(cache) = &mut cx.cache {
+        cache.told_otherwise = told_otherwise;
     }
 }
 
@@ -276,13 +276,16 @@ pub(super) fn begin_attempt(session: &Session, request: &mut RequestHeader, cx: 
 /// whose place a stored answer may be given ends the attempt.
 pub(super) fn take(session: &Session, response: &ResponseHeader, cx: &mut RequestCx) -> Result<()> {
     let Some(cache) = &mut cx.cache else { return Ok(()) };
+    let is_failure = matches!(response.status.as_u16(), 500 | 502..=504);
+    if is_failure && cache.stand_in.is_some() {
+        return Err(cx.fail(Cause::UpstreamStatus));
+    }
     if !session.cache.enabled() {
         return Ok(());
     }
     if response.status == StatusCode::NOT_MODIFIED {
         cache.not_modified = Some(response.clone());
     }
-    let is_failure = matches!(response.status.as_u16(), 500 | 502..=504);
     if is_failure && session.cache.can_serve_stale_error() {
         return Err(cx.fail(Cause::UpstreamStatus));
     }
@@ -291,17 +294,23 @@ pub(super) fn take(session: &Session, response: &ResponseHeader, cx: &mut Reques
 
 /// Whether the answer is stored, and how long it is fresh.
 pub(super) fn judge(session: &Session, response: &ResponseHeader, cx: &mut RequestCx) -> RespCacheable {
-    let is_authorized = is_authorized(session, cx);
+    let is_personal = is_personal(session.req_header(), cx);
     let Some(cache) = &mut cx.cache else {
         return RespCacheable::Uncacheable(NoCacheReason::InternalError);
     };
     let now = SystemTime::now();
     let not_modified = cache.not_modified.take();
     let head = match (&not_modified, session.cache.maybe_cache_meta()) {
-        (Some(not_modified), Some(stored)) => updated(stored.response_header(), not_modified),
+        (Some(not_modified), Some(stored)) => {
+            let shares_cookies = cache.caching.plan.store_set_cookie;
+            if !shares_cookies {
+                cache.cookies = not_modified.headers.get_all(SET_COOKIE).iter().cloned().collect();
+            }
+            updated(stored.response_header(), not_modified, shares_cookies)
+        }
         _ => Some(response.clone()),
     };
-    let judged = head.map(|head| (judge_head(&head, is_authorized, cache, now), head));
+    let judged = head.map(|head| (judge_head(&head, cache, is_personal, now), head));
     if not_modified.is_some() {
         // The rest is between the client and the store.
         retry::let_go(cx);
@@ -313,25 +322,19 @@ pub(super) fn judge(session: &Session, response: &ResponseHeader, cx: &mut Reque
     }
 }
 
-/// Whether the request told who sends it: filters may have taken it off since.
-fn is_authorized(session: &Session, cx: &RequestCx) -> bool {
-    session.req_header().headers.contains_key(http::header::AUTHORIZATION)
-        || cx.extensions.get::<Authorized>().is_some()
-}
-
 /// The terms on which a head is stored, which are still to be put to it, or why it is not.
 fn judge_head(
     head: &ResponseHeader,
-    is_authorized: bool,
     cache: &CacheCx,
+    is_personal: bool,
     now: SystemTime,
 ) -> Result<impl FnOnce(ResponseHeader) -> RespCacheable + use<>, NoCacheReason> {
     let plan = &cache.caching.plan;
     if cache.wishes.no_store {
         return Err(NoCacheReason::Deferred);
     }
-    // What was cut off would look whole.
-    if cache.ends_by_closing {
+    // What was cut off would look whole, and what depends on the edge's own words would be found without them.
+    if cache.ends_by_closing || depends_on(&head.headers, &cache.told_otherwise) {
         return Err(NoCacheReason::OriginNotCache);
     }
     let length = content_length(&head.headers).and_then(|length| usize::try_from(length).ok());
@@ -343,7 +346,7 @@ fn judge_head(
         headers: &head.headers,
         requested: cache.requested,
         received: now,
-        is_authorized,
+        is_authorized: is_personal,
     };
     let terms = match judge_answer(&received, plan) {
         Judgement::Store(terms) => terms,
@@ -367,11 +370,17 @@ fn judge_head(
 }
 
 /// A stored head with what a 304 says anew (RFC 9111 §4.3.4); `None` where it has no room for that.
-fn updated(stored: &ResponseHeader, not_modified: &ResponseHeader) -> Option<ResponseHeader> {
+fn updated(
+    stored: &ResponseHeader,
+    not_modified: &ResponseHeader,
+    shares_cookies: bool,
+) -> Option<ResponseHeader> {
     let mut head = stored.clone();
     // Of the time of the answer before nothing is left.
     head.remove_header(&DATE);
-    for (name, values) in merge(&not_modified.headers) {
+    for (name, values) in
+        merge(&not_modified.headers).filter(|(name, _)| shares_cookies || **name != SET_COOKIE)
+    {
         head.remove_header(name);
         for value in values {
             head.append_header(name.clone(), value.clone()).ok()?;
@@ -418,12 +427,21 @@ fn is_outage(cause: &Cause) -> bool {
 
 // === The client's answer ===
 
+/// Whether the client has the answer already. One that is on its way into the store it gets whole, as with ranges: Pingora
+/// ends with what the client gets.
 pub(super) fn is_not_modified(session: &Session, response: &ResponseHeader) -> bool {
-    part::is_not_modified(session.req_header(), response)
+    !is_fetched(session) && part::is_not_modified(session.req_header(), response)
+}
+
+fn is_fetched(session: &Session) -> bool {
+    matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Expired)
 }
 
 /// Which part of the answer the client gets.
 pub(super) fn range(session: &Session, response: &mut ResponseHeader) -> RangeType {
+    if is_fetched(session) {
+        return RangeType::None;
+    }
     part::choose(session.req_header(), response)
 }
 
@@ -444,7 +462,28 @@ pub(super) fn hand_on(session: &Session, response: &mut ResponseHeader, cx: &mut
             | CachePhase::RevalidatedNoCache(_)
     );
     cache.word = word;
-    cache.tell(&status, response)
+    for cookie in std::mem::take(&mut cache.cookies) {
+        response.append_header(SET_COOKIE, cookie).ok()?;
+    }
+    cache.tell(&status, response)?;
+    if cache.is_stored {
+        cx.extensions.insert(Stored);
+    }
+    Some(())
+}
+
+/// The stored answer for a HEAD that failed, if it is one that may be given for that.
+pub(super) fn stand_in(cx: &mut RequestCx) -> Option<ResponseHeader> {
+    let is_due = cx.cause.as_ref().is_some_and(is_outage);
+    let cache = cx.cache.as_mut().filter(|_| is_due)?;
+    let mut head = *cache.stand_in.take()?;
+    cache.is_stored = true;
+    cache.word = "stale";
+    let status = CacheStatus { forwarded: Some(Forwarded::Stale), ..CacheStatus::default() };
+    cache.tell(&status, &mut head)?;
+    cx.extensions.insert(Stored);
+    cx.cause = None;
+    Some(head)
 }
 
 fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) {
@@ -484,16 +523,11 @@ fn invalidate(session: &Session, response: &ResponseHeader, cx: &RequestCx) {
     let Some(cache) = cx.cache.as_ref().filter(|_| invalidates(&head.method, response.status)) else {
         return;
     };
-    let remove = |path: &str, query: Option<&str>| {
-        if let Some(target) = target(head, cx, path, query) {
-            cache.caching.cache.remove(&key_of(&target, head, cx, &cache.caching));
-        }
-    };
-    remove(head.uri.path(), head.uri.query());
-    for other in targets(cx.host.as_str(), head.uri.path(), &response.headers) {
-        match other.split_once('?') {
-            Some((path, query)) => remove(path, Some(query)),
-            None => remove(&other, None),
-        }
+    let caching = &cache.caching;
+    let own = key_of(head, cx, caching);
+    let others = targets(cx.host.as_str(), head.uri.path(), &response.headers);
+    let others = others.filter_map(|other| key_of_other(head, cx, caching, &other, None));
+    for key in own.into_iter().chain(others) {
+        caching.cache.remove(&key);
     }
 }

@@ -25,20 +25,29 @@ async fn stored_answers_are_removed_by_url_prefix_tag_or_altogether() {
         "server: {{ caches: {{ main: {{}}, other: {{}} }} }}
 listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
 pools: {{ app: {{ endpoints: ['{}'] }} }}
-routes: [{{ filters: [{{ cache: {{ in: main }} }}], pool: app }}]
+routes:
+  - filters: [{{ cache: {{ in: main }} }}]
+    pool: app
+  - match: {{ path: /old }}
+    filters: [{{ rewrite: {{ strip_prefix: /old }} }}, {{ cache: {{ in: main }} }}]
+    pool: app
 log: {{ access: {{ format: off }} }}
 ",
         endpoint.address()
     );
     let running = Running::start(&config, 1).await;
-    let paths = ["/a/1", "/a/2", "/b", "/tagged"];
+    let paths = ["/a/1", "/a/2", "/b", "/tagged", "/old/~c"];
     for (arguments, removed, gone) in [
         (&["http://Example.com/b"][..], 1, &["/b"][..]),
+        (&["http://example.com/%62#top"], 1, &["/b"]),
         (&["http://example.com/none"], 0, &[]),
+        (&["http://example.com/old/%7ec"], 1, &["/old/~c"]),
+        (&["http://example.com/~c"], 1, &["/old/~c"]),
+        (&["--prefix", "http://example.com/old/"], 1, &["/old/~c"]),
         (&["--prefix", "http://example.com/a/"], 2, &["/a/1", "/a/2"]),
         (&["--tag", "y"], 1, &["/tagged"]),
         (&["--cache", "other", "--all"], 0, &[]),
-        (&["--cache", "main", "--all"], 4, &paths),
+        (&["--cache", "main", "--all"], 5, &paths),
     ] {
         let mut before = Vec::new();
         for path in paths {
@@ -53,4 +62,8 @@ log: {{ access: {{ format: off }} }}
     let (code, _, err) = running.evener(&["purge", "--cache", "mian", "--all"]).await;
     assert!(code == 1 && err.contains("no cache named `mian`") && err.contains("`main`"), "{code} {err}");
     assert_eq!(running.evener(&["purge"]).await.0, 2);
+    for arguments in [&["/b"][..], &["example.com/b"], &["--prefix", ""], &["--prefix", "http://"]] {
+        let (code, _, err) = running.evener(&[&["purge"], arguments].concat()).await;
+        assert!(code == 2 && err.contains("this is no URL"), "{arguments:?} {code} {err}");
+    }
 }

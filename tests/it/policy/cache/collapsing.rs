@@ -8,7 +8,7 @@ use crate::support::{Client, Edge, Endpoint, Response, eventually};
 const GET: &str = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 
 /// An endpoint that answers with these fields, one request for each permit.
-async fn held(fields: &'static str) -> (Endpoint, Arc<Semaphore>) {
+pub(super) async fn held(fields: &'static str) -> (Endpoint, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let held = gate.clone();
     let endpoint = Endpoint::scripted(move |mut exchange| {

@@ -16,6 +16,11 @@ fn mistakes_are_told_at_their_place() {
         (config.replace("in: main", "in: mian"), "no cache named `mian`"),
         (config.replace("in: main,", "in: main, heuristic: 200%,"), "0% to 100% are allowed"),
         (config.replace("in: main,", "in: main, ttl: { 99: 1s },"), "`99` is not a status"),
+        (config.replace("in: main,", "in: main, key: { cookies: [a b] },"), "cannot be the name of a cookie"),
+        (
+            config.replace("in: main,", "in: main, bypass: { cookies: ['a=b'] },"),
+            "cannot be the name of a cookie",
+        ),
         (config.replace("8MiB", "1KiB"), "1MiB to 1024GiB are allowed"),
     ] {
         let error = refusal(&wrong);

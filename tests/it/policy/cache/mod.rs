@@ -4,10 +4,13 @@ mod bypass;
 mod collapsing;
 mod control;
 mod disk;
+mod filling;
 mod http2;
+mod personal;
 mod poisoning;
 mod reuse;
 mod stale;
+mod told;
 
 use crate::support::{Edge, Endpoint, Request, Response};
 
@@ -25,6 +28,12 @@ fn config(endpoints: &[String], settings: &str) -> String {
          routes: [{{ filters: [{{ cache: {{ in: main, {settings} }} }}], pool: app }}]\n\
          log: {{ access: {{ to: LOG }} }}\n"
     )
+}
+
+/// An edge with these filters, in front of one endpoint.
+async fn edge_with(endpoint: &Endpoint, filters: &str) -> Edge {
+    let text = config(&[endpoint.address().to_string()], "");
+    Edge::start(&text.replace("{ cache: { in: main,  } }", filters)).await
 }
 
 /// An endpoint that numbers its answers, in a header and in their bodies, and adds these fields to them.

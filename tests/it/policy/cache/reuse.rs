@@ -53,14 +53,14 @@ async fn heads_are_answered_by_what_was_stored_for_get_and_store_nothing() {
 async fn stored_answers_are_given_in_part_and_by_validators() {
     let endpoint = counting("Cache-Control: max-age=60\r\nETag: \"a\"\r\n").await;
     let edge = edge(&endpoint, "").await;
-    let part = ask(&edge, "Range: bytes=0-2\r\n").await;
-    assert_eq!((part.status, part.text()), (206, "ans"), "the whole is fetched, and a part of it given");
-    assert_eq!(endpoint.last().header("range"), None);
+    assert_eq!(edge.get("/").await.text(), "answer 1");
     for (fields, status, body) in [
         ("", 200, "answer 1"),
         ("Range: bytes=1-3\r\n", 206, "nsw"),
         ("Range: bytes=-1\r\n", 206, "1"),
         ("Range: bytes=100-\r\n", 416, ""),
+        ("Range: bytes=-0\r\n", 416, ""),
+        ("Range: bytes=5-1\r\n", 200, "answer 1"),
         ("Range: lines=1-3\r\n", 200, "answer 1"),
         ("Range: bytes=1-3\r\nRange: bytes=2-3\r\n", 200, "answer 1"),
         ("Range: bytes=1-3\r\nIf-Range: \"a\"\r\n", 206, "nsw"),
