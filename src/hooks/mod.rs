@@ -47,7 +47,7 @@ mod watched;
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
 pub(crate) use cx::{Authorized, Bounds, LONGEST_DELAY};
-pub use cx::{Facts, FilterCx, Scheme};
+pub use cx::{Facts, FilterCx, HedgeAfter, Scheme};
 pub use end::End;
 pub use export::{Export, ImportError};
 pub(crate) use fetch::Fetch;
