@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::{CONNECTION, HeaderValue};
 use pingora_core::Error;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, PeerOptions};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::io::DuplexStream;
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use crate::config::spec::SendProxyProtocol;
 use crate::hooks::HedgeAfter;
-use crate::pools::Unanswered;
+use crate::pools::{StreamedLimits, Unanswered};
 
 use super::cx::{Noted, RequestCx};
 use super::{retry, upstream};
@@ -43,6 +43,7 @@ pub(super) struct Hedge {
     after: Duration,
     /// When the first of them began.
     began: Instant,
+    limits: StreamedLimits,
     /// Our end of what Pingora takes for a connection, until the race has it.
     pipe: Option<DuplexStream>,
     shared: Arc<Shared>,
@@ -57,18 +58,20 @@ pub(super) fn put(session: &mut Session, cx: &mut RequestCx, peer: &mut HttpPeer
     let now = cx.attempt_began.unwrap_or_else(Instant::now);
     let Some(after) = delay(cx, now) else { return };
     let shared = Arc::new(Shared::default());
-    let (connect, ours) = pipe(shared.clone());
-    // The race keeps all limits, each for its own endpoint.
+    let (theirs, ours) = pipe(shared.clone());
+    // The race keeps all limits, for each of its attempts.
+    let PeerOptions { connection_timeout: connect, total_connection_timeout: handshake, .. } = peer.options;
+    let limits = StreamedLimits { connect, handshake, first_byte: Duration::ZERO };
     let mut virtual_peer = HttpPeer::new((Ipv4Addr::UNSPECIFIED, 0), false, String::new());
     virtual_peer.group_key = unique();
-    virtual_peer.options.custom_l4 = Some(Arc::new(connect));
+    virtual_peer.options.custom_l4 = Some(Arc::new(theirs));
     *peer = virtual_peer;
-    cx.hedge = Some(Box::new(Hedge { after, began: now, pipe: Some(ours), shared }));
+    cx.hedge = Some(Box::new(Hedge { after, began: now, limits, pipe: Some(ours), shared }));
 }
 
 /// Sends the request off; what Pingora writes of it goes nowhere.
 pub(super) fn start(session: &Session, request: &mut RequestHeader, cx: &mut RequestCx) -> Option<()> {
-    let limit = upstream::head_limit(session, cx);
+    let first_byte = upstream::head_limit(session, cx);
     let left = upstream::left_of_total(cx, Instant::now());
     let pool = cx.pool().cloned();
     let (Some(hedge), Some(pool), Some(lease)) = (&mut cx.hedge, pool, &cx.lease) else { return Some(()) };
@@ -78,7 +81,7 @@ pub(super) fn start(session: &Session, request: &mut RequestHeader, cx: &mut Req
         first: lease.endpoint().clone(),
         request: request.clone(),
         after: hedge.after.saturating_sub(hedge.began.elapsed()),
-        limit,
+        limits: StreamedLimits { first_byte, ..hedge.limits },
         left,
         shared: hedge.shared.clone(),
     };

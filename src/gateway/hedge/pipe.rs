@@ -77,3 +77,31 @@ impl VirtualSocket for Pipe {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pingora_core::Error;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::pools::Unanswered;
+
+    #[tokio::test]
+    async fn an_end_is_an_error_only_after_a_failure() {
+        for has_failed in [false, true] {
+            let shared = Arc::new(Shared::default());
+            let (theirs, mut ours) = pipe(shared.clone());
+            let address = "127.0.0.1:1".parse::<std::net::SocketAddr>().unwrap();
+            let mut stream = theirs.connect(&SocketAddr::Inet(address)).await.unwrap();
+            assert!(theirs.connect(&SocketAddr::Inet(address)).await.is_err(), "it is given away once");
+            ours.write_all(b"piece").await.unwrap();
+            if has_failed {
+                shared.fail(Unanswered { error: Error::new(ErrorType::ReadError), is_connect: false });
+            }
+            drop(ours);
+            let mut read = Vec::new();
+            assert_eq!(stream.read_to_end(&mut read).await.is_err(), has_failed);
+            assert_eq!(read, b"piece");
+        }
+    }
+}

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::spec::RetryOn;
 use crate::pools::{
-    Endpoint, Lease, Pool, RetryPermit, Streamed, Unanswered, is_among, is_our_own_fault, retry_after,
-    send_streamed,
+    Endpoint, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among, is_our_own_fault,
+    retry_after, send_streamed,
 };
 use crate::types::with_random;
 
@@ -25,8 +25,8 @@ pub(super) struct Race {
     pub(super) request: RequestHeader,
     /// When another endpoint is asked too.
     pub(super) after: Duration,
-    /// How long each attempt may wait for its answer.
-    pub(super) limit: Duration,
+    /// Of each attempt.
+    pub(super) limits: StreamedLimits,
     /// What is left of the request's total.
     pub(super) left: Option<Duration>,
     pub(super) shared: Arc<Shared>,
@@ -72,7 +72,7 @@ impl Race {
 
     /// The first good answer; where there is none, what came of the first attempt.
     async fn first_to_answer(&self) -> Answered {
-        let mut first = pin!(send_streamed(&self.first, &self.request, self.limit));
+        let mut first = pin!(send_streamed(&self.first, &self.request, self.limits));
         tokio::select! {
             biased;
             answered = &mut first => return answered,
@@ -80,12 +80,12 @@ impl Race {
         }
         let Some(second) = self.begin_second() else { return first.await };
         let endpoint = second.lease.endpoint().clone();
-        let mut hedge = pin!(send_streamed(&endpoint, &self.request, self.limit));
+        let mut hedge = pin!(send_streamed(&endpoint, &self.request, self.limits));
         tokio::select! {
             biased;
             answered = &mut first => {
                 if self.is_good(&answered) {
-                    self.lose(second);
+                    self.lose(&second);
                     return answered;
                 }
                 let failed = judge(&answered);
@@ -136,7 +136,7 @@ impl Race {
         self.shared.change(|result| result.won = Some(Won { lease, began }));
     }
 
-    fn lose(&self, second: Second) {
+    fn lose(&self, second: &Second) {
         let now = Instant::now();
         self.pool.outrun(&second.lease, now.saturating_duration_since(second.began), now);
     }

@@ -25,7 +25,7 @@ use super::{Lease, Pool, Tried, is_among};
 pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
 use message::Message;
-pub(crate) use streamed::{Streamed, Unanswered, send_streamed};
+pub(crate) use streamed::{Streamed, StreamedLimits, Unanswered, send_streamed};
 
 /// So often a request is sent again, at most, that its endpoint has not looked at.
 const MOST_REPEATS: u32 = 2;

@@ -27,6 +27,17 @@ pub(crate) struct Streamed {
     peer: HttpPeer,
 }
 
+/// How long the steps of an attempt may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamedLimits {
+    /// To connect, and for a TLS handshake.
+    pub(crate) connect: Option<Duration>,
+    /// For both together.
+    pub(crate) handshake: Option<Duration>,
+    /// To the head of the answer.
+    pub(crate) first_byte: Duration,
+}
+
 /// Why an endpoint gave no head of an answer.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
@@ -36,16 +47,18 @@ pub(crate) struct Unanswered {
 }
 
 /// Sends a client's request, which has no body and may be sent twice, over a connection that requests of the edge's own
-/// share, and reads the head of its answer; `first_byte` is how long that may take.
+/// share, and reads the head of its answer.
 pub(crate) async fn send_streamed(
     endpoint: &Endpoint,
     request: &RequestHeader,
-    first_byte: Duration,
+    limits: StreamedLimits,
 ) -> Result<Streamed, Unanswered> {
     let made = connector().await;
     let connector = made.map_err(|error| ours(ErrorType::InternalError, &error))?;
-    let peer = endpoint.peer().clone();
-    let idle = endpoint.pool().timeouts.idle.get();
+    let mut peer = endpoint.peer().clone();
+    peer.options.connection_timeout = limits.connect;
+    peer.options.total_connection_timeout = limits.handshake;
+    let (first_byte, idle) = (limits.first_byte, endpoint.pool().timeouts.idle.get());
     let sending = Sending { connector, endpoint, peer: &peer, first_byte, idle };
     let mut repeats = 0;
     loop {

@@ -461,3 +461,21 @@ async fn the_delay_is_learnt_from_the_answers() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_answer_that_wins_is_stored() {
+    let (slow, _dropped) = forsaken().await;
+    let fast = Endpoint::with(|_| {
+        "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 4\r\n\r\nfast".to_owned()
+    })
+    .await;
+    let text = config(&slow, &fast, "").replace("filters: [", "filters: [{ cache: {} }, ");
+    let edge = Edge::start(&text).await;
+    for _ in 0..3 {
+        assert_eq!(edge.get("/stored").await.text(), "fast");
+    }
+    assert_eq!((slow.requests().len(), fast.requests().len()), (1, 1));
+    let log = edge.log_of(3).await;
+    assert_eq!((&log[0]["attempts"], &log[0]["cache"]), (&2.into(), &"miss".into()));
+    assert!(log[1..].iter().all(|line| line["cache"] == "hit" && line["attempts"] == 0), "{log:?}");
+}
