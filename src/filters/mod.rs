@@ -18,6 +18,7 @@
 //! | `geo` | [`Geo`] | lets clients in, or keeps them out, by their country |
 //! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
+//! | `hedge` | [`Hedge`] | asks another endpoint too where the first one takes long |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `jwt` | [`Jwt`] | lets clients in by a token that an issuer has signed |
@@ -54,6 +55,7 @@ mod forwarded;
 mod geo;
 mod grpc_web;
 mod headers;
+mod hedge;
 mod hsts;
 mod jwt;
 mod lines;
@@ -94,6 +96,7 @@ pub use geo::{CountryCode, Geo, GeoSettings, InvalidCountryCode, InvalidRecordPa
 pub use grpc_web::{GrpcWeb, GrpcWebSettings};
 pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
+pub use hedge::{Hedge, HedgeDelay, HedgeSettings, InvalidHedgeDelay};
 pub use hsts::{Hsts, HstsSettings};
 pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
 pub use mirror::{Mirror, MirrorMethod, MirrorSettings};

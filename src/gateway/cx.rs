@@ -19,6 +19,7 @@ use super::clock::Clock;
 use super::cork::Cork;
 use super::deadline::Watchdog;
 use super::grpc::Call;
+use super::hedge::Hedge;
 use super::record::{self, Unfinished};
 
 /// What the gateway keeps of one request, from its header to its log line.
@@ -95,6 +96,8 @@ pub(crate) struct RequestCx {
     /// The descriptor of the running attempt's connection.
     pub(super) socket: Option<RawFd>,
     pub(super) watchdog: Option<Watchdog>,
+    /// The running attempt, if it may be two.
+    pub(super) hedge: Option<Box<Hedge>>,
     /// Of a client of HTTP/2.
     pub(super) clock: Option<Clock>,
     /// Holds a request for an upgrade back until its end is noted.
@@ -175,6 +178,7 @@ impl RequestCx {
             is_endless: false,
             socket: None,
             watchdog: None,
+            hedge: None,
             clock: None,
             cork: None,
             timings: PhaseTimes::default(),

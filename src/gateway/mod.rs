@@ -2,7 +2,7 @@
 //!
 //! Each hook of Pingora delegates to the file that is named after its job: [`admit`] decides what a request is
 //! and whether it is sound, [`chain`] runs the route's filters, [`early`] reads bodies for them, [`split`] chooses among pools
-//! and [`upstream`] among endpoints, [`clock`] and [`deadline`] keep the time, [`pause`] makes up for the pauses of filters,
+//! and [`upstream`] among endpoints, [`hedge`] asks two of them, [`clock`] and [`deadline`] keep the time, [`pause`] makes up for the pauses of filters,
 //! [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`]
 //! makes the request that they see, [`relay`] the response that clients see,
 //! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
@@ -21,6 +21,7 @@ mod early;
 mod failure;
 mod forward;
 mod grpc;
+mod hedge;
 mod pause;
 mod proxy_header;
 mod record;
@@ -242,6 +243,7 @@ impl ProxyHttp for Gateway {
         }
         let mut peer = upstream::choose(session, cx).await?;
         proxy_header::prepend(session, cx, &mut peer);
+        hedge::put(session, cx, &mut peer);
         Ok(peer)
     }
 
@@ -279,6 +281,9 @@ impl ProxyHttp for Gateway {
         cache::note_request(session, request, cx);
         if cx.clock.is_some() && !session.is_body_done() {
             cx.unfinished = record::Unfinished::new(session, &self.log);
+        }
+        if hedge::start(session, request, cx).is_none() {
+            return Err(cx.fail(Cause::HeaderTooLarge));
         }
         forward::ask_for_body(session, request).await
     }

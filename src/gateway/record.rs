@@ -14,6 +14,7 @@ use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, WafFinding, start
 use super::chain;
 use super::cx::RequestCx;
 use super::downstream::Downstream;
+use super::hedge;
 use super::reply::is_final;
 use super::retry;
 use super::split;
@@ -22,6 +23,7 @@ use super::split;
 pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &AccessLog) {
     cx.watchdog = None;
     cx.unfinished = None;
+    hedge::settle(cx);
     count(session, cx);
     if log.is_on() {
         let head = session.request();
@@ -95,6 +97,7 @@ impl Unfinished {
 
 /// Ends a request that was dropped.
 pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
+    hedge::settle(cx);
     if !unfinished.is_answered {
         cx.cause.get_or_insert(Cause::ClientGone);
     }

@@ -21,6 +21,7 @@ use super::clock;
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving};
 use super::grpc::{self, Call};
+use super::hedge;
 use super::pause;
 use super::retry;
 use super::split;
@@ -31,6 +32,7 @@ const INFORMATIONAL: u8 = 16;
 
 /// Takes the head of an endpoint's response in.
 pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
+    hedge::settle(cx);
     if let Some(cache) = &mut cx.cache {
         cache.ends_by_closing = response.version != Version::HTTP_2 && !tells_end(response);
     }

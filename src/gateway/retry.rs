@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
@@ -10,13 +9,14 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::config::spec::{RetryOn, UpstreamProtocol};
-use crate::pools::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream};
+use crate::pools::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream, retry_after};
 use crate::runtime::{Cause, GrpcStatus};
 
 use super::cx::{Noted, RequestCx};
 use super::deadline::Watchdog;
 use super::failure;
 use super::grpc;
+use super::hedge;
 use super::reply::is_final;
 use super::upstream::{self, is_overdue, left_of_total};
 
@@ -72,6 +72,7 @@ pub(super) fn after_failure(
     mut error: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
+    hedge::settle(cx);
     // The answer's status was the reason, and leave to retry was given with it.
     if cx.repeats.is_some() {
         error.set_retry(true);
@@ -80,6 +81,12 @@ pub(super) fn after_failure(
     if failure::is_after_answer(&error) {
         error.set_retry(false);
         return error;
+    }
+    if let Some(unanswered) = hedge::take_failure(cx) {
+        error = unanswered.error;
+        if unanswered.is_connect {
+            return after_connect_failure(cx, error);
+        }
     }
     if let Some(cause) = cx.watchdog.as_ref().and_then(Watchdog::expired) {
         let cause = blame(cx, cause);
@@ -214,12 +221,6 @@ pub(super) fn let_go(cx: &mut RequestCx) {
     }
 }
 
-/// The seconds form of `Retry-After` (RFC 9110 §10.2.3); a date would need clocks that agree.
-fn retry_after(response: &ResponseHeader) -> Option<Duration> {
-    let value = response.headers.get(RETRY_AFTER)?;
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
 // === What an attempt tells of the endpoint ===
 
 /// The time of the answer is the endpoint's from the last byte of the request on.
@@ -229,6 +230,7 @@ fn note_answer(cx: &mut RequestCx, now: Instant) {
     if let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease) {
         pool.answered(lease, took, now);
     }
+    hedge::note_head_time(cx, now);
     cx.noted = Noted::Answered;
 }
 

@@ -230,20 +230,16 @@ fn longest_read(timeouts: &Timeouts) -> Duration {
 /// A connection stands: from here on the clock of the answer runs.
 pub(super) fn connected(cx: &mut RequestCx, fd: RawFd) {
     cx.timings.connected = Some(Instant::now());
-    cx.socket = Some(fd);
+    // What may be hedged keeps its limits by itself.
+    cx.socket = cx.hedge.is_none().then_some(fd);
 }
 
 /// The version is known that the connection speaks: another than the pool is meant for is refused, and HTTP/1 is watched
 /// over.
 pub(super) fn begin_exchange(session: &mut Session, cx: &mut RequestCx, version: Version) -> Result<()> {
     let is_h2 = version == Version::HTTP_2;
-    let Some(lease) = &cx.lease else { return Ok(()) };
-    if !is_h2 && speaks_http2_only(cx) {
-        // A server that knows nothing of ALPN, to which Pingora would speak HTTP/1.
-        return Err(Error::explain(ErrorType::TLSHandshakeFailure, "HTTP/2 was not chosen").into_up());
-    }
-    if protocol(cx) == Some(UpstreamProtocol::Auto) && !cx.is_upgrade_req {
-        lease.endpoint().note_version(is_h2);
+    if cx.hedge.is_none() {
+        check_version(cx, is_h2)?;
     }
     if let Some(fd) = cx.socket.take()
         && !is_h2
@@ -254,6 +250,19 @@ pub(super) fn begin_exchange(session: &mut Session, cx: &mut RequestCx, version:
         cx.clock = start_clock(session, cx, is_h2);
         session.as_downstream_mut().set_read_timeout(None);
         clock::wind(session, cx, Instant::now());
+    }
+    Ok(())
+}
+
+/// Refuses a version that the pool is not meant for, and notes which one an endpoint chose that may choose.
+fn check_version(cx: &RequestCx, is_h2: bool) -> Result<()> {
+    let Some(lease) = &cx.lease else { return Ok(()) };
+    if !is_h2 && speaks_http2_only(cx) {
+        // A server that knows nothing of ALPN, to which Pingora would speak HTTP/1.
+        return Err(Error::explain(ErrorType::TLSHandshakeFailure, "HTTP/2 was not chosen").into_up());
+    }
+    if protocol(cx) == Some(UpstreamProtocol::Auto) && !cx.is_upgrade_req {
+        lease.endpoint().note_version(is_h2);
     }
     Ok(())
 }

@@ -75,6 +75,20 @@ pub(crate) struct Bounds {
     pub(crate) body: Option<u64>,
     /// For how long the piece that passes is held up.
     pub(crate) delay: Duration,
+    /// When another endpoint is asked too.
+    pub(crate) hedge: Option<HedgeAfter>,
+}
+
+/// How long the head of an answer may take before another endpoint is asked too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// So long.
+    Fixed(Duration),
+    /// As long as 95 of 100 of the pool have taken lately; not before there are so many.
+    P95 {
+        /// So many heads of answers in the last half to whole minute.
+        min_samples: u32,
+    },
 }
 
 /// No piece is held up for longer.
@@ -171,6 +185,15 @@ impl FilterCx<'_> {
     /// [`Filter::on_response_body`]: super::Filter::on_response_body
     pub fn delay(&mut self, by: Duration) {
         self.bounds.delay = self.bounds.delay.max(by).min(LONGEST_DELAY);
+    }
+
+    /// Has another endpoint of the pool asked too where the first one takes long to answer, once a request; the last call
+    /// counts. Only from [`Filter::on_request`]. It is for requests that have no body and may be sent twice, and within the
+    /// pool's retry budget; nothing comes of it for others.
+    ///
+    /// [`Filter::on_request`]: super::Filter::on_request
+    pub fn hedge(&mut self, after: HedgeAfter) {
+        self.bounds.hedge = Some(after);
     }
 
     /// When the current phase began. Filters take the time from here, never from the system's clock, so that

@@ -46,8 +46,9 @@ mod watched;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
-pub(crate) use cx::{Bounds, LONGEST_DELAY, Personal, Stored};
-pub use cx::{Facts, FilterCx, Scheme};
+pub(crate) use cx::{
+    Authorized, Bounds, Facts, FilterCx, HedgeAfter, LONGEST_DELAY, Personal, Scheme, Stored,
+};
 pub use end::End;
 pub use export::{Export, ImportError};
 pub(crate) use fetch::Fetch;

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use crate::types::{EndpointAddr, Random};
 
 use super::endpoint::Endpoint;
 use super::generation::Generation;
+use super::head_times::HeadTimes;
 use super::picker::Picker;
 use super::queue::Queue;
 use super::record::Record;
@@ -36,6 +37,8 @@ pub(super) struct Lineage {
     pub(super) settled: watch::Sender<bool>,
     /// Woken when an ejection begins, so that its end can be waited for.
     pub(super) ejected: Notify,
+    /// Where a filter asks for it.
+    pub(super) head_times: OnceLock<Box<HeadTimes>>,
 }
 
 impl Lineage {
@@ -59,6 +62,7 @@ impl Lineage {
             load,
             retries: AtomicU32::new(0),
             ejected: Notify::new(),
+            head_times: OnceLock::new(),
         };
         (Arc::new(lineage), endpoints)
     }

@@ -41,6 +41,15 @@ impl Pool {
         }
     }
 
+    /// An attempt was given up after so long, since another endpoint answered first: that is no failure, and the answer would
+    /// have taken longer still.
+    pub(crate) fn outrun(&self, lease: &Lease, waited: Duration, now: Instant) {
+        let load = lease.endpoint().load();
+        if lease.is_current() && load.latency(now).is_none_or(|known| known < waited.as_secs_f64()) {
+            load.observe(waited, now);
+        }
+    }
+
     /// An attempt that was answered ended well, or by its client.
     pub(crate) fn succeeded(&self, lease: &Lease, now: Instant) {
         let endpoint = lease.endpoint();

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{Diagnostics, KeyPath, Segment, Source};
 use crate::filters::{
     AdaptiveConcurrency, ApiKey, Bandwidth, BasicAuth, BodyLimit, CacheFilter, Compress, Concurrency, Cors,
-    Decompress, ErrorPages, Fault, ForwardAuth, Geo, GrpcWeb, Hsts, Jwt, Mirror, Networks, RateLimit,
+    Decompress, ErrorPages, Fault, ForwardAuth, Geo, GrpcWeb, Hedge, Hsts, Jwt, Mirror, Networks, RateLimit,
     RequestHeaders, RequireClientCert, ResponseHeaders, Rewrite, SecurityHeaders, Timeout, Waf,
 };
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
@@ -61,6 +61,7 @@ impl Registry {
         registry.built_in_filter("fault", Fault::build);
         registry.built_in_filter("geo", Geo::build);
         registry.built_in_filter("grpc_web", GrpcWeb::build);
+        registry.built_in_filter("hedge", Hedge::build);
         registry.built_in_filter("hsts", Hsts::build);
         registry.built_in_filter("jwt", Jwt::build);
         registry.built_in_filter("mirror", Mirror::build);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use crate::hooks::{
-    Bounds, BuildCx, EarlyBody, End, Facts, Filter, FilterCx, Flow, HookError, Incoming, PoolRef,
+    Bounds, BuildCx, EarlyBody, End, Facts, Filter, FilterCx, Flow, HedgeAfter, HookError, Incoming, PoolRef,
     RequestView, ResponseView, Scheme, TlsSession, Variables,
 };
 
@@ -290,6 +290,11 @@ impl Exchange {
     /// How many bytes filters let its body have, if they limit that.
     pub fn body_limit(&self) -> Option<u64> {
         self.bounds.body
+    }
+
+    /// When another endpoint is asked too, if filters want that.
+    pub fn hedge_after(&self) -> Option<HedgeAfter> {
+        self.bounds.hedge
     }
 
     /// For how long filters have held up what passed since this was asked last.

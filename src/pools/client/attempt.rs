@@ -1,26 +1,22 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
+use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::spec::UpstreamProtocol;
 use crate::hooks::{FetchError, FetchLimits, Fetched, Larger};
-use crate::pools::failure::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream};
+use crate::pools::failure::{is_gone, is_our_own_fault};
 use crate::pools::proxy_header::{begin_with_header, local_header};
 use crate::pools::{Lease, Pool};
 
 use super::message::{Message, strip_connection};
-
-/// Informational answers before the final one, at most.
-const MOST_INFORMATIONAL: usize = 16;
+use super::sending::{Sending, Stop, release};
 
 /// A request on its way to one endpoint.
 pub(super) struct Attempt<'a> {
@@ -66,22 +62,12 @@ impl Attempt<'_> {
             self.pool.succeeded(self.lease, Instant::now());
         }
         if is_whole {
-            self.release(session, peer);
+            release(self.connector, session, peer);
         }
         let (status, mut headers) = (head.status, head.headers.clone());
         strip_connection(&mut headers);
         let endpoint = self.lease.endpoint().address().as_ref().clone();
         Ok(Fetched { status, headers, body, is_whole, endpoint })
-    }
-
-    fn release(&self, session: HttpSession, peer: HttpPeer) {
-        let (connector, idle) = (self.connector, peer.options.idle_timeout);
-        let mut releasing =
-            Box::pin(async move { connector.release_http_session(session, &peer, idle).await });
-        // One that is kept is so at once. One that is closed takes a moment, which the answer need not wait for.
-        if (&mut releasing).now_or_never().is_none() {
-            tokio::spawn(releasing);
-        }
     }
 
     fn peer(&self, now: Instant) -> HttpPeer {
@@ -121,53 +107,27 @@ impl Attempt<'_> {
 
     /// Sends the request, and reads the head of its answer.
     async fn begin(&self, peer: &HttpPeer) -> Result<(HttpSession, ResponseHeader), Failure> {
-        let connected = self.connector.get_http_session(peer).await;
-        let (mut session, is_reused) = connected.map_err(|error| no_connection(&error))?;
-        let is_h2 = matches!(session, HttpSession::H2(_));
-        self.check_version(is_h2)?;
-        let timeouts = self.pool.timeouts();
-        session.set_write_timeout(Some(timeouts.idle.get()));
-        session.set_read_timeout(Some(timeouts.first_byte.get()));
-        let head = self.message.head(self.lease.endpoint(), is_h2).map_err(Failure::ours)?;
-        let answered = self.exchange(&mut session, head).await;
-        let head = answered.map_err(|error| self.no_answer(&error, peer, is_reused))?;
-        Ok((session, head))
-    }
-
-    async fn exchange(
-        &self,
-        session: &mut HttpSession,
-        head: Box<RequestHeader>,
-    ) -> pingora_core::Result<ResponseHeader> {
-        let body = self.message.body();
-        match &mut *session {
-            HttpSession::H2(h2) => h2.write_request_header(head, body.is_empty())?,
-            other => other.write_request_header(head).await?,
-        }
-        let mut sent = Ok(());
-        if !body.is_empty() {
-            sent = session.write_request_body(body.clone(), true).await;
-        }
-        if sent.is_ok() {
-            sent = session.finish_request_body().await;
-        }
-        // An endpoint may answer without having read all; then its answer counts.
-        let answered = final_head(session).await;
-        answered.map_err(|error| sent.err().unwrap_or(error))
-    }
-
-    /// Notes what an endpoint chose that may choose, and refuses one that may not.
-    fn check_version(&self, is_h2: bool) -> Result<(), Failure> {
         let endpoint = self.lease.endpoint();
-        match endpoint.pool().protocol {
-            UpstreamProtocol::Auto => endpoint.note_version(is_h2),
-            UpstreamProtocol::H2 | UpstreamProtocol::H2c if !is_h2 => {
+        let timeouts = self.pool.timeouts();
+        let (first_byte, idle) = (timeouts.first_byte.get(), timeouts.idle.get());
+        let sending = Sending { connector: self.connector, endpoint, peer, first_byte, idle };
+        let make_head = |is_h2| self.message.head(endpoint, is_h2);
+        let begun = sending.begin(make_head, self.message.body()).await;
+        begun.map_err(|stop| match stop {
+            Stop::NoConnection(error) => no_connection(&error),
+            Stop::WrongVersion => {
                 let error = FetchError::Connect("HTTP/2 was not chosen".to_owned());
-                return Err(Failure { error, next: Next::Elsewhere, is_the_endpoints: true });
+                Failure { error, next: Next::Elsewhere, is_the_endpoints: true }
             }
-            _ => {}
-        }
-        Ok(())
+            Stop::Unsendable(error) => Failure::ours(error),
+            Stop::NoAnswer { error, is_reused } => {
+                if !sending.may_repeat(&error, is_reused, self.message.is_idempotent()) {
+                    return broken(&error);
+                }
+                let error = FetchError::Broken(error.to_string());
+                Failure { error, next: Next::Here, is_the_endpoints: false }
+            }
+        })
     }
 
     /// Notes the head of an answer; whether it counts as a failure.
@@ -180,21 +140,6 @@ impl Attempt<'_> {
             self.pool.answered(self.lease, now.saturating_duration_since(began), now);
         }
         is_failure
-    }
-
-    fn no_answer(&self, error: &Error, peer: &HttpPeer, is_reused: bool) -> Failure {
-        let is_auto = self.lease.endpoint().pool().protocol == UpstreamProtocol::Auto;
-        let is_downgrade = *error.etype() == ErrorType::H2Downgrade && is_auto;
-        if is_downgrade {
-            self.connector.prefer_h1(peer);
-        }
-        let is_stale = is_reused && is_break(error) && self.message.is_idempotent();
-        let is_unserved = is_downgrade || is_ended_politely(error) || is_refused_stream(error);
-        if is_stale || is_unserved {
-            let error = FetchError::Broken(error.to_string());
-            return Failure { error, next: Next::Here, is_the_endpoints: false };
-        }
-        broken(error)
     }
 
     /// The body as far as it is wanted, and whether that is all of it.
@@ -226,24 +171,6 @@ impl Failure {
     }
 }
 
-/// Reads to the header that is not merely informational (RFC 9110 §15.2).
-async fn final_head(session: &mut HttpSession) -> pingora_core::Result<ResponseHeader> {
-    let unwanted = |what| Err(Error::explain(ErrorType::InvalidHTTPHeader, what));
-    for _ in 0..=MOST_INFORMATIONAL {
-        session.read_response_header().await?;
-        match session.response_header() {
-            Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return unwanted("an upgrade that nobody asked for");
-            }
-            Some(head) if !head.status.is_informational() => return Ok(head.clone()),
-            // Of HTTP/2, Pingora reads one header.
-            _ if matches!(session, HttpSession::H2(_)) => return unwanted("no final answer"),
-            _ => {}
-        }
-    }
-    unwanted("too many informational answers")
-}
-
 fn no_connection(error: &Error) -> Failure {
     let is_gone = is_gone(error);
     Failure {
@@ -262,7 +189,7 @@ fn broken(error: &Error) -> Failure {
 }
 
 /// The seconds form of `Retry-After` (RFC 9110 §10.2.3); a date would need clocks that agree.
-fn retry_after(head: &ResponseHeader) -> Option<Duration> {
+pub(crate) fn retry_after(head: &ResponseHeader) -> Option<Duration> {
     head.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 

@@ -137,14 +137,18 @@ impl Message {
 
 /// Takes off what is about a connection (RFC 9110 §7.6.1), and what the one who sends the message says of its length.
 pub(super) fn strip_connection(headers: &mut HeaderMap) {
-    let options = headers.get_all(CONNECTION).iter();
-    let options = options.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
-    let named: Vec<_> =
-        options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok()).collect();
-    for name in named {
+    for name in connection_fields(headers) {
         headers.remove(name);
     }
-    let known = [
+}
+
+/// The names of those that are, as far as they may be there.
+pub(super) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
+    let options = headers.get_all(CONNECTION).iter();
+    let options = options.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
+    let mut names: Vec<_> =
+        options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok()).collect();
+    names.extend([
         CONNECTION,
         CONTENT_LENGTH,
         EXPECT,
@@ -154,13 +158,9 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
         TRAILER,
         TRANSFER_ENCODING,
         UPGRADE,
-    ];
-    for name in known {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection"] {
-        headers.remove(name);
-    }
+    ]);
+    names.extend(["keep-alive", "proxy-connection"].map(HeaderName::from_static));
+    names
 }
 
 #[cfg(test)]

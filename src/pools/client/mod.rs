@@ -2,6 +2,8 @@
 
 mod attempt;
 mod message;
+mod sending;
+mod streamed;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,8 +22,10 @@ use crate::types::with_random;
 use super::reserve::{Terms, Unreserved, reserve};
 use super::{Lease, Pool, Tried, is_among};
 
+pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
 use message::Message;
+pub(crate) use streamed::{Streamed, StreamedLimits, Unanswered, send_streamed};
 
 /// So often a request is sent again, at most, that its endpoint has not looked at.
 const MOST_REPEATS: u32 = 2;

@@ -18,6 +18,7 @@ mod fault;
 mod files;
 mod forward_auth;
 mod geo;
+mod hedge;
 mod http2;
 mod jwt;
 mod mirror;

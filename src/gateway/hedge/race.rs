@@ -1,0 +1,176 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::{Error, ErrorType};
+use pingora_http::RequestHeader;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, split};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::spec::RetryOn;
+use crate::pools::{
+    Endpoint, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among, is_our_own_fault,
+    retry_after, send_streamed,
+};
+use crate::types::with_random;
+
+use super::relay::relay;
+use super::result::{FailedAttempt, Shared, Won};
+
+/// A request that is sent to one endpoint, and to another if the first takes long.
+pub(super) struct Race {
+    pub(super) pool: Arc<Pool>,
+    /// Whose place in flight the request holds.
+    pub(super) first: Arc<Endpoint>,
+    pub(super) request: RequestHeader,
+    /// When another endpoint is asked too.
+    pub(super) after: Duration,
+    /// Of each attempt.
+    pub(super) limits: StreamedLimits,
+    /// What is left of the request's total.
+    pub(super) left: Option<Duration>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// A second attempt.
+struct Second {
+    lease: Lease,
+    began: Instant,
+    /// Until there is an answer; after that nothing multiplies.
+    _permit: RetryPermit,
+}
+
+type Answered = Result<Streamed, Unanswered>;
+
+impl Race {
+    /// Runs until the answer is relayed, there is none, or nobody waits for it any more.
+    pub(super) async fn run(self, pipe: DuplexStream) {
+        let (mut reader, mut writer) = split(pipe);
+        tokio::select! {
+            biased;
+            () = self.answer(&mut writer) => {}
+            () = until_closed(&mut reader) => {}
+        }
+    }
+
+    async fn answer(&self, writer: &mut (impl AsyncWrite + Unpin)) {
+        let answered = match self.left {
+            // Of the rest the total is seen to where it is relayed.
+            Some(left) => timeout(left, self.first_to_answer()).await.unwrap_or_else(|_| Err(silence())),
+            None => self.first_to_answer().await,
+        };
+        let relayed = match answered {
+            Ok(answer) => relay(answer, &self.request.method, writer)
+                .await
+                .map_err(|error| Unanswered { error, is_connect: false }),
+            Err(unanswered) => Err(unanswered),
+        };
+        if let Err(unanswered) = relayed {
+            self.shared.fail(unanswered);
+        }
+    }
+
+    /// The first good answer; where there is none, what came of the first attempt.
+    async fn first_to_answer(&self) -> Answered {
+        let mut first = pin!(send_streamed(&self.first, &self.request, self.limits));
+        tokio::select! {
+            biased;
+            answered = &mut first => return answered,
+            () = sleep(self.after) => {}
+        }
+        let Some(second) = self.begin_second() else { return first.await };
+        let endpoint = second.lease.endpoint().clone();
+        let mut hedge = pin!(send_streamed(&endpoint, &self.request, self.limits));
+        tokio::select! {
+            biased;
+            answered = &mut first => {
+                if self.is_good(&answered) {
+                    self.lose(&second);
+                    return answered;
+                }
+                let failed = judge(&answered);
+                let other = hedge.await;
+                if !self.is_good(&other) {
+                    self.fail_second(&second, &other);
+                    return answered;
+                }
+                self.shared.change(|result| result.first_failed = Some(failed));
+                self.win(second);
+                other
+            }
+            other = &mut hedge => {
+                if self.is_good(&other) {
+                    self.win(second);
+                    return other;
+                }
+                self.fail_second(&second, &other);
+                first.await
+            }
+        }
+    }
+
+    /// A place at another endpoint, if there is one and the pool's budget gives leave.
+    fn begin_second(&self) -> Option<Second> {
+        let permit = self.pool.permit_retry()?;
+        let began = Instant::now();
+        let tried = std::slice::from_ref(&self.first);
+        let lease = with_random(|random| self.pool.pick_another(tried, began, random))?;
+        if is_among(tried, lease.endpoint()) {
+            return None;
+        }
+        self.shared.change(|result| result.second = Some(lease.endpoint().clone()));
+        Some(Second { lease, began, _permit: permit })
+    }
+
+    /// Whether an answer is one that nobody would repeat the request after.
+    fn is_good(&self, answered: &Answered) -> bool {
+        let Ok(answer) = answered else { return false };
+        let status = answer.head.status;
+        let is_retried =
+            |on: &RetryOn| matches!(on, RetryOn::Status(range) if range.contains(status.as_u16()));
+        !status.is_server_error() && !self.pool.config().retry.on.as_slice().iter().any(is_retried)
+    }
+
+    fn win(&self, second: Second) {
+        let Second { lease, began, .. } = second;
+        self.shared.change(|result| result.won = Some(Won { lease, began }));
+    }
+
+    fn lose(&self, second: &Second) {
+        let now = Instant::now();
+        self.pool.outrun(&second.lease, now.saturating_duration_since(second.began), now);
+    }
+
+    fn fail_second(&self, second: &Second, answered: &Answered) {
+        let failed = judge(answered);
+        if failed.is_the_endpoints {
+            self.pool.failed(&second.lease, failed.retry_after, Instant::now());
+        } else if answered.is_ok() {
+            let now = Instant::now();
+            self.pool.answered(&second.lease, now.saturating_duration_since(second.began), now);
+        }
+    }
+}
+
+/// What an attempt that is no good tells of its endpoint: statuses below 500 that are retried on are no failures of its.
+fn judge(answered: &Answered) -> FailedAttempt {
+    match answered {
+        Ok(answer) => FailedAttempt {
+            is_the_endpoints: answer.head.status.is_server_error(),
+            retry_after: retry_after(&answer.head),
+        },
+        Err(Unanswered { error, .. }) => {
+            FailedAttempt { is_the_endpoints: !is_our_own_fault(error), retry_after: None }
+        }
+    }
+}
+
+fn silence() -> Unanswered {
+    Unanswered { error: Error::new(ErrorType::ReadTimedout), is_connect: false }
+}
+
+/// Reads what Pingora writes, which is the request once more, until it closes the pipe.
+async fn until_closed(reader: &mut (impl AsyncRead + Unpin)) {
+    let mut buffer = [0; 1024];
+    while !matches!(reader.read(&mut buffer).await, Ok(0) | Err(_)) {}
+}

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::pools::{Endpoint, Lease, Unanswered};
+
+/// What a race tells the request that it is run for.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    result: Mutex<RaceResult>,
+    failure: Mutex<Failure>,
+}
+
+/// What came of the attempts until the head of an answer.
+#[derive(Debug, Default)]
+pub(super) struct RaceResult {
+    /// The endpoint of the second attempt, once there is one.
+    pub(super) second: Option<Arc<Endpoint>>,
+    /// The second attempt, if its answer is the one that is relayed.
+    pub(super) won: Option<Won>,
+    /// How the first attempt failed, if it did while there was a second.
+    pub(super) first_failed: Option<FailedAttempt>,
+}
+
+/// An attempt that serves the request.
+#[derive(Debug)]
+pub(super) struct Won {
+    pub(super) lease: Lease,
+    pub(super) began: Instant,
+}
+
+/// What a failed attempt tells of its endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailedAttempt {
+    pub(super) is_the_endpoints: bool,
+    pub(super) retry_after: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Failure {
+    has_failed: bool,
+    why: Option<Unanswered>,
+}
+
+impl Shared {
+    pub(super) fn change(&self, change: impl FnOnce(&mut RaceResult)) {
+        change(&mut self.result.lock());
+    }
+
+    pub(super) fn take_result(&self) -> RaceResult {
+        std::mem::take(&mut self.result.lock())
+    }
+
+    /// There is no answer, or no more of it: the end of the pipe is not the answer's.
+    pub(super) fn fail(&self, why: Unanswered) {
+        *self.failure.lock() = Failure { has_failed: true, why: Some(why) };
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.lock().has_failed
+    }
+
+    pub(super) fn take_failure(&self) -> Option<Unanswered> {
+        self.failure.lock().why.take()
+    }
+}
