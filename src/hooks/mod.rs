@@ -46,9 +46,8 @@ mod watched;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
-pub(crate) use cx::{
-    Authorized, Bounds, Facts, FilterCx, HedgeAfter, LONGEST_DELAY, Personal, Scheme, Stored,
-};
+pub(crate) use cx::{Bounds, LONGEST_DELAY, Personal, Stored};
+pub use cx::{Facts, FilterCx, HedgeAfter, Scheme};
 pub use end::End;
 pub use export::{Export, ImportError};
 pub(crate) use fetch::Fetch;
