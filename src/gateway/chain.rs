@@ -11,7 +11,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
-use crate::hooks::{End, Flow, HookError, Needs, RequestView, ResponseView};
+use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseView};
 use crate::runtime::{Cause, Connection, Route, Stage};
 
 use super::cx::{RequestCx, filter_parts};

@@ -139,11 +139,11 @@ fn pass(limiter: &Limiter, key: u128, piece: Option<&Bytes>, cx: &mut FilterCx<'
     let Some(piece) = piece.filter(|piece| !piece.is_empty()) else { return Ok(()) };
     // Pieces are some tens of KiB.
     let amount = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-    let pause = limiter.charge(key, amount, cx.now());
-    if pause > LONGEST {
+    // What is refused has not passed, and is no debt of the others with the key.
+    let Some(pause) = limiter.charge_within(key, amount, cx.now(), LONGEST) else {
         let error = HookError::new("too much of the same key waits to pass");
         return Err(error.with_status(StatusCode::SERVICE_UNAVAILABLE).with_cause("bandwidth_exceeded"));
-    }
+    };
     cx.delay(pause);
     Ok(())
 }

@@ -115,7 +115,7 @@ impl Filter for Decompress {
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         // An error may stand in the place of an answer that was to be decoded.
         self.forget(cx);
-        if response.header(CONTENT_ENCODING).is_none() || !is_whole_answer(response) {
+        if is_plain(response) || !is_whole_answer(response) {
             return Ok(());
         }
         let Some(coded) = coding_of(response) else {
@@ -178,6 +178,12 @@ fn coding_of(response: &ResponseView<'_>) -> Option<Coded> {
     let mut fields = response.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     let coded = Coded::named(fields.next()?.trim_ascii())?;
     fields.next().is_none().then_some(coded)
+}
+
+/// Whether nothing was done to the answer: `identity` says just that (RFC 9110 §8.4.1).
+fn is_plain(response: &ResponseView<'_>) -> bool {
+    let fields = response.headers().get_all(CONTENT_ENCODING);
+    fields.iter().all(|field| field.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn undecodable(error: Undecodable) -> HookError {

@@ -67,7 +67,7 @@ impl Jwt {
             None => vec![("jwt.sub".parse().map_err(BuildError::new)?, "sub".to_owned())],
         };
         Ok(Self {
-            kinds: list(typ).iter().map(|kind| kind.to_ascii_lowercase()).collect(),
+            kinds: list(typ).iter().map(|kind| kind_of(kind)).collect::<Result<_, _>>()?,
             header_claims: settings.to_headers.into_iter().map(|(_, claim)| claim).collect(),
             algorithms,
             keys,
@@ -195,6 +195,16 @@ fn refused(reason: Unverified) -> Flow {
 
 fn unauthorized(cause: &'static str, challenge: HeaderValue) -> Flow {
     Rejection::new(StatusCode::UNAUTHORIZED, cause).with_header(WWW_AUTHENTICATE, challenge).into()
+}
+
+/// A type as tokens are compared with it: lower case, without `application/` (RFC 7515 §4.1.9).
+fn kind_of(typ: &str) -> Result<String, BuildError> {
+    let kind = typ.to_ascii_lowercase();
+    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+    if kind.is_empty() {
+        return Err(BuildError::new("no token has an empty type").at("typ"));
+    }
+    Ok(kind.to_owned())
 }
 
 #[cfg(test)]

@@ -107,15 +107,30 @@ impl Limiter {
     /// Counts what has passed already, such as requests or bytes, even if its key is over the rate. Returns for how long
     /// nothing more may pass so that any time `t` sees at most `burst + rate × t`, and the last amount beyond that.
     pub fn charge(&self, key: u128, amount: u32, now: Instant) -> Duration {
+        self.charge_within(key, amount, now, Duration::MAX).unwrap_or(Duration::MAX)
+    }
+
+    /// The same for what has not passed yet: where it would be for longer than `patience`, `None` is returned and nothing counted.
+    pub fn charge_within(
+        &self,
+        key: u128,
+        amount: u32,
+        now: Instant,
+        patience: Duration,
+    ) -> Option<Duration> {
         let now = self.ticks(now);
         let mut table = self.shard(key).lock();
         let (tat, place) = table.find(key);
         let tat = self.gcra.charge(tat, amount, now);
+        let pause = self.gcra.duration(self.gcra.excess(tat, now));
+        if pause > patience {
+            return None;
+        }
         if tat > 0 {
             table.store(place, key, tat, now);
         }
         drop(table);
-        self.gcra.duration(self.gcra.excess(tat, now))
+        Some(pause)
     }
 
     fn ticks(&self, now: Instant) -> u128 {
