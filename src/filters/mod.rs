@@ -18,8 +18,8 @@
 //! | `geo` | [`Geo`] | lets clients in, or keeps them out, by their country |
 //! | `body` | [`BodyLimit`] | lets requests have smaller bodies than their listener does |
 //! | `cache` | [`CacheFilter`] | gives stored answers, and stores those that may be |
-//! | `hedge` | [`Hedge`] | asks another endpoint too where the first one takes long |
 //! | `grpc_web` | [`GrpcWeb`] | lets browsers call gRPC |
+//! | `hedge` | [`Hedge`] | asks another endpoint too where the first one takes long |
 //! | `hsts` | [`Hsts`] | tells browsers to come over TLS only |
 //! | `jwt` | [`Jwt`] | lets clients in by a token that an issuer has signed |
 //! | `mirror` | [`Mirror`] | sends copies of requests to another pool |

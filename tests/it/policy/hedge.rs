@@ -469,8 +469,8 @@ async fn the_answer_that_wins_is_stored() {
         "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 4\r\n\r\nfast".to_owned()
     })
     .await;
-    let text = config(&slow, &fast, "").replace("filters: [", "filters: [{ cache: {} }, ");
-    let edge = Edge::start(&text).await;
+    let text = config(&slow, &fast, "").replace("filters: [", "filters: [{ cache: { in: main } }, ");
+    let edge = Edge::start(&format!("server: {{ caches: {{ main: {{}} }} }}\n{text}")).await;
     for _ in 0..3 {
         assert_eq!(edge.get("/stored").await.text(), "fast");
     }
