@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseView};
-use crate::runtime::{Cause, Connection, Route, Stage};
+use crate::runtime::{Action, Cause, Connection, Route, Stage};
 
 use super::cx::{RequestCx, filter_parts};
 use super::downstream::Downstream;
@@ -58,10 +58,16 @@ pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx
 
 /// When the filters have to be through, by what those so far have made of the request.
 fn filtered_by(cx: &RequestCx) -> Instant {
-    let pool = cx.shown_pool.and_then(|pool| cx.snapshot.pools.get(pool.0));
-    let total = pool.map(|pool| pool.timeouts().total.get()).filter(|total| !total.is_zero());
-    let total = total.into_iter().chain(cx.bounds.total).fold(LONGEST, Duration::min);
-    cx.received + total
+    let total_of = |pool: PoolRef| {
+        let total = cx.snapshot.pools.get(pool.0).map(|pool| pool.timeouts().total.get());
+        total.filter(|total| !total.is_zero()).unwrap_or(LONGEST)
+    };
+    let total = match cx.route().map(|route| &route.action) {
+        // Which of them it will be is not known yet.
+        Some(Action::Split(split)) if cx.shown_pool.is_none() => split.pools().map(total_of).max(),
+        _ => cx.shown_pool.map(total_of),
+    };
+    cx.received + total.into_iter().chain(cx.bounds.total).fold(LONGEST, Duration::min)
 }
 
 /// What became of a filter's call.

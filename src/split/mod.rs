@@ -166,6 +166,11 @@ impl Split {
         &self.sides[side].name
     }
 
+    /// The pools, in the order of the file.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = PoolRef> {
+        self.sides.iter().map(|side| side.pool)
+    }
+
     /// The names of the pools, in the order of the file.
     pub(crate) fn names(&self) -> impl Iterator<Item = &PoolName> {
         self.sides.iter().map(|side| &side.name)
