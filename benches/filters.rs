@@ -5,6 +5,14 @@
 
 #![expect(clippy::expect_used, reason = "a bench that cannot start has nothing to measure")]
 
+use std::sync::LazyLock;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use bytes::Bytes;
 use divan::Bencher;
 use evener::filters::*;
 use evener::hooks::testing::{self, Exchange};
@@ -70,8 +78,17 @@ fn filter(name: &str) -> Box<dyn Filter> {
         "body" => Box::new(built("{ size: 1MiB }", BodyLimit::build)),
         "concurrency" => Box::new(built("{ max: 1000 }", Concurrency::build)),
         "cors" => Box::new(built("{ origins: ['https://*.example.com'] }", Cors::build)),
+        "fault, of no chance" => Box::new(built("{ abort: { status: 503, percent: 0% } }", Fault::build)),
+        "forward_auth, remembered" => Box::new(forward_auth()),
         "grpc_web, another request" => Box::new(built("{}", GrpcWeb::build)),
+        "hedge" => Box::new(built("{ after: 50ms }", Hedge::build)),
         "hsts" => Box::new(built("{}", Hsts::build)),
+        "jwt, HS256" => Box::new(built(&hs256_settings(), Jwt::build)),
+        "jwt, ES256" => {
+            let folder = tempfile::tempdir().expect("a folder");
+            let settings = es256_settings(&folder.path().join("keys.json"));
+            Box::new(built(&settings, Jwt::build))
+        }
         "rate_limit" => Box::new(built("{ rate: 1000000000/s }", RateLimit::build)),
         "request_headers, 1 field" => Box::new(built("{ set: { X-Env: prod } }", RequestHeaders::build)),
         "response_headers, 1 field" => Box::new(built("{ set: { X-Env: prod } }", ResponseHeaders::build)),
@@ -88,8 +105,58 @@ fn request_for(name: &str) -> Exchange {
         "api_key" => request().with_header("X-API-Key", "0123456789abcdef0123456789abcdef"),
         "basic_auth, remembered" => request().with_header("Authorization", "Basic YWRhOmFkYQ=="),
         "cors" => request().with_header("Origin", "https://app.example.com"),
+        "jwt, HS256" => request().with_header("Authorization", &hs256_token()),
+        "jwt, ES256" => request().with_header("Authorization", &es256_token()),
         _ => request(),
     }
+}
+
+fn forward_auth() -> ForwardAuth {
+    let yes = testing::pool_client(|_| {
+        let answer = http::Response::builder().header("X-User", "ada").body(Bytes::new());
+        Ok(answer.expect("a constant"))
+    });
+    let settings = "{ pool: auth, to_request: [X-User], cache: { ttl: 1m } }";
+    let settings = serde_yaml::from_str(settings).expect("settings");
+    testing::build_with_clients(&[("auth", yes)], settings, ForwardAuth::build).expect("a filter")
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// Until the year 2100.
+const CLAIMS: &str = r#"{"sub":"ada","aud":"api","exp":4102444800}"#;
+
+fn hs256_settings() -> String {
+    format!("{{ algorithms: HS256, keys: {{ secret: {SECRET} }}, audience: api }}")
+}
+
+fn hs256_token() -> String {
+    let signed = signed_part("HS256");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = hmac::sign(&key, signed.as_bytes());
+    format!("Bearer {signed}.{}", BASE64.encode(signature))
+}
+
+fn signed_part(algorithm: &str) -> String {
+    let head = format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#);
+    format!("{}.{}", BASE64.encode(head), BASE64.encode(CLAIMS))
+}
+
+static P256: LazyLock<EcdsaKeyPair> =
+    LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"));
+
+fn es256_settings(file: &std::path::Path) -> String {
+    // A point without compression: 4, x, y.
+    let (x, y) = P256.public_key().as_ref()[1..].split_at(32);
+    let (x, y) = (BASE64.encode(x), BASE64.encode(y));
+    let keys = format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}]}}"#);
+    std::fs::write(file, keys).expect("a file");
+    format!("{{ algorithms: ES256, keys: {{ file: '{}' }}, audience: api }}", file.display())
+}
+
+fn es256_token() -> String {
+    let signed = signed_part("ES256");
+    let signature = P256.sign(&SystemRandom::new(), signed.as_bytes()).expect("a signature");
+    format!("Bearer {signed}.{}", BASE64.encode(signature))
 }
 
 fn many_networks() -> String {
@@ -97,7 +164,7 @@ fn many_networks() -> String {
     format!("[{}]", (0..100_000).map(network).collect::<Vec<_>>().join(", "))
 }
 
-const FILTERS: [&str; 16] = [
+const FILTERS: [&str; 21] = [
     "adaptive_concurrency",
     "allow, 3 networks",
     "api_key",
@@ -106,8 +173,13 @@ const FILTERS: [&str; 16] = [
     "concurrency",
     "cors",
     "deny, 100 000 networks",
+    "fault, of no chance",
+    "forward_auth, remembered",
     "grpc_web, another request",
+    "hedge",
     "hsts",
+    "jwt, ES256",
+    "jwt, HS256",
     "rate_limit",
     "request_headers, 1 field",
     "response_headers, 1 field",
@@ -125,4 +197,44 @@ fn passes(bencher: Bencher<'_, '_>, name: &str) {
     let mut first = request_for(name);
     runtime.block_on(first.on_request(&*filter)).expect("it does not fail");
     cost(bencher, &*filter, || request_for(name));
+}
+
+/// The codings of a page of 32 KiB, of words as in prose.
+#[divan::bench(args = ["gzip", "br", "zstd"])]
+fn compress(bencher: Bencher<'_, '_>, coding: &str) {
+    let filter = built(&format!("{{ algorithms: [{coding}] }}"), Compress::build);
+    let page = page();
+    let bencher = bencher.with_inputs(|| {
+        let mut exchange = request();
+        pass(&mut exchange, &filter);
+        exchange
+    });
+    bencher.bench_local_refs(|exchange| {
+        let mut body = Some(page.clone());
+        exchange.on_response_body(&filter, &mut body, true).expect("it does not fail");
+        assert!(body.is_some_and(|coded| coded.len() < page.len() / 2));
+    });
+}
+
+fn page() -> Bytes {
+    const WORDS: [&str; 12] = [
+        "the ",
+        "bar ",
+        "shares ",
+        "a ",
+        "load ",
+        "evenly ",
+        "between ",
+        "two ",
+        "horses, ",
+        "whichever ",
+        "way ",
+        "<p>",
+    ];
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut text = String::with_capacity(33_000);
+    while text.len() < 32 * 1024 {
+        text.push_str(WORDS[random.usize(..WORDS.len())]);
+    }
+    Bytes::from(text)
 }
