@@ -55,7 +55,8 @@ pub(super) async fn serve(app: &HttpApp, mut stream: Box<EdgeStream>, first_due:
         wait = listener.limits.keepalive.idle.get();
         if head.framing == Framing::None && app.may_answer(&stream.inbound()[..head.length]) {
             let text = Bytes::copy_from_slice(&stream.inbound()[..head.length]);
-            let answered = app.answer(text, &client, &mut *stream, reuses > 0);
+            // Boxed: what stands here in full is memory of every connection for its life.
+            let answered = Box::pin(app.answer(text, &client, &mut *stream, reuses > 0));
             match cut::serve(&mut stages, &*client, answered).await {
                 None => return,
                 Some(Answered::No) => {}

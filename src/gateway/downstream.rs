@@ -14,10 +14,10 @@ use crate::runtime::{Cause, Connection, Stage};
 
 use super::early;
 
-/// What admission, filters and answers of the edge need of a client. Pingora's session is one; [`Direct`] is another, for
+/// What admission, filters and answers of the edge need of a client. Pingora's session is one; [`direct`] has another, for
 /// requests that Pingora need not see.
 ///
-/// [`Direct`]: super::direct::Direct
+/// [`direct`]: super::direct
 pub(super) trait Downstream: Send + Sync {
     /// The request's head.
     fn request(&self) -> &RequestHeader;

@@ -1,5 +1,5 @@
 //! Which of several pools a request goes to: by shares that change while the process runs, and always to the same pool for
-//! the same key. A [canary](canary) changes its share by itself.
+//! the same key. A [`canary`] changes its share by itself.
 //!
 //! What is kept over reloads and upgrades are the weights, as long as the file's are the same, and the canary's course, as
 //! long as its settings are. Knows neither Pingora nor routes; clocks and chance are passed in.

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use evener::app::{App, AppBuilder};
 use evener::hooks::{
-    BuildCx, BuildError, End, Filter, FilterCx, Flow, HookError, Job, JobCx, Needs, RequestView, ResponseView,
-    Watched,
+    BuildCx, BuildError, End, Filter, FilterCx, Flow, HookError, Job, JobCx, Needs, RequestView,
+    ResponseView, Watched,
 };
 use evener::types::VarName;
 use http::{HeaderName, HeaderValue};
