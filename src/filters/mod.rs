@@ -61,6 +61,7 @@ mod jwt;
 mod lines;
 mod mirror;
 mod networks;
+mod own;
 mod rate_limit;
 mod rewrite;
 mod security_headers;

@@ -1,13 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use smallvec::SmallVec;
 
-use crate::filters::Limiter;
+use crate::filters::{Limiter, own};
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, NO_KEY, Needs, RequestView,
 };
@@ -27,14 +25,8 @@ pub struct Bandwidth {
     /// None where each connection has its own rate.
     key: Option<KeySpec>,
     ipv6_prefix: u8,
-    /// What tells this filter from others on its route.
-    id: u64,
     description: String,
 }
-
-/// The keys of a request for each filter on its route that has one.
-#[derive(Clone, Debug, Default)]
-struct Keys(SmallVec<[(u64, Key); 2]>);
 
 /// A request's key to the limit of each direction.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +37,6 @@ struct Key {
 
 /// A transfer that would have to rest for longer is broken off: too many others have the same key.
 const LONGEST: Duration = Duration::from_secs(60);
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Bandwidth {
     /// Makes the filter of its settings.
@@ -74,7 +64,6 @@ impl Bandwidth {
             up: up.map(|limit| limiter("up", limit)),
             key: settings.key,
             ipv6_prefix: cx.ipv6_prefix(),
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         })
     }
 
@@ -83,9 +72,7 @@ impl Bandwidth {
             let number = u128::from(cx.facts().connection);
             return Key { down: number, up: number };
         }
-        let keys = cx.extensions().get::<Keys>();
-        let own = keys.and_then(|keys| keys.0.iter().find(|(id, _)| *id == self.id));
-        own.map_or(Key { down: NO_KEY, up: NO_KEY }, |(_, key)| *key)
+        own::kept(self, cx).copied().unwrap_or(Key { down: NO_KEY, up: NO_KEY })
     }
 }
 
@@ -102,7 +89,7 @@ impl Filter for Bandwidth {
             spec.hash(KeyParts::of(request, cx), self.ipv6_prefix, limiter.hasher())
         };
         let key = Key { down: key(&self.down).unwrap_or(NO_KEY), up: key(&self.up).unwrap_or(NO_KEY) };
-        cx.extensions_mut().get_or_insert_default::<Keys>().0.push((self.id, key));
+        own::keep(self, key, cx);
         Ok(Flow::Continue)
     }
 

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use parking_lot::Mutex;
 use crate::filters::coding::{
     Coding, asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened,
 };
+use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
 };
@@ -34,28 +34,20 @@ pub struct Compress {
     fast_above: u64,
     max_active: usize,
     encoders: Arc<Encoders>,
-    /// What tells this filter from others on its route.
-    id: u64,
     description: String,
 }
 
 /// What the client takes best, as it came.
 #[derive(Clone, Copy, Debug)]
-struct Wish {
-    filter: u64,
-    coding: Coding,
-}
+struct Wish(Coding);
 
 /// The coding of a body, while it lasts.
 #[derive(Clone)]
 struct Running {
-    filter: u64,
     encoder: Arc<Mutex<Borrowed>>,
     /// Whether what is ready goes out with each piece.
     is_live: bool,
 }
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Compress {
     /// Makes the filter of its settings.
@@ -76,7 +68,6 @@ impl Compress {
             // Checked to be at most 100000.
             max_active: usize::try_from(settings.max_active).unwrap_or(usize::MAX),
             encoders: cx.keep("encoders", Encoders::default),
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         })
     }
 
@@ -114,20 +105,10 @@ impl Compress {
             let levels = if length > Some(self.fast_above) { Levels::FAST } else { self.levels };
             let borrowed = self.encoders.borrow(coding, levels, self.max_active).map_err(unable)?;
             let Some(encoder) = borrowed else { return Ok(()) };
-            cx.extensions_mut().insert(Running {
-                filter: self.id,
-                encoder: Arc::new(Mutex::new(encoder)),
-                is_live: length.is_none() || is_event_stream(response),
-            });
+            let is_live = length.is_none() || is_event_stream(response);
+            own::keep(self, Running { encoder: Arc::new(Mutex::new(encoder)), is_live }, cx);
         }
         recode(response, Some(coding.as_str()))
-    }
-
-    /// Ends what this filter began.
-    fn forget(&self, cx: &mut FilterCx<'_>) {
-        if cx.extensions().get::<Running>().is_some_and(|running| running.filter == self.id) {
-            cx.extensions_mut().remove::<Running>();
-        }
     }
 }
 
@@ -140,15 +121,14 @@ impl Filter for Compress {
     ) -> Result<Flow, HookError> {
         let coding = self.best(request.headers()).filter(|_| !asks_no_change(request.headers()));
         if let Some(coding) = coding {
-            cx.extensions_mut().insert(Wish { filter: self.id, coding });
+            own::keep(self, Wish(coding), cx);
         }
         Ok(Flow::Continue)
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         // An error may stand in the place of an answer that was to be coded.
-        self.forget(cx);
-        let wish = cx.extensions().get::<Wish>().filter(|wish| wish.filter == self.id).copied();
+        own::take::<Running>(self, cx);
         if response.status() == StatusCode::NOT_MODIFIED {
             return if has_coded_copy(response) {
                 vary_by_coding(response)?;
@@ -161,8 +141,8 @@ impl Filter for Compress {
             return Ok(());
         }
         vary_by_coding(response)?;
-        match wish {
-            Some(wish) => self.begin(wish.coding, response, cx),
+        match own::kept(self, cx) {
+            Some(&Wish(coding)) => self.begin(coding, response, cx),
             None => Ok(()),
         }
     }
@@ -173,8 +153,7 @@ impl Filter for Compress {
         end: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let running = cx.extensions().get::<Running>().filter(|running| running.filter == self.id);
-        let Some(Running { encoder, is_live, .. }) = running else { return Ok(()) };
+        let Some(Running { encoder, is_live }) = own::kept(self, cx) else { return Ok(()) };
         let flush = match (end, is_live) {
             (true, _) => Flush::End,
             (false, true) => Flush::Through,
@@ -186,7 +165,7 @@ impl Filter for Compress {
         }
         if end {
             // Others may use it while the client still reads.
-            self.forget(cx);
+            own::take::<Running>(self, cx);
         }
         Ok(())
     }

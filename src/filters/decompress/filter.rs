@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::filters::coding::{asks_no_change, is_whole_answer, recode, vary_by_coding};
+use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
 };
@@ -25,27 +25,19 @@ pub struct Decompress {
     always: bool,
     limits: Limits,
     places: Arc<Semaphore>,
-    /// What tells this filter from others on its route.
-    id: u64,
     description: String,
 }
 
 /// The codings that the client takes, as it came.
 #[derive(Clone, Copy, Debug)]
-struct Taken {
-    filter: u64,
-    codings: [bool; Coded::ALL.len()],
-}
+struct Taken([bool; Coded::ALL.len()]);
 
 /// The decoding of a body, while it lasts.
 #[derive(Clone)]
 struct Running {
-    filter: u64,
     decoder: Arc<Mutex<Decoder>>,
     _place: Arc<OwnedSemaphorePermit>,
 }
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Decompress {
     /// Makes the filter of its settings.
@@ -62,15 +54,13 @@ impl Decompress {
             always: settings.always,
             limits: Limits { size: settings.max_size.bytes(), ratio: settings.max_ratio.into() },
             places: cx.keep(&format!("{most} decoders"), || Semaphore::new(most)),
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         })
     }
 
     /// Whether the client can read the answer as it came.
     fn is_taken(&self, coded: Coded, cx: &FilterCx<'_>) -> bool {
-        let taken = cx.extensions().get::<Taken>().filter(|taken| taken.filter == self.id);
         let place = Coded::ALL.into_iter().position(|known| known == coded);
-        taken.zip(place).is_some_and(|(taken, place)| taken.codings[place])
+        own::kept(self, cx).zip(place).is_some_and(|(Taken(codings), place)| codings[place])
     }
 
     fn begin(&self, coded: Coded, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
@@ -80,19 +70,9 @@ impl Decompress {
         };
         let decoder = Decoder::new(coded, self.limits);
         let decoder = decoder.map_err(|error| HookError::new("no decoder").with_source(error))?;
-        cx.extensions_mut().insert(Running {
-            filter: self.id,
-            decoder: Arc::new(Mutex::new(decoder)),
-            _place: Arc::new(place),
-        });
+        let running = Running { decoder: Arc::new(Mutex::new(decoder)), _place: Arc::new(place) };
+        own::keep(self, running, cx);
         Ok(())
-    }
-
-    /// Ends what this filter began.
-    fn forget(&self, cx: &mut FilterCx<'_>) {
-        if cx.extensions().get::<Running>().is_some_and(|running| running.filter == self.id) {
-            cx.extensions_mut().remove::<Running>();
-        }
     }
 }
 
@@ -106,7 +86,7 @@ impl Filter for Decompress {
         if !self.always {
             let codings = Coded::ALL.map(|coded| takes_coding(request.headers(), coded.as_str()));
             if codings.contains(&true) {
-                cx.extensions_mut().insert(Taken { filter: self.id, codings });
+                own::keep(self, Taken(codings), cx);
             }
         }
         Ok(Flow::Continue)
@@ -114,7 +94,7 @@ impl Filter for Decompress {
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         // An error may stand in the place of an answer that was to be decoded.
-        self.forget(cx);
+        own::take::<Running>(self, cx);
         if is_plain(response) || !is_whole_answer(response) {
             return Ok(());
         }
@@ -142,14 +122,13 @@ impl Filter for Decompress {
         end: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let running = cx.extensions().get::<Running>().filter(|running| running.filter == self.id);
-        let Some(Running { decoder, .. }) = running else { return Ok(()) };
+        let Some(Running { decoder, .. }) = own::kept(self, cx) else { return Ok(()) };
         let piece = body.take().unwrap_or_default();
         let plain = decoder.lock().decode(&piece, end).map_err(undecodable)?;
         *body = Some(plain.into());
         if end {
             // Others may have the place while the client still reads.
-            self.forget(cx);
+            own::take::<Running>(self, cx);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use crate::filters::headers::strip_claims;
+use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, FetchLimits, Filter, FilterCx, Flow, HookError, Larger, PoolClient, Rejection,
     RequestView, ResponseView,
@@ -35,9 +36,9 @@ pub struct ForwardAuth {
 /// Bytes of the head of the service's answer.
 const LARGEST_HEAD: usize = 32 << 10;
 
-/// What the answers of services have for the client of a request, by filter.
-#[derive(Clone, Debug, Default)]
-struct ForClient(Vec<(usize, Arc<Granted>)>);
+/// What the answer of the service has for the client of a request.
+#[derive(Clone, Debug)]
+struct ForClient(Arc<Granted>);
 
 impl ForwardAuth {
     /// Makes the filter of its settings.
@@ -106,13 +107,9 @@ impl ForwardAuth {
             cx.set_var(name, value.clone())?;
         }
         if !granted.to_response.is_empty() {
-            cx.extensions_mut().get_or_insert_default::<ForClient>().0.push((self.id(), granted));
+            own::keep(self, ForClient(granted), cx);
         }
         Ok(())
-    }
-
-    fn id(&self) -> usize {
-        std::ptr::from_ref(self).addr()
     }
 
     fn tell(&self, reason: &str, cx: &FilterCx<'_>) {
@@ -153,8 +150,7 @@ impl Filter for ForwardAuth {
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        let Some(ForClient(all)) = cx.extensions().get() else { return Ok(()) };
-        let Some((_, granted)) = all.iter().find(|(id, _)| *id == self.id()) else { return Ok(()) };
+        let Some(ForClient(granted)) = own::kept(self, cx) else { return Ok(()) };
         let mut replaced: Vec<&HeaderName> = Vec::new();
         for (name, value) in &granted.to_response {
             if *name != SET_COOKIE && !replaced.contains(&name) {

@@ -5,11 +5,8 @@ use http::Request;
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::hooks::FilterCx;
-
-/// The copies of a request whose body is still to come, by filter.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Copies(Vec<(usize, Arc<Mutex<Option<Copy>>>)>);
+/// Where the copy of a request is whose body is still to come, until it is sent or dropped.
+pub(super) type Slot = Arc<Mutex<Option<Copy>>>;
 
 /// A copy of a request, as far as there is one.
 #[derive(Debug)]
@@ -23,21 +20,13 @@ pub(super) struct Copy {
 #[derive(Debug)]
 pub(super) struct TooLarge;
 
-impl Copies {
-    pub(super) fn add(&mut self, filter: usize, copy: Copy) {
-        self.0.push((filter, Arc::new(Mutex::new(Some(copy)))));
-    }
-
-    /// Where the copy of a filter is, until it is sent or dropped.
-    pub(super) fn of(filter: usize, cx: &FilterCx<'_>) -> Option<Arc<Mutex<Option<Copy>>>> {
-        let Self(all) = cx.extensions().get()?;
-        all.iter().find(|(of, _)| *of == filter).map(|(_, copy)| copy.clone())
-    }
-}
-
 impl Copy {
     pub(super) fn new(head: Request<()>, place: OwnedSemaphorePermit) -> Self {
         Self { head, body: Vec::new(), place }
+    }
+
+    pub(super) fn into_slot(self) -> Slot {
+        Arc::new(Mutex::new(Some(self)))
     }
 
     /// The body comes from its beginning again.

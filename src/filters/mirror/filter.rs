@@ -4,13 +4,14 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method, Request, Version};
 
 use crate::filters::forwarded::{header_value, tell_of};
+use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, FetchLimits, Filter, FilterCx, Flow, HookError, Larger, Needs, RequestView,
 };
 use crate::types::with_random;
 
 use super::MirrorSettings;
-use super::copies::{Copies, Copy};
+use super::copies::{Copy, Slot};
 use super::sending::Sending;
 
 /// The filter `mirror`.
@@ -63,10 +64,6 @@ impl Mirror {
             && with_random(|random| random.u16(..100)) < self.percent
     }
 
-    fn id(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
     /// Whether bodies are looked at; what is copied then has none.
     fn sees_bodies(&self) -> bool {
         self.methods.iter().any(may_have_body)
@@ -94,7 +91,7 @@ impl Filter for Mirror {
         let Ok(head) = copy_of(request, cx) else { return Ok(Flow::Continue) };
         if has_body {
             let copy = Copy::new(head, place);
-            cx.extensions_mut().get_or_insert_default::<Copies>().add(self.id(), copy);
+            own::keep(self, copy.into_slot(), cx);
         } else {
             self.sending.send(head.map(|()| Bytes::new()), cx.facts().client_ip, place);
         }
@@ -102,7 +99,7 @@ impl Filter for Mirror {
     }
 
     fn on_upstream_request(&self, _: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        if let Some(copy) = Copies::of(self.id(), cx)
+        if let Some(copy) = own::kept::<Slot>(self, cx)
             && let Some(copy) = &mut *copy.lock()
         {
             copy.begin_anew();
@@ -116,7 +113,7 @@ impl Filter for Mirror {
         end: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let Some(slot) = Copies::of(self.id(), cx) else { return Ok(()) };
+        let Some(slot) = own::kept::<Slot>(self, cx).cloned() else { return Ok(()) };
         let mut slot = slot.lock();
         let piece = body.as_deref().unwrap_or_default();
         let Some(added) = slot.as_mut().map(|copy| copy.add(piece, self.max_body)) else { return Ok(()) };

@@ -1,14 +1,13 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 
 use crate::config::spec::StatusRange;
+use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, ResponseView,
 };
@@ -32,20 +31,16 @@ pub struct RateLimit {
     max_delay: Duration,
     waiting: Arc<Semaphore>,
     policy: HeaderValue,
-    /// What tells this filter from others on its route.
-    id: u64,
     headers: bool,
     description: String,
 }
 
-/// The keys of a request that are counted when its answer is known, by filter.
-#[derive(Clone, Debug, Default)]
-struct Uncounted(SmallVec<[(u64, Key); 2]>);
+/// The key of a request that is counted when its answer is known.
+#[derive(Clone, Copy, Debug)]
+struct Uncounted(Key);
 
 /// Requests that one filter and its predecessors hold at once; each costs a task and its connection's buffers.
 const MAX_WAITING: usize = 10_000;
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl RateLimit {
     /// Makes the filter of its settings.
@@ -66,7 +61,6 @@ impl RateLimit {
             policy: policy(settings.rate).map_err(|error| BuildError::new(error).at("rate"))?,
             waiting: cx.keep("waiting", || Semaphore::new(MAX_WAITING)),
             mode: settings.mode,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             headers: settings.headers,
             description: describe(&settings, burst),
             counter: Counter::new(settings.key, cx.ipv6_prefix(), limiter, shared, count.is_some()),
@@ -92,7 +86,7 @@ impl RateLimit {
                 }
                 self.remember(remaining, reset.saturating_sub(wait), cx);
                 if self.count.is_some() {
-                    cx.extensions_mut().get_or_insert_default::<Uncounted>().0.push((self.id, key));
+                    own::keep(self, Uncounted(key), cx);
                 }
                 Ok(Flow::Continue)
             }
@@ -120,9 +114,7 @@ impl RateLimit {
     /// Counts the request if its answer is one of those that count.
     fn count(&self, statuses: &[StatusRange], status: u16, cx: &mut FilterCx<'_>) {
         let now = cx.now();
-        let Some(Uncounted(uncounted)) = cx.extensions_mut().get_mut() else { return };
-        let Some(mine) = uncounted.iter().position(|(id, _)| *id == self.id) else { return };
-        let (_, key) = uncounted.swap_remove(mine);
+        let Some(Uncounted(key)) = own::take(self, cx) else { return };
         if statuses.iter().any(|range| range.contains(status)) {
             self.counter.charge(key, now);
         }
