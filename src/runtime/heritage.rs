@@ -136,8 +136,8 @@ impl Heritage {
         to.secret_file = self.secret.take().filter(|_| needs_secret).or(to.secret_file.take());
         let assembled = assemble(&to.origin, registry, Some(to))?;
         *to = assembled;
+        to.snapshot.take_over(now);
         for pool in &to.snapshot.pools {
-            pool.take_over(now);
             if let Some(state) = self.pools.get(pool.name().as_str()) {
                 pool.import(state, now);
             }

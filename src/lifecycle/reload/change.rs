@@ -107,7 +107,7 @@ impl Serving {
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edge.change_limits(edge_limits(config));
         self.live.replace(snapshot.clone());
-        snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        snapshot.take_over(now);
         self.edge.adopt(prepared, config.drain);
         self.prober.update(&snapshot.pools);
         Ok(())

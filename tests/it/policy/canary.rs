@@ -34,12 +34,14 @@ async fn one_that_does_well_gets_everything_step_by_step() {
     eventually("it serves all", async || all(&edge, "new").await).await;
     let (before, of_new) = (old.requests().len(), new.requests().len());
     assert!(before >= 10, "{before} and {of_new}");
-    // It stays so over a reload, and begins anew with other settings.
+    // It stays so over reloads, with other settings too, which may only take something from it.
     let config = |canary: &str| config(&old, &new.address().to_string(), canary);
     edge.reload(&config(QUICK).replace("old: {", "old: { balance: random,")).await;
     assert!(all(&edge, "new").await);
     assert_eq!(old.requests().len(), before);
     edge.reload(&config("step: 5%, every: 1h")).await;
+    assert!(all(&edge, "new").await);
+    edge.reload(&config("step: 5%, every: 1h, max: 50%")).await;
     eventually("the others serve again", async || edge.get("/").await.text() == "old").await;
 }
 
@@ -52,8 +54,15 @@ async fn one_that_fails_is_taken_back() {
     eventually("it serves nothing", async || all(&edge, "old").await).await;
     let failed = new.requests().len();
     assert!(failed >= 10, "{failed}");
-    edge.reload(&config.replace("old: {", "old: { balance: random,")).await;
-    assert!(all(&edge, "old").await);
+    for (from, to) in [
+        ("old: {", "old: { balance: random,"),
+        ("every: 1h", "every: 1s, on_abort: 50%"),
+        ("{ pool: old }", "{ pool: old, weight: 7 }"),
+        ("{ pool: new }", "{ pool: new, weight: 7 }"),
+    ] {
+        edge.reload(&config.replace(from, to)).await;
+        assert!(all(&edge, "old").await, "{to}");
+    }
     assert_eq!(new.requests().len(), failed);
 }
 
