@@ -8,7 +8,7 @@ use crate::cache::Cache;
 use crate::stores::Redis;
 use crate::types::{ByteSize, CacheName, PoolName, StoreName, closest};
 
-use super::keep::{Keeper, Keeping, Scope};
+use super::keep::{Keeper, Keeping, KeptStanding, Scope};
 use super::watched::WatchedFile;
 use super::{Export, Job, PoolClient, ReadFile, Watched};
 
@@ -272,8 +272,23 @@ impl<'a> BuildCx<'a> {
     /// As [`keep`](Self::keep), and also over an upgrade: what another process has exported is imported into the state
     /// that `make` makes, if it comes from this hook's predecessor and was kept under this name.
     pub fn keep_exported<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        self.keep_standing(name, KeptStanding::Passing, make)
+    }
+
+    /// As [`keep_exported`](Self::keep_exported), and where configurations in between have none of it, the state comes back
+    /// with a configuration of before (a rollback, a probation that failed). One that only says the same begins anew.
+    pub(crate) fn keep_returning<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        self.keep_standing(name, KeptStanding::Returning, make)
+    }
+
+    fn keep_standing<T: Export>(
+        &self,
+        name: &str,
+        standing: KeptStanding,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
         match self.keeper {
-            Some(keeper) => keeper.keep_exported(name, make),
+            Some(keeper) => keeper.keep_exported(name, standing, make),
             None => Arc::new(make()),
         }
     }

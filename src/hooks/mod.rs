@@ -55,7 +55,7 @@ pub use fetch::{FetchError, FetchLimits, Fetched, Larger, PoolClient};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};
 pub use job::{Job, JobCx};
-pub(crate) use keep::{Exported, Keeping, Kept, Scope};
+pub(crate) use keep::{Exported, Keeping, Kept, KeptStanding, Scope};
 pub(crate) use key::NO_KEY;
 pub use key::{InvalidKey, InvalidPartName, KeyParts, KeySpec, PartName};
 pub(crate) use load::{Begun, Load, LoadState, PoolLoad};

@@ -85,6 +85,29 @@ pub(crate) fn assemble(
     registry: &Registry,
     previous: Option<&Assembled>,
 ) -> Result<Assembled, Diagnostics> {
+    let nothing = Kept::default();
+    let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
+    assemble_keeping(origin, registry, previous, keeping)
+}
+
+/// As [`assemble()`], for a configuration that was served before and comes back in the place of `previous`.
+///
+/// # Errors
+/// As for [`assemble()`].
+pub(crate) fn assemble_again(
+    origin: &Origin,
+    registry: &Registry,
+    previous: &Assembled,
+) -> Result<Assembled, Diagnostics> {
+    assemble_keeping(origin, registry, Some(previous), Keeping::going_back(&previous.kept, Instant::now()))
+}
+
+fn assemble_keeping(
+    origin: &Origin,
+    registry: &Registry,
+    previous: Option<&Assembled>,
+    keeping: Keeping<'_>,
+) -> Result<Assembled, Diagnostics> {
     let Loaded { config, source, diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
@@ -102,8 +125,6 @@ pub(crate) fn assemble(
     let carried =
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
     let folder = origin.folder();
-    let nothing = Kept::default();
-    let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
     let caches = caches(&config, &keeping);
     let now = Instant::now();
     let stores = stores(&config, &keeping, now);

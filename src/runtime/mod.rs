@@ -37,7 +37,7 @@ mod trust;
 mod way;
 
 pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
-pub(crate) use assemble::{Assembled, assemble};
+pub(crate) use assemble::{Assembled, assemble, assemble_again};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::config::{Config, Origin};
 use crate::edge::Inherited;
 use crate::lifecycle::limits::edge_limits;
-use crate::runtime::{Assembled, Refused, Report, SecretFile, Standing, assemble};
+use crate::runtime::{Assembled, Refused, Report, SecretFile, Standing, assemble, assemble_again};
 
 use super::history::Made;
 use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
@@ -49,7 +49,11 @@ impl Shared {
             return Err(Refused(OVERTAKEN.to_owned()));
         }
         let (origin, configuration) = self.find(&wanted)?;
-        let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
+        let assembled = match configuration {
+            Some(_) => assemble_again(&origin, &self.registry, served),
+            None => assemble(&origin, &self.registry, Some(served)),
+        };
+        let new = assembled.map_err(refused)?;
         new.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
         self.serving.look_ahead(&new);
         self.serving.serve(&new)?;

@@ -85,7 +85,7 @@ impl Canary {
         others.sort_unstable();
         let name = format!("canary {pool} beside {}", others.join(" "));
         let make = || State::new(rules.clone(), route.clone(), pool.clone(), now);
-        Self { side: config.side, state: cx.keep_exported(&name, make), rules }
+        Self { side: config.side, state: cx.keep_returning(&name, make), rules }
     }
 
     /// Goes by the rules of this configuration from now on.
