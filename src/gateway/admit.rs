@@ -58,7 +58,7 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     let head = session.request_mut();
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
-    strip_untrusted(head, cx.peer_is_trusted);
+    strip_untrusted(head, cx.way.is_by_proxy());
     cx.is_upgrade_req = asks_upgrade(head);
     strip_nominated(head)?;
     if let Some(flow) = check_method(head)? {
@@ -66,8 +66,8 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     }
     check_sizes(head, &connection)?;
     adopt_authority(head)?;
-    cx.asked_host = head.headers.get(HOST).cloned();
-    cx.host = host(cx.asked_host.as_ref(), head.version)?;
+    cx.way.host = head.headers.get(HOST).cloned();
+    cx.host = host(cx.way.host.as_ref(), head.version)?;
     if !connection.serves(cx.host.as_str(), &cx.snapshot) {
         return Err(Cause::Misdirected);
     }
@@ -202,14 +202,15 @@ fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cau
 
 fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> Facts {
     let peer = connection.peer_ip();
-    cx.peer_is_trusted = connection.is_trusted_by(&cx.snapshot);
-    let forwarded = cx.peer_is_trusted.then(|| forwarded_client(&head.headers, &cx.snapshot)).flatten();
+    let is_trusted = connection.is_trusted_by(&cx.snapshot);
+    let forwarded = is_trusted.then(|| forwarded_client(&head.headers, &cx.snapshot)).flatten();
     let client_ip = forwarded.unwrap_or(peer);
-    cx.client_ip_value = Some(match forwarded {
+    cx.way.proxy = is_trusted.then(|| connection.peer_ip_value().clone());
+    cx.way.client = Some(match forwarded {
         Some(ip) => ip_value(ip),
         None => connection.peer_ip_value().clone(),
     });
-    let kept_id = cx.peer_is_trusted.then(|| trusted_id(&head.headers)).flatten();
+    let kept_id = is_trusted.then(|| trusted_id(&head.headers)).flatten();
     Facts {
         client_ip,
         connection: connection.number(),

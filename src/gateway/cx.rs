@@ -3,12 +3,12 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Extensions, HeaderValue, Uri};
+use http::{Extensions, Uri};
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
-use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables};
+use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables, Way};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
 use crate::runtime::{Cause, GrpcStatus, Route, Snapshot};
 use crate::split::Choice;
@@ -28,16 +28,12 @@ pub(crate) struct RequestCx {
     pub(super) received: Instant,
     pub(super) facts: Option<Facts>,
     pub(super) host: RequestHost,
-    /// The `Host` field as the client sent it; filters may change the one that is forwarded.
-    pub(super) asked_host: Option<HeaderValue>,
     /// What its client asked for, where filters may change that.
     pub(super) asked_target: Option<Uri>,
     /// Whether it came with credentials, for the endpoint or for a proxy.
     pub(super) came_authorized: bool,
-    /// The client's address as a header's value.
-    pub(super) client_ip_value: Option<HeaderValue>,
-    /// Whether the peer is one whose forwarding headers are believed.
-    pub(super) peer_is_trusted: bool,
+    /// Which way it came.
+    pub(super) way: Way,
     pub(super) route: Option<usize>,
     /// So many filters saw the request; they will see the response in reverse.
     pub(super) entered: usize,
@@ -139,11 +135,9 @@ impl RequestCx {
             received: Instant::now(),
             facts: None,
             host: RequestHost::default(),
-            asked_host: None,
             asked_target: None,
             came_authorized: false,
-            client_ip_value: None,
-            peer_is_trusted: false,
+            way: Way::default(),
             route: None,
             entered: 0,
             pool: None,
@@ -271,10 +265,12 @@ impl Drop for RequestCx {
 /// What filters get to see of `cx`, borrowed part by part so that the rest stays usable. `None` before the
 /// request has a route.
 pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx<'_>, &Route, &str)> {
-    let RequestCx { snapshot, facts, route, shown_pool, lease, extensions, variables, bounds, host, .. } = cx;
+    let RequestCx { snapshot, facts, way, route, shown_pool, lease, extensions, variables, bounds, .. } = cx;
+    let host = &cx.host;
     let route = &snapshot.routes[(*route)?];
     let filter_cx = FilterCx {
         facts: facts.as_ref()?,
+        way,
         route: &route.name,
         pools: &snapshot.pool_names,
         pool: shown_pool,

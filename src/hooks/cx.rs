@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, ListenerName, PoolName, RouteName, VarName};
 
 use super::variables::Variables;
-use super::{HookError, PoolRef, TlsSession};
+use super::{HookError, PoolRef, TlsSession, Way};
 
 /// How the client speaks to the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,7 @@ pub struct Facts {
 #[derive(Debug)]
 pub struct FilterCx<'a> {
     pub(crate) facts: &'a Facts,
+    pub(crate) way: &'a Way,
     pub(crate) route: &'a RouteName,
     pub(crate) pools: &'a [PoolName],
     pub(crate) pool: &'a mut Option<PoolRef>,

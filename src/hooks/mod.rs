@@ -43,6 +43,7 @@ mod variables;
 mod vars;
 mod view;
 mod watched;
+mod way;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
@@ -69,3 +70,4 @@ pub use vars::RequestVars;
 pub(crate) use view::Incoming;
 pub use view::{EarlyBody, RequestView, ResponseView};
 pub use watched::{ReadFile, Watched};
+pub(crate) use way::Way;

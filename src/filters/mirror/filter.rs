@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method, Request, Version};
 
-use crate::filters::forwarded::{header_value, tell_of};
+use crate::filters::forwarded::header_value;
 use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, FetchLimits, Filter, FilterCx, Flow, HookError, Larger, Needs, RequestView,
@@ -136,13 +136,14 @@ impl Filter for Mirror {
     }
 }
 
-/// The request as the filters so far left it, and with what endpoints are told of clients.
+/// The request as the filters so far left it, and with what endpoints are told of the way that it came.
 fn copy_of(request: &RequestView<'_>, cx: &FilterCx<'_>) -> Result<Request<()>, HookError> {
     let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.head().uri.clone();
     *copy.headers_mut() = request.headers().clone();
-    tell_of(request, cx, copy.headers_mut())?;
+    let told = cx.way.tell(cx.facts(), request.version(), copy.headers_mut());
+    told.ok_or_else(|| HookError::new("there are too many fields"))?;
     copy.headers_mut().insert(X_EVENER_MIRROR, header_value(cx.route().as_str())?);
     Ok(copy)
 }

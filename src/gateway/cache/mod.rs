@@ -251,7 +251,7 @@ pub(super) fn begin_attempt(session: &Session, request: &mut RequestHeader, cx: 
     let Some(cache) = &mut cx.cache else { return };
     cache.requested = SystemTime::now();
     cache.not_modified = None;
-    if (session.cache.enabled() || session.cache.bypassing()) && !cx.peer_is_trusted {
+    if (session.cache.enabled() || session.cache.bypassing()) && !cx.way.is_by_proxy() {
         let overruling: Names = request.headers.keys().filter(|name| is_overruling(name)).cloned().collect();
         for name in &overruling {
             request.remove_header(name);
