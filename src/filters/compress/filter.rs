@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, TRAILER};
 use http::{HeaderValue, Method, StatusCode};
-use parking_lot::Mutex;
 
+use crate::filters::coding::recoder::{self, Recoder};
 use crate::filters::coding::{
     Coding, asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened,
 };
@@ -14,6 +14,7 @@ use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
 };
 use crate::semantics::codings_by_preference;
+use crate::types::client_key;
 
 use super::encoder::Flush;
 use super::encoders::{Borrowed, Encoders};
@@ -32,8 +33,9 @@ pub struct Compress {
     types: Vec<MediaPattern>,
     levels: Levels,
     fast_above: u64,
-    max_active: usize,
+    max_active: u64,
     encoders: Arc<Encoders>,
+    ipv6_prefix: u8,
     description: String,
 }
 
@@ -42,9 +44,9 @@ pub struct Compress {
 struct Wish(Coding);
 
 /// The coding of a body, while it lasts.
-#[derive(Clone)]
 struct Running {
-    encoder: Arc<Mutex<Borrowed>>,
+    /// Until the end.
+    encoder: Option<Borrowed>,
     /// Whether what is ready goes out with each piece.
     is_live: bool,
 }
@@ -65,9 +67,9 @@ impl Compress {
             types: settings.types,
             levels: settings.levels,
             fast_above: settings.fast_above.bytes(),
-            // Checked to be at most 100000.
-            max_active: usize::try_from(settings.max_active).unwrap_or(usize::MAX),
+            max_active: settings.max_active.into(),
             encoders: cx.keep("encoders", Encoders::default),
+            ipv6_prefix: cx.ipv6_prefix(),
         })
     }
 
@@ -103,10 +105,11 @@ impl Compress {
         let length = length(response);
         if *response.request_method() != Method::HEAD {
             let levels = if length > Some(self.fast_above) { Levels::FAST } else { self.levels };
-            let borrowed = self.encoders.borrow(coding, levels, self.max_active).map_err(unable)?;
-            let Some(encoder) = borrowed else { return Ok(()) };
+            let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
+            let borrowed = self.encoders.borrow(coding, levels, client, self.max_active);
+            let Some(encoder) = borrowed.map_err(unable)? else { return Ok(()) };
             let is_live = length.is_none() || is_event_stream(response);
-            own::keep(self, Running { encoder: Arc::new(Mutex::new(encoder)), is_live }, cx);
+            recoder::begin(self, Running { encoder: Some(encoder), is_live }, cx);
         }
         recode(response, Some(coding.as_str()))
     }
@@ -127,8 +130,7 @@ impl Filter for Compress {
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        // An error may stand in the place of an answer that was to be coded.
-        own::take::<Running>(self, cx);
+        recoder::forget::<Running>(self, cx);
         if response.status() == StatusCode::NOT_MODIFIED {
             return if has_coded_copy(response) {
                 vary_by_coding(response)?;
@@ -153,31 +155,15 @@ impl Filter for Compress {
         end: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let Some(Running { encoder, is_live }) = own::kept(self, cx) else { return Ok(()) };
-        let flush = match (end, is_live) {
-            (true, _) => Flush::End,
-            (false, true) => Flush::Through,
-            (false, false) => Flush::Gather,
-        };
-        let piece = body.take().unwrap_or_default();
-        if !piece.is_empty() || end {
-            *body = Some(encoder.lock().code(&piece, flush).map_err(unable)?.into());
-        }
-        if end {
-            // Others may use it while the client still reads.
-            own::take::<Running>(self, cx);
-        }
-        Ok(())
+        recoder::pass::<Running>(self, body, end, cx)
     }
 
     fn on_response_trailers(
         &self,
-        _: &mut HeaderMap,
+        trailers: &mut HeaderMap,
         cx: &mut FilterCx<'_>,
     ) -> Result<Option<Bytes>, HookError> {
-        let mut last = None;
-        self.on_response_body(&mut last, true, cx)?;
-        Ok(last)
+        recoder::finish::<Running>(self, trailers, cx)
     }
 
     fn needs(&self) -> Needs {
@@ -186,6 +172,23 @@ impl Filter for Compress {
 
     fn describe(&self) -> String {
         self.description.clone()
+    }
+}
+
+impl Recoder for Running {
+    fn recode(&mut self, piece: &[u8], end: bool) -> Result<Vec<u8>, HookError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(Vec::new()) };
+        let flush = match (end, self.is_live) {
+            (true, _) => Flush::End,
+            (false, true) => Flush::Through,
+            (false, false) => Flush::Gather,
+        };
+        let coded = encoder.code(piece, flush).map_err(unable)?;
+        if end {
+            // Others may use it while the client still reads.
+            self.encoder = None;
+        }
+        Ok(coded)
     }
 }
 

@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::{HeaderValue, Method, StatusCode};
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::filters::coding::{asks_no_change, is_whole_answer, recode, vary_by_coding};
+use crate::filters::coding::recoder::{self, Recoder};
+use crate::filters::coding::{Budget, Share, asks_no_change, is_whole_answer, recode, vary_by_coding};
 use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
 };
 use crate::semantics::takes_coding;
+use crate::types::client_key;
 
 use super::DecompressSettings;
 use super::decoder::{Coded, Decoder, Limits, Undecodable};
@@ -24,7 +24,9 @@ use super::decoder::{Coded, Decoder, Limits, Undecodable};
 pub struct Decompress {
     always: bool,
     limits: Limits,
-    places: Arc<Semaphore>,
+    memory: u64,
+    budget: Arc<Budget>,
+    ipv6_prefix: u8,
     description: String,
 }
 
@@ -33,27 +35,27 @@ pub struct Decompress {
 struct Taken([bool; Coded::ALL.len()]);
 
 /// The decoding of a body, while it lasts.
-#[derive(Clone)]
 struct Running {
-    decoder: Arc<Mutex<Decoder>>,
-    _place: Arc<OwnedSemaphorePermit>,
+    /// Until the end.
+    decoder: Option<Decoder>,
+    share: Share,
 }
 
 impl Decompress {
     /// Makes the filter of its settings.
     ///
     /// # Errors
-    /// When `max_size` is 0, or `max_ratio` or `max_active` is out of its range.
+    /// When `max_size` is 0, or `max_ratio` or `memory` is out of its range.
     pub fn build(settings: DecompressSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         settings.check()?;
-        // Checked to be at most 10000.
-        let most = usize::try_from(settings.max_active).unwrap_or(Semaphore::MAX_PERMITS);
         let whom = if settings.always { "for all" } else { "for clients that need it" };
         Ok(Self {
             description: format!("{whom}, up to {}", settings.max_size),
             always: settings.always,
             limits: Limits { size: settings.max_size.bytes(), ratio: settings.max_ratio.into() },
-            places: cx.keep(&format!("{most} decoders"), || Semaphore::new(most)),
+            memory: settings.memory.bytes(),
+            budget: cx.keep("decoders", Budget::default),
+            ipv6_prefix: cx.ipv6_prefix(),
         })
     }
 
@@ -64,15 +66,29 @@ impl Decompress {
     }
 
     fn begin(&self, coded: Coded, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let busy = HookError::new("too many answers are decoded at once");
+        let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
+        let Some(share) = self.budget.take(client, coded.most_memory(), self.memory) else {
+            let busy = HookError::new("no memory is left to decode the answer in");
             return Err(busy.with_status(StatusCode::SERVICE_UNAVAILABLE).with_cause("decompress_busy"));
         };
         let decoder = Decoder::new(coded, self.limits);
         let decoder = decoder.map_err(|error| HookError::new("no decoder").with_source(error))?;
-        let running = Running { decoder: Arc::new(Mutex::new(decoder)), _place: Arc::new(place) };
-        own::keep(self, running, cx);
+        recoder::begin(self, Running { decoder: Some(decoder), share }, cx);
         Ok(())
+    }
+}
+
+impl Recoder for Running {
+    fn recode(&mut self, piece: &[u8], end: bool) -> Result<Vec<u8>, HookError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(Vec::new()) };
+        let plain = decoder.decode(piece, end).map_err(undecodable)?;
+        if end {
+            self.decoder = None;
+        }
+        // What was made waits until its client takes it, however long that lasts.
+        let waiting = plain.len() as u64;
+        self.share.resize(waiting + self.decoder.as_ref().map_or(0, Decoder::memory));
+        Ok(plain)
     }
 }
 
@@ -93,8 +109,7 @@ impl Filter for Decompress {
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        // An error may stand in the place of an answer that was to be decoded.
-        own::take::<Running>(self, cx);
+        recoder::forget::<Running>(self, cx);
         if is_plain(response) || !is_whole_answer(response) {
             return Ok(());
         }
@@ -122,25 +137,15 @@ impl Filter for Decompress {
         end: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let Some(Running { decoder, .. }) = own::kept(self, cx) else { return Ok(()) };
-        let piece = body.take().unwrap_or_default();
-        let plain = decoder.lock().decode(&piece, end).map_err(undecodable)?;
-        *body = Some(plain.into());
-        if end {
-            // Others may have the place while the client still reads.
-            own::take::<Running>(self, cx);
-        }
-        Ok(())
+        recoder::pass::<Running>(self, body, end, cx)
     }
 
     fn on_response_trailers(
         &self,
-        _: &mut HeaderMap,
+        trailers: &mut HeaderMap,
         cx: &mut FilterCx<'_>,
     ) -> Result<Option<Bytes>, HookError> {
-        let mut last = None;
-        self.on_response_body(&mut last, true, cx)?;
-        Ok(last.filter(|last| !last.is_empty()))
+        recoder::finish::<Running>(self, trailers, cx)
     }
 
     fn needs(&self) -> Needs {

@@ -120,22 +120,48 @@ async fn bombs_and_half_bodies_are_broken_off_with_a_word() {
 }
 
 #[tokio::test]
-async fn without_a_place_the_answer_fails_rather_than_pass() {
-    let filter = build("{ max_active: 1 }").unwrap();
-    let mut first = coded("gzip", "");
+async fn without_memory_the_answer_fails_rather_than_pass() {
+    let filter = build("{ memory: 32MiB }").unwrap();
+    let from = |client: u8, coding| coded(coding, "").from_client([10, 0, 0, client].into());
+    let mut first = from(1, "br");
     told(&filter, &mut first).await.unwrap();
-    let error = told(&filter, &mut coded("gzip", "")).await.unwrap_err();
+    let error = told(&filter, &mut from(2, "br")).await.unwrap_err();
     assert_eq!((error.status(), error.cause()), (StatusCode::SERVICE_UNAVAILABLE, "decompress_busy"));
-    drop(first);
-    let mut second = coded("gzip", "");
-    told(&filter, &mut second).await.unwrap();
-    assert_eq!(piece(&mut second, &filter, &gzip(b"x"), true).unwrap(), b"x");
+    // It is counted as what its window takes once that is known.
+    let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 18);
+    writer.write_all(b"plain").unwrap();
+    let bytes = writer.into_inner();
+    piece(&mut first, &filter, &bytes[..1], false).unwrap();
+    told(&filter, &mut from(2, "br")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_keeps_nobody_else_out() {
+    let filter = build("{ memory: 32MiB }").unwrap();
+    let mut slow = Vec::new();
+    loop {
+        let mut exchange = coded("gzip", "");
+        if told(&filter, &mut exchange).await.is_err() {
+            break;
+        }
+        slow.push(exchange);
+    }
+    assert_eq!(slow.len(), 256, "half of it");
+    let mut other = coded("gzip", "").from_client([10, 0, 0, 2].into());
+    told(&filter, &mut other).await.unwrap();
+    assert_eq!(piece(&mut other, &filter, &gzip(b"x"), true).unwrap(), b"x");
+    // What has ended holds only what its client has not taken.
+    for exchange in &mut slow[..2] {
+        piece(exchange, &filter, &gzip(&[b'x'; 60_000]), true).unwrap();
+    }
+    assert!(told(&filter, &mut coded("gzip", "")).await.is_err());
+    slow.clear();
     told(&filter, &mut coded("gzip", "")).await.unwrap();
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
-    for yaml in ["{ max_size: 0B }", "{ max_ratio: 1 }", "{ max_ratio: 201 }", "{ max_active: 0 }"] {
+    for yaml in ["{ max_size: 0B }", "{ max_ratio: 1 }", "{ max_ratio: 201 }", "{ memory: 31MiB }"] {
         assert!(build(yaml).is_err(), "{yaml}");
     }
     assert_eq!(build("{ always: true }").unwrap().describe(), "for all, up to 100MiB");
