@@ -18,8 +18,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::hooks::EarlyBody;
 use crate::runtime::{Cause, Connection};
+use crate::types::content_length;
 
-use super::admit::{self, content_length};
+use super::admit;
 use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::failure::cause_of;

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::config::spec::{Timeouts, UpstreamProtocol};
 use crate::pools::Pool;
-use crate::runtime::{
-    Cause, GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_grpc, parse_timeout, timeout_value,
-};
+use crate::runtime::{Cause, GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, parse_timeout, timeout_value};
+
+use crate::semantics::is_grpc;
 
 use super::chain;
 use super::cx::RequestCx;

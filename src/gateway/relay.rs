@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::cache;
 use super::chain::{self, Passing};
 use super::clock;

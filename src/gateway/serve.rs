@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{Answer, Body, BodySource};
 use crate::runtime::Cause;
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::chain::{self, Passing};
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving, within};

@@ -50,7 +50,7 @@ pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
-    GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
+    GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, parse_timeout, timeout_value,
 };
 pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use jobs::run_jobs;

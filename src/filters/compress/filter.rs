@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, TRAILER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, TRAILER};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::filters::coding::recoder::{self, Recoder};
@@ -13,8 +13,8 @@ use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
 };
-use crate::semantics::codings_by_preference;
-use crate::types::client_key;
+use crate::semantics::{codings_by_preference, is_event_stream, is_grpc};
+use crate::types::{client_key, content_length};
 
 use super::encoder::Flush;
 use super::encoders::{Borrowed, Encoders};
@@ -83,17 +83,16 @@ impl Compress {
         let is_free = is_whole_answer(response)
             && response.header(CONTENT_ENCODING).is_none()
             && response.header(TRAILER).is_none()
+            // Its messages have their own compression, and its frames their own ends.
+            && !is_grpc(response.headers())
             && !asks_no_change(response.headers());
         is_free
-            && length(response).is_none_or(|length| length >= self.min_size)
+            && content_length(response.headers()).is_none_or(|length| length >= self.min_size)
             && response.header(CONTENT_TYPE).is_some_and(|media| self.is_listed(media.as_bytes()))
     }
 
     fn is_listed(&self, media: &[u8]) -> bool {
-        // Its messages have their own compression, and its frames their own ends.
-        const GRPC: &[u8] = b"application/grpc";
-        let is_call = media.len() >= GRPC.len() && media[..GRPC.len()].eq_ignore_ascii_case(GRPC);
-        !is_call && self.types.iter().any(|pattern| pattern.matches(media))
+        self.types.iter().any(|pattern| pattern.matches(media))
     }
 
     fn begin(
@@ -102,13 +101,13 @@ impl Compress {
         response: &mut ResponseView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let length = length(response);
+        let length = content_length(response.headers());
         if *response.request_method() != Method::HEAD {
             let levels = if length > Some(self.fast_above) { Levels::FAST } else { self.levels };
             let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
             let borrowed = self.encoders.borrow(coding, levels, client, self.max_active);
             let Some(encoder) = borrowed.map_err(unable)? else { return Ok(()) };
-            let is_live = length.is_none() || is_event_stream(response);
+            let is_live = length.is_none() || is_event_stream(response.headers());
             recoder::begin(self, Running { encoder: Some(encoder), is_live }, cx);
         }
         recode(response, Some(coding.as_str()))
@@ -194,16 +193,6 @@ impl Recoder for Running {
 
 fn unable(error: std::io::Error) -> HookError {
     HookError::new("cannot compress").with_source(error)
-}
-
-fn length(response: &ResponseView<'_>) -> Option<u64> {
-    response.header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn is_event_stream(response: &ResponseView<'_>) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    let media = response.header(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    media.len() >= EVENTS.len() && media[..EVENTS.len()].eq_ignore_ascii_case(EVENTS)
 }
 
 /// Whether the client's copy that has not changed is one that was coded here, by the validator that it has of it.

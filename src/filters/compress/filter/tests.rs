@@ -1,6 +1,6 @@
 use std::io::Read;
 
-use http::header::{ACCEPT_RANGES, VARY};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, VARY};
 use tokio::time::Instant;
 
 use super::*;
