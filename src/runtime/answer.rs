@@ -6,6 +6,8 @@ use serde::Serialize;
 use crate::hooks::Answer;
 
 use super::Cause;
+use crate::semantics::is_grpc;
+
 use super::grpc::{GRPC, grpc_trailers};
 
 /// The form of an error.

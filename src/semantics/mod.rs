@@ -9,6 +9,6 @@ mod media;
 mod range;
 
 pub(crate) use accept::{codings_by_preference, media_weight, takes_coding};
-pub(crate) use conditional::{Precondition, Validators, made_at};
+pub(crate) use conditional::{Precondition, Validators, entity_tags, made_at};
 pub(crate) use media::{is_event_stream, is_grpc};
 pub(crate) use range::{Boundary, Ranges, content_range};

@@ -4,9 +4,10 @@
 mod budget;
 mod head;
 pub(super) mod recoder;
+pub(super) mod tags;
 
 pub(super) use budget::{Budget, Share};
-pub(super) use head::{asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened};
+pub(super) use head::{OF_THESE_BYTES, asks_no_change, is_whole_answer, recode, vary_by_coding};
 
 use schemars::JsonSchema;
 use serde::Deserialize;

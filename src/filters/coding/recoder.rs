@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use crate::filters::own;
 use crate::hooks::{FilterCx, HookError};
 
+use super::OF_THESE_BYTES;
+
 /// Makes another coding of a body, piece by piece.
 pub(in crate::filters) trait Recoder: Send + 'static {
     /// What comes of a piece; `end` is the last, after which nothing is held that others may use.
@@ -47,12 +49,18 @@ pub(in crate::filters) fn pass<R: Recoder>(
     Ok(())
 }
 
-/// The end of a body that trailers follow.
+/// The end of a body that trailers follow, which may tell of the bytes that came as well.
 pub(in crate::filters) fn finish<R: Recoder>(
     filter: &impl Sized,
-    _: &mut HeaderMap,
+    trailers: &mut HeaderMap,
     cx: &FilterCx<'_>,
 ) -> Result<Option<Bytes>, HookError> {
+    if own::kept::<Running<R>>(filter, cx).is_none() {
+        return Ok(None);
+    }
+    for name in &OF_THESE_BYTES {
+        trailers.remove(name);
+    }
     let mut last = None;
     pass::<R>(filter, &mut last, true, cx)?;
     Ok(last.filter(|last| !last.is_empty()))

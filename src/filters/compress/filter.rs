@@ -2,13 +2,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, TRAILER};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
+use http::{Method, StatusCode};
 
 use crate::filters::coding::recoder::{self, Recoder};
-use crate::filters::coding::{
-    Coding, asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened,
-};
+use crate::filters::coding::{Coding, asks_no_change, is_whole_answer, recode, tags, vary_by_coding};
 use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
@@ -80,15 +78,31 @@ impl Compress {
 
     /// Whether the answer would be coded for a client that wants it so.
     fn is_worth_it(&self, response: &ResponseView<'_>) -> bool {
-        let is_free = is_whole_answer(response)
-            && response.header(CONTENT_ENCODING).is_none()
-            && response.header(TRAILER).is_none()
+        is_whole_answer(response)
+            && self.may_be_worth_it(response, content_length(response.headers()))
+            && response.header(CONTENT_TYPE).is_some()
+    }
+
+    /// Whether an answer without its body, or with a part of it, stands for one that would be coded for some client, as far
+    /// as it tells.
+    fn stands_for_coded(&self, response: &ResponseView<'_>) -> bool {
+        match response.status() {
+            StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED => {
+                self.may_be_worth_it(response, content_length(response.headers()))
+            }
+            StatusCode::PARTIAL_CONTENT => self.may_be_worth_it(response, whole_length(response)),
+            _ => false,
+        }
+    }
+
+    /// By all but a media type that is not told.
+    fn may_be_worth_it(&self, response: &ResponseView<'_>, length: Option<u64>) -> bool {
+        response.header(CONTENT_ENCODING).is_none()
+            && length.is_none_or(|length| length >= self.min_size)
+            && response.header(CONTENT_TYPE).is_none_or(|media| self.is_listed(media.as_bytes()))
             // Its messages have their own compression, and its frames their own ends.
             && !is_grpc(response.headers())
-            && !asks_no_change(response.headers());
-        is_free
-            && content_length(response.headers()).is_none_or(|length| length >= self.min_size)
-            && response.header(CONTENT_TYPE).is_some_and(|media| self.is_listed(media.as_bytes()))
+            && !asks_no_change(response.headers())
     }
 
     fn is_listed(&self, media: &[u8]) -> bool {
@@ -110,7 +124,7 @@ impl Compress {
             let is_live = length.is_none() || is_event_stream(response.headers());
             recoder::begin(self, Running { encoder: Some(encoder), is_live }, cx);
         }
-        recode(response, Some(coding.as_str()))
+        recode(response, Some(coding.as_str()), coding.as_str())
     }
 }
 
@@ -125,26 +139,23 @@ impl Filter for Compress {
         if let Some(coding) = coding {
             own::keep(self, Wish(coding), cx);
         }
+        tags::ask_for_originals(self, request, &self.offered, cx)?;
         Ok(Flow::Continue)
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         recoder::forget::<Running>(self, cx);
+        let wish = own::kept(self, cx).map(|&Wish(coding)| coding);
+        let is_worth_it = self.is_worth_it(response);
+        if is_worth_it || self.stands_for_coded(response) {
+            vary_by_coding(response)?;
+        }
         if response.status() == StatusCode::NOT_MODIFIED {
-            return if has_coded_copy(response) {
-                vary_by_coding(response)?;
-                weaken(response)
-            } else {
-                Ok(())
-            };
+            return tags::confirm(self, response, wish.map(Coding::as_str), &self.offered, cx);
         }
-        if !self.is_worth_it(response) {
-            return Ok(());
-        }
-        vary_by_coding(response)?;
-        match own::kept(self, cx) {
-            Some(&Wish(coding)) => self.begin(coding, response, cx),
-            None => Ok(()),
+        match wish {
+            Some(coding) if is_worth_it => self.begin(coding, response, cx),
+            _ => Ok(()),
         }
     }
 
@@ -195,12 +206,9 @@ fn unable(error: std::io::Error) -> HookError {
     HookError::new("cannot compress").with_source(error)
 }
 
-/// Whether the client's copy that has not changed is one that was coded here, by the validator that it has of it.
-fn has_coded_copy(response: &ResponseView<'_>) -> bool {
-    let Some(weak) = response.header(ETAG).and_then(weakened) else { return false };
-    let named = response.request_headers().get_all(IF_NONE_MATCH).iter();
-    let mut named = named.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
-    named.any(|etag| etag.trim_ascii() == weak.as_bytes())
+/// How long the whole is of which this is a part, if that is told (RFC 9110 §14.4).
+fn whole_length(response: &ResponseView<'_>) -> Option<u64> {
+    response.header(CONTENT_RANGE)?.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, HeaderMap};
+use http::header::{CONTENT_ENCODING, HeaderMap, IF_RANGE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::filters::coding::recoder::{self, Recoder};
-use crate::filters::coding::{Budget, Share, asks_no_change, is_whole_answer, recode, vary_by_coding};
+use crate::filters::coding::{Budget, Share, asks_no_change, is_whole_answer, recode, tags, vary_by_coding};
 use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
@@ -40,6 +40,9 @@ struct Running {
     decoder: Option<Decoder>,
     share: Share,
 }
+
+/// What the tags of answers say that were decoded.
+const DECODED: &str = "plain";
 
 impl Decompress {
     /// Makes the filter of its settings.
@@ -99,17 +102,29 @@ impl Filter for Decompress {
         request: &mut RequestView<'_>,
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
-        if !self.always {
-            let codings = Coded::ALL.map(|coded| takes_coding(request.headers(), coded.as_str()));
-            if codings.contains(&true) {
-                own::keep(self, Taken(codings), cx);
-            }
+        let is_taken = |coded: Coded| !self.always && takes_coding(request.headers(), coded.as_str());
+        let codings = Coded::ALL.map(is_taken);
+        if codings.contains(&true) {
+            own::keep(self, Taken(codings), cx);
         }
+        if codings.contains(&false) {
+            // A part of a coded body cannot be decoded, and is of no use to this client.
+            request.remove_header(&RANGE);
+            request.remove_header(&IF_RANGE);
+        }
+        tags::ask_for_originals(self, request, &[DECODED], cx)?;
         Ok(Flow::Continue)
     }
 
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         recoder::forget::<Running>(self, cx);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // Nobody says whether what has not changed is coded.
+            if !self.always && !asks_no_change(response.headers()) {
+                vary_by_coding(response)?;
+            }
+            return tags::confirm(self, response, Some(DECODED), &[DECODED], cx);
+        }
         if is_plain(response) || !is_whole_answer(response) {
             return Ok(());
         }
@@ -128,7 +143,7 @@ impl Filter for Decompress {
         if *response.request_method() != Method::HEAD {
             self.begin(coded, cx)?;
         }
-        recode(response, None)
+        recode(response, None, DECODED)
     }
 
     fn on_response_body(

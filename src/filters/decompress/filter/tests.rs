@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, VARY};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, VARY};
 use tokio::time::Instant;
 
 use super::*;
@@ -49,7 +49,7 @@ async fn clients_that_do_not_take_the_coding_get_it_off() {
         let headers = told(&filter, &mut exchange).await.unwrap();
         assert_eq!(
             (&headers[ETAG], &headers[VARY]),
-            (&HeaderValue::from_static("W/\"a\""), &HeaderValue::from_static("Accept-Encoding"))
+            (&HeaderValue::from_static("W/\"a--plain\""), &HeaderValue::from_static("Accept-Encoding"))
         );
         for gone in [CONTENT_ENCODING, CONTENT_LENGTH, ACCEPT_RANGES] {
             assert!(!headers.contains_key(&gone), "{gone}");
@@ -103,6 +103,37 @@ async fn what_must_stay_as_it_is_does() {
     let mut head = coded("gzip", "").with_method("HEAD");
     assert!(!told(&filter, &mut head).await.unwrap().contains_key(CONTENT_LENGTH));
     assert!(piece(&mut head, &filter, b"", true).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn parts_are_not_asked_for_where_they_could_not_be_decoded() {
+    let all = "gzip, br, zstd, deflate";
+    for (settings, accepted, stays) in
+        [("{}", "", false), ("{}", "gzip", false), ("{}", all, true), ("{ always: true }", all, false)]
+    {
+        let filter = build(settings).unwrap();
+        let mut exchange = coded("gzip", accepted).with_header("range", "bytes=0-9");
+        exchange = exchange.with_header("if-range", "\"a\"");
+        exchange.on_request(&filter).await.unwrap();
+        for name in [RANGE, IF_RANGE] {
+            assert_eq!(exchange.request_headers().contains_key(&name), stays, "{settings} {accepted}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_was_decoded_is_asked_for_by_the_tag_of_the_coded_one() {
+    let filter = build("{}").unwrap();
+    let mut exchange = Exchange::get("/", Instant::now())
+        .with_header("if-none-match", "W/\"a--plain\"")
+        .with_response_status(StatusCode::NOT_MODIFIED)
+        .with_response_header("etag", "\"a\"");
+    let headers = told(&filter, &mut exchange).await.unwrap();
+    assert_eq!(exchange.request_headers()[IF_NONE_MATCH], "\"a\"");
+    assert_eq!(
+        (&headers[ETAG], &headers[VARY]),
+        (&"W/\"a--plain\"".parse().unwrap(), &"Accept-Encoding".parse().unwrap())
+    );
 }
 
 #[tokio::test]
