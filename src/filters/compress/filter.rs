@@ -1,16 +1,12 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
 use http::{Method, StatusCode};
 
-use crate::filters::coding::recoder::{self, Recoder};
+use crate::filters::coding::recoder::{Recoder, Recodes};
 use crate::filters::coding::{Coding, asks_no_change, is_whole_answer, recode, tags, vary_by_coding};
 use crate::filters::own;
-use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
-};
+use crate::hooks::{BuildCx, BuildError, FilterCx, HookError, RequestView, ResponseView};
 use crate::semantics::{codings_by_preference, is_event_stream, is_grpc};
 use crate::types::{client_key, content_length};
 
@@ -42,7 +38,7 @@ pub struct Compress {
 struct Wish(Coding);
 
 /// The coding of a body, while it lasts.
-struct Running {
+pub(in crate::filters) struct Running {
     /// Until the end.
     encoder: Option<Borrowed>,
     /// Whether what is ready goes out with each piece.
@@ -113,75 +109,55 @@ impl Compress {
         &self,
         coding: Coding,
         response: &mut ResponseView<'_>,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<(), HookError> {
+        cx: &FilterCx<'_>,
+    ) -> Result<Option<Running>, HookError> {
         let length = content_length(response.headers());
+        let mut running = None;
         if *response.request_method() != Method::HEAD {
             let levels = if length > Some(self.fast_above) { Levels::FAST } else { self.levels };
             let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
             let borrowed = self.encoders.borrow(coding, levels, client, self.max_active);
-            let Some(encoder) = borrowed.map_err(unable)? else { return Ok(()) };
+            let Some(encoder) = borrowed.map_err(unable)? else { return Ok(None) };
             let is_live = length.is_none() || is_event_stream(response.headers());
-            recoder::begin(self, Running { encoder: Some(encoder), is_live }, cx);
+            running = Some(Running { encoder: Some(encoder), is_live });
         }
-        recode(response, Some(coding.as_str()), coding.as_str())
+        recode(response, Some(coding.as_str()), coding.as_str())?;
+        Ok(running)
     }
 }
 
-#[async_trait]
-impl Filter for Compress {
-    async fn on_request(
-        &self,
-        request: &mut RequestView<'_>,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Flow, HookError> {
+impl Recodes for Compress {
+    type Recoder = Running;
+
+    fn ask(&self, request: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         let coding = self.best(request.headers()).filter(|_| !asks_no_change(request.headers()));
         if let Some(coding) = coding {
             own::keep(self, Wish(coding), cx);
         }
-        tags::ask_for_originals(self, request, &self.offered, cx)?;
-        Ok(Flow::Continue)
+        tags::ask_for_originals(self, request, &self.offered, cx)
     }
 
-    fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        recoder::forget::<Running>(self, cx);
+    fn answer(
+        &self,
+        response: &mut ResponseView<'_>,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<Option<Running>, HookError> {
         let wish = own::kept(self, cx).map(|&Wish(coding)| coding);
         let is_worth_it = self.is_worth_it(response);
         if is_worth_it || self.stands_for_coded(response) {
             vary_by_coding(response)?;
         }
         if response.status() == StatusCode::NOT_MODIFIED {
-            return tags::confirm(self, response, wish.map(Coding::as_str), &self.offered, cx);
+            tags::confirm(self, response, wish.map(Coding::as_str), &self.offered, cx)?;
         }
         match wish {
             Some(coding) if is_worth_it => self.begin(coding, response, cx),
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
-    fn on_response_body(
-        &self,
-        body: &mut Option<Bytes>,
-        end: bool,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<(), HookError> {
-        recoder::pass::<Running>(self, body, end, cx)
-    }
-
-    fn on_response_trailers(
-        &self,
-        trailers: &mut HeaderMap,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Option<Bytes>, HookError> {
-        recoder::finish::<Running>(self, trailers, cx)
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::BODIES
-    }
-
-    fn describe(&self) -> String {
-        self.description.clone()
+    fn description(&self) -> &str {
+        &self.description
     }
 }
 

@@ -1,16 +1,12 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, HeaderMap, IF_RANGE, RANGE};
+use http::header::{CONTENT_ENCODING, IF_RANGE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::filters::coding::recoder::{self, Recoder};
+use crate::filters::coding::recoder::{Recoder, Recodes};
 use crate::filters::coding::{Budget, Share, asks_no_change, is_whole_answer, recode, tags, vary_by_coding};
 use crate::filters::own;
-use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
-};
+use crate::hooks::{BuildCx, BuildError, FilterCx, HookError, RequestView, ResponseView};
 use crate::semantics::takes_coding;
 use crate::types::client_key;
 
@@ -35,7 +31,7 @@ pub struct Decompress {
 struct Taken([bool; Coded::ALL.len()]);
 
 /// The decoding of a body, while it lasts.
-struct Running {
+pub(in crate::filters) struct Running {
     /// Until the end.
     decoder: Option<Decoder>,
     share: Share,
@@ -68,7 +64,7 @@ impl Decompress {
         own::kept(self, cx).zip(place).is_some_and(|(Taken(codings), place)| codings[place])
     }
 
-    fn begin(&self, coded: Coded, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
+    fn begin(&self, coded: Coded, cx: &FilterCx<'_>) -> Result<Running, HookError> {
         let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
         let Some(share) = self.budget.take(client, coded.most_memory(), self.memory) else {
             let busy = HookError::new("no memory is left to decode the answer in");
@@ -76,8 +72,7 @@ impl Decompress {
         };
         let decoder = Decoder::new(coded, self.limits);
         let decoder = decoder.map_err(|error| HookError::new("no decoder").with_source(error))?;
-        recoder::begin(self, Running { decoder: Some(decoder), share }, cx);
-        Ok(())
+        Ok(Running { decoder: Some(decoder), share })
     }
 }
 
@@ -95,13 +90,10 @@ impl Recoder for Running {
     }
 }
 
-#[async_trait]
-impl Filter for Decompress {
-    async fn on_request(
-        &self,
-        request: &mut RequestView<'_>,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Flow, HookError> {
+impl Recodes for Decompress {
+    type Recoder = Running;
+
+    fn ask(&self, request: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         let is_taken = |coded: Coded| !self.always && takes_coding(request.headers(), coded.as_str());
         let codings = Coded::ALL.map(is_taken);
         if codings.contains(&true) {
@@ -112,63 +104,44 @@ impl Filter for Decompress {
             request.remove_header(&RANGE);
             request.remove_header(&IF_RANGE);
         }
-        tags::ask_for_originals(self, request, &[DECODED], cx)?;
-        Ok(Flow::Continue)
+        tags::ask_for_originals(self, request, &[DECODED], cx)
     }
 
-    fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        recoder::forget::<Running>(self, cx);
+    fn answer(
+        &self,
+        response: &mut ResponseView<'_>,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<Option<Running>, HookError> {
         if response.status() == StatusCode::NOT_MODIFIED {
             // Nobody says whether what has not changed is coded.
             if !self.always && !asks_no_change(response.headers()) {
                 vary_by_coding(response)?;
             }
-            return tags::confirm(self, response, Some(DECODED), &[DECODED], cx);
+            return tags::confirm(self, response, Some(DECODED), &[DECODED], cx).map(|()| None);
         }
         if is_plain(response) || !is_whole_answer(response) {
-            return Ok(());
+            return Ok(None);
         }
         let Some(coded) = coding_of(response) else {
-            return if self.always { Err(failed("the answer's coding is not known")) } else { Ok(()) };
+            return if self.always { Err(failed("the answer's coding is not known")) } else { Ok(None) };
         };
         if asks_no_change(response.headers()) {
-            return Ok(());
+            return Ok(None);
         }
         if !self.always {
             vary_by_coding(response)?;
             if self.is_taken(coded, cx) {
-                return Ok(());
+                return Ok(None);
             }
         }
-        if *response.request_method() != Method::HEAD {
-            self.begin(coded, cx)?;
-        }
-        recode(response, None, DECODED)
+        let has_body = *response.request_method() != Method::HEAD;
+        let running = has_body.then(|| self.begin(coded, cx)).transpose()?;
+        recode(response, None, DECODED)?;
+        Ok(running)
     }
 
-    fn on_response_body(
-        &self,
-        body: &mut Option<Bytes>,
-        end: bool,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<(), HookError> {
-        recoder::pass::<Running>(self, body, end, cx)
-    }
-
-    fn on_response_trailers(
-        &self,
-        trailers: &mut HeaderMap,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Option<Bytes>, HookError> {
-        recoder::finish::<Running>(self, trailers, cx)
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::BODIES
-    }
-
-    fn describe(&self) -> String {
-        self.description.clone()
+    fn description(&self) -> &str {
+        &self.description
     }
 }
 

@@ -1,11 +1,13 @@
 use std::io::Read;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, IF_MATCH, IF_NONE_MATCH, VARY};
 use tokio::time::Instant;
 
 use super::*;
 use crate::hooks::testing::{self, Exchange};
+use crate::hooks::{Filter, Flow};
 
 fn build(yaml: &str) -> Result<Compress, BuildError> {
     testing::build(serde_yaml::from_str(yaml).unwrap(), Compress::build)

@@ -1,10 +1,13 @@
 use std::io::Write;
 
+use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, VARY};
 use tokio::time::Instant;
 
 use super::*;
 use crate::hooks::testing::{self, Exchange};
+use crate::hooks::{Filter, Flow};
 
 fn build(yaml: &str) -> Result<Decompress, BuildError> {
     testing::build(serde_yaml::from_str(yaml).unwrap(), Decompress::build)
