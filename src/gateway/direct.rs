@@ -17,7 +17,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::hooks::EarlyBody;
-use crate::runtime::{Cause, Connection};
+use crate::runtime::{Cause, Connection, Hold};
 use crate::types::content_length;
 
 use super::admit;
@@ -242,6 +242,10 @@ where
     }
 
     fn close_if_unread(&mut self, _: bool) {}
+
+    fn hold(&mut self, hold: Hold, size: usize) {
+        self.connection.pacing().hold(hold, size);
+    }
 
     async fn write_head(&mut self, mut head: ResponseHeader, is_all: bool) -> Result<()> {
         head.remove_header(&DATE);

@@ -271,8 +271,9 @@ async fn an_answer_over_http2_ends_whole_also_where_trailers_follow() {
         let Some(mut stream) = exchange.begin(response, false) else { return };
         stream.send_data(page().into(), exchange.path() == "/plain").unwrap();
         if exchange.path() != "/plain" {
+            let digest = ("content-digest".parse().unwrap(), "sha-256=:x:".parse().unwrap());
             let sum = ("x-sum".parse().unwrap(), "7".parse().unwrap());
-            stream.send_trailers(http::HeaderMap::from_iter([sum])).unwrap();
+            stream.send_trailers(http::HeaderMap::from_iter([digest, sum])).unwrap();
         }
     })
     .await;
@@ -285,11 +286,37 @@ async fn an_answer_over_http2_ends_whole_also_where_trailers_follow() {
         assert_eq!(response.header("content-encoding"), Some("gzip"), "{path}");
         assert_eq!(decoded("gzip", &response.body), page(), "{path}");
     }
-    // Trailers that are announced are part of the answer, which stays as it is.
-    let mut client = edge.connect().await;
-    client
-        .send("GET /announced HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\nAccept-Encoding: gzip\r\n\r\n")
-        .await;
-    assert!(!client.head().await.to_ascii_lowercase().contains("content-encoding"));
-    assert!(client.until(b"x-sum: 7\r\n\r\n").await.windows(8).any(|bytes| bytes == b"<p>The s"));
+    for path in ["/silent", "/announced"] {
+        let mut client = edge.connect().await;
+        client
+            .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\nAccept-Encoding: gzip\r\n\r\n"))
+            .await;
+        assert!(client.head().await.to_ascii_lowercase().contains("content-encoding: gzip"));
+        let mut coded = Vec::new();
+        loop {
+            let size = client.until(b"\r\n").await;
+            let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim(), 16).unwrap();
+            if size == 0 {
+                break;
+            }
+            coded.extend(client.exactly(size).await);
+            client.exactly(2).await;
+        }
+        assert_eq!(decoded("gzip", &coded), page(), "{path}");
+        // The digest of the bytes that came is none of those that go.
+        assert_eq!(client.until(b"\r\n\r\n").await, b"x-sum: 7\r\n\r\n", "{path}");
+        let stream = TcpStream::connect(edge.address()).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://a{path}")).header("accept-encoding", "br");
+        let (response, _) = requests.send_request(request.body(()).unwrap(), true).unwrap();
+        let mut stream = timeout(PATIENCE, response).await.expect("is answered").unwrap().into_body();
+        let mut body = Vec::new();
+        while let Some(piece) = timeout(PATIENCE, stream.data()).await.expect("goes on in time") {
+            body.extend(piece.unwrap());
+        }
+        assert_eq!(decoded("br", &body), page());
+        let trailers = timeout(PATIENCE, stream.trailers()).await.expect("ends").unwrap().unwrap();
+        assert_eq!((trailers.len(), &trailers["x-sum"]), (1, &"7".parse().unwrap()));
+    }
 }
