@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, LOCATION, UPGRADE};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
@@ -16,10 +16,11 @@ use crate::filters::may_be_set;
 use crate::hooks::{Answer, Facts, Flow};
 use crate::router::Parts;
 use crate::runtime::{
-    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_certificate_claim, is_grpc,
+    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_certificate_claim,
     is_refused_method, refusal,
 };
-use crate::types::{RequestHost, normalise_path, with_random};
+use crate::semantics::is_grpc;
+use crate::types::{RequestHost, content_length, normalise_path, with_random};
 
 use super::chain::{self, Passing};
 use super::clock;
@@ -358,11 +359,6 @@ fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Caus
         return Err(Cause::BodyTooLarge);
     }
     Ok(())
-}
-
-/// The length of the body, where the header tells one; its digits were checked before.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Moves the authority of HTTP/2 to where HTTP/1 has it, so that filters find and change the host in one place.

@@ -202,8 +202,8 @@ pub(super) fn on_response_body(
     Ok(())
 }
 
-/// Shows the trailers of a response to the filters that saw the request, last one first. Once one of them has made
-/// bytes of the trailers, the others see these as the last of the body; they are returned.
+/// Shows the trailers of a response to the filters that saw the request, last one first. Bytes that one of them ends the
+/// body with are seen by the others as a piece of it, its last where no trailers are left; they are returned.
 pub(super) fn on_response_trailers(
     trailers: &mut HeaderMap,
     cx: &mut RequestCx,
@@ -215,15 +215,20 @@ pub(super) fn on_response_trailers(
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(None) };
     let mut last = None;
     for step in route.filters[..entered].iter().rev().filter(|step| step.needs.bodies) {
-        let call = || match &mut last {
-            None => step.filter.on_response_trailers(trailers, &mut filter_cx),
-            Some(bytes) => {
-                let mut body = Some(std::mem::take(bytes));
-                step.filter.on_response_body(&mut body, true, &mut filter_cx)?;
-                Ok(Some(body.unwrap_or_default()))
+        let is_end = last.is_some() && trailers.is_empty();
+        let call = || {
+            if last.is_some() {
+                step.filter.on_response_body(&mut last, is_end, &mut filter_cx)?;
+                last.get_or_insert_default();
             }
+            if is_end { Ok(None) } else { step.filter.on_response_trailers(trailers, &mut filter_cx) }
         };
-        last = settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
+        if let Some(more) = settle(&step.name, catch_unwind(AssertUnwindSafe(call)))? {
+            last = Some(match last {
+                Some(last) => [last, more].concat().into(),
+                None => more,
+            });
+        }
     }
     Ok(last)
 }

@@ -68,6 +68,8 @@ pub(crate) struct RequestCx {
     pub(super) bounds: Bounds,
     /// For how long filters have held it up.
     pub(super) paused: Duration,
+    /// Until when they do.
+    pub(super) held_until: Option<Instant>,
     /// The call of gRPC that the request is.
     pub(super) call: Option<Call>,
     /// How the call ended.
@@ -159,6 +161,7 @@ impl RequestCx {
             variables: Variables::default(),
             bounds: Bounds::default(),
             paused: Duration::ZERO,
+            held_until: None,
             call: None,
             grpc_status: None,
             cause: None,

@@ -17,9 +17,10 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::hooks::EarlyBody;
-use crate::runtime::{Cause, Connection};
+use crate::runtime::{Cause, Connection, Hold};
+use crate::types::content_length;
 
-use super::admit::{self, content_length};
+use super::admit;
 use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::failure::cause_of;
@@ -241,6 +242,10 @@ where
     }
 
     fn close_if_unread(&mut self, _: bool) {}
+
+    fn hold(&mut self, hold: Hold, size: usize) {
+        self.connection.pacing().hold(hold, size);
+    }
 
     async fn write_head(&mut self, mut head: ResponseHeader, is_all: bool) -> Result<()> {
         head.remove_header(&DATE);

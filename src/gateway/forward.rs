@@ -8,9 +8,9 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::runtime::Cause;
-use crate::types::{EndpointAddr, joined_cookies};
+use crate::types::{EndpointAddr, content_length, joined_cookies};
 
-use super::admit::{self, content_length};
+use super::admit;
 use super::cork::Cork;
 use super::cx::RequestCx;
 use super::grpc::Call;

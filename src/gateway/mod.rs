@@ -313,7 +313,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         cx: &mut Box<RequestCx>,
     ) -> Result<Option<Duration>> {
-        relay::hand_on_body(session, body, end, cx)
+        // Pingora would wait for a pause with all that it has not written yet, and deaf to the end of the process.
+        relay::hand_on_body(session, body, end, cx).map(|()| None)
     }
 
     async fn response_trailer_filter(
@@ -323,9 +324,7 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
     ) -> Result<Option<Bytes>> {
         let last = grpc::hand_on_trailers(trailers, cx);
-        if last.is_none() {
-            trailers::hand_on(session, trailers);
-        }
+        trailers::hand_on(session, trailers, last.is_some());
         Ok(last)
     }
 

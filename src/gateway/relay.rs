@@ -1,7 +1,5 @@
 //! The response as clients see it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -13,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::cache;
 use super::chain::{self, Passing};
 use super::clock;
@@ -305,7 +303,7 @@ pub(super) fn hand_on_body(
     body: &mut Option<Bytes>,
     end: bool,
     cx: &mut RequestCx,
-) -> Result<Option<Duration>> {
+) -> Result<()> {
     if let Some(watchdog) = &cx.watchdog {
         if let Some(cause) = watchdog.expired() {
             return Err(cx.fail(cause));
@@ -321,11 +319,14 @@ pub(super) fn hand_on_body(
     if let Err(cause) = chain::on_response_body(Passing::of(session), body, end, cx) {
         return Err(cx.fail(cause));
     }
-    if let (Some(unfinished), Some(piece)) = (&mut cx.unfinished, body) {
+    if let (Some(unfinished), Some(piece)) = (&mut cx.unfinished, &*body) {
         unfinished.bytes_out += piece.len() as u64;
     }
     if end {
         retry::let_go(cx);
     }
-    Ok(pause::begin(session, cx))
+    if let Some(pause) = pause::begin(session, cx) {
+        session.hold(pause.hold, body.as_ref().map_or(0, Bytes::len));
+    }
+    Ok(())
 }

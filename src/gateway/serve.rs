@@ -1,5 +1,7 @@
 //! Puts answers that are made at the edge on the wire.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
@@ -10,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{Answer, Body, BodySource};
 use crate::runtime::Cause;
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::chain::{self, Passing};
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving, within};
@@ -198,12 +200,13 @@ async fn send_pieces(
         let end = piece.is_none() || source.left() == Some(0);
         if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
-            if let Some(pause) = pause::take(cx) {
-                pause::rest(session, pause).await.map_err(|cause| cx.fail(cause))?;
-            }
+        }
+        let pause = if is_filtered { pause::take(cx) } else { None };
+        if let (Some(pause), Some(piece)) = (pause, &piece) {
+            session.hold(pause.hold, piece.len());
         }
         let written = session.write_piece(piece, end);
-        match until {
+        match until.map(|until| until + pause.map_or(Duration::ZERO, |pause| pause.added)) {
             Some(until) => timeout_at(until, written).await.map_err(|_| cx.fail(Cause::TotalTimeout))??,
             None => written.await?,
         }

@@ -6,7 +6,9 @@ use serde::Serialize;
 use crate::hooks::Answer;
 
 use super::Cause;
-use super::grpc::{GRPC, grpc_trailers, is_grpc};
+use crate::semantics::is_grpc;
+
+use super::grpc::{GRPC, grpc_trailers};
 
 /// The form of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

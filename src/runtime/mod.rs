@@ -21,6 +21,7 @@ mod listener;
 mod listener_counts;
 mod listeners;
 mod live;
+mod pacing;
 mod peer;
 mod registry;
 mod replay;
@@ -44,13 +45,13 @@ pub(crate) use changes::Unchanging;
 pub(crate) use changes::{
     Applied, ChangeCounts, Changes, NotUpgraded, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict,
 };
-pub(crate) use connection::{Connection, ConnectionTls, ip_value};
+pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
-    GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
+    GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, parse_timeout, timeout_value,
 };
 pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use jobs::run_jobs;
@@ -58,6 +59,7 @@ pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
 pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
+pub(crate) use pacing::{Hold, Pacing, Room};
 pub(crate) use peer::{Ends, Peer};
 pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};

@@ -67,7 +67,7 @@ impl<'a> Validators<'a> {
         }
         let field = field.as_bytes().trim_ascii();
         if field.contains(&b'"') {
-            let mut named = tags(field);
+            let mut named = entity_tags(field);
             let is_it = self.etag.is_some_and(|etag| Comparison::Strong.is_equal(named.next(), etag));
             return is_it && named.next().is_none();
         }
@@ -83,7 +83,9 @@ impl<'a> Validators<'a> {
         let mut fields = headers.get_all(name).into_iter().map(|field| field.as_bytes().trim_ascii());
         fields.any(|field| {
             field == b"*"
-                || self.etag.is_some_and(|etag| tags(field).any(|tag| comparison.is_equal(Some(tag), etag)))
+                || self
+                    .etag
+                    .is_some_and(|etag| entity_tags(field).any(|tag| comparison.is_equal(Some(tag), etag)))
         })
     }
 
@@ -116,7 +118,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
 }
 
 /// The entity tags of a list, which may hold commas. The rest of a list that is broken is left out.
-fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn entity_tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = list;
     std::iter::from_fn(move || {
         let start = rest.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;

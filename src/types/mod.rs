@@ -7,6 +7,7 @@
 mod address;
 mod cidr;
 mod closest;
+mod content_length;
 mod cookie;
 mod escape;
 mod file_path;
@@ -30,6 +31,7 @@ pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
 pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
 pub(crate) use closest::closest;
+pub(crate) use content_length::content_length;
 pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};

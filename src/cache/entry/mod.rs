@@ -10,6 +10,8 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 use pingora_cache::{CacheKey, CacheMeta};
 use pingora_http::ResponseHeader;
 
+use crate::types::content_length;
+
 use super::Purge;
 use super::disk;
 use super::s3fifo::Weigh;
@@ -81,7 +83,7 @@ impl Draft {
 
     /// The length of the body, as far as the head tells it.
     pub(super) fn promised(&self) -> Option<usize> {
-        self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        usize::try_from(content_length(&self.head.headers)?).ok()
     }
 
     /// The same with the length of its body, so that it can be sent in parts, and to clients of HTTP/1.0.

@@ -3,8 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -12,7 +11,7 @@ use crate::hooks::{
     BuildCx, BuildError, EarlyBody, Filter, FilterCx, Flow, HookError, Overloaded, Rejection, RequestView,
     offload,
 };
-use crate::types::VarName;
+use crate::types::{VarName, content_length};
 
 use super::engine::{Engine, Rules};
 use super::fingerprint::fingerprint;
@@ -79,7 +78,7 @@ impl Waf {
         if most == 0 || is_stream(request) {
             return Ok((EarlyBody::default(), false));
         }
-        if self.refuses_larger() && length(request).is_some_and(|length| length > most) {
+        if self.refuses_larger() && content_length(request.headers()).is_some_and(|length| length > most) {
             // It is not asked for.
             return Ok((EarlyBody::default(), true));
         }
@@ -178,10 +177,6 @@ impl fmt::Debug for Waf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waf").field("description", &self.description).finish_non_exhaustive()
     }
-}
-
-fn length(request: &RequestView<'_>) -> Option<u64> {
-    request.header(CONTENT_LENGTH).map(HeaderValue::to_str)?.ok()?.parse().ok()
 }
 
 fn listed(rules: &[u32]) -> String {

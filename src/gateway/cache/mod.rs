@@ -28,8 +28,8 @@ use crate::cache::rules::{
 use crate::cache::{Caching, PREDICTOR, STORAGE, lock};
 use crate::hooks::{Body, Stored};
 use crate::runtime::Cause;
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::cx::RequestCx;
 use super::stored::body_of;
 use super::{retry, upstream};

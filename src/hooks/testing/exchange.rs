@@ -305,6 +305,7 @@ impl Exchange {
 
     /// For how long filters have held up what passed since this was asked last.
     pub fn take_delay(&mut self) -> Duration {
+        self.bounds.delay_from = Duration::ZERO;
         std::mem::take(&mut self.bounds.delay)
     }
 

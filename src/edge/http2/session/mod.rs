@@ -31,7 +31,8 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::edge::cut::Breakable;
-use crate::runtime::{ANSWERED, BrokenOff, Cause, Ending, ErrorBody, error_answer, is_grpc};
+use crate::runtime::{ANSWERED, BrokenOff, Cause, Ending, ErrorBody, error_answer};
+use crate::semantics::is_grpc;
 
 use self::answer::Answer;
 use self::body::Body;
