@@ -7,6 +7,7 @@ mod found;
 mod key;
 mod plan;
 mod purge;
+mod purges;
 mod removals;
 pub(crate) mod rules;
 mod s3fifo;

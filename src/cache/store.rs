@@ -12,6 +12,7 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 
 use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
+use super::purges::Names;
 use super::removals::Removals;
 use super::rules::normalised;
 use super::s3fifo::S3Fifo;
@@ -99,7 +100,7 @@ impl Store {
     }
 
     fn purge(&self, purge: &Purge) -> Vec<Arc<Entry>> {
-        self.removals.note_all();
+        self.removals.note_purge(purge);
         self.memory.remove_if(|entry| entry.draft().is_meant(purge))
     }
 }
@@ -133,7 +134,7 @@ impl Cache {
         was_there
     }
 
-    /// Removes what operators mean, and says how many answers that were. What is on its way is not stored.
+    /// Removes what operators mean, and says how many answers that were. What they mean and is on its way is not stored.
     pub(crate) async fn purge(&self, purge: &Purge) -> Purged {
         let removed = self.store.purge(purge);
         let Some(disk) = &self.disk else { return Purged { answers: removed.len(), is_complete: true } };
@@ -211,9 +212,9 @@ fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> 
 }
 
 impl Attachment {
-    /// Whether nothing that has the hash of its key was removed since that was made.
-    pub(super) fn is_due(&self, primary: HashBinary) -> bool {
-        !self.cache.store.removals.has_hit(u128::from_be_bytes(primary), self.made)
+    /// Whether no answer with the hash of its key and these names was removed since that was made.
+    pub(super) fn is_due(&self, primary: HashBinary, names: impl FnOnce() -> Names) -> bool {
+        !self.cache.store.removals.has_hit(u128::from_be_bytes(primary), self.made, names)
     }
 }
 

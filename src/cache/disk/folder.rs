@@ -152,6 +152,19 @@ impl Folder {
         Ok(fsync(&self.root)?)
     }
 
+    /// Adds to what is there.
+    pub(super) fn add_to_state(&self, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&self.root, STATE, flags, Mode::empty())?);
+        file.write_all(bytes)?;
+        file.sync_data()
+    }
+
+    pub(super) fn remove_state(&self) -> io::Result<()> {
+        self.unlink(STATE)?;
+        Ok(fsync(&self.root)?)
+    }
+
     fn make(&self, name: &str) -> io::Result<()> {
         match mkdirat(&self.root, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
@@ -276,7 +289,11 @@ mod tests {
         assert_eq!(folder.read_state().unwrap(), None);
         folder.write_state(b"a").unwrap();
         folder.write_state(b"b").unwrap();
-        assert_eq!(folder.read_state().unwrap().unwrap(), b"b");
+        folder.add_to_state(b"c").unwrap();
+        assert_eq!(folder.read_state().unwrap().unwrap(), b"bc");
+        folder.remove_state().unwrap();
+        assert_eq!(folder.read_state().unwrap(), None);
+        assert!(folder.add_to_state(b"d").is_err());
     }
 
     #[test]

@@ -30,6 +30,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::entry::{Body, Draft, Entry};
+use super::purges::Purges;
 use super::{Purge, Purged};
 use block_file::Writer;
 use format::Header;
@@ -59,8 +60,8 @@ pub(crate) struct Disk {
 
 #[derive(Debug, Default)]
 struct Owed {
-    rules: Vec<Purge>,
-    names: Vec<u128>,
+    purges: Purges,
+    names: HashSet<u128>,
 }
 
 /// An answer that was found.
@@ -87,8 +88,8 @@ pub(super) struct Ticket {
 pub(super) const MOST_WHOLE: usize = 1 << 20;
 /// So many KiB wait to be written; beyond, answers stay in memory only.
 const MOST_WAITING: usize = 64 << 10;
-/// So much is owed one by one; beyond, everything goes.
-const MOST_OWED: usize = 1000;
+/// So much is owed one by one, of either kind; beyond, everything goes.
+const MOST_OWED: usize = 100_000;
 /// So long an operator waits for all files to be looked through.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -206,8 +207,8 @@ impl Disk {
             let mut owed = self.owed.lock();
             let shelf = self.shelf.load_full();
             match &shelf {
-                Some(shelf) => shelf.add_rule(purge.clone()),
-                None => owed.add_rule(purge.clone()),
+                Some(shelf) => shelf.add_rule(purge),
+                None => owed.add_purge(purge),
             }
             shelf
         };
@@ -231,19 +232,18 @@ impl Disk {
 impl Owed {
     fn add_name(&mut self, name: u128) {
         if self.names.len() < MOST_OWED {
-            self.names.push(name);
+            self.names.insert(name);
         } else {
-            self.add_rule(Purge::All);
+            self.add_purge(&Purge::All);
         }
     }
 
-    fn add_rule(&mut self, purge: Purge) {
-        if purge == Purge::All || self.rules.len() >= MOST_OWED {
-            self.rules.clear();
-            self.names.clear();
-            self.rules.push(Purge::All);
+    fn add_purge(&mut self, purge: &Purge) {
+        if *purge == Purge::All || self.purges.len() >= MOST_OWED {
+            *self = Self::default();
+            self.purges.add((&Purge::All).into(), 1);
         } else {
-            self.rules.push(purge);
+            self.purges.add(purge.into(), 1);
         }
     }
 }

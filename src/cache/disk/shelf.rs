@@ -1,4 +1,3 @@
-use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -12,9 +11,10 @@ use parking_lot::{Mutex, RwLock};
 use super::block_file::{Writer, read_block, read_body, read_header};
 use super::folder::{Folder, SHELVES, Taken};
 use super::format::{Header, Layout};
-use super::rules::Rules;
+use super::rules::{Rules, Unsaved};
 use crate::cache::Purge;
 use crate::cache::entry::{Body, Draft};
+use crate::cache::purges::{Names, Purges};
 use crate::cache::s3fifo::{S3Fifo, Weigh};
 
 /// The answers in a folder, while it is this process's. All that touches files waits for the disk, so none of it is for
@@ -155,7 +155,7 @@ impl Shelf {
     /// What a header says, unless it has been removed since.
     fn fit(&self, header: &Header, layout: Layout) -> Option<(Layout, Draft)> {
         let draft = Draft::decode(&header.answer)?;
-        let is_removed = self.rules.read().remove(header.sequence, |purge| draft.is_meant(purge));
+        let is_removed = self.rules.read().remove(header.sequence, || draft.names());
         (!is_removed).then_some((layout, draft))
     }
 
@@ -202,6 +202,7 @@ impl Shelf {
     /// Gives an answer that was written its place, unless something newer lies there, or it has been removed meanwhile.
     pub(super) fn publish(&self, mut writer: Writer, publication: Publication<'_>) -> io::Result<()> {
         let Publication { name, number, answer, is_due } = publication;
+        let names = Draft::decode(&answer).map(|draft| draft.names());
         let length = writer.finish(answer);
         let sequence = writer.sequence();
         let draft = writer.into_draft();
@@ -214,13 +215,19 @@ impl Shelf {
         };
         let lock = self.lock(name).lock();
         let is_newest = self.index.peek(name).is_none_or(|slot| slot.number < number);
-        let is_sound = is_newest && self.rules.read().sequence() == sequence && is_due();
-        let published = if is_sound { self.folder.publish(&draft, name) } else { Ok(()) };
-        if !is_sound || published.is_err() {
+        let is_removed = |names: &Names| self.rules.read().remove(sequence, || names.clone());
+        let is_sound = || names.as_ref().is_some_and(|names| !is_removed(names)) && is_due();
+        let is_to_be = is_newest && is_sound();
+        let published = if is_to_be { self.folder.publish(&draft, name) } else { Ok(()) };
+        if !is_to_be || published.is_err() {
             self.folder.discard(&draft)?;
             return published;
         }
         let evicted = self.enter(name, Some(length), number);
+        // Who removed it meanwhile may have looked before it was there.
+        if !is_sound() {
+            self.drop_file(name)?;
+        }
         drop(lock);
         self.clear(&evicted)
     }
@@ -253,7 +260,7 @@ impl Shelf {
         let mut doomed = self.doomed.lock();
         doomed.insert(name);
         if doomed.len() > MOST_DOOMED {
-            self.rules.write().add(Purge::All);
+            self.rules.write().add(&Purge::All);
             doomed.clear();
         }
     }
@@ -268,8 +275,14 @@ impl Shelf {
     }
 
     /// From now on nothing is found that is meant. [`save_rules`](Self::save_rules) makes it last.
-    pub(super) fn add_rule(&self, purge: Purge) {
+    pub(super) fn add_rule(&self, purge: &Purge) {
         self.rules.write().add(purge);
+    }
+
+    /// The same of all that was owed.
+    pub(super) fn add_rules(&self, purges: &Purges) {
+        let mut rules = self.rules.write();
+        purges.iter().for_each(|(_, mark)| rules.add_mark(mark));
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -279,8 +292,18 @@ impl Shelf {
     pub(super) fn save_rules(&self) -> io::Result<()> {
         let _saving = self.saving.lock();
         // Threads that serve ask for the rules, so nobody keeps them for as long as a disk takes.
-        let rules = self.rules.read().encode();
-        self.folder.write_state(&rules)
+        let unsaved = self.rules.write().unsaved();
+        let saved = match unsaved {
+            Unsaved::Nothing => Ok(()),
+            Unsaved::More(records) => self.folder.add_to_state(&records),
+            Unsaved::Whole(records) => self.folder.write_state(&records),
+        };
+        saved.or_else(|error| {
+            self.rules.write().is_lost();
+            // Without them nothing is found after a restart, with those from before what was removed since.
+            self.folder.remove_state()?;
+            Err(error)
+        })
     }
 
     /// Looks through one of the [`SHELVES`]: what is not known yet is noted, what was removed or is not whole goes. Says what was
@@ -303,9 +326,10 @@ impl Shelf {
         let Some((header, layout)) = read_header(&file)? else {
             return self.drop_file(name).map(|()| false);
         };
-        let draft = LazyCell::new(|| Draft::decode(&header.answer));
-        let is_meant = |purge: &Purge| draft.as_ref().is_none_or(|draft| draft.is_meant(purge));
-        if self.rules.read().remove(header.sequence, is_meant) {
+        let Some(draft) = Draft::decode(&header.answer) else {
+            return self.drop_file(name).map(|()| false);
+        };
+        if self.rules.read().remove(header.sequence, || draft.names()) {
             self.drop_file(name)?;
             return Ok(true);
         }

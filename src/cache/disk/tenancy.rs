@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Disk;
 use super::folder::{Folder, SHELVES};
 use super::shelf::Shelf;
 use super::workers::REST;
+use super::{Disk, Owed};
 
 /// Who asks for the folder tries so often to have it, who waits for it to be free so often.
 const ASKING: Duration = Duration::from_millis(100);
@@ -49,10 +49,8 @@ impl Disk {
         let shelf = Arc::new(self.acquire(asks).await);
         let doomed = {
             let mut owed = self.owed.lock();
-            for purge in owed.rules.drain(..) {
-                shelf.add_rule(purge);
-            }
-            let doomed: Vec<u128> = owed.names.drain(..).collect();
+            let Owed { purges, names: doomed } = std::mem::take(&mut *owed);
+            shelf.add_rules(&purges);
             for &name in &doomed {
                 shelf.doom(name);
             }

@@ -248,14 +248,71 @@ async fn what_came_before_a_removal_is_not_stored_after_it() {
     let running = Running::attached(place.path()).await;
     for length in [10, LONG] {
         let key = running.key("a");
-        let mut fill = STORAGE.get_miss_handler(&key, &meta(&[]), &span()).await.unwrap();
+        let mut fill =
+            STORAGE.get_miss_handler(&key, &meta(&[("Cache-Tag", "mine")]), &span()).await.unwrap();
         fill.write_body(Bytes::from(body(length)), false).await.unwrap();
-        running.cache.purge(&Purge::Tag("any".to_owned())).await;
+        running.cache.purge(&Purge::Tag("mine".to_owned())).await;
         fill.finish().await.unwrap();
         running.settled().await;
         assert_eq!(running.read(&key).await, None);
         assert!(files(place.path()).is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_others_remove_is_no_affair_of_what_is_on_its_way() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    for length in [10, LONG] {
+        let key = running.key(&length.to_string());
+        let mut fill =
+            STORAGE.get_miss_handler(&key, &meta(&[("Cache-Tag", "mine")]), &span()).await.unwrap();
+        fill.write_body(Bytes::from(body(length)), false).await.unwrap();
+        running.cache.purge(&Purge::Tag("other".to_owned())).await;
+        running.cache.remove(b"other");
+        fill.finish().await.unwrap();
+        running.settled().await;
+        running.forget();
+        assert_eq!(running.read(&key).await.unwrap(), body(length));
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_removals_remove_what_they_mean() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    for name in ["kept", "4321"] {
+        running.store_with(&running.key(name), b"a", &[("Cache-Tag", name)]).await;
+    }
+    running.settled().await;
+    let shelf = running.disk().shelf.load_full().unwrap();
+    for number in 0..5000 {
+        shelf.add_rule(&Purge::Tag(number.to_string()));
+    }
+    shelf.save_rules().unwrap();
+    running.forget();
+    assert_eq!(running.read(&running.key("4321")).await, None);
+    assert_eq!(running.read(&running.key("kept")).await.unwrap(), b"a");
+    drop(shelf);
+    running.end().await;
+    let running = Running::attached(place.path()).await;
+    assert_eq!(running.read(&running.key("kept")).await.unwrap(), b"a");
+    until("swept", || running.disk().shelf.load_full().is_some_and(|shelf| shelf.is_settled())).await;
+    assert_eq!(files(place.path()).len(), 1);
+}
+
+#[test]
+fn what_is_owed_is_owed_one_by_one() {
+    let mut owed = Owed::default();
+    for number in 0..5000_u128 {
+        owed.add_name(number);
+        owed.add_purge(&Purge::Tag(number.to_string()));
+    }
+    assert_eq!((owed.names.len(), owed.purges.len()), (5000, 5000));
+    for number in 0..=MOST_OWED as u128 {
+        owed.add_name(number);
+    }
+    assert_eq!((owed.names.len(), owed.purges.iter().next()), (0, Some((1, (&Purge::All).into()))));
 }
 
 #[tokio::test]

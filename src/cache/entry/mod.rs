@@ -10,8 +10,9 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 use pingora_cache::{CacheKey, CacheMeta};
 use pingora_http::ResponseHeader;
 
-use super::Purge;
 use super::disk;
+use super::purges::Names;
+use super::{Purge, purge};
 use super::s3fifo::Weigh;
 use encoding::copied;
 
@@ -113,6 +114,11 @@ impl Draft {
     /// Whether operators mean it.
     pub(super) fn is_meant(&self, purge: &Purge) -> bool {
         purge.is_for(&self.key, &self.head.headers)
+    }
+
+    /// What operators may know it by.
+    pub(super) fn names(&self) -> Names {
+        purge::names(&self.key, &self.head.headers)
     }
 
     /// The name of its file.

@@ -69,7 +69,8 @@ impl Fill {
     /// Whether what came may still be kept, for whoever asks later.
     fn is_due(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let (attachment, primary) = (self.attachment.clone(), self.key.primary_bin());
-        move || attachment.is_due(primary)
+        let names = self.draft.names();
+        move || attachment.is_due(primary, || names.clone())
     }
 
     /// What comes is longer than what is held in memory.
