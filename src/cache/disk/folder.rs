@@ -38,6 +38,7 @@ pub(super) enum Taken {
 /// The layout of files; another one is another folder.
 const VERSION: &str = "v1";
 const TMP: &str = "tmp";
+const ASIDE: &str = "aside";
 const STATE: &str = "state";
 const NEW_STATE: &str = "state.new";
 const LOCK: &str = "lock";
@@ -120,6 +121,13 @@ impl Folder {
     /// Whether there was one.
     pub(super) fn remove(&self, name: u128) -> io::Result<bool> {
         self.unlink(&path_of(name))
+    }
+
+    /// Puts what cannot be removed, as a folder that somebody has made, where nobody looks for it.
+    pub(super) fn set_aside(&self, name: u128) -> io::Result<()> {
+        self.make(ASIDE)?;
+        let aside = format!("{ASIDE}/{name:032x}.{}", self.drafts.fetch_add(1, Ordering::Relaxed));
+        Ok(renameat(&self.root, path_of(name).as_str(), &self.root, aside.as_str())?)
     }
 
     /// The names of the files in one of the folders. What is no file of a cache is not touched.

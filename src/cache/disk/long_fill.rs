@@ -91,7 +91,7 @@ async fn write(
 impl Ticket {
     fn begin(&self, answer: Vec<u8>) -> io::Result<Option<Writer>> {
         let Some(shelf) = self.shelf.upgrade() else { return Ok(None) };
-        Writer::begin(&shelf.folder, self.header(answer))
+        shelf.noting_room(Writer::begin(&shelf.folder, self.header(answer)))
     }
 
     /// Writes what has come; `None` when that was all.
@@ -105,7 +105,7 @@ impl Ticket {
                 }
                 Step::End(answer, kept) => {
                     if let Some(shelf) = self.shelf.upgrade() {
-                        shelf.publish(writer, self.publication(answer, &**is_due))?;
+                        shelf.noting_room(shelf.publish(writer, self.publication(answer, &**is_due)))?;
                     }
                     // Whoever waited may have left.
                     let _ = kept.send(());
@@ -118,9 +118,8 @@ impl Ticket {
 
     /// Removes what was written. A process that has taken the folder over has done so already.
     fn abandon(&self, writer: Writer, result: io::Result<()>) -> io::Result<Option<Writer>> {
-        if let Some(shelf) = self.shelf.upgrade() {
-            shelf.folder.discard(&writer.into_draft())?;
-        }
-        result.map(|()| None)
+        let Some(shelf) = self.shelf.upgrade() else { return Ok(None) };
+        shelf.folder.discard(&writer.into_draft())?;
+        shelf.noting_room(result).map(|()| None)
     }
 }

@@ -8,6 +8,7 @@
 mod block_file;
 mod folder;
 mod format;
+mod health;
 mod long_body;
 mod long_fill;
 mod rules;
@@ -34,6 +35,7 @@ use super::purges::Purges;
 use super::{Purge, Purged};
 use block_file::Writer;
 use format::Header;
+use health::Health;
 pub(super) use long_body::LongBody;
 pub(super) use long_fill::LongFill;
 use shelf::{FoundBody, Publication, Shelf};
@@ -44,6 +46,7 @@ use workers::Workers;
 pub(crate) struct Disk {
     path: PathBuf,
     size: usize,
+    health: Arc<Health>,
     /// While the folder is this process's.
     shelf: ArcSwapOption<Shelf>,
     /// What was removed while it was not.
@@ -110,8 +113,10 @@ fn name_of(key: &CacheKey) -> u128 {
 impl Disk {
     /// The folder is not touched before [`serve`](Self::serve).
     pub(crate) fn new(path: PathBuf, size: usize) -> Self {
+        let health = Arc::new(Health::new(path.clone()));
         Self {
-            workers: Arc::new(Workers::new(path.clone())),
+            workers: Arc::new(Workers::new(health.clone())),
+            health,
             path,
             size,
             shelf: ArcSwapOption::empty(),
@@ -124,7 +129,7 @@ impl Disk {
     }
 
     fn shelf(&self) -> Option<Arc<Shelf>> {
-        self.shelf.load_full().filter(|_| !self.workers.rests())
+        self.shelf.load_full().filter(|_| !self.health.rests())
     }
 
     // === Finding ===
@@ -151,9 +156,9 @@ impl Disk {
 
     // === Keeping ===
 
-    /// What an answer needs that begins to come; `None` while there is no disk for it.
+    /// What an answer needs that begins to come; `None` while there is no disk for it, or no room on it.
     pub(super) fn ticket(self: &Arc<Self>, key: &CacheKey) -> Option<Ticket> {
-        let shelf = self.shelf()?;
+        let shelf = self.shelf().filter(|_| !self.health.is_full())?;
         Some(Ticket {
             disk: self.clone(),
             name: name_of(key),
@@ -221,7 +226,7 @@ impl Disk {
             counted.fetch_add(news as u64, Ordering::Relaxed);
         };
         let sweep = timeout(SWEEP_PATIENCE, self.sweep(&shelf, count)).await;
-        let is_complete = matches!(sweep, Ok(Some(())));
+        let is_complete = matches!(sweep, Ok(Some(true)));
         if !is_complete {
             self.sweep_is_due.notify_one();
         }
@@ -263,16 +268,17 @@ impl Ticket {
     fn write(&self, entry: &Entry, is_due: &(dyn Fn() -> bool + Sync)) -> std::io::Result<()> {
         let Some(shelf) = self.shelf.upgrade() else { return Ok(()) };
         let answer = entry.draft().encode();
-        let Some(mut writer) = Writer::begin(&shelf.folder, self.header(answer.clone()))? else {
+        let header = self.header(answer.clone());
+        let Some(mut writer) = shelf.noting_room(Writer::begin(&shelf.folder, header))? else {
             return Ok(());
         };
         for piece in &entry.body.pieces {
             if let Err(error) = writer.write(piece) {
                 shelf.folder.discard(&writer.into_draft())?;
-                return Err(error);
+                return shelf.noting_room(Err(error));
             }
         }
-        shelf.publish(writer, self.publication(answer, is_due))
+        shelf.noting_room(shelf.publish(writer, self.publication(answer, is_due)))
     }
 
     fn header(&self, answer: Vec<u8>) -> Header {

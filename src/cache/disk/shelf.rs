@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::block_file::{Writer, read_block, read_body, read_header};
 use super::folder::{Folder, SHELVES, Taken};
 use super::format::{Header, Layout};
+use super::health::{Health, is_lack_of_room, is_of_a_file};
 use super::rules::{Rules, Unsaved};
 use crate::cache::Purge;
 use crate::cache::entry::{Body, Draft};
@@ -22,6 +23,7 @@ use crate::cache::s3fifo::{S3Fifo, Weigh};
 #[derive(Debug)]
 pub(super) struct Shelf {
     pub(super) folder: Folder,
+    health: Arc<Health>,
     index: S3Fifo<Slot>,
     /// Whether the index knows all files.
     is_indexed: AtomicBool,
@@ -57,6 +59,15 @@ pub(super) enum FoundBody {
     Long(std::fs::File, Bytes),
 }
 
+/// What came of a look through one of the [`SHELVES`].
+#[derive(Debug)]
+pub(super) struct Swept {
+    /// What a rule has removed.
+    pub(super) removed: Vec<u128>,
+    /// Whether everything could be looked at, or is gone.
+    pub(super) is_whole: bool,
+}
+
 /// An answer on its way to its place.
 pub(super) struct Publication<'a> {
     pub(super) name: u128,
@@ -67,6 +78,8 @@ pub(super) struct Publication<'a> {
 }
 
 const LOCKS: usize = 64;
+/// One part of so many is given up where there is no room for more.
+const SHARE_GIVEN_UP: usize = 16;
 /// What files take of a disk is a multiple of that.
 const PAGE: u64 = 4096;
 /// So many removals are waited for; beyond, everything is removed.
@@ -80,12 +93,13 @@ impl Weigh for Slot {
 
 impl Shelf {
     /// Takes the folder below `path`; `None` while another process has it.
-    pub(super) fn open(path: &Path, size: usize) -> io::Result<Option<Self>> {
+    pub(super) fn open(path: &Path, size: usize, health: Arc<Health>) -> io::Result<Option<Self>> {
         let Taken::Folder(folder) = Folder::take(path)? else { return Ok(None) };
         let rules = folder.read_state()?.and_then(|state| Rules::decode(&state));
         let is_known = rules.is_some();
         let shelf = Self {
             folder,
+            health,
             index: S3Fifo::new(size),
             is_indexed: AtomicBool::new(false),
             rules: RwLock::new(rules.unwrap_or_default()),
@@ -122,6 +136,29 @@ impl Shelf {
 
     /// What lies under a name. A body that is no longer than `most` is read whole.
     pub(super) fn find(&self, name: u128, most: usize) -> io::Result<Option<Found>> {
+        match self.read(name, most) {
+            Ok(found) => {
+                if found.is_some() {
+                    self.health.found_asked();
+                }
+                Ok(found)
+            }
+            Err(error) if is_of_a_file(&error) => {
+                let _lock = self.lock(name).lock();
+                self.give_up(name);
+                self.health.lost_asked(error).map(|()| None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file that cannot be read, or puts it out of the way; whether that could be done. Its lock is held.
+    fn give_up(&self, name: u128) -> bool {
+        self.index.remove(name);
+        self.folder.remove(name).map(drop).or_else(|_| self.folder.set_aside(name)).is_ok()
+    }
+
+    fn read(&self, name: u128, most: usize) -> io::Result<Option<Found>> {
         let lock = self.lock(name).lock();
         if self.doomed.lock().contains(&name) {
             return Ok(None);
@@ -140,14 +177,14 @@ impl Shelf {
             None => self.enter(name, layout.file(), 0),
         };
         drop(lock);
-        self.clear(&evicted)?;
+        self.clear(&evicted);
         let body = if layout.body <= most as u64 {
             read_body(&file, layout)?.map(FoundBody::Whole)
         } else {
             read_block(&file, layout, 0)?.map(|first| FoundBody::Long(file, first))
         };
         if body.is_none() {
-            self.spoil(name, layout.id)?;
+            self.spoil(name, layout.id, None)?;
         }
         Ok(body.map(|body| Found { draft, layout, body }))
     }
@@ -171,15 +208,33 @@ impl Shelf {
     }
 
     /// Removes files that the index has given up.
-    fn clear(&self, evicted: &[u128]) -> io::Result<()> {
+    fn clear(&self, evicted: &[u128]) {
         for &name in evicted {
             let _lock = self.lock(name).lock();
             // It may have come back meanwhile.
-            if self.index.peek(name).is_none() {
-                self.folder.remove(name)?;
+            if self.index.peek(name).is_none()
+                && let Err(error) = self.folder.remove(name)
+            {
+                self.health.lost_file(&error);
             }
         }
-        Ok(())
+    }
+
+    /// Takes in what came of writing: where there is no room, some is made for later.
+    pub(super) fn noting_room<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        match &result {
+            Ok(_) => self.health.has_room(),
+            Err(error) if is_lack_of_room(error) && self.health.has_no_room(error) => self.make_room(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn make_room(&self) {
+        let bytes = self.index.bytes();
+        let mut evicted = Vec::new();
+        self.index.shrink_to(bytes - bytes / SHARE_GIVEN_UP, |name| evicted.push(name));
+        self.clear(&evicted);
     }
 
     /// Removes a file whose lock is held.
@@ -188,15 +243,25 @@ impl Shelf {
         self.folder.remove(name).map(drop)
     }
 
-    /// Removes a file with a block that is not as it was written.
-    pub(super) fn spoil(&self, name: u128, id: u64) -> io::Result<()> {
+    /// Removes a file with a block that is not as it was written, or cannot be read.
+    pub(super) fn spoil(&self, name: u128, id: u64, error: Option<io::Error>) -> io::Result<()> {
         let _lock = self.lock(name).lock();
-        let header = self.folder.open(name)?.map(|file| read_header(&file)).transpose()?.flatten();
+        let header = || Ok(self.folder.open(name)?.map(|file| read_header(&file)).transpose()?.flatten());
         // What came in its place is not to blame.
-        if header.is_none_or(|(header, _)| header.id == id) {
-            self.drop_file(name)?;
+        let is_same = header().map(|header| header.is_none_or(|(header, _)| header.id == id));
+        let dropped = match is_same {
+            Ok(false) => return Ok(()),
+            Ok(true) => self.drop_file(name),
+            Err(error) => Err(error),
+        };
+        match error.or(dropped.err()) {
+            None => Ok(()),
+            Some(error) if is_of_a_file(&error) => {
+                self.give_up(name);
+                self.health.lost_asked(error)
+            }
+            Some(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Gives an answer that was written its place, unless something newer lies there, or it has been removed meanwhile.
@@ -221,7 +286,14 @@ impl Shelf {
         let published = if is_to_be { self.folder.publish(&draft, name) } else { Ok(()) };
         if !is_to_be || published.is_err() {
             self.folder.discard(&draft)?;
-            return published;
+            return match published {
+                // What lies there may be no file.
+                Err(error) if is_of_a_file(&error) => {
+                    self.give_up(name);
+                    self.health.lost_asked(error)
+                }
+                published => published,
+            };
         }
         let evicted = self.enter(name, Some(length), number);
         // Who removed it meanwhile may have looked before it was there.
@@ -229,12 +301,22 @@ impl Shelf {
             self.drop_file(name)?;
         }
         drop(lock);
-        self.clear(&evicted)
+        self.clear(&evicted);
+        Ok(())
     }
 
     /// Gives a body that lies under a name another head.
     pub(super) fn rewrite(&self, name: u128, id: u64, number: u64, answer: Vec<u8>) -> io::Result<bool> {
         let _lock = self.lock(name).lock();
+        let rewritten = self.write_head(name, id, number, answer);
+        rewritten.or_else(|error| {
+            // Nobody knows what stands there now.
+            self.give_up(name);
+            if is_of_a_file(&error) { self.health.lost_asked(error).map(|()| false) } else { Err(error) }
+        })
+    }
+
+    fn write_head(&self, name: u128, id: u64, number: u64, answer: Vec<u8>) -> io::Result<bool> {
         let Some(file) = self.folder.open(name)? else { return Ok(false) };
         let Some((header, layout)) = read_header(&file)? else { return Ok(false) };
         let is_newer = self.index.peek(name).is_none_or(|slot| slot.number < number);
@@ -269,9 +351,21 @@ impl Shelf {
     pub(super) fn remove(&self, name: u128) -> io::Result<bool> {
         let _lock = self.lock(name).lock();
         self.index.remove(name);
-        let was_there = self.folder.remove(name)?;
-        self.doomed.lock().remove(&name);
-        Ok(was_there)
+        match self.folder.remove(name) {
+            Ok(was_there) => {
+                self.doomed.lock().remove(&name);
+                Ok(was_there)
+            }
+            Err(error) if is_of_a_file(&error) => {
+                // As long as it may be there, nothing is found under its name.
+                if self.give_up(name) {
+                    self.doomed.lock().remove(&name);
+                }
+                self.health.lost_file(&error);
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// From now on nothing is found that is meant. [`save_rules`](Self::save_rules) makes it last.
@@ -295,8 +389,8 @@ impl Shelf {
         let unsaved = self.rules.write().unsaved();
         let saved = match unsaved {
             Unsaved::Nothing => Ok(()),
-            Unsaved::More(records) => self.folder.add_to_state(&records),
-            Unsaved::Whole(records) => self.folder.write_state(&records),
+            Unsaved::More(records) => self.noting_room(self.folder.add_to_state(&records)),
+            Unsaved::Whole(records) => self.noting_room(self.folder.write_state(&records)),
         };
         saved.or_else(|error| {
             self.rules.write().is_lost();
@@ -306,17 +400,34 @@ impl Shelf {
         })
     }
 
-    /// Looks through one of the [`SHELVES`]: what is not known yet is noted, what was removed or is not whole goes. Says what was
-    /// removed by a rule.
-    pub(super) fn sweep(&self, shelf: u16) -> io::Result<Vec<u128>> {
-        let mut removed = Vec::new();
+    /// Looks through one of the [`SHELVES`]: what is not known yet is noted, what was removed or is not whole goes, and what
+    /// cannot be read.
+    pub(super) fn sweep(&self, shelf: u16) -> io::Result<Swept> {
+        let mut swept = Swept { removed: Vec::new(), is_whole: true };
         let has_rules = !self.rules.read().is_empty();
-        for name in self.folder.names(shelf)? {
-            if (has_rules || self.index.peek(name).is_none()) && self.look(name)? {
-                removed.push(name);
+        let names = match self.folder.names(shelf) {
+            Err(error) if is_of_a_file(&error) => {
+                self.health.lost_file(&error);
+                return Ok(Swept { is_whole: false, ..swept });
+            }
+            names => names?,
+        };
+        for name in names {
+            if !has_rules && self.index.peek(name).is_some() {
+                continue;
+            }
+            match self.look(name) {
+                Ok(false) => {}
+                Ok(true) => swept.removed.push(name),
+                Err(error) if is_of_a_file(&error) => {
+                    let _lock = self.lock(name).lock();
+                    swept.is_whole &= self.give_up(name);
+                    self.health.lost_file(&error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(removed)
+        Ok(swept)
     }
 
     /// Whether a rule has removed what lies under a name.
@@ -338,7 +449,8 @@ impl Shelf {
             None => self.enter(name, layout.file(), 0),
         };
         drop(lock);
-        self.clear(&evicted).map(|()| false)
+        self.clear(&evicted);
+        Ok(false)
     }
 
     /// Whether there is nothing to look for in any file.
@@ -349,15 +461,20 @@ impl Shelf {
     /// All [`SHELVES`] have been looked through since there were so many rules.
     pub(super) fn settle(&self, sequence: u64) -> io::Result<()> {
         self.is_indexed.store(true, Ordering::Release);
-        if self.rules.read().is_empty() {
+        if sequence == 0 || self.rules.read().is_empty() {
             return Ok(());
         }
         self.rules.write().settle(sequence);
         self.save_rules()
     }
 
-    #[cfg(test)]
+    /// How many bytes its files take.
     pub(super) fn bytes(&self) -> usize {
         self.index.bytes()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
     }
 }

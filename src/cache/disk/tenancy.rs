@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::folder::{Folder, SHELVES};
-use super::shelf::Shelf;
-use super::workers::REST;
+use super::health::REST;
+use super::shelf::{Shelf, Swept};
 use super::{Disk, Owed};
 
 /// Who asks for the folder tries so often to have it, who waits for it to be free so often.
@@ -15,6 +15,9 @@ const ASKING: Duration = Duration::from_millis(100);
 const WAITING: Duration = Duration::from_secs(1);
 /// Who has it looks so often whether another asks.
 const LISTENING: Duration = Duration::from_millis(500);
+
+/// All files are looked through again so long after some could neither be looked at nor removed.
+const STUCK: Duration = Duration::from_secs(600);
 
 /// The folder is let go of with it.
 struct Tenancy<'d>(&'d Disk);
@@ -71,13 +74,13 @@ impl Disk {
         let mut is_told = false;
         loop {
             let (path, size) = (self.path.clone(), self.size);
-            let is_claimed = claim.is_some();
+            let (is_claimed, health) = (claim.is_some(), self.health.clone());
             let attempt = move || {
                 // Whoever asks comes first.
                 if !asks && !is_claimed && Folder::is_claimed_at(&path)? {
                     return Ok(None);
                 }
-                Shelf::open(&path, size)
+                Shelf::open(&path, size, health)
             };
             match self.workers.run(attempt).await {
                 Some(Some(shelf)) => return shelf,
@@ -114,29 +117,35 @@ impl Disk {
     async fn keep_swept(&self, shelf: &Weak<Shelf>) {
         loop {
             let Some(shelf) = shelf.upgrade() else { return };
-            let is_swept = self.sweep(&shelf, |_| ()).await.is_some();
+            let is_swept = self.sweep(&shelf, |_| ()).await;
             drop(shelf);
-            if is_swept {
-                self.sweep_is_due.notified().await;
-            } else {
-                sleep(REST).await;
+            match is_swept {
+                Some(true) => self.sweep_is_due.notified().await,
+                // Nothing is given that rules remove, so that there is time.
+                Some(false) => drop(timeout(STUCK, self.sweep_is_due.notified()).await),
+                None => sleep(REST).await,
             }
         }
     }
 
-    /// Looks through all files, unless that has been done since the last rule came, and tells what was removed; `None` when
-    /// the disk failed.
-    pub(super) async fn sweep(&self, shelf: &Arc<Shelf>, on_removed: impl Fn(&[u128])) -> Option<()> {
+    /// Looks through all files, unless that has been done since the last rule came, and tells what was removed. Says whether
+    /// all could be looked at; `None` when the disk failed.
+    pub(super) async fn sweep(&self, shelf: &Arc<Shelf>, on_removed: impl Fn(&[u128])) -> Option<bool> {
         let _sweeping = self.sweeping.lock().await;
         if shelf.is_settled() {
-            return Some(());
+            return Some(true);
         }
         let sequence = shelf.sequence();
+        let mut is_whole = true;
         for number in 0..SHELVES {
             let shelf = shelf.clone();
-            on_removed(&self.workers.run(move || shelf.sweep(number)).await?);
+            let swept: Swept = self.workers.run(move || shelf.sweep(number)).await?;
+            on_removed(&swept.removed);
+            is_whole &= swept.is_whole;
         }
         let shelf = shelf.clone();
-        self.workers.run(move || shelf.settle(sequence)).await
+        // Rules stay for what could not be looked at: it may be there yet, and be read one day.
+        let settled = if is_whole { sequence } else { 0 };
+        self.workers.run(move || shelf.settle(settled)).await.map(|()| is_whole)
     }
 }

@@ -67,7 +67,7 @@ impl<V: Weigh> S3Fifo<V> {
         let (added, _) = shard.insert(key, value.clone());
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
-        self.keep_to_budget(|_| ());
+        self.keep_to(self.budget, |_| ());
         value
     }
 
@@ -106,8 +106,13 @@ impl<V: Weigh> S3Fifo<V> {
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        self.keep_to_budget(on_evict);
+        self.keep_to(self.budget, on_evict);
         true
+    }
+
+    /// Gives values up until the others have no more than so many bytes, and tells their keys.
+    pub(crate) fn shrink_to(&self, bytes: usize, on_evict: impl FnMut(u128)) {
+        self.keep_to(bytes.min(self.budget), on_evict);
     }
 
     /// Puts a value in the place of one that is still there, and leaves what came meanwhile.
@@ -120,7 +125,7 @@ impl<V: Weigh> S3Fifo<V> {
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        self.keep_to_budget(|_| ());
+        self.keep_to(self.budget, |_| ());
         true
     }
 
@@ -150,10 +155,10 @@ impl<V: Weigh> S3Fifo<V> {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    /// Shards give up one value each in turn until all is within the budget.
-    fn keep_to_budget(&self, mut on_evict: impl FnMut(u128)) {
+    /// Shards give up one value each in turn until all is within so many bytes.
+    fn keep_to(&self, most: usize, mut on_evict: impl FnMut(u128)) {
         let mut fruitless = 0;
-        while self.bytes() > self.budget && fruitless < self.shards.len() {
+        while self.bytes() > most && fruitless < self.shards.len() {
             let hand = self.hand.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
             let evicted = self.shards[hand].write().evict();
             fruitless = if evicted.is_none() { fruitless + 1 } else { 0 };
