@@ -14,7 +14,7 @@ mod s3fifo;
 mod storage;
 mod store;
 
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Disk, DiskState, Trouble, Unreserved};
 pub(crate) use found::Found;
 pub(crate) use key::Target;
 pub(crate) use plan::Plan;

@@ -125,6 +125,11 @@ impl Cache {
         Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait }
     }
 
+    /// How many bytes of memory answers take, and may take.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        (self.store.memory.bytes(), self.store.memory.budget())
+    }
+
     /// Removes what is kept for a key, with all its variants.
     pub(crate) fn remove(&self, key: &[u8]) -> bool {
         let was_there = self.store.remove(key);

@@ -104,7 +104,7 @@ pub(crate) fn assemble(
     let folder = origin.folder();
     let nothing = Kept::default();
     let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
-    let caches = caches(&config, &keeping);
+    let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
     let stores = stores(&config, &keeping, now);
     let mut builder = Builder {

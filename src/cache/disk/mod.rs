@@ -17,8 +17,8 @@ mod tenancy;
 mod workers;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -34,11 +34,14 @@ use super::entry::{Body, Draft, Entry};
 use super::purges::Purges;
 use super::{Purge, Purged};
 use block_file::Writer;
+use folder::{Folder, Unusable};
 use format::Header;
 use health::Health;
+pub(crate) use health::Trouble;
 pub(super) use long_body::LongBody;
 pub(super) use long_fill::LongFill;
 use shelf::{FoundBody, Publication, Shelf};
+pub(crate) use tenancy::Unreserved;
 use workers::Workers;
 
 /// The answers of a cache that lie in a folder.
@@ -47,6 +50,12 @@ pub(crate) struct Disk {
     path: PathBuf,
     size: usize,
     health: Arc<Health>,
+    /// The folder, until it is served from.
+    reserved: Mutex<Option<Folder>>,
+    /// Whether somebody has begun to serve from it.
+    is_begun: AtomicBool,
+    /// Whether this process takes the place of the one that has the folder.
+    succeeds: AtomicBool,
     /// While the folder is this process's.
     shelf: ArcSwapOption<Shelf>,
     /// What was removed while it was not.
@@ -65,6 +74,21 @@ pub(crate) struct Disk {
 struct Owed {
     purges: Purges,
     names: HashSet<u128>,
+}
+
+/// How a disk is.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskState {
+    pub(crate) path: PathBuf,
+    /// What files take of it, and may take.
+    pub(crate) bytes: usize,
+    pub(crate) size: usize,
+    pub(crate) has_folder: bool,
+    /// Why nothing is asked of it, and why nothing is written.
+    pub(crate) off: Option<Trouble>,
+    pub(crate) full: Option<Trouble>,
+    /// How many files were given up for what is wrong with them.
+    pub(crate) lost: u64,
 }
 
 /// An answer that was found.
@@ -111,7 +135,15 @@ fn name_of(key: &CacheKey) -> u128 {
 }
 
 impl Disk {
-    /// The folder is not touched before [`serve`](Self::serve).
+    /// Whether there can be a disk here; nothing is touched.
+    ///
+    /// # Errors
+    /// When not, with what to do.
+    pub(crate) fn check(path: &Path) -> Result<(), Unusable> {
+        Folder::check(path)
+    }
+
+    /// The folder is not touched before [`reserve`](Self::reserve) or [`serve`](Self::serve).
     pub(crate) fn new(path: PathBuf, size: usize) -> Self {
         let health = Arc::new(Health::new(path.clone()));
         Self {
@@ -119,6 +151,9 @@ impl Disk {
             health,
             path,
             size,
+            reserved: Mutex::default(),
+            is_begun: AtomicBool::new(false),
+            succeeds: AtomicBool::new(false),
             shelf: ArcSwapOption::empty(),
             owed: Mutex::default(),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
@@ -130,6 +165,19 @@ impl Disk {
 
     fn shelf(&self) -> Option<Arc<Shelf>> {
         self.shelf.load_full().filter(|_| !self.health.rests())
+    }
+
+    pub(crate) fn state(&self) -> DiskState {
+        let shelf = self.shelf.load_full();
+        DiskState {
+            path: self.path.clone(),
+            bytes: shelf.as_ref().map_or(0, |shelf| shelf.bytes()),
+            size: self.size,
+            has_folder: shelf.is_some(),
+            off: self.health.off(),
+            full: self.health.full(),
+            lost: self.health.lost(),
+        }
     }
 
     // === Finding ===

@@ -1,7 +1,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use super::block_file::{Writer, read_block, read_body, read_header};
-use super::folder::{Folder, SHELVES, Taken};
+use super::folder::{Folder, SHELVES};
 use super::format::{Header, Layout};
 use super::health::{Health, is_lack_of_room, is_of_a_file};
 use super::rules::{Rules, Unsaved};
@@ -92,9 +91,8 @@ impl Weigh for Slot {
 }
 
 impl Shelf {
-    /// Takes the folder below `path`; `None` while another process has it.
-    pub(super) fn open(path: &Path, size: usize, health: Arc<Health>) -> io::Result<Option<Self>> {
-        let Taken::Folder(folder) = Folder::take(path)? else { return Ok(None) };
+    /// What lies in a folder.
+    pub(super) fn open(folder: Folder, size: usize, health: Arc<Health>) -> io::Result<Self> {
         let rules = folder.read_state()?.and_then(|state| Rules::decode(&state));
         let is_known = rules.is_some();
         let shelf = Self {
@@ -112,7 +110,7 @@ impl Shelf {
             shelf.clear_all()?;
             shelf.save_rules()?;
         }
-        Ok(Some(shelf))
+        Ok(shelf)
     }
 
     fn clear_all(&self) -> io::Result<()> {

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::folder::Taken;
 use super::*;
 use crate::cache::{Cache, STORAGE, Store};
 
@@ -30,7 +31,14 @@ const SIZE: usize = 64 << 20;
 const LONG: usize = 3 * MOST_WHOLE + 12_345;
 
 fn begin(path: &Path, size: usize) -> Running {
+    begin_as(path, size, false)
+}
+
+fn begin_as(path: &Path, size: usize, succeeds: bool) -> Running {
     let disk = Arc::new(Disk::new(path.to_owned(), size));
+    if succeeds {
+        disk.succeed();
+    }
     let job = tokio::spawn({
         let disk = disk.clone();
         async move { disk.serve().await }
@@ -321,7 +329,7 @@ async fn the_newcomer_gets_the_folder_and_the_other_has_it_back() {
     let first = Running::attached(place.path()).await;
     first.store(&first.key("a"), b"first").await;
     first.settled().await;
-    let second = begin(place.path(), SIZE);
+    let second = begin_as(place.path(), SIZE, true);
     assert_eq!(second.read(&second.key("a")).await, None, "it works from memory meanwhile");
     second.cache.purge(&Purge::Tag("x".to_owned())).await;
     until("taken over", || second.has_folder() && !first.has_folder()).await;
@@ -335,6 +343,27 @@ async fn the_newcomer_gets_the_folder_and_the_other_has_it_back() {
     assert_eq!(first.read(&first.key("a")).await, None);
     first.forget();
     assert_eq!(first.read(&first.key("b")).await, None);
+}
+
+#[tokio::test]
+async fn nobody_takes_the_folder_from_one_whose_place_it_does_not_take() {
+    let place = tempfile::tempdir().unwrap();
+    let first = Running::attached(place.path()).await;
+    let second = Disk::new(place.path().to_owned(), SIZE);
+    second.reserve().unwrap();
+    let waiting = timeout(Duration::from_millis(300), second.serve()).await;
+    assert!(waiting.is_err() && first.has_folder() && !second.state().has_folder);
+    // Another process's lock.
+    fs::write(place.path().join("v1/lock"), "4711 0123456789abcdef").unwrap();
+    let other = Disk::new(place.path().to_owned(), SIZE);
+    assert_eq!(other.reserve().unwrap_err().to_string(), "another process has it (4711)");
+    first.end().await;
+    other.reserve().unwrap();
+    let second = begin(place.path(), SIZE);
+    assert!(!second.has_folder(), "it is reserved");
+    drop(other);
+    until("free", || second.has_folder()).await;
+    second.end().await;
 }
 
 #[tokio::test]
@@ -421,8 +450,6 @@ async fn a_file_that_cannot_be_read_is_no_reason_to_do_without_the_others() {
 async fn a_disk_without_room_is_read_as_before() {
     let place = tempfile::tempdir().unwrap();
     let running = Running::attached(place.path()).await;
-    let long = body(LONG);
-    running.store(&running.key("long"), &long).await;
     for number in 0..40 {
         running.store(&running.key(&number.to_string()), b"short").await;
     }
@@ -443,9 +470,9 @@ async fn a_disk_without_room_is_read_as_before() {
         let short = running.read(&running.key(&number.to_string())).await;
         found += usize::from(short.is_some_and(|body| body == b"short"));
     }
-    let is_long_there = running.read(&running.key("long")).await.is_some_and(|body| body == long);
-    assert_eq!(found + usize::from(is_long_there), shelf.len());
-    assert!(running.disk().ticket(&running.key("new")).is_none(), "nothing is written");
+    assert_eq!(found, shelf.len());
+    let disk = running.cache.disk.as_ref().unwrap();
+    assert!(disk.ticket(&running.key("new")).is_none(), "nothing is written");
     assert!(running.disk().health.full().is_some() && !running.disk().health.rests());
     drop(shelf);
     running.end().await;
@@ -467,7 +494,8 @@ async fn a_state_that_is_gone_is_no_licence_to_give_what_was_removed() {
 // === What a crash leaves ===
 
 fn shelf(path: &Path) -> Shelf {
-    Shelf::open(path, SIZE, Arc::new(Health::new(path.to_owned()))).unwrap().unwrap()
+    let Taken::Folder(folder) = Folder::take(path).unwrap() else { panic!("it is taken") };
+    Shelf::open(folder, SIZE, Arc::new(Health::new(path.to_owned()))).unwrap()
 }
 
 fn draft(key: &[u8]) -> Draft {

@@ -12,8 +12,8 @@ use pingora_http::ResponseHeader;
 
 use super::disk;
 use super::purges::Names;
-use super::{Purge, purge};
 use super::s3fifo::Weigh;
+use super::{Purge, purge};
 use encoding::copied;
 
 /// An answer as it is kept.

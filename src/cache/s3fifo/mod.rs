@@ -146,6 +146,10 @@ impl<V: Weigh> S3Fifo<V> {
         removed
     }
 
+    pub(crate) fn budget(&self) -> usize {
+        self.budget
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
