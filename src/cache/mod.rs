@@ -20,4 +20,4 @@ pub(crate) use key::Target;
 pub(crate) use plan::Plan;
 pub(crate) use purge::{Purge, Purged};
 pub(crate) use storage::{PREDICTOR, STORAGE, lock};
-pub(crate) use store::{Cache, Caching, Store};
+pub(crate) use store::{Cache, Caching, Store, is_to_be_stored};

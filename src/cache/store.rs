@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -53,6 +53,14 @@ pub(super) struct Attachment {
     pub(super) cache: Arc<Cache>,
     /// When it was made, by the count of removals: before anybody was asked for the answer.
     pub(super) made: u64,
+    /// Whether the answer that comes has what it takes to be stored.
+    pub(super) is_to_be_stored: Arc<AtomicBool>,
+}
+
+/// Whether the answer that comes for a key has room where it is stored, so that it will be if all of it comes.
+pub(crate) fn is_to_be_stored(key: &CacheKey) -> bool {
+    let attachment = key.extensions.get::<Attachment>();
+    attachment.is_some_and(|attachment| attachment.is_to_be_stored.load(Ordering::Relaxed))
 }
 
 /// A share of what may be held of answers on their way.
@@ -60,6 +68,8 @@ pub(super) struct Attachment {
 pub(super) struct Share {
     cache: Arc<Cache>,
     bytes: usize,
+    /// What was taken ahead of need.
+    ahead: usize,
 }
 
 /// Bodies are held in pieces of this size at most.
@@ -153,7 +163,11 @@ impl Cache {
         let hash = self.primary(&bytes);
         let mut key = CacheKey::new(bytes, String::new());
         key.set_primary_bin_override(hash);
-        key.extensions.insert(Attachment { cache: self.clone(), made: self.store.removals.now() });
+        key.extensions.insert(Attachment {
+            cache: self.clone(),
+            made: self.store.removals.now(),
+            is_to_be_stored: Arc::default(),
+        });
         key
     }
 
@@ -183,11 +197,21 @@ impl Cache {
 impl Share {
     /// Nothing as yet.
     pub(super) fn of(cache: &Arc<Cache>) -> Self {
-        Self { cache: cache.clone(), bytes: 0 }
+        Self { cache: cache.clone(), bytes: 0, ahead: 0 }
+    }
+
+    /// Takes so many bytes ahead of need, if they are to be had.
+    pub(super) fn reserve(&mut self, bytes: usize) -> bool {
+        let is_reserved = self.grow(bytes);
+        self.ahead += if is_reserved { bytes } else { 0 };
+        is_reserved
     }
 
     /// Takes so many bytes more, if they are to be had.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let known = bytes.min(self.ahead);
+        self.ahead -= known;
+        let bytes = bytes - known;
         let under_way = &self.cache.store.under_way;
         let most = self.cache.most_under_way;
         let grown = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);

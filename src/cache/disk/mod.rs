@@ -317,7 +317,9 @@ impl Ticket {
         let Some(shelf) = self.shelf.upgrade() else { return Ok(()) };
         let answer = entry.draft().encode();
         let header = self.header(answer.clone());
-        let Some(mut writer) = shelf.noting_room(Writer::begin(&shelf.folder, header))? else {
+        let Some(mut writer) =
+            shelf.noting_room(Writer::begin(&shelf.folder, header, Some(entry.body.length)))?
+        else {
             return Ok(());
         };
         for piece in &entry.body.pieces {

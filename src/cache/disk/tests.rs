@@ -9,7 +9,7 @@ use pingora_cache::{CacheMeta, Storage};
 use pingora_http::ResponseHeader;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::folder::Taken;
 use super::*;
@@ -52,7 +52,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < deadline, "never {what}");
-        sleep(Duration::from_millis(2)).await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -505,7 +505,7 @@ fn draft(key: &[u8]) -> Draft {
 fn put(shelf: &Shelf, name: u128, id: u64, body: &[u8]) {
     let answer = draft(b"key").encode();
     let header = Header { id, sequence: shelf.sequence(), body: 0, answer: answer.clone() };
-    let mut writer = Writer::begin(&shelf.folder, header).unwrap().unwrap();
+    let mut writer = Writer::begin(&shelf.folder, header, Some(body.len())).unwrap().unwrap();
     writer.write(body).unwrap();
     let publication = Publication { name, number: id, answer, is_due: &|| true };
     shelf.publish(writer, publication).unwrap();

@@ -82,6 +82,9 @@ impl Draft {
 
     /// The length of the body, as far as the head tells it.
     pub(super) fn promised(&self) -> Option<usize> {
+        if self.head.status == StatusCode::NO_CONTENT {
+            return Some(0);
+        }
         self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
@@ -96,14 +99,18 @@ impl Draft {
     }
 
     pub(super) fn with_body(self, body: Arc<Body>) -> Entry {
-        let Self { head, .. } = &self;
+        let weight = self.weight(body.length);
+        Entry { draft: self, body, weight }
+    }
+
+    /// What it takes of memory with a body of this length, about.
+    pub(super) fn weight(&self, length: usize) -> usize {
         // Names are kept as they are written, and as they are looked for.
         let field = |(name, value): (&HeaderName, &HeaderValue)| {
             2 * name.as_str().len() + value.len() + FIELD_OVERHEAD
         };
-        let fields: usize = head.headers.iter().map(field).sum();
-        let weight = OVERHEAD + self.key.len() + fields + body.length;
-        Entry { draft: self, body, weight }
+        let fields: usize = self.head.headers.iter().map(field).sum();
+        OVERHEAD + self.key.len() + fields + length
     }
 
     /// Whether it is what a key asks for, and not only something that shares its hash.

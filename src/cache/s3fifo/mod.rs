@@ -57,7 +57,7 @@ impl<V: Weigh> S3Fifo<V> {
 
     /// Keeps a value unless there is one with its key, and returns the one that is there now.
     pub(crate) fn add(&self, key: u128, value: Arc<V>) -> Arc<V> {
-        if value.weight() > self.budget / 2 {
+        if !self.has_room(value.weight()) {
             return value;
         }
         let mut shard = self.shard(key).write();
@@ -94,7 +94,7 @@ impl<V: Weigh> S3Fifo<V> {
         is_due: impl FnOnce() -> bool,
         on_evict: impl FnMut(u128),
     ) -> bool {
-        if value.weight() > self.budget / 2 {
+        if !self.has_room(value.weight()) {
             self.remove(key);
             return false;
         }
@@ -144,6 +144,11 @@ impl<V: Weigh> S3Fifo<V> {
             removed.extend(values);
         }
         removed
+    }
+
+    /// Whether there is room for something of this weight at all.
+    pub(crate) fn has_room(&self, weight: usize) -> bool {
+        weight <= self.budget / 2
     }
 
     pub(crate) fn budget(&self) -> usize {

@@ -115,7 +115,7 @@ impl Storage for Attached {
         meta: &CacheMeta,
         _: &SpanHandle,
     ) -> Result<MissHandler> {
-        Ok(Box::new(Fill::new(attachment(key)?, key, Draft::new(key, meta))))
+        Ok(Box::new(Fill::begin(attachment(key)?, key, Draft::new(key, meta)).await))
     }
 
     /// Pingora purges only where it is asked to, which it is not.
