@@ -17,8 +17,8 @@ pub(super) struct Removals {
 /// Each with its number, which is the count with it.
 #[derive(Debug, Default)]
 struct Log {
-    /// The last ones by hash, the oldest first.
-    hashes: VecDeque<(u64, u128)>,
+    /// The targets of the last ones by their hashes, the oldest first.
+    targets: VecDeque<(u64, u64)>,
     /// Those by what operators know answers by.
     purges: Purges,
     /// The number of the last that is not known any more.
@@ -34,16 +34,16 @@ impl Removals {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// What has this hash is about to be removed.
-    pub(super) fn note(&self, hash: u128) {
+    /// What is kept for a target is about to be removed.
+    pub(super) fn note(&self, target: u64) {
         let mut log = self.log.lock();
-        if log.hashes.len() == MOST
-            && let Some((number, _)) = log.hashes.pop_front()
+        if log.targets.len() == MOST
+            && let Some((number, _)) = log.targets.pop_front()
         {
             log.forgotten = log.forgotten.max(number);
         }
         let number = self.now() + 1;
-        log.hashes.push_back((number, hash));
+        log.targets.push_back((number, target));
         self.count.store(number, Ordering::SeqCst);
     }
 
@@ -59,14 +59,14 @@ impl Removals {
         self.count.store(number, Ordering::SeqCst);
     }
 
-    /// Whether what has this hash and these names may have been removed since that moment.
-    pub(super) fn has_hit(&self, hash: u128, since: u64, names: impl FnOnce() -> Names) -> bool {
+    /// Whether what is for this target and has these names may have been removed since that moment.
+    pub(super) fn has_hit(&self, target: u64, since: u64, names: impl FnOnce() -> Names) -> bool {
         if self.now() == since {
             return false;
         }
         let log = self.log.lock();
-        let mut later = log.hashes.iter().rev().take_while(|(number, _)| *number > since);
-        since < log.forgotten || later.any(|(_, it)| *it == hash) || log.purges.mean(since, names)
+        let mut later = log.targets.iter().rev().take_while(|(number, _)| *number > since);
+        since < log.forgotten || later.any(|(_, it)| *it == target) || log.purges.mean(since, names)
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn only_what_was_removed_since_is_hit() {
         let removals = Removals::default();
-        let has_hit = |hash, tag: &str, since| removals.has_hit(hash, since, || tagged(tag));
+        let has_hit = |target, tag: &str, since| removals.has_hit(target, since, || tagged(tag));
         removals.note(1);
         let since = removals.now();
         assert!(!has_hit(1, "a", since));

@@ -12,6 +12,7 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 
 use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
+use super::key::target_of;
 use super::purges::Names;
 use super::removals::Removals;
 use super::rules::normalised;
@@ -102,11 +103,17 @@ impl Store {
         (u128::from(one) << 64 | u128::from(other)).to_be_bytes()
     }
 
+    /// The hash of a key, in whose upper half is that of its target.
+    fn primary(&self, key: &[u8]) -> HashBinary {
+        let [of_targets, of_keys] = &self.hashers;
+        let (upper, lower) = (hash_one(of_targets, target_of(key)), hash_one(of_keys, key));
+        (u128::from(upper) << 64 | u128::from(lower)).to_be_bytes()
+    }
+
     fn remove(&self, key: &[u8]) -> bool {
-        let hash = self.hash(|hasher| hasher.write(key));
-        let hash = u128::from_be_bytes(hash);
-        self.removals.note(hash);
-        self.memory.remove(hash)
+        let target = hash_one(&self.hashers[0], target_of(key));
+        self.removals.note(target);
+        self.memory.remove_group(target)
     }
 
     fn purge(&self, purge: &Purge) -> Vec<Arc<Entry>> {
@@ -140,11 +147,11 @@ impl Cache {
         (self.store.memory.bytes(), self.store.memory.budget())
     }
 
-    /// Removes what is kept for a key, with all its variants.
+    /// Removes what is kept for the target of a key, whatever else its answers depend on.
     pub(crate) fn remove(&self, key: &[u8]) -> bool {
         let was_there = self.store.remove(key);
         if let Some(disk) = &self.disk {
-            disk.remove(disk::name(key, None));
+            disk.remove(disk::target(key));
         }
         was_there
     }
@@ -173,7 +180,7 @@ impl Cache {
 
     /// The hash by which a key is found.
     pub(super) fn primary(&self, key: &[u8]) -> HashBinary {
-        self.store.hash(|hasher| hasher.write(key))
+        self.store.primary(key)
     }
 
     /// The variant that a request asks for, of an answer that depends on these fields.
@@ -241,9 +248,9 @@ fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> 
 }
 
 impl Attachment {
-    /// Whether no answer with the hash of its key and these names was removed since that was made.
+    /// Whether no answer for the target of its key, or with these names, was removed since that was made.
     pub(super) fn is_due(&self, primary: HashBinary, names: impl FnOnce() -> Names) -> bool {
-        !self.cache.store.removals.has_hit(u128::from_be_bytes(primary), self.made, names)
+        !self.cache.store.removals.has_hit(target_hash(primary), self.made, names)
     }
 }
 
@@ -251,5 +258,17 @@ impl Attachment {
 pub(super) fn place(key: &CacheKey) -> u128 {
     let primary = u128::from_be_bytes(key.primary_bin());
     let variant = key.variance_bin().map_or(0, u128::from_be_bytes);
-    primary ^ variant.rotate_left(1)
+    // All variants stay with their target.
+    primary ^ u128::from(variant as u64)
+}
+
+/// The hash of the target in that of a key.
+pub(super) fn target_hash(primary: HashBinary) -> u64 {
+    (u128::from_be_bytes(primary) >> 64) as u64
+}
+
+fn hash_one(state: &RandomState, bytes: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
 }

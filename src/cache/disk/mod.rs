@@ -31,6 +31,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::entry::{Body, Draft, Entry};
+use super::key::target_of;
 use super::purges::Purges;
 use super::{Purge, Purged};
 use block_file::Writer;
@@ -73,7 +74,7 @@ pub(crate) struct Disk {
 #[derive(Debug, Default)]
 struct Owed {
     purges: Purges,
-    names: HashSet<u128>,
+    targets: HashSet<u64>,
 }
 
 /// How a disk is.
@@ -120,14 +121,26 @@ const MOST_OWED: usize = 100_000;
 /// So long an operator waits for all files to be looked through.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The name of the file of an answer: a hash that no two answers share.
+/// The name of the file of an answer: hashes of its target and of all that it is known by.
 pub(super) fn name(key: &[u8], place: Option<HashBinary>) -> u128 {
+    let length = (key.len() as u64).to_be_bytes();
+    let place = place.as_ref().map_or(&[][..], |place| &place[..]);
+    u128::from(target(key)) << 64 | u128::from(hash(&[&length, key, place]))
+}
+
+/// The upper half of the names of all answers for the target of a key.
+pub(super) fn target(key: &[u8]) -> u64 {
+    hash(&[target_of(key)])
+}
+
+fn target_of_name(name: u128) -> u64 {
+    (name >> 64) as u64
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
     let mut context = Context::new(&SHA256);
-    context.update(&(key.len() as u64).to_be_bytes());
-    context.update(key);
-    context.update(place.as_ref().map_or(&[], |place| &place[..]));
-    let digest = context.finish();
-    digest.as_ref().first_chunk().map_or(0, |first| u128::from_be_bytes(*first))
+    parts.iter().for_each(|part| context.update(part));
+    context.finish().as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 fn name_of(key: &CacheKey) -> u128 {
@@ -239,19 +252,19 @@ impl Disk {
 
     // === Removing ===
 
-    /// Removes what lies under a name: it is not found from now on.
-    pub(super) fn remove(&self, name: u128) {
+    /// Removes what lies there for a target: it is not found from now on.
+    pub(super) fn remove(&self, target: u64) {
         let mut owed = self.owed.lock();
         let Some(shelf) = self.shelf.load_full() else {
-            return owed.add_name(name);
+            return owed.add_target(target);
         };
         drop(owed);
-        if !shelf.may_have(name) {
+        if !shelf.may_have_any(target) {
             return;
         }
-        shelf.doom(name);
+        shelf.doom(target);
         let workers = self.workers.clone();
-        tokio::spawn(async move { workers.run(move || shelf.remove(name)).await });
+        tokio::spawn(async move { workers.run(move || shelf.remove(target)).await });
     }
 
     /// Removes what is meant: it is not found from now on. Counted is what is not `known` to be gone already.
@@ -283,9 +296,9 @@ impl Disk {
 }
 
 impl Owed {
-    fn add_name(&mut self, name: u128) {
-        if self.names.len() < MOST_OWED {
-            self.names.insert(name);
+    fn add_target(&mut self, target: u64) {
+        if self.targets.len() < MOST_OWED {
+            self.targets.insert(target);
         } else {
             self.add_purge(&Purge::All);
         }

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::folder::{Folder, SHELVES};
 use super::format::{Header, Layout};
 use super::health::{Health, is_lack_of_room, is_of_a_file};
 use super::rules::{Rules, Unsaved};
+use super::target_of_name;
 use crate::cache::Purge;
 use crate::cache::entry::{Body, Draft};
 use crate::cache::purges::{Names, Purges};
@@ -31,8 +32,8 @@ pub(super) struct Shelf {
     saving: Mutex<()>,
     /// Whoever changes what lies under a name has its lock.
     locks: Box<[Mutex<()>]>,
-    /// What is removed, and may still be there.
-    doomed: Mutex<HashSet<u128>>,
+    /// The targets whose answers are removed and may still be there, and how many have yet to look.
+    doomed: Mutex<HashMap<u64, u32>>,
 }
 
 /// What is known of a file without a look at it.
@@ -129,7 +130,16 @@ impl Shelf {
     /// Whether there may be something under a name. Waits for nothing.
     pub(super) fn may_have(&self, name: u128) -> bool {
         let is_known = || !self.is_indexed.load(Ordering::Acquire) || self.index.peek(name).is_some();
-        is_known() && !self.doomed.lock().contains(&name)
+        is_known() && !self.is_doomed(name)
+    }
+
+    /// The same of all answers for a target.
+    pub(super) fn may_have_any(&self, target: u64) -> bool {
+        !self.is_indexed.load(Ordering::Acquire) || self.index.has_group(target)
+    }
+
+    fn is_doomed(&self, name: u128) -> bool {
+        self.doomed.lock().contains_key(&target_of_name(name))
     }
 
     /// What lies under a name. A body that is no longer than `most` is read whole.
@@ -158,7 +168,7 @@ impl Shelf {
 
     fn read(&self, name: u128, most: usize) -> io::Result<Option<Found>> {
         let lock = self.lock(name).lock();
-        if self.doomed.lock().contains(&name) {
+        if self.is_doomed(name) {
             return Ok(None);
         }
         let Some(file) = self.folder.open(name)? else {
@@ -335,35 +345,46 @@ impl Shelf {
 
     // === Removal ===
 
-    /// Has nothing found under a name from now on. The file goes by [`remove`](Self::remove).
-    pub(super) fn doom(&self, name: u128) {
+    /// Has nothing found for a target from now on. Its files go by [`remove`](Self::remove).
+    pub(super) fn doom(&self, target: u64) {
         let mut doomed = self.doomed.lock();
-        doomed.insert(name);
+        *doomed.entry(target).or_default() += 1;
         if doomed.len() > MOST_DOOMED {
             self.rules.write().add(&Purge::All);
             doomed.clear();
         }
     }
 
-    /// Removes the file of a name that was doomed; whether there was one.
-    pub(super) fn remove(&self, name: u128) -> io::Result<bool> {
-        let _lock = self.lock(name).lock();
-        self.index.remove(name);
-        match self.folder.remove(name) {
-            Ok(was_there) => {
-                self.doomed.lock().remove(&name);
-                Ok(was_there)
-            }
-            Err(error) if is_of_a_file(&error) => {
-                // As long as it may be there, nothing is found under its name.
-                if self.give_up(name) {
-                    self.doomed.lock().remove(&name);
+    /// Removes the files of a target that was doomed.
+    pub(super) fn remove(&self, target: u64) -> io::Result<()> {
+        let names = if self.is_indexed.load(Ordering::Acquire) {
+            self.index.group(target)
+        } else {
+            let mut names = self.folder.names((target >> 56) as u16)?;
+            names.retain(|name| target_of_name(*name) == target);
+            names
+        };
+        let mut is_gone = true;
+        for name in names {
+            let _lock = self.lock(name).lock();
+            self.index.remove(name);
+            if let Err(error) = self.folder.remove(name) {
+                if !is_of_a_file(&error) {
+                    return Err(error);
                 }
+                is_gone &= self.give_up(name);
                 self.health.lost_file(&error);
-                Ok(true)
             }
-            Err(error) => Err(error),
         }
+        // As long as one may be there, nothing is found.
+        let mut doomed = self.doomed.lock();
+        if let Some(looking) = doomed.get_mut(&target).filter(|_| is_gone) {
+            *looking -= 1;
+            if *looking == 0 {
+                doomed.remove(&target);
+            }
+        }
+        Ok(())
     }
 
     /// From now on nothing is found that is meant. [`save_rules`](Self::save_rules) makes it last.

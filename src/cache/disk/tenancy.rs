@@ -89,10 +89,10 @@ impl Disk {
         let shelf = Arc::new(self.acquire(asks).await);
         let doomed = {
             let mut owed = self.owed.lock();
-            let Owed { purges, names: doomed } = std::mem::take(&mut *owed);
+            let Owed { purges, targets: doomed } = std::mem::take(&mut *owed);
             shelf.add_rules(&purges);
-            for &name in &doomed {
-                shelf.doom(name);
+            for &target in &doomed {
+                shelf.doom(target);
             }
             self.shelf.store(Some(shelf.clone()));
             doomed
@@ -100,7 +100,7 @@ impl Disk {
         let settled = shelf.clone();
         let settle = move || {
             settled.save_rules()?;
-            doomed.into_iter().try_for_each(|name| settled.remove(name).map(drop))
+            doomed.into_iter().try_for_each(|target| settled.remove(target))
         };
         self.workers.run(settle).await;
         shelf

@@ -268,6 +268,47 @@ async fn what_came_before_a_removal_is_not_stored_after_it() {
 }
 
 #[tokio::test]
+async fn all_that_is_kept_for_a_target_goes_together() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    let key = |path: &str, lang: &'static str| {
+        let target = crate::cache::Target {
+            route: "r",
+            pool: "p",
+            scheme: b"http",
+            asked_host: b"a",
+            host: b"a",
+            path,
+            query: None,
+            asked: None,
+            told: b"",
+        };
+        let fields = [(http::header::ACCEPT_LANGUAGE, lang.parse().unwrap())].into_iter().collect();
+        let plan = crate::cache::Plan {
+            key_headers: vec![http::header::ACCEPT_LANGUAGE],
+            ..crate::cache::Plan::default()
+        };
+        target.key(&fields, |_| None, &plan)
+    };
+    for forgets in [false, true] {
+        for (path, lang, length) in [("/a", "de", 10), ("/a", "en", LONG), ("/b", "de", 10)] {
+            running.store(&running.cache.key(key(path, lang)), &body(length)).await;
+        }
+        running.settled().await;
+        if forgets {
+            running.forget();
+        }
+        running.cache.remove(&key("/a", "fr"));
+        for lang in ["de", "en"] {
+            assert_eq!(running.read(&running.cache.key(key("/a", lang))).await, None, "{lang}");
+        }
+        assert!(running.read(&running.cache.key(key("/b", "de"))).await.is_some());
+        until("removed", || files(place.path()).len() == 1).await;
+    }
+    running.end().await;
+}
+
+#[tokio::test]
 async fn what_others_remove_is_no_affair_of_what_is_on_its_way() {
     let place = tempfile::tempdir().unwrap();
     let running = Running::attached(place.path()).await;
@@ -312,15 +353,15 @@ async fn thousands_of_removals_remove_what_they_mean() {
 #[test]
 fn what_is_owed_is_owed_one_by_one() {
     let mut owed = Owed::default();
-    for number in 0..5000_u128 {
-        owed.add_name(number);
+    for number in 0..5000 {
+        owed.add_target(number);
         owed.add_purge(&Purge::Tag(number.to_string()));
     }
-    assert_eq!((owed.names.len(), owed.purges.len()), (5000, 5000));
-    for number in 0..=MOST_OWED as u128 {
-        owed.add_name(number);
+    assert_eq!((owed.targets.len(), owed.purges.len()), (5000, 5000));
+    for number in 0..=MOST_OWED as u64 {
+        owed.add_target(number);
     }
-    assert_eq!((owed.names.len(), owed.purges.iter().next()), (0, Some((1, (&Purge::All).into()))));
+    assert_eq!((owed.targets.len(), owed.purges.iter().next()), (0, Some((1, (&Purge::All).into()))));
 }
 
 #[tokio::test]

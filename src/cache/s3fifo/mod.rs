@@ -15,7 +15,7 @@ pub(crate) trait Weigh {
     fn weight(&self) -> usize;
 }
 
-/// Values by keys that are hashes already. What was asked for more than once outlives what was not (S3-FIFO); a hit takes
+/// Values by keys that are hashes already, the upper half of one that those share which belong together. What was asked for more than once outlives what was not (S3-FIFO); a hit takes
 /// a shared lock and copies nothing.
 #[derive(Debug)]
 pub(crate) struct S3Fifo<V> {
@@ -133,6 +133,24 @@ impl<V: Weigh> S3Fifo<V> {
         let removed = self.shard(key).write().remove(key);
         self.bytes.fetch_sub(removed.unwrap_or(0), Ordering::Relaxed);
         removed.is_some()
+    }
+
+    /// The keys of those that share this upper half.
+    pub(crate) fn group(&self, upper: u64) -> Vec<u128> {
+        self.shard(u128::from(upper) << 64).read().group(upper).collect()
+    }
+
+    pub(crate) fn has_group(&self, upper: u64) -> bool {
+        self.shard(u128::from(upper) << 64).read().group(upper).next().is_some()
+    }
+
+    /// Removes those that share this upper half; whether there were any.
+    pub(crate) fn remove_group(&self, upper: u64) -> bool {
+        let mut shard = self.shard(u128::from(upper) << 64).write();
+        let keys: Vec<u128> = shard.group(upper).collect();
+        let bytes: usize = keys.iter().filter_map(|key| shard.remove(*key)).sum();
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        !keys.is_empty()
     }
 
     /// Removes all that is meant, and says what that was.

@@ -19,7 +19,7 @@ use pingora_core::{Error, ErrorType, Result};
 use super::Cache;
 use super::disk::{Disk, Found};
 use super::entry::{Draft, Entry};
-use super::store::{Attachment, place};
+use super::store::{Attachment, place, target_hash};
 use fill::Fill;
 use hit::Hit;
 
@@ -70,10 +70,10 @@ fn held(entry: &Entry) -> (CacheMeta, HitHandler) {
 
 /// What lies on the disk. What is short enough is in memory from now on.
 async fn find_in_files(cache: &Cache, disk: &Disk, key: &CacheKey) -> Option<(CacheMeta, HitHandler)> {
-    let (removals, hash) = (&cache.store.removals, u128::from_be_bytes(key.primary_bin()));
+    let (removals, target) = (&cache.store.removals, target_hash(key.primary_bin()));
     let since = removals.now();
     let found = disk.find(key).await?;
-    let is_still_there = |draft: &Draft| !removals.has_hit(hash, since, || draft.names());
+    let is_still_there = |draft: &Draft| !removals.has_hit(target, since, || draft.names());
     match found {
         Found::Whole(draft, body) if body.length <= cache.most_in_memory => {
             let entry = cache.store.memory.add(place(key), Arc::new(draft.with_body(body)));
