@@ -83,7 +83,7 @@ fn size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
     match units.iter().find(|(_, scale)| bytes >= *scale) {
         None => format!("{bytes} B"),
-        Some((unit, scale)) if bytes % scale == 0 => format!("{} {unit}", bytes / scale),
+        Some((unit, scale)) if bytes.is_multiple_of(*scale) => format!("{} {unit}", bytes / scale),
         Some((unit, scale)) => format!("{:.1} {unit}", bytes as f64 / *scale as f64),
     }
 }
