@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -12,6 +12,8 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 
 use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
+use super::key::target_of;
+use super::purges::Names;
 use super::removals::Removals;
 use super::rules::normalised;
 use super::s3fifo::S3Fifo;
@@ -52,6 +54,14 @@ pub(super) struct Attachment {
     pub(super) cache: Arc<Cache>,
     /// When it was made, by the count of removals: before anybody was asked for the answer.
     pub(super) made: u64,
+    /// Whether the answer that comes has what it takes to be stored.
+    pub(super) is_to_be_stored: Arc<AtomicBool>,
+}
+
+/// Whether the answer that comes for a key has room where it is stored, so that it will be if all of it comes.
+pub(crate) fn is_to_be_stored(key: &CacheKey) -> bool {
+    let attachment = key.extensions.get::<Attachment>();
+    attachment.is_some_and(|attachment| attachment.is_to_be_stored.load(Ordering::Relaxed))
 }
 
 /// A share of what may be held of answers on their way.
@@ -59,6 +69,8 @@ pub(super) struct Attachment {
 pub(super) struct Share {
     cache: Arc<Cache>,
     bytes: usize,
+    /// What was taken ahead of need.
+    ahead: usize,
 }
 
 /// Bodies are held in pieces of this size at most.
@@ -91,15 +103,21 @@ impl Store {
         (u128::from(one) << 64 | u128::from(other)).to_be_bytes()
     }
 
+    /// The hash of a key, in whose upper half is that of its target.
+    fn primary(&self, key: &[u8]) -> HashBinary {
+        let [of_targets, of_keys] = &self.hashers;
+        let (upper, lower) = (hash_one(of_targets, target_of(key)), hash_one(of_keys, key));
+        (u128::from(upper) << 64 | u128::from(lower)).to_be_bytes()
+    }
+
     fn remove(&self, key: &[u8]) -> bool {
-        let hash = self.hash(|hasher| hasher.write(key));
-        let hash = u128::from_be_bytes(hash);
-        self.removals.note(hash);
-        self.memory.remove(hash)
+        let target = hash_one(&self.hashers[0], target_of(key));
+        self.removals.note(target);
+        self.memory.remove_group(target)
     }
 
     fn purge(&self, purge: &Purge) -> Vec<Arc<Entry>> {
-        self.removals.note_all();
+        self.removals.note_purge(purge);
         self.memory.remove_if(|entry| entry.draft().is_meant(purge))
     }
 }
@@ -124,16 +142,21 @@ impl Cache {
         Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait }
     }
 
-    /// Removes what is kept for a key, with all its variants.
+    /// How many bytes of memory answers take, and may take.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        (self.store.memory.bytes(), self.store.memory.budget())
+    }
+
+    /// Removes what is kept for the target of a key, whatever else its answers depend on.
     pub(crate) fn remove(&self, key: &[u8]) -> bool {
         let was_there = self.store.remove(key);
         if let Some(disk) = &self.disk {
-            disk.remove(disk::name(key, None));
+            disk.remove(disk::target(key));
         }
         was_there
     }
 
-    /// Removes what operators mean, and says how many answers that were. What is on its way is not stored.
+    /// Removes what operators mean, and says how many answers that were. What they mean and is on its way is not stored.
     pub(crate) async fn purge(&self, purge: &Purge) -> Purged {
         let removed = self.store.purge(purge);
         let Some(disk) = &self.disk else { return Purged { answers: removed.len(), is_complete: true } };
@@ -147,13 +170,17 @@ impl Cache {
         let hash = self.primary(&bytes);
         let mut key = CacheKey::new(bytes, String::new());
         key.set_primary_bin_override(hash);
-        key.extensions.insert(Attachment { cache: self.clone(), made: self.store.removals.now() });
+        key.extensions.insert(Attachment {
+            cache: self.clone(),
+            made: self.store.removals.now(),
+            is_to_be_stored: Arc::default(),
+        });
         key
     }
 
     /// The hash by which a key is found.
     pub(super) fn primary(&self, key: &[u8]) -> HashBinary {
-        self.store.hash(|hasher| hasher.write(key))
+        self.store.primary(key)
     }
 
     /// The variant that a request asks for, of an answer that depends on these fields.
@@ -177,11 +204,21 @@ impl Cache {
 impl Share {
     /// Nothing as yet.
     pub(super) fn of(cache: &Arc<Cache>) -> Self {
-        Self { cache: cache.clone(), bytes: 0 }
+        Self { cache: cache.clone(), bytes: 0, ahead: 0 }
+    }
+
+    /// Takes so many bytes ahead of need, if they are to be had.
+    pub(super) fn reserve(&mut self, bytes: usize) -> bool {
+        let is_reserved = self.grow(bytes);
+        self.ahead += if is_reserved { bytes } else { 0 };
+        is_reserved
     }
 
     /// Takes so many bytes more, if they are to be had.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let known = bytes.min(self.ahead);
+        self.ahead -= known;
+        let bytes = bytes - known;
         let under_way = &self.cache.store.under_way;
         let most = self.cache.most_under_way;
         let grown = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
@@ -211,9 +248,9 @@ fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> 
 }
 
 impl Attachment {
-    /// Whether nothing that has the hash of its key was removed since that was made.
-    pub(super) fn is_due(&self, primary: HashBinary) -> bool {
-        !self.cache.store.removals.has_hit(u128::from_be_bytes(primary), self.made)
+    /// Whether no answer for the target of its key, or with these names, was removed since that was made.
+    pub(super) fn is_due(&self, primary: HashBinary, names: impl FnOnce() -> Names) -> bool {
+        !self.cache.store.removals.has_hit(target_hash(primary), self.made, names)
     }
 }
 
@@ -221,5 +258,17 @@ impl Attachment {
 pub(super) fn place(key: &CacheKey) -> u128 {
     let primary = u128::from_be_bytes(key.primary_bin());
     let variant = key.variance_bin().map_or(0, u128::from_be_bytes);
-    primary ^ variant.rotate_left(1)
+    // All variants stay with their target.
+    primary ^ u128::from(variant as u64)
+}
+
+/// The hash of the target in that of a key.
+pub(super) fn target_hash(primary: HashBinary) -> u64 {
+    (u128::from_be_bytes(primary) >> 64) as u64
+}
+
+fn hash_one(state: &RandomState, bytes: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
 }

@@ -125,7 +125,7 @@ fn assemble_keeping(
     let carried =
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
     let folder = origin.folder();
-    let caches = caches(&config, &keeping);
+    let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
     let stores = stores(&config, &keeping, now);
     let mut builder = Builder {

@@ -39,6 +39,7 @@ mod way;
 
 pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
+pub(crate) use caches::{FolderTaken, reserve_folders, take_folders_over};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;
@@ -69,7 +70,11 @@ pub(crate) use secret_file::{CannotSave, SecretFile};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use split_status::SplitStatus;
 pub(crate) use stage_watch::StageWatch;
-pub(crate) use status::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status};
+#[cfg(test)]
+pub(crate) use status::CacheDiskStatus;
+pub(crate) use status::{
+    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status,
+};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};

@@ -13,6 +13,7 @@ mod escape;
 mod file_path;
 mod host;
 mod host_map;
+mod http_date;
 mod name;
 mod path;
 mod percent;
@@ -37,6 +38,7 @@ pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
+pub(crate) use http_date::http_date;
 pub use name::{
     CacheName, ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, ZoneName,
 };

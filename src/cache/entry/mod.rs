@@ -12,9 +12,10 @@ use pingora_http::ResponseHeader;
 
 use crate::types::content_length;
 
-use super::Purge;
 use super::disk;
+use super::purges::Names;
 use super::s3fifo::Weigh;
+use super::{Purge, purge};
 use encoding::copied;
 
 /// An answer as it is kept.
@@ -83,6 +84,9 @@ impl Draft {
 
     /// The length of the body, as far as the head tells it.
     pub(super) fn promised(&self) -> Option<usize> {
+        if self.head.status == StatusCode::NO_CONTENT {
+            return Some(0);
+        }
         usize::try_from(content_length(&self.head.headers)?).ok()
     }
 
@@ -97,14 +101,18 @@ impl Draft {
     }
 
     pub(super) fn with_body(self, body: Arc<Body>) -> Entry {
-        let Self { head, .. } = &self;
+        let weight = self.weight(body.length);
+        Entry { draft: self, body, weight }
+    }
+
+    /// What it takes of memory with a body of this length, about.
+    pub(super) fn weight(&self, length: usize) -> usize {
         // Names are kept as they are written, and as they are looked for.
         let field = |(name, value): (&HeaderName, &HeaderValue)| {
             2 * name.as_str().len() + value.len() + FIELD_OVERHEAD
         };
-        let fields: usize = head.headers.iter().map(field).sum();
-        let weight = OVERHEAD + self.key.len() + fields + body.length;
-        Entry { draft: self, body, weight }
+        let fields: usize = self.head.headers.iter().map(field).sum();
+        OVERHEAD + self.key.len() + fields + length
     }
 
     /// Whether it is what a key asks for, and not only something that shares its hash.
@@ -115,6 +123,11 @@ impl Draft {
     /// Whether operators mean it.
     pub(super) fn is_meant(&self, purge: &Purge) -> bool {
         purge.is_for(&self.key, &self.head.headers)
+    }
+
+    /// What operators may know it by.
+    pub(super) fn names(&self) -> Names {
+        purge::names(&self.key, &self.head.headers)
     }
 
     /// The name of its file.

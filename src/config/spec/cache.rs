@@ -30,8 +30,8 @@ pub struct CacheSpec {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheDiskSpec {
-    /// The folder, relative to the folder of this file; it is made if it is not there. Only one process at a time has it: while
-    /// another has, this one works from memory. No other cache has the same one.
+    /// The folder, relative to the folder of this file; it is made if it is not there. Only one process has it: another one that
+    /// is started with it is refused, unless it takes over by an upgrade. No other cache has the same one.
     pub path: PathBuf,
     /// What the files may take together, 16MiB to 512TiB; those that are being written come on top.
     #[serde(deserialize_with = "size::<16_384, 549_755_813_888, _>")]

@@ -25,7 +25,7 @@ use crate::cache::rules::{
     CacheStatus, Control, Forwarded, Judgement, Received, Refusal, VaryOf, Wishes, invalidates,
     judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
-use crate::cache::{Caching, PREDICTOR, STORAGE, lock};
+use crate::cache::{Caching, PREDICTOR, STORAGE, is_to_be_stored, lock};
 use crate::hooks::{Body, Stored};
 use crate::runtime::Cause;
 use crate::types::content_length;
@@ -510,7 +510,10 @@ fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) 
             status.forwarded_status = Some(StatusCode::NOT_MODIFIED);
             (CacheStatus { ttl: Some(ttl()), ..status }, "refresh")
         }
-        CachePhase::Miss | CachePhase::Expired => (CacheStatus { stored: true, ..status }, "miss"),
+        CachePhase::Miss | CachePhase::Expired => {
+            let stored = is_to_be_stored(session.cache.cache_key());
+            (CacheStatus { stored, ..status }, "miss")
+        }
         _ if cache.forwarded == Some(Forwarded::Bypass) => (status, "bypass"),
         _ => (status, "miss"),
     }

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use crate::config::{Config, Origin};
 use crate::edge::Inherited;
 use crate::lifecycle::limits::edge_limits;
-use crate::runtime::{Assembled, Refused, Report, SecretFile, Standing, assemble, assemble_again};
+use crate::runtime::{
+    Assembled, Refused, Report, SecretFile, Standing, assemble, assemble_again, reserve_folders,
+};
 
 use super::history::Made;
 use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
@@ -55,6 +57,7 @@ impl Shared {
         };
         let new = assembled.map_err(refused)?;
         new.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
+        reserve_folders(&new.snapshot.caches).map_err(refused)?;
         self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
