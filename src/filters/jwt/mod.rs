@@ -16,6 +16,7 @@ mod fresh;
 mod issuer;
 mod json;
 mod keys;
+mod last_set;
 mod refusal;
 mod settings;
 mod source;

@@ -9,6 +9,7 @@ use crate::hooks::{BuildCx, BuildError, Watched};
 
 use super::fresh::FreshKeys;
 use super::keys::KeySet;
+use super::last_set::LastSet;
 use super::refusal::Refusal;
 use super::token::Token;
 use super::{JwksSettings, JwtAlgorithm, JwtKeysSettings};
@@ -106,7 +107,9 @@ fn fetch(settings: &JwksSettings, cx: &BuildCx<'_>) -> Result<KeySource, BuildEr
     let JwksSettings { pool, path, host, refresh, min_refresh, timeout } = settings;
     let host = host.as_deref().unwrap_or_default();
     let name = format!("jwks {pool} {host} {path} {refresh} {min_refresh} {timeout}");
-    Ok(KeySource::Pool(cx.job(&name, || FreshKeys::new(settings.clone()))))
+    // By where the set is had from alone: other times of fetching make no other keys.
+    let last = cx.share_exported(&format!("last jwks {pool} {host} {path}"), LastSet::default);
+    Ok(KeySource::Pool(cx.job(&name, || FreshKeys::new(settings.clone(), last))))
 }
 
 impl fmt::Display for KeySource {

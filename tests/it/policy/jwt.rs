@@ -255,6 +255,9 @@ async fn the_last_keys_count_while_their_server_is_gone_also_after_a_reload() {
     assert_eq!(bear(&site.edge, &token).await, 200);
     site.edge.reload(&format!("{}\nserver: {{ zone: other }}\n", site.config)).await;
     assert_eq!(bear(&site.edge, &token).await, 200);
+    // Also where they are to be fetched at other times.
+    site.edge.reload(&site.config.replace("min_refresh: 1s", "min_refresh: 2s, refresh: 2h")).await;
+    assert_eq!(bear(&site.edge, &token).await, 200);
 }
 
 #[tokio::test]
