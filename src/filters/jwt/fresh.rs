@@ -14,17 +14,19 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::hooks::{FetchLimits, Job, JobCx};
 use crate::types::{jittered, with_random};
 
-use super::JwksSettings;
 use super::keys::MOST_BYTES;
 use super::last_set::{FetchedSet, LastSet};
 use super::refusal::Refusal;
 use super::source::Unverified;
 use super::token::Token;
+use super::{JwksSettings, JwtAlgorithm};
 
 /// A key set of a server, which a job keeps fresh: fetched every `refresh`, and when a token names a key that is not there,
-/// though not sooner than `min_refresh` after the last time. While the server is gone, the last set counts.
+/// though not sooner than `min_refresh` after the last time. While the server is gone, or has no key for the algorithms, the
+/// last set counts, until it is too old.
 pub(super) struct FreshKeys {
     settings: JwksSettings,
+    algorithms: Vec<JwtAlgorithm>,
     set: ArcSwapOption<FetchedSet>,
     /// What the next one begins with, here or in another process.
     last: Arc<LastSet>,
@@ -47,12 +49,13 @@ struct Round {
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl FreshKeys {
-    pub(super) fn new(settings: JwksSettings, last: Arc<LastSet>) -> Self {
+    pub(super) fn new(settings: JwksSettings, algorithms: Vec<JwtAlgorithm>, last: Arc<LastSet>) -> Self {
         // The job is about to begin.
         let first = Round { over: 0, is_under_way: true, next: Instant::now() };
         Self {
+            set: ArcSwapOption::new(last.get().filter(|set| set.keys.check_for(&algorithms).is_ok())),
             settings,
-            set: ArcSwapOption::new(last.get()),
+            algorithms,
             last,
             rounds: watch::Sender::new(first),
             wanted: Notify::new(),
@@ -61,19 +64,26 @@ impl FreshKeys {
 
     /// As [`KeySet::verify`], with the keys as they are now, or as they will be in a moment.
     pub(super) async fn verify(&self, token: &Token<'_>, now: Instant) -> Result<(), Unverified> {
-        if self.set.load().is_none() {
+        if self.counting(now).is_none() {
             self.renewed(now).await;
         }
-        match self.verify_now(token) {
+        match self.verify_now(token, now) {
             Err(Unverified::Refused(Refusal::UnknownKey)) if self.renewed(now).await => {
-                self.verify_now(token)
+                self.verify_now(token, now)
             }
             result => result,
         }
     }
 
-    fn verify_now(&self, token: &Token<'_>) -> Result<(), Unverified> {
-        let set = self.set.load_full().ok_or(Unverified::NoKeys)?;
+    /// The last set, unless it is too old.
+    fn counting(&self, now: Instant) -> Option<Arc<FetchedSet>> {
+        let is_young =
+            |set: &Arc<FetchedSet>| now.saturating_duration_since(set.fetched) <= self.settings.longest_age();
+        self.set.load_full().filter(is_young)
+    }
+
+    fn verify_now(&self, token: &Token<'_>, now: Instant) -> Result<(), Unverified> {
+        let set = self.counting(now).ok_or(Unverified::NoKeys)?;
         set.keys.verify(token).map_err(Unverified::Refused)
     }
 
@@ -94,7 +104,7 @@ impl FreshKeys {
     /// One fetch, and the pause after it; how many have failed in a row.
     async fn round(&self, fetch: impl Future<Output = Result<Bytes, String>>, failed: u32) -> u32 {
         self.rounds.send_modify(|round| round.is_under_way = true);
-        let failed = match fetch.await.and_then(|text| FetchedSet::parse(text, Instant::now())) {
+        let failed = match fetch.await.and_then(|text| self.read(text)) {
             Ok(set) => {
                 let set = Arc::new(set);
                 self.last.set(set.clone());
@@ -122,6 +132,13 @@ impl FreshKeys {
         failed
     }
 
+    /// A set that can take the place of the last one.
+    fn read(&self, text: Bytes) -> Result<FetchedSet, String> {
+        let set = FetchedSet::parse(text, Instant::now())?;
+        set.keys.check_for(&self.algorithms)?;
+        Ok(set)
+    }
+
     /// When the next fetch may begin because it is wanted, and after which time it begins by itself.
     fn pauses(&self, failed: u32) -> (Instant, Duration) {
         let least = self.settings.min_refresh.get();
@@ -135,15 +152,21 @@ impl FreshKeys {
 
     /// Once when a server begins to fail, and then ever more seldom.
     fn tell(&self, failed: u32, error: &str) {
+        if !failed.is_power_of_two() {
+            return;
+        }
         let JwksSettings { pool, path, .. } = &self.settings;
-        match self.set.load().is_some() {
-            _ if !failed.is_power_of_two() => {}
-            true => log::warn!(
-                "keys of tokens could not be fetched, the last ones count pool={pool} path={path} error={error:?}"
-            ),
-            false => log::error!(
-                "keys of tokens could not be fetched, there are none pool={pool} path={path} error={error:?}"
-            ),
+        if self.counting(Instant::now()).is_some() {
+            log::warn!(
+                "keys of tokens could not be fetched, the last ones count pool={pool} path={path} times={failed} \
+                 error={error:?}"
+            );
+        } else {
+            let known = if self.set.load().is_some() { "too_old" } else { "none" };
+            log::error!(
+                "keys of tokens could not be fetched, tokens are refused pool={pool} path={path} known={known} \
+                 times={failed} error={error:?}"
+            );
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod algorithm;
 mod claims;
+mod file;
 mod filter;
 mod fresh;
 #[cfg(test)]

@@ -88,7 +88,14 @@ pub struct JwksSettings {
     /// How long a fetch takes at most, and a request waits for it, 100ms to 10s.
     #[serde(default = "JwksSettings::default_timeout")]
     pub timeout: Span,
+    /// How long a set counts after it was fetched, where no newer one can be had: twice `refresh` to 90days. Tokens are refused
+    /// with 503 after that. Default: 24h, or twice `refresh` where that is longer.
+    #[serde(default)]
+    pub max_age: Option<Span>,
 }
+
+/// Where the settings do not say.
+const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
 impl JwtSettings {
     const fn default_leeway() -> Span {
@@ -117,6 +124,13 @@ impl JwksSettings {
         Span::from_secs(2)
     }
 
+    pub(super) fn longest_age(&self) -> Duration {
+        match self.max_age {
+            Some(max_age) => max_age.get(),
+            None => LONGEST_AGE.max(self.refresh.get() * 2),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let hour = Span::from_secs(3600);
         let spans = [
@@ -126,6 +140,10 @@ impl JwksSettings {
         ];
         for (key, span, least, most) in spans {
             within(span, least, most).map_err(|error| error.at(key))?;
+        }
+        if let Some(max_age) = self.max_age {
+            let least = Span::from_secs(2 * self.refresh.get().as_secs());
+            within(max_age, least, Span::from_secs(90 * 24 * 3600)).map_err(|error| error.at("max_age"))?;
         }
         if self.min_refresh > self.refresh {
             let error = BuildError::new(format!("it is longer than `refresh`, {}", self.refresh));

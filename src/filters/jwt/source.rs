@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::config::spec::SecretSpec;
-use crate::hooks::{BuildCx, BuildError, Watched};
+use crate::hooks::{BuildCx, BuildError};
 
+use super::file::FileKeys;
 use super::fresh::FreshKeys;
 use super::keys::KeySet;
 use super::last_set::LastSet;
@@ -18,7 +19,7 @@ use super::{JwksSettings, JwtAlgorithm, JwtKeysSettings};
 #[derive(Debug)]
 pub(super) enum KeySource {
     Secret(KeySet),
-    File(Watched<KeySet>),
+    File(FileKeys),
     Pool(Arc<FreshKeys>),
 }
 
@@ -48,8 +49,11 @@ impl KeySource {
             (Some(secret), None, None) => {
                 read_secret(secret, algorithms, cx).map_err(|error| error.at("secret"))
             }
-            (None, Some(file), None) => watch(file, algorithms, cx).map_err(|error| error.at("file")),
-            (None, None, Some(jwks)) => fetch(jwks, cx).map_err(|error| error.at("jwks")),
+            (None, Some(file), None) => {
+                let keys = FileKeys::watch(file, algorithms, cx).map_err(|error| error.at("file"));
+                keys.map(Self::File)
+            }
+            (None, None, Some(jwks)) => fetch(jwks, algorithms, cx).map_err(|error| error.at("jwks")),
             _ => Err(BuildError::new("exactly one of `secret`, `file` and `jwks` has to be there")),
         };
         source.map_err(|error| error.at("keys"))
@@ -92,24 +96,19 @@ fn read_secret(
     Ok(KeySource::Secret(KeySet::of_secret(&secret, algorithms)))
 }
 
-fn watch(file: &Path, algorithms: &[JwtAlgorithm], cx: &BuildCx<'_>) -> Result<KeySource, BuildError> {
-    let keys = cx.watch_file(file, KeySet::parse)?;
-    if !keys.get().has_any_for(algorithms) {
-        let file = file.display();
-        return Err(BuildError::new(format!("`{file}`: no key of it is for one of the `algorithms`")));
-    }
-    Ok(KeySource::File(keys))
-}
-
-fn fetch(settings: &JwksSettings, cx: &BuildCx<'_>) -> Result<KeySource, BuildError> {
+fn fetch(
+    settings: &JwksSettings,
+    algorithms: &[JwtAlgorithm],
+    cx: &BuildCx<'_>,
+) -> Result<KeySource, BuildError> {
     settings.check()?;
     cx.pool(settings.pool.as_str()).map_err(|error| error.at("pool"))?;
-    let JwksSettings { pool, path, host, refresh, min_refresh, timeout } = settings;
-    let host = host.as_deref().unwrap_or_default();
-    let name = format!("jwks {pool} {host} {path} {refresh} {min_refresh} {timeout}");
+    let JwksSettings { pool, path, host, refresh, min_refresh, timeout, max_age } = settings;
+    let place = format!("{pool} {} {path}", host.as_deref().unwrap_or_default());
+    let name = format!("jwks {place} {refresh} {min_refresh} {timeout} {max_age:?} {algorithms:?}");
     // By where the set is had from alone: other times of fetching make no other keys.
-    let last = cx.share_exported(&format!("last jwks {pool} {host} {path}"), LastSet::default);
-    Ok(KeySource::Pool(cx.job(&name, || FreshKeys::new(settings.clone(), last))))
+    let last = cx.share_exported(&format!("last jwks {place}"), LastSet::default);
+    Ok(KeySource::Pool(cx.job(&name, || FreshKeys::new(settings.clone(), algorithms.to_vec(), last))))
 }
 
 impl fmt::Display for KeySource {

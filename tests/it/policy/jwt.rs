@@ -278,3 +278,33 @@ async fn keys_of_a_file_change_with_it() {
     std::fs::remove_file(&file).unwrap();
     assert_eq!(bear(&edge, &new.token(&claims("ada"))).await, 200);
 }
+
+#[tokio::test]
+async fn a_file_without_a_key_for_the_algorithms_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    let (old, other) = (Issuer::new("EdDSA", "old"), Issuer::new("ES256", "other"));
+    std::fs::write(&file, jwk_set(&[&old])).unwrap();
+    let endpoint = Endpoint::answering("ok").await;
+    let filter = |algorithms: &str| {
+        let file = file.display();
+        format!("{{ jwt: {{ algorithms: {algorithms}, audience: api, keys: {{ file: '{file}' }} }} }}")
+    };
+    let edge = Edge::start(&format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         pools: {{ app: {{ endpoints: ['{}'] }} }}\n\
+         routes:\n- {{ match: {{ path: /both }}, pool: app, filters: [{}] }}\n- {{ pool: app, filters: [{}] }}\n",
+        endpoint.address(),
+        filter("[EdDSA, ES256]"),
+        filter("EdDSA")
+    ))
+    .await;
+    let bear = async |target: &str, issuer: &Issuer| {
+        let token = issuer.token(&claims("ada"));
+        ask(&edge, target, &format!("Authorization: Bearer {token}\r\n")).await.status
+    };
+    assert_eq!((bear("/both", &old).await, bear("/", &old).await), (200, 200));
+    std::fs::write(&file, jwk_set(&[&other])).unwrap();
+    eventually("the file is read again", async || bear("/both", &other).await == 200).await;
+    assert_eq!((bear("/both", &old).await, bear("/", &old).await, bear("/", &other).await), (401, 200, 401));
+}

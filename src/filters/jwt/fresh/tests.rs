@@ -24,7 +24,7 @@ impl Server {
     }
 
     fn with(answer: Result<Vec<String>, String>, last: Arc<LastSet>) -> Self {
-        let keys = Arc::new(FreshKeys::new(settings(), last));
+        let keys = Arc::new(FreshKeys::new(settings(), algorithms(), last));
         let fetches = Arc::<AtomicUsize>::default();
         let answer = Arc::new(Mutex::new(answer));
         let job = tokio::spawn({
@@ -69,6 +69,10 @@ impl Drop for Server {
 
 fn settings() -> JwksSettings {
     serde_yaml::from_str("{ pool: idp, path: /jwks }").unwrap()
+}
+
+fn algorithms() -> Vec<JwtAlgorithm> {
+    vec!["EdDSA".parse().unwrap(), "ES256".parse().unwrap()]
 }
 
 fn gone() -> Result<Vec<String>, String> {
@@ -128,7 +132,8 @@ async fn the_last_keys_count_while_the_server_is_gone() {
     let issuer = Issuer::new("EdDSA", "a");
     let server = Server::new(Ok(vec![issuer.jwk()]));
     assert_eq!(server.ask(&issuer).await.0, Ok(()));
-    for answer in [gone(), Ok(vec![]), Ok(vec!["1".to_owned()])] {
+    let useless = Issuer::new("ES384", "a").jwk();
+    for answer in [gone(), Ok(vec![]), Ok(vec!["1".to_owned()]), Ok(vec![useless])] {
         server.answers(answer);
         sleep(2 * 3600 * SECOND).await;
         assert_eq!(server.ask(&issuer).await, (Ok(()), Duration::ZERO));
@@ -150,7 +155,7 @@ async fn without_any_keys_nobody_waits_for_a_server_that_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_request_waits_no_longer_than_it_may() {
     let issuer = Issuer::new("EdDSA", "a");
-    let nobody_fetches = FreshKeys::new(settings(), Arc::default());
+    let nobody_fetches = FreshKeys::new(settings(), algorithms(), Arc::default());
     let (token, begun) = (issuer.token("{}"), Instant::now());
     let result = nobody_fetches.verify(&Token::parse(token.as_bytes()).unwrap(), begun).await;
     assert_eq!((result, begun.elapsed()), (Err(Unverified::NoKeys), 2 * SECOND));
@@ -168,4 +173,28 @@ async fn the_next_one_begins_with_the_last_keys_though_the_server_is_gone() {
     sleep(60 * SECOND).await;
     assert!(server.fetches() > 1);
     assert_eq!(server.ask(&issuer).await, (Ok(()), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_too_old_count_no_more() {
+    let issuer = Issuer::new("EdDSA", "a");
+    let server = Server::new(Ok(vec![issuer.jwk()]));
+    assert_eq!(server.ask(&issuer).await.0, Ok(()));
+    server.answers(gone());
+    sleep(23 * 3600 * SECOND).await;
+    assert_eq!(server.ask(&issuer).await.0, Ok(()));
+    sleep(3600 * SECOND).await;
+    assert_eq!(server.ask(&issuer).await.0, Err(Unverified::NoKeys));
+    server.answers(Ok(vec![issuer.jwk()]));
+    sleep(60 * SECOND).await;
+    assert_eq!(server.ask(&issuer).await, (Ok(()), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_for_other_algorithms_are_not_begun_with() {
+    let (issuer, last) = (Issuer::new("ES384", "a"), Arc::<LastSet>::default());
+    let text = Bytes::from(format!("{{\"keys\":[{}]}}", issuer.jwk()));
+    last.set(Arc::new(FetchedSet::parse(text, Instant::now()).unwrap()));
+    let server = Server::with(gone(), last);
+    assert_eq!(server.ask(&issuer).await, (Err(Unverified::NoKeys), TAKES));
 }
