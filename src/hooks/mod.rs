@@ -51,7 +51,7 @@ pub(crate) use cx::{Bounds, LONGEST_DELAY, Personal, Stored};
 pub use cx::{Facts, FilterCx, HedgeAfter, Scheme};
 pub use end::End;
 pub use export::{Export, ImportError};
-pub(crate) use fetch::Fetch;
+pub(crate) use fetch::{Fetch, Sender};
 pub use fetch::{FetchError, FetchLimits, Fetched, Larger, PoolClient};
 pub use filter::Filter;
 pub use flow::{Answer, Flow, HookError, Rejection};

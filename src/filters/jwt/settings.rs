@@ -88,7 +88,7 @@ pub struct JwksSettings {
     /// How long a fetch takes at most, and a request waits for it, 100ms to 10s.
     #[serde(default = "JwksSettings::default_timeout")]
     pub timeout: Span,
-    /// How long a set counts after it was fetched, where no newer one can be had: twice `refresh` to 90days. Tokens are refused
+    /// How long a set counts after it was fetched, where no newer one can be had: twice `refresh` to 30days. Tokens are refused
     /// with 503 after that. Default: 24h, or twice `refresh` where that is longer.
     #[serde(default)]
     pub max_age: Option<Span>,
@@ -143,7 +143,7 @@ impl JwksSettings {
         }
         if let Some(max_age) = self.max_age {
             let least = Span::from_secs(2 * self.refresh.get().as_secs());
-            within(max_age, least, Span::from_secs(90 * 24 * 3600)).map_err(|error| error.at("max_age"))?;
+            within(max_age, least, Span::from_secs(30 * 24 * 3600)).map_err(|error| error.at("max_age"))?;
         }
         if self.min_refresh > self.refresh {
             let error = BuildError::new(format!("it is longer than `refresh`, {}", self.refresh));

@@ -1,10 +1,8 @@
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::hooks::{BuildCx, Fetch, FetchError, FetchLimits, Fetched, JobCx, Larger, PoolClient};
+use crate::hooks::{BuildCx, Fetch, FetchError, FetchLimits, Fetched, JobCx, Larger, PoolClient, Sender};
 use crate::types::EndpointAddr;
 
 use super::exchange::pool_names;
@@ -53,7 +51,7 @@ where
     async fn fetch(
         &self,
         request: Request<Bytes>,
-        _: IpAddr,
+        _: Sender,
         limits: FetchLimits,
     ) -> Result<Fetched, FetchError> {
         let (head, mut body) = (self.0)(&request)?.into_parts();

@@ -11,7 +11,7 @@ use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{FetchError, FetchLimits, Fetched, Larger};
-use crate::pools::failure::{is_gone, is_our_own_fault};
+use crate::pools::failure::{is_break, is_gone, is_our_own_fault};
 use crate::pools::proxy_header::{begin_with_header, local_header};
 use crate::pools::{Lease, Pool};
 
@@ -46,6 +46,9 @@ pub(super) enum Next {
     /// At another endpoint: nothing was sent.
     Elsewhere,
 }
+
+/// A kept connection that breaks later did not break because it had been closed.
+const YOUNG: Duration = Duration::from_secs(1);
 
 impl Attempt<'_> {
     pub(super) async fn run(&self) -> Result<Fetched, Failure> {
@@ -112,6 +115,7 @@ impl Attempt<'_> {
         let (first_byte, idle) = (timeouts.first_byte.get(), timeouts.idle.get());
         let sending = Sending { connector: self.connector, endpoint, peer, first_byte, idle };
         let make_head = |is_h2| self.message.head(endpoint, is_h2);
+        let began = Instant::now();
         let begun = sending.begin(make_head, self.message.body()).await;
         begun.map_err(|stop| match stop {
             Stop::NoConnection(error) => no_connection(&error),
@@ -121,8 +125,10 @@ impl Attempt<'_> {
             }
             Stop::Unsendable(error) => Failure::ours(error),
             Stop::NoAnswer { error, is_reused } => {
-                if !sending.may_repeat(&error, is_reused, self.message.is_idempotent()) {
-                    return broken(&error);
+                if !sending.may_repeat(&error, is_reused, self.message.may_repeat()) {
+                    // A connection that had been closed before the request came tells nothing of the endpoint.
+                    let is_stale = is_reused && is_break(&error) && began.elapsed() < YOUNG;
+                    return Failure { is_the_endpoints: !is_stale, ..broken(&error) };
                 }
                 let error = FetchError::Broken(error.to_string());
                 Failure { error, next: Next::Here, is_the_endpoints: false }

@@ -27,12 +27,15 @@ pub(super) struct Message {
     authority: Option<Authority>,
     host: RequestHost,
     body: Bytes,
+    may_repeat: bool,
 }
 
 impl Message {
+    /// One that may be served twice if its method or `may_repeat` says so (RFC 9110 §9.2.2).
+    ///
     /// # Errors
     /// When it is none that can be sent.
-    pub(super) fn new(request: Request<Bytes>) -> Result<Self, FetchError> {
+    pub(super) fn new(request: Request<Bytes>, may_repeat: bool) -> Result<Self, FetchError> {
         let (parts, body) = request.into_parts();
         let unsendable = |why: &str| FetchError::Unsendable(why.to_owned());
         if parts.method == Method::CONNECT {
@@ -59,7 +62,8 @@ impl Message {
         }
         let target = parts.uri.path_and_query().cloned();
         let target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { method: parts.method, target, headers, authority, host, body })
+        let may_repeat = may_repeat || parts.method.is_idempotent();
+        Ok(Self { method: parts.method, target, headers, authority, host, body, may_repeat })
     }
 
     pub(super) fn pick_cx(&self, client_ip: IpAddr, now: Instant) -> PickCx<'_> {
@@ -78,9 +82,9 @@ impl Message {
         &self.body
     }
 
-    /// Whether it may be sent again although it may have been served (RFC 9110 §9.2.2).
-    pub(super) fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent()
+    /// Whether it may be sent again although it may have been served.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.may_repeat
     }
 
     /// The head for an endpoint.
@@ -172,7 +176,7 @@ mod tests {
     use super::*;
 
     fn message(request: http::request::Builder, body: &'static str) -> Result<Message, FetchError> {
-        Message::new(request.body(Bytes::from_static(body.as_bytes())).unwrap())
+        Message::new(request.body(Bytes::from_static(body.as_bytes())).unwrap(), false)
     }
 
     fn endpoint(address: &str) -> Arc<Endpoint> {
