@@ -109,9 +109,10 @@ log: {{ access: {{ format: off }} }}
     assert_eq!(ask(&running, &bearing).await.status, 200);
     drop(idp);
     for _ in 0..2 {
-        upgrade(&running, &[]).await;
+        let new = upgrade(&running, &[]).await;
         assert_eq!(ask(&running, &bearing).await.status, 200);
         assert_eq!(ask(&running, "").await.status, 401);
+        only(&running, &[new]).await;
     }
 }
 
