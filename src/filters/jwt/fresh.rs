@@ -5,8 +5,6 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, HOST};
-use http::{Request, StatusCode};
 use tokio::select;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -14,8 +12,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::hooks::{FetchLimits, Job, JobCx};
 use crate::types::{jittered, with_random};
 
-use super::keys::MOST_BYTES;
 use super::last_set::{FetchedSet, LastSet};
+use super::place::Place;
 use super::refusal::Refusal;
 use super::source::Unverified;
 use super::token::Token;
@@ -25,6 +23,7 @@ use super::{JwksSettings, JwtAlgorithm};
 /// though not sooner than `min_refresh` after the last time. While the server is gone, or has no key for the algorithms, the
 /// last set counts, until it is too old.
 pub(super) struct FreshKeys {
+    place: Place,
     settings: JwksSettings,
     algorithms: Vec<JwtAlgorithm>,
     set: ArcSwapOption<FetchedSet>,
@@ -49,11 +48,17 @@ struct Round {
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl FreshKeys {
-    pub(super) fn new(settings: JwksSettings, algorithms: Vec<JwtAlgorithm>, last: Arc<LastSet>) -> Self {
+    pub(super) fn new(
+        place: Place,
+        settings: JwksSettings,
+        algorithms: Vec<JwtAlgorithm>,
+        last: Arc<LastSet>,
+    ) -> Self {
         // The job is about to begin.
         let first = Round { over: 0, is_under_way: true, next: Instant::now() };
         Self {
             set: ArcSwapOption::new(last.get().filter(|set| set.keys.check_for(&algorithms).is_ok())),
+            place,
             settings,
             algorithms,
             last,
@@ -155,40 +160,24 @@ impl FreshKeys {
         if !failed.is_power_of_two() {
             return;
         }
-        let JwksSettings { pool, path, .. } = &self.settings;
+        let place = &self.place;
         if self.counting(Instant::now()).is_some() {
             log::warn!(
-                "keys of tokens could not be fetched, the last ones count pool={pool} path={path} times={failed} \
+                "keys of tokens could not be fetched, the last ones count from={place} times={failed} \
                  error={error:?}"
             );
         } else {
             let known = if self.set.load().is_some() { "too_old" } else { "none" };
             log::error!(
-                "keys of tokens could not be fetched, tokens are refused pool={pool} path={path} known={known} \
+                "keys of tokens could not be fetched, tokens are refused from={place} known={known} \
                  times={failed} error={error:?}"
             );
         }
     }
 
     async fn fetch(&self, cx: &JobCx) -> Result<Bytes, String> {
-        let client = cx.client(&self.settings.pool).ok_or("there is no such pool any more")?;
-        let limits =
-            FetchLimits { total: self.settings.timeout.get(), body: MOST_BYTES, ..FetchLimits::default() };
-        let request =
-            Request::get(&self.settings.path).header(ACCEPT, "application/jwk-set+json, application/json");
-        let request = match &self.settings.host {
-            Some(host) => request.header(HOST, host),
-            None => request,
-        };
-        let request = request.body(Bytes::new()).map_err(|error| error.to_string())?;
-        let answer = client.send(request, limits).await.map_err(|error| error.to_string())?;
-        if answer.status != StatusCode::OK {
-            return Err(format!("the answer is {}", answer.status));
-        }
-        if let Some(coding) = answer.headers.get(CONTENT_ENCODING) {
-            return Err(format!("the answer is coded: {coding:?}"));
-        }
-        Ok(answer.body)
+        let limits = FetchLimits { total: self.settings.timeout.get(), ..FetchLimits::default() };
+        self.place.fetch(limits, cx).await
     }
 }
 
@@ -204,7 +193,7 @@ impl Job for FreshKeys {
 
 impl fmt::Display for FreshKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.settings.pool, self.settings.path)
+        self.place.fmt(f)
     }
 }
 

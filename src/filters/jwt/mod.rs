@@ -18,11 +18,14 @@ mod issuer;
 mod json;
 mod keys;
 mod last_set;
+mod place;
 mod refusal;
 mod settings;
 mod source;
 mod token;
+mod url;
 
 pub use algorithm::{InvalidJwtAlgorithm, JwtAlgorithm, Sha};
 pub use filter::Jwt;
 pub use settings::{JwksSettings, JwtKeysSettings, JwtSettings};
+pub use url::{InvalidJwksUrl, JwksUrl};

@@ -11,6 +11,7 @@ use super::file::FileKeys;
 use super::fresh::FreshKeys;
 use super::keys::KeySet;
 use super::last_set::LastSet;
+use super::place::Place;
 use super::refusal::Refusal;
 use super::token::Token;
 use super::{JwksSettings, JwtAlgorithm, JwtKeysSettings};
@@ -20,7 +21,7 @@ use super::{JwksSettings, JwtAlgorithm, JwtKeysSettings};
 pub(super) enum KeySource {
     Secret(KeySet),
     File(FileKeys),
-    Pool(Arc<FreshKeys>),
+    Server(Arc<FreshKeys>),
 }
 
 /// Why a token could not be verified.
@@ -64,7 +65,7 @@ impl KeySource {
         match self {
             Self::Secret(keys) => keys.verify(token).map_err(Unverified::Refused),
             Self::File(keys) => keys.get().verify(token).map_err(Unverified::Refused),
-            Self::Pool(keys) => keys.verify(token, now).await,
+            Self::Server(keys) => keys.verify(token, now).await,
         }
     }
 }
@@ -102,13 +103,14 @@ fn fetch(
     cx: &BuildCx<'_>,
 ) -> Result<KeySource, BuildError> {
     settings.check()?;
-    cx.pool(settings.pool.as_str()).map_err(|error| error.at("pool"))?;
-    let JwksSettings { pool, path, host, refresh, min_refresh, timeout, max_age } = settings;
-    let place = format!("{pool} {} {path}", host.as_deref().unwrap_or_default());
-    let name = format!("jwks {place} {refresh} {min_refresh} {timeout} {max_age:?} {algorithms:?}");
+    let place = Place::build(settings, cx)?;
     // By where the set is had from alone: other times of fetching make no other keys.
-    let last = cx.share_exported(&format!("last jwks {place}"), LastSet::default);
-    Ok(KeySource::Pool(cx.job(&name, || FreshKeys::new(settings.clone(), algorithms.to_vec(), last))))
+    let from = format!("{place} {:?} {:?}", settings.host, settings.ca);
+    let last = cx.share_exported(&format!("last jwks {from}"), LastSet::default);
+    let JwksSettings { refresh, min_refresh, timeout, max_age, .. } = settings;
+    let name = format!("jwks {from} {refresh} {min_refresh} {timeout} {max_age:?} {algorithms:?}");
+    let fresh = || FreshKeys::new(place, settings.clone(), algorithms.to_vec(), last);
+    Ok(KeySource::Server(cx.job(&name, fresh)))
 }
 
 impl fmt::Display for KeySource {
@@ -116,7 +118,7 @@ impl fmt::Display for KeySource {
         match self {
             Self::Secret(_) => f.write_str("a secret"),
             Self::File(_) => f.write_str("the keys of a file"),
-            Self::Pool(keys) => write!(f, "the keys of {keys}"),
+            Self::Server(keys) => write!(f, "the keys of {keys}"),
         }
     }
 }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -56,11 +56,11 @@ impl Attempt<'_> {
         let peer = self.peer(began);
         let (mut session, head) = self.in_time(began, self.begin(&peer)).await?;
         let is_failure = self.note_head(&head, began);
-        if size(&head.headers) > self.limits.head {
+        if is_larger(&head.headers, self.limits.head) {
             return Err(Failure::ours(FetchError::HeadTooLarge(self.limits.head)));
         }
         session.set_read_timeout(Some(self.pool.timeouts().idle.get()));
-        let (body, is_whole) = self.in_time(began, self.read_body(&mut session)).await?;
+        let (body, is_whole) = self.in_time(began, read_body(&mut session, self.limits)).await?;
         if !is_failure {
             self.pool.succeeded(self.lease, Instant::now());
         }
@@ -147,27 +147,6 @@ impl Attempt<'_> {
         }
         is_failure
     }
-
-    /// The body as far as it is wanted, and whether that is all of it.
-    async fn read_body(&self, session: &mut HttpSession) -> Result<(Bytes, bool), Failure> {
-        let most = self.limits.body;
-        let mut body = BytesMut::new();
-        while let Some(piece) = session.read_response_body().await.map_err(|error| broken(&error))? {
-            let room = most - body.len();
-            body.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.len() > room {
-                return match self.limits.larger {
-                    Larger::Refuse => Err(Failure::ours(FetchError::BodyTooLarge(most))),
-                    Larger::Cut => Ok((body.freeze(), false)),
-                };
-            }
-        }
-        if let HttpSession::H2(h2) = session {
-            // A stream that was reset ends too.
-            h2.check_response_end_or_error().map_err(|error| broken(&error))?;
-        }
-        Ok((body.freeze(), true))
-    }
 }
 
 impl Failure {
@@ -175,6 +154,30 @@ impl Failure {
     fn ours(error: FetchError) -> Self {
         Self { error, next: Next::Nothing, is_the_endpoints: false }
     }
+}
+
+/// The body as far as it is wanted, and whether that is all of it.
+pub(super) async fn read_body(
+    session: &mut HttpSession,
+    limits: FetchLimits,
+) -> Result<(Bytes, bool), Failure> {
+    let most = limits.body;
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_response_body().await.map_err(|error| broken(&error))? {
+        let room = most - body.len();
+        body.extend_from_slice(&piece[..piece.len().min(room)]);
+        if piece.len() > room {
+            return match limits.larger {
+                Larger::Refuse => Err(Failure::ours(FetchError::BodyTooLarge(most))),
+                Larger::Cut => Ok((body.freeze(), false)),
+            };
+        }
+    }
+    if let HttpSession::H2(h2) = session {
+        // A stream that was reset ends too.
+        h2.check_response_end_or_error().map_err(|error| broken(&error))?;
+    }
+    Ok((body.freeze(), true))
 }
 
 fn no_connection(error: &Error) -> Failure {
@@ -186,7 +189,7 @@ fn no_connection(error: &Error) -> Failure {
     }
 }
 
-fn broken(error: &Error) -> Failure {
+pub(super) fn broken(error: &Error) -> Failure {
     let error = match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => FetchError::TimedOut,
         _ => FetchError::Broken(error.to_string()),
@@ -199,7 +202,9 @@ pub(crate) fn retry_after(head: &ResponseHeader) -> Option<Duration> {
     head.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// What the fields take on the wire of HTTP/1.
-fn size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+/// Whether the fields take more than that on the wire of HTTP/1.
+pub(super) fn is_larger(headers: &HeaderMap, most: usize) -> bool {
+    let size =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    headers.iter().map(size).sum::<usize>() > most
 }

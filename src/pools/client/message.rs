@@ -96,9 +96,19 @@ impl Message {
         head.map(Box::new).map_err(|error| FetchError::Unsendable(error.to_string()))
     }
 
+    /// The head for HTTP/1 and the server that the request names itself.
+    ///
+    /// # Errors
+    /// When it names none, or there are too many fields.
+    pub(super) fn head_for_named(&self) -> Result<Box<RequestHeader>, FetchError> {
+        let authority = self.authority.as_ref().map(ToString::to_string);
+        let authority = authority.ok_or_else(|| FetchError::Unsendable("no host".to_owned()))?;
+        let head = self.head_with(authority).map(Box::new);
+        head.map_err(|error| FetchError::Unsendable(error.to_string()))
+    }
+
     fn http1_head(&self, endpoint: &Endpoint) -> pingora_core::Result<RequestHeader> {
-        let mut head = self.bare_head()?;
-        head.insert_header(HOST, self.authority_for(endpoint))?;
+        let mut head = self.head_with(self.authority_for(endpoint))?;
         if endpoint.pool().send_proxy_protocol != SendProxyProtocol::Off {
             // The PROXY header holds for this request alone.
             head.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
@@ -114,6 +124,12 @@ impl Message {
         head.set_uri(uri.map_err(|error| {
             pingora_core::Error::because(pingora_core::ErrorType::InvalidHTTPHeader, "its URI", error)
         })?);
+        Ok(head)
+    }
+
+    fn head_with(&self, host: String) -> pingora_core::Result<RequestHeader> {
+        let mut head = self.bare_head()?;
+        head.insert_header(HOST, host)?;
         Ok(head)
     }
 

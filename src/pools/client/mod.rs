@@ -4,6 +4,7 @@ mod attempt;
 mod message;
 mod sending;
 mod streamed;
+mod url;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
 use message::Message;
 pub(crate) use streamed::{Streamed, StreamedLimits, Unanswered, send_streamed};
+pub(crate) use url::UrlClient;
 
 /// So often a request is sent again, at most, that its endpoint has not looked at.
 const MOST_REPEATS: u32 = 2;

@@ -83,7 +83,8 @@ impl Sending<'_> {
     }
 }
 
-async fn exchange(
+/// Sends a request, and reads the head of its answer.
+pub(super) async fn exchange(
     session: &mut HttpSession,
     head: Box<RequestHeader>,
     body: &Bytes,

@@ -15,7 +15,7 @@ const FILTER: &str = "{ jwt: { algorithms: HS256, keys: { secret: 0123456789abcd
                       from: [{ header: Authorization }, { query: token }] } }";
 
 /// Claims for this subject, which are right for another minute.
-fn claims(subject: &str) -> String {
+pub(super) fn claims(subject: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let expires = (now + Duration::from_secs(60)).as_secs();
     format!("{{\"sub\":\"{subject}\",\"iss\":\"https://idp.example\",\"aud\":\"api\",\"exp\":{expires}}}")
@@ -29,7 +29,7 @@ async fn ask(edge: &Edge, target: &str, fields: &str) -> Response {
     edge.send(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await
 }
 
-async fn bear(edge: &Edge, token: &str) -> u16 {
+pub(super) async fn bear(edge: &Edge, token: &str) -> u16 {
     ask(edge, "/", &format!("Authorization: Bearer {token}\r\n")).await.status
 }
 
@@ -181,7 +181,7 @@ impl Site {
     }
 }
 
-fn jwk_set(issuers: &[&Issuer]) -> String {
+pub(super) fn jwk_set(issuers: &[&Issuer]) -> String {
     let keys: Vec<_> = issuers.iter().map(|issuer| issuer.jwk()).collect();
     format!("{{\"keys\":[{}]}}", keys.join(","))
 }

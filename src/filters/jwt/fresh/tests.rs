@@ -24,7 +24,7 @@ impl Server {
     }
 
     fn with(answer: Result<Vec<String>, String>, last: Arc<LastSet>) -> Self {
-        let keys = Arc::new(FreshKeys::new(settings(), algorithms(), last));
+        let keys = Arc::new(FreshKeys::new(place(), settings(), algorithms(), last));
         let fetches = Arc::<AtomicUsize>::default();
         let answer = Arc::new(Mutex::new(answer));
         let job = tokio::spawn({
@@ -69,6 +69,10 @@ impl Drop for Server {
 
 fn settings() -> JwksSettings {
     serde_yaml::from_str("{ pool: idp, path: /jwks }").unwrap()
+}
+
+fn place() -> Place {
+    Place::Pool { pool: "idp".parse().unwrap(), path: "/jwks".parse().unwrap(), host: None }
 }
 
 fn algorithms() -> Vec<JwtAlgorithm> {
@@ -155,7 +159,7 @@ async fn without_any_keys_nobody_waits_for_a_server_that_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_request_waits_no_longer_than_it_may() {
     let issuer = Issuer::new("EdDSA", "a");
-    let nobody_fetches = FreshKeys::new(settings(), algorithms(), Arc::default());
+    let nobody_fetches = FreshKeys::new(place(), settings(), algorithms(), Arc::default());
     let (token, begun) = (issuer.token("{}"), Instant::now());
     let result = nobody_fetches.verify(&Token::parse(token.as_bytes()).unwrap(), begun).await;
     assert_eq!((result, begun.elapsed()), (Err(Unverified::NoKeys), 2 * SECOND));
