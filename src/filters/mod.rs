@@ -99,6 +99,8 @@ pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hedge::{Hedge, HedgeDelay, HedgeSettings, InvalidHedgeDelay};
 pub use hsts::{Hsts, HstsSettings};
+#[cfg(fuzzing)]
+pub(crate) use jwt::fuzzing::token;
 pub use jwt::{
     InvalidJwksUrl, InvalidJwtAlgorithm, JwksSettings, JwksUrl, Jwt, JwtAlgorithm, JwtKeysSettings,
     JwtSettings, Sha,

@@ -13,6 +13,8 @@ mod claims;
 mod file;
 mod filter;
 mod fresh;
+#[cfg(any(fuzzing, test))]
+pub(in crate::filters) mod fuzzing;
 #[cfg(test)]
 mod issuer;
 mod json;
