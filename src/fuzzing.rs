@@ -28,3 +28,8 @@ pub fn config(data: &[u8]) {
         Err(problems) => assert!(!problems.to_string().is_empty()),
     }
 }
+
+/// A token: it can be written in one way only, and no other reader of its claims reads anything else.
+pub fn token(data: &[u8]) {
+    crate::filters::token(data);
+}

@@ -99,7 +99,12 @@ pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hedge::{Hedge, HedgeDelay, HedgeSettings, InvalidHedgeDelay};
 pub use hsts::{Hsts, HstsSettings};
-pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
+#[cfg(fuzzing)]
+pub(crate) use jwt::fuzzing::token;
+pub use jwt::{
+    InvalidJwksUrl, InvalidJwtAlgorithm, JwksSettings, JwksUrl, Jwt, JwtAlgorithm, JwtKeysSettings,
+    JwtSettings, Sha,
+};
 pub use mirror::{Mirror, MirrorMethod, MirrorSettings};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{

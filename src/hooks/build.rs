@@ -265,6 +265,15 @@ impl<'a> BuildCx<'a> {
         Ok(Watched::new(Arc::clone(&file), &first))
     }
 
+    /// As [`keep_exported`](Self::keep_exported), with one state for all hooks of the configuration that ask for this name and
+    /// type.
+    pub fn share_exported<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.shared_keeper() {
+            Some(keeper) => keeper.keep_exported(name, make),
+            None => Arc::new(make()),
+        }
+    }
+
     fn shared_keeper(&self) -> Option<Keeper<'a>> {
         self.keeper.map(|keeper| Keeper { scope: Scope::shared(), ..keeper })
     }

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::hooks::{
-    BuildCx, BuildError, EarlyBody, Filter, FilterCx, Flow, HookError, Overloaded, Rejection, RequestView,
-    offload,
+    BuildCx, BuildError, EarlyBody, Filter, FilterCx, Flow, HookError, Offload, Overloaded, Rejection,
+    RequestView,
 };
 use crate::types::{VarName, content_length};
 
@@ -24,6 +24,7 @@ use super::{WafLarger, WafMode, WafOverload, WafSettings, WafVerdict, WafWord};
 /// A request that the rules object to gets 403 with the cause `waf_blocked`.
 pub struct Waf {
     rules: Arc<Result<Rules, (usize, String)>>,
+    inspections: Offload,
     settings: WafSettings,
     refusal: StatusCode,
     score_var: VarName,
@@ -63,6 +64,7 @@ impl Waf {
         );
         Ok(Self {
             rules,
+            inspections: Offload::new(),
             refusal,
             score_var: "waf.score".parse().map_err(BuildError::new)?,
             rules_var: "waf.rules".parse().map_err(BuildError::new)?,
@@ -154,7 +156,7 @@ impl Filter for Waf {
         }
         let subject = subject(request, cx.facts(), &body, is_larger);
         let rules = self.rules.clone();
-        let inspected = offload(move || match &*rules {
+        let inspected = self.inspections.run(move || match &*rules {
             Ok(rules) => rules.inspect(&subject).map_err(|error| error.to_string()),
             Err((_, problem)) => Err(problem.clone()),
         });

@@ -21,6 +21,7 @@ mod geo;
 mod hedge;
 mod http2;
 mod jwt;
+mod jwt_url;
 mod mirror;
 mod networks;
 mod security_headers;
