@@ -68,4 +68,4 @@ pub(crate) use variables::Variables;
 pub use vars::RequestVars;
 pub(crate) use view::Incoming;
 pub use view::{EarlyBody, RequestView, ResponseView};
-pub use watched::{ReadFile, Watched};
+pub use watched::{ReadFile, TakeFile, Watched};

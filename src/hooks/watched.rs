@@ -1,6 +1,6 @@
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,20 @@ pub struct Watched<T>(Arc<WatchedFile<T>>);
 /// How a hook reads a file's bytes; what is wrong with them is told in lower case.
 pub type ReadFile<T> = fn(&[u8]) -> Result<T, String>;
 
+/// As [`ReadFile`], for what keeps the bytes.
+pub type TakeFile<T> = fn(Vec<u8>) -> Result<T, String>;
+
+/// Either way to read.
+pub(super) enum Read<T> {
+    Borrowed(ReadFile<T>),
+    Owned(TakeFile<T>),
+}
+
 /// One for all hooks that read the same file to the same type.
 pub(super) struct WatchedFile<T> {
     path: PathBuf,
     most: ByteSize,
-    read: ReadFile<T>,
+    read: Read<T>,
     value: ArcSwapOption<T>,
     /// The file when its bytes were last read.
     seen: Mutex<Option<Stamp>>,
@@ -52,7 +61,7 @@ impl<T> Watched<T> {
 }
 
 impl<T> WatchedFile<T> {
-    pub(super) fn new(path: PathBuf, most: ByteSize, read: ReadFile<T>) -> Self {
+    pub(super) fn new(path: PathBuf, most: ByteSize, read: Read<T>) -> Self {
         let (value, seen, told) = (ArcSwapOption::empty(), Mutex::default(), Mutex::default());
         Self { path, most, read, value, seen, told }
     }
@@ -69,7 +78,11 @@ impl<T> WatchedFile<T> {
         // What could not be read for once is tried again, whether the file changes or not.
         *self.seen.lock() = found.filter(|_| bytes.is_ok());
         let bytes = bytes.map_err(|error| format!("it cannot be read: {error}"))?;
-        (self.read)(&bytes).map(Arc::new)
+        let value = match self.read {
+            Read::Borrowed(read) => read(&bytes),
+            Read::Owned(read) => read(bytes),
+        };
+        value.map(Arc::new)
     }
 
     fn look(&self) {
@@ -101,10 +114,14 @@ impl<T> WatchedFile<T> {
 
 fn bytes_of(path: &Path, most: ByteSize) -> io::Result<Vec<u8>> {
     // A pipe would be waited for.
-    if !path.metadata()?.is_file() {
+    let found = path.metadata()?;
+    if !found.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
     let mut bytes = Vec::new();
+    // What grows while it is read takes up to twice its size, and those who keep the bytes keep that.
+    let expected = usize::try_from(found.len().min(most.bytes())).map_err(io::Error::other)?;
+    bytes.try_reserve_exact(expected).map_err(io::Error::other)?;
     File::open(path)?.take(most.bytes() + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most.bytes() {
         return Err(io::Error::other(format!("it is larger than {most}")));
@@ -155,7 +172,7 @@ mod tests {
     fn a_file_is_read_again_when_it_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("number");
-        let file = Arc::new(WatchedFile::new(path.clone(), MOST, number));
+        let file = Arc::new(WatchedFile::new(path.clone(), MOST, Read::Borrowed(number)));
         assert!(file.read().unwrap_err().starts_with("it cannot be read: No such file"));
         fs::write(&path, "1").unwrap();
         let watched = Watched::new(file.clone(), &file.read().unwrap());
@@ -179,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("number");
         fs::write(&path, "1").unwrap();
-        let file = Arc::new(WatchedFile::new(path.clone(), MOST, number));
+        let file = Arc::new(WatchedFile::new(path.clone(), MOST, Read::Borrowed(number)));
         let watched = Watched::new(file.clone(), &file.read().unwrap());
         fs::write(&path, "12").unwrap();
         file.look_by(|_, _| Err(io::ErrorKind::TimedOut.into()));
@@ -192,14 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_kept_are_held_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bytes");
+        fs::write(&path, vec![7; 100_000]).unwrap();
+        let file = WatchedFile::new(path, MOST, Read::Owned(Ok));
+        let bytes = file.read().unwrap();
+        assert_eq!((bytes.len(), bytes.capacity()), (100_000, 100_000));
+    }
+
+    #[test]
     fn what_is_no_file_and_what_is_too_large_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let file = WatchedFile::new(folder.path().to_owned(), MOST, number);
+        let file = WatchedFile::new(folder.path().to_owned(), MOST, Read::Borrowed(number));
         assert_eq!(file.read().unwrap_err(), "it cannot be read: it is no regular file");
         let large = folder.path().join("large");
         File::create(&large).unwrap().set_len(MOST.bytes() + 1).unwrap();
         assert_eq!(
-            WatchedFile::new(large, MOST, number).read().unwrap_err(),
+            WatchedFile::new(large, MOST, Read::Borrowed(number)).read().unwrap_err(),
             "it cannot be read: it is larger than 16MiB"
         );
     }
