@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::files::Files;
+use crate::filters::Pages;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
 use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
 use crate::router::{Router, Rule};
@@ -59,6 +60,7 @@ impl Assembled {
 struct Built {
     pools: Vec<Arc<Pool>>,
     routes: Vec<Route>,
+    error_pages: Pages,
     /// By listener.
     terminations: Vec<Option<Arc<Termination>>>,
 }
@@ -142,6 +144,7 @@ pub(crate) fn assemble(
         pools: built.pools,
         pool_names,
         caches,
+        error_pages: built.error_pages,
         listeners,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
@@ -244,8 +247,21 @@ impl Builder<'_> {
         Built {
             routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
             pools: pools.into_iter().flatten().collect(),
+            error_pages: self.error_pages(config),
             terminations: config.listeners.iter().map(|listener| self.termination(listener)).collect(),
         }
+    }
+
+    fn error_pages(&mut self, config: &Config) -> Pages {
+        let scope = Scope::error_pages();
+        let cx = self.cx.keeping(self.keeping, &scope);
+        Pages::build(config.error_pages.iter().cloned(), &cx).unwrap_or_else(|error| {
+            let at = KeyPath::default().child("server").child("error_pages").child("pages");
+            let (keys, message, _) = error.into_parts();
+            let at = keys.iter().fold(at, |at, key| at.child(key.as_str()));
+            self.diagnostics.error(self.source, &at, message);
+            Pages::default()
+        })
     }
 
     fn pool(&mut self, config: &config::Pool) -> Option<Arc<Pool>> {

@@ -36,7 +36,7 @@ mod tls_files;
 mod trust;
 mod way;
 
-pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
+pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
