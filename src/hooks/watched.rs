@@ -3,19 +3,14 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::time::sleep;
 
-use crate::types::{ByteSize, Stamp};
+use crate::types::{ByteSize, Stamp, looking, next_look};
 
 use super::{Job, JobCx};
-
-/// How soon a change of a file is seen.
-const PERIOD: Duration = Duration::from_secs(1);
 
 /// What a file says, kept fresh: had from [`BuildCx::watch_file`](super::BuildCx::watch_file).
 pub struct Watched<T>(Arc<WatchedFile<T>>);
@@ -133,10 +128,8 @@ fn bytes_of(path: &Path, most: ByteSize) -> io::Result<Vec<u8>> {
 impl<T: Send + Sync + 'static> Job for Arc<WatchedFile<T>> {
     async fn run(&self, _: &JobCx) {
         loop {
-            sleep(PERIOD).await;
-            let file = self.clone();
-            // Disks may hang, and there may be much to read.
-            if tokio::task::spawn_blocking(move || file.look()).await.is_err() {
+            next_look().await;
+            if looking(self.clone(), |file| file.look()).await.is_none() {
                 log::error!("file cannot be looked at file={}", self.path.display());
             }
         }
