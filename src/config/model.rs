@@ -79,6 +79,8 @@ pub struct Store {
     pub name: StoreName,
     /// Where it answers; a Unix path is relative to the working directory.
     pub redis: RedisAddr,
+    /// TLS towards it, if it is spoken.
+    pub tls: Option<UpstreamTls>,
     /// The user whose password it is; `None` for the default one.
     pub user: Option<String>,
     /// The password, if it wants one.
@@ -126,7 +128,7 @@ pub struct Pool {
     pub keepalive: UpstreamKeepalive,
 }
 
-/// TLS towards endpoints. Paths are absolute or relative to the working directory.
+/// TLS towards endpoints and stores. Paths are absolute or relative to the working directory.
 #[derive(Clone, Debug)]
 pub struct UpstreamTls {
     /// The name that is asked for and verified; `None` for each endpoint's IP address.
