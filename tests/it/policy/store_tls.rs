@@ -1,7 +1,6 @@
 //! Stores that are reached over TLS: a `redis-server` that speaks it.
 
-use crate::support::certs::Ca;
-use crate::support::{Edge, Redis, eventually};
+use crate::support::{Ca, Edge, Redis, eventually};
 
 /// A user who may do what limits need, in another database than the first.
 const USER: &[&str] = &["--user", "edge on >hunter2 ~* &* +@all"];
