@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::app::App;
 
 pub use crate::edge::fuzzing::{body, head};
+pub use crate::stores::redis::fuzzing::redis_reply;
 pub use crate::tls::fuzzing::client_hello;
 use crate::types::{ProxyHeader, Scan};
 

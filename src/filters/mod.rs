@@ -91,6 +91,7 @@ pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
 pub use decompress::{Decompress, DecompressSettings};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
+pub(crate) use error_pages::{Pages, Told};
 pub use fault::{AbortSettings, DelaySettings, Fault, FaultSettings};
 pub use forward_auth::{AuthCacheSettings, AuthMethod, ForwardAuth, ForwardAuthSettings};
 pub use geo::{CountryCode, Geo, GeoSettings, InvalidCountryCode, InvalidRecordPath, OnUnknown, RecordPath};

@@ -55,7 +55,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session, http_proxy};
 use tokio::io::AsyncWrite;
 
-use crate::runtime::{Cause, Connection, Live};
+use crate::runtime::{Cause, Connection, Live, Snapshot};
 use crate::telemetry::AccessLog;
 
 use cx::RequestCx;
@@ -95,6 +95,11 @@ impl HttpApp {
         leaving: &'a ShutdownWatch,
     ) -> impl Future<Output = Option<ReusedHttpStream>> + Send + 'a {
         self.proxy.process_new_http(session, leaving)
+    }
+
+    /// What is served at this moment.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.gateway.live.snapshot()
     }
 
     /// Whether [`answer`](Self::answer) is to be asked first, for a request without a body that has this head.

@@ -9,8 +9,8 @@ use crate::stores::Redis;
 use crate::types::{ByteSize, CacheName, PoolName, StoreName, closest};
 
 use super::keep::{Keeper, Keeping, KeptStanding, Scope};
-use super::watched::WatchedFile;
-use super::{Export, Job, PoolClient, ReadFile, Watched};
+use super::watched::{Read, WatchedFile};
+use super::{Export, Job, PoolClient, ReadFile, TakeFile, Watched};
 
 /// Larger files are surely not meant, where nothing else is said.
 const USUAL_SIZE: ByteSize = ByteSize::from_mib(16);
@@ -244,10 +244,11 @@ impl<'a> BuildCx<'a> {
         path: &Path,
         read: ReadFile<T>,
     ) -> Result<Watched<T>, BuildError> {
-        self.watch_large_file(path, USUAL_SIZE, read)
+        self.watch(path, USUAL_SIZE, Read::Borrowed(read))
     }
 
-    /// As [`watch_file`](Self::watch_file), for files of `most` bytes at most. While one is read, it is held twice.
+    /// As [`watch_file`](Self::watch_file), for files of `most` bytes at most, whose bytes `read` may keep. While one is read
+    /// again, what it said before is held as well.
     ///
     /// # Errors
     /// As for [`watch_file`](Self::watch_file).
@@ -255,7 +256,16 @@ impl<'a> BuildCx<'a> {
         &self,
         path: &Path,
         most: ByteSize,
-        read: ReadFile<T>,
+        read: TakeFile<T>,
+    ) -> Result<Watched<T>, BuildError> {
+        self.watch(path, most, Read::Owned(read))
+    }
+
+    fn watch<T: Send + Sync + 'static>(
+        &self,
+        path: &Path,
+        most: ByteSize,
+        read: Read<T>,
     ) -> Result<Watched<T>, BuildError> {
         let path = self.path(path);
         let name = format!("file {}", path.display());

@@ -161,6 +161,10 @@ impl FilterCx<'_> {
         self.variables.get(name)
     }
 
+    pub(super) fn variables(&self) -> &Variables {
+        self.variables
+    }
+
     /// Gives the request so long in all, from its header on, if that is less than it has otherwise. Only from
     /// [`Filter::on_request`].
     ///

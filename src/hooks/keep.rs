@@ -215,6 +215,11 @@ impl Scope {
         Self(format!("splits/{route}").into())
     }
 
+    /// The error pages of the server.
+    pub(crate) fn error_pages() -> Self {
+        Self("error_pages".into())
+    }
+
     /// The policy of a pool.
     pub(crate) fn policy(pool: &PoolName) -> Self {
         Self(format!("pools/{pool}").into())

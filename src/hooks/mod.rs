@@ -72,5 +72,5 @@ pub(crate) use variables::Variables;
 pub use vars::RequestVars;
 pub(crate) use view::Incoming;
 pub use view::{EarlyBody, RequestView, ResponseView};
-pub use watched::{ReadFile, Watched};
+pub use watched::{ReadFile, TakeFile, Watched};
 pub(crate) use way::Way;

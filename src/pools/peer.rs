@@ -22,7 +22,7 @@ use super::health::{client_config, roots_of_the_system};
 pub(crate) struct PeerTls {
     authorities: Option<Arc<[WrappedX509]>>,
     identity: Option<Arc<CertKey>>,
-    /// For probes, which make their handshakes by rustls itself.
+    /// For probes and stores, which make their handshakes by rustls itself.
     client: Arc<ClientConfig>,
     /// Differs when anything else in here does.
     digest: u64,
@@ -84,11 +84,11 @@ impl PeerTls {
         })
     }
 
-    pub(super) fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    pub(super) fn client(&self) -> &Arc<ClientConfig> {
+    pub(crate) fn client(&self) -> &Arc<ClientConfig> {
         &self.client
     }
 }

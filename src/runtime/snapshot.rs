@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::cache::Cache;
 use crate::config::spec::DrainSpec;
+use crate::filters::Pages;
 use crate::hooks::Job;
 use crate::pools::Pool;
 use crate::router::Router;
@@ -28,6 +29,8 @@ pub(crate) struct Snapshot {
     pub(crate) pool_names: Vec<PoolName>,
     /// In the order of the file.
     pub(crate) caches: Vec<Arc<Cache>>,
+    /// Pages for errors that no route has one for.
+    pub(crate) error_pages: Pages,
     pub(crate) listeners: Listeners,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.

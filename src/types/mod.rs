@@ -50,7 +50,7 @@ pub(crate) use random::{jittered, with_random};
 pub(crate) use rarely::Rarely;
 pub use redis_addr::{InvalidRedisAddr, RedisAddr};
 pub(crate) use request_host::RequestHost;
-pub(crate) use stamp::Stamp;
+pub(crate) use stamp::{Stamp, looking, next_look};
 pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use tls_version::{InvalidTlsVersion, TlsVersion};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};

@@ -3,6 +3,7 @@
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
 mod cache;
+mod error_pages;
 mod files;
 mod include;
 mod key;
@@ -28,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use crate::types::{ListenerName, PoolName};
 
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheSpec};
+pub(crate) use error_pages::PageForm;
+pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
 pub use files::{
     FileCoding, FileExtension, FileName, FilesSpec, InvalidFileExtension, InvalidFileName, InvalidMediaType,
     InvalidSitePath, MediaType, SitePath, Symlinks,

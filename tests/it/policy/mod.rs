@@ -26,6 +26,7 @@ mod mirror;
 mod networks;
 mod security_headers;
 mod split;
+mod store_tls;
 mod waf;
 
 use std::fmt::Display;
