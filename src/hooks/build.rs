@@ -279,7 +279,7 @@ impl<'a> BuildCx<'a> {
     /// type.
     pub fn share_exported<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
         match self.shared_keeper() {
-            Some(keeper) => keeper.keep_exported(name, make),
+            Some(keeper) => keeper.keep_exported(name, KeptStanding::Passing, make),
             None => Arc::new(make()),
         }
     }
