@@ -127,6 +127,7 @@ pub(super) fn server_name(tls: &config::UpstreamTls, address: &EndpointAddr) -> 
 // === Peers ===
 
 /// A server that is no endpoint of a pool.
+#[derive(Clone, Copy)]
 pub(super) struct Server<'a> {
     pub(super) address: SocketAddr,
     /// What its certificate has to hold; `None` where no TLS is spoken.
