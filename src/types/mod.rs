@@ -10,6 +10,7 @@ mod closest;
 mod cookie;
 mod escape;
 mod file_path;
+mod head_lines;
 mod host;
 mod host_map;
 mod name;
@@ -33,6 +34,7 @@ pub(crate) use closest::closest;
 pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};
+pub(crate) use head_lines::put_head;
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
 pub use name::{

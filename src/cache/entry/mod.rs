@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_RANGES, AGE, CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_cache::key::{CacheHashKey, HashBinary};
 use pingora_cache::{CacheKey, CacheMeta};
@@ -12,7 +12,9 @@ use pingora_http::ResponseHeader;
 
 use super::Purge;
 use super::disk;
+use super::rules::{VaryOf, vary_of};
 use super::s3fifo::Weigh;
+use crate::types::put_head;
 use encoding::copied;
 
 /// An answer as it is kept.
@@ -20,6 +22,9 @@ use encoding::copied;
 pub(crate) struct Entry {
     draft: Draft,
     pub(super) body: Arc<Body>,
+    /// What its head says that it depends on.
+    vary: VaryOf,
+    lines: Option<Box<[u8]>>,
     weight: usize,
 }
 
@@ -84,6 +89,24 @@ impl Draft {
         self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
+    /// See [`Entry::lines`].
+    fn lines(&self, length: usize) -> Option<Box<[u8]>> {
+        if self.promised() != Some(length) {
+            return None;
+        }
+        let mut head = self.head.clone();
+        for name in [AGE, CONNECTION, DATE] {
+            head.remove_header(&name);
+        }
+        if head.status == StatusCode::OK {
+            head.remove_header(&ACCEPT_RANGES);
+            head.append_header(ACCEPT_RANGES, HeaderValue::from_static("bytes")).ok()?;
+        }
+        let mut lines = Vec::with_capacity(512);
+        put_head(&head, &mut lines);
+        Some(lines.into())
+    }
+
     /// The same with the length of its body, so that it can be sent in parts, and to clients of HTTP/1.0.
     pub(super) fn with_length(mut self, length: usize) -> Self {
         let head = &mut self.head;
@@ -101,8 +124,10 @@ impl Draft {
             2 * name.as_str().len() + value.len() + FIELD_OVERHEAD
         };
         let fields: usize = head.headers.iter().map(field).sum();
-        let weight = OVERHEAD + self.key.len() + fields + body.length;
-        Entry { draft: self, body, weight }
+        let lines = self.lines(body.length);
+        let written = lines.as_ref().map_or(0, |lines| lines.len());
+        let weight = OVERHEAD + self.key.len() + fields + written + body.length;
+        Entry { vary: vary_of(&self.head.headers), lines, draft: self, body, weight }
     }
 
     /// Whether it is what a key asks for, and not only something that shares its hash.
@@ -144,6 +169,16 @@ impl Entry {
 
     pub(super) fn head(&self) -> &ResponseHeader {
         &self.draft.head
+    }
+
+    /// The head in the lines of HTTP/1.1 as clients get it that ask by GET, but for its end and for what tells of age and
+    /// connection; `None` where it does not tell the length of the body.
+    pub(super) fn lines(&self) -> Option<&[u8]> {
+        self.lines.as_deref()
+    }
+
+    pub(super) fn vary(&self) -> &VaryOf {
+        &self.vary
     }
 
     pub(super) fn variance(&self) -> Option<HashBinary> {
