@@ -8,7 +8,7 @@ use pingora_http::ResponseHeader;
 
 use super::Cache;
 use super::entry::Entry;
-use super::rules::{VaryOf, vary_of};
+use super::rules::VaryOf;
 
 /// A stored answer that is fresh.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ impl Cache {
 
     /// The variant of an answer that these headers ask for, if it has variants; `None` where nobody can tell.
     fn variance_of(&self, entry: &Entry, headers: &HeaderMap) -> Option<Option<HashBinary>> {
-        match vary_of(&entry.head().headers) {
+        match entry.vary() {
             VaryOf::Everything => None,
             VaryOf::Fields(fields) if fields.is_empty() => Some(None),
-            VaryOf::Fields(fields) => Some(Some(self.variance(&fields, headers))),
+            VaryOf::Fields(fields) => Some(Some(self.variance(fields, headers))),
         }
     }
 }
@@ -47,6 +47,11 @@ impl Found {
     /// The head as it is kept.
     pub(crate) fn head(&self) -> &ResponseHeader {
         self.entry.head()
+    }
+
+    /// The head in lines, see [`Entry::lines`].
+    pub(crate) fn lines(&self) -> Option<&[u8]> {
+        self.entry.lines()
     }
 
     /// The length of the body.

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(crate) struct Cache {
 pub(crate) struct Store {
     pub(super) memory: S3Fifo<Entry>,
     /// Nobody can tell which keys meet.
-    hashers: [RandomState; 2],
+    hasher: RandomState,
     pub(super) removals: Removals,
     /// Bytes that are held of answers on their way.
     under_way: AtomicUsize,
@@ -87,31 +87,34 @@ impl Store {
     pub(crate) fn new(memory: usize) -> Self {
         Self {
             memory: S3Fifo::new(memory),
-            hashers: [RandomState::new(), RandomState::new()],
+            hasher: RandomState::new(),
             removals: Removals::default(),
             under_way: AtomicUsize::new(0),
         }
     }
 
-    fn hash(&self, write: impl Fn(&mut dyn Hasher)) -> HashBinary {
-        let half = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            write(&mut hasher);
-            hasher.finish()
-        };
-        let [one, other] = self.hashers.each_ref().map(half);
-        (u128::from(one) << 64 | u128::from(other)).to_be_bytes()
+    fn hash(&self, write: impl FnOnce(&mut DefaultHasher)) -> HashBinary {
+        let mut hasher = self.hasher.build_hasher();
+        write(&mut hasher);
+        let one = hasher.finish();
+        // What is kept of what was written has 256 bits (SipHash): with one byte more it tells another 64 of them.
+        hasher.write_u8(0);
+        (u128::from(one) << 64 | u128::from(hasher.finish())).to_be_bytes()
     }
 
-    /// The hash of a key, in whose upper half is that of its target.
+    /// The hash of a key, in whose upper half is that of its target, with which it begins.
     fn primary(&self, key: &[u8]) -> HashBinary {
-        let [of_targets, of_keys] = &self.hashers;
-        let (upper, lower) = (hash_one(of_targets, target_of(key)), hash_one(of_keys, key));
-        (u128::from(upper) << 64 | u128::from(lower)).to_be_bytes()
+        let target = target_of(key);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(target);
+        let upper = hasher.finish();
+        hasher.write(&key[target.len()..]);
+        hasher.write_u8(0);
+        (u128::from(upper) << 64 | u128::from(hasher.finish())).to_be_bytes()
     }
 
     fn remove(&self, key: &[u8]) -> bool {
-        let target = hash_one(&self.hashers[0], target_of(key));
+        let target = target_hash(self.primary(key));
         self.removals.note(target);
         self.memory.remove_group(target)
     }
@@ -185,13 +188,13 @@ impl Cache {
 
     /// The variant that a request asks for, of an answer that depends on these fields.
     pub(crate) fn variance(&self, fields: &[HeaderName], headers: &HeaderMap) -> HashBinary {
-        let values: Vec<_> = fields.iter().map(|name| normalised(headers, name)).collect();
+        let values = fields.iter().map(|name| (name, normalised(headers, name)));
         if self.disk.is_some() {
             // It has to be the same in the next process.
-            return lasting_variance(fields, &values);
+            return lasting_variance(values);
         }
         self.store.hash(|hasher| {
-            for (name, value) in fields.iter().zip(&values) {
+            for (name, value) in values {
                 hasher.write_usize(name.as_str().len());
                 hasher.write(name.as_str().as_bytes());
                 hasher.write_usize(value.as_ref().map_or(usize::MAX, |value| value.len()));
@@ -236,9 +239,9 @@ impl Drop for Share {
     }
 }
 
-fn lasting_variance(fields: &[HeaderName], values: &[Option<Cow<'_, [u8]>>]) -> HashBinary {
+fn lasting_variance<'h>(values: impl Iterator<Item = (&'h HeaderName, Option<Cow<'h, [u8]>>)>) -> HashBinary {
     let mut context = Context::new(&SHA256);
-    for (name, value) in fields.iter().zip(values) {
+    for (name, value) in values {
         for part in [Some(name.as_str().as_bytes()), value.as_deref()] {
             context.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
             context.update(part.unwrap_or_default());
@@ -265,10 +268,4 @@ pub(super) fn place(key: &CacheKey) -> u128 {
 /// The hash of the target in that of a key.
 pub(super) fn target_hash(primary: HashBinary) -> u64 {
     (u128::from_be_bytes(primary) >> 64) as u64
-}
-
-fn hash_one(state: &RandomState, bytes: &[u8]) -> u64 {
-    let mut hasher = state.build_hasher();
-    hasher.write(bytes);
-    hasher.finish()
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::HeaderMap;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
-use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseView};
+use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseHead, ResponseView};
 use crate::runtime::{Action, Cause, Connection, Route, Stage};
 
 use super::cx::{RequestCx, filter_parts};
@@ -113,7 +113,7 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, cx: &mut RequestC
 /// Shows a response's head to the filters that saw the request, last one first.
 pub(super) fn on_response(
     request: &RequestHeader,
-    response: &mut ResponseHeader,
+    response: ResponseHead<'_>,
     cx: &mut RequestCx,
 ) -> Result<(), Cause> {
     let entered = cx.entered;

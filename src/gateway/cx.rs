@@ -131,10 +131,10 @@ pub(super) struct PhaseTimes {
 }
 
 impl RequestCx {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, received: Instant) -> Self {
         Self {
             snapshot,
-            received: Instant::now(),
+            received,
             facts: None,
             host: RequestHost::default(),
             asked_target: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use http::StatusCode;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
@@ -28,8 +29,8 @@ pub(super) trait Downstream: Send + Sync {
     /// The connection that it came on.
     fn connection(&self) -> Option<&Arc<Connection>>;
 
-    /// The head that was written last.
-    fn written(&self) -> Option<&ResponseHeader>;
+    /// The status of the head that was written last.
+    fn written(&self) -> Option<StatusCode>;
 
     /// Bytes of the request's body that were read.
     fn bytes_read(&self) -> u64;
@@ -80,8 +81,8 @@ impl Downstream for Session {
         digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
-    fn written(&self) -> Option<&ResponseHeader> {
-        self.response_written()
+    fn written(&self) -> Option<StatusCode> {
+        self.response_written().map(|head| head.status)
     }
 
     fn bytes_read(&self) -> u64 {

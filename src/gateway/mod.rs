@@ -53,9 +53,9 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session, http_proxy};
-use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
-use crate::runtime::{Cause, Connection, Live, Snapshot};
+use crate::runtime::{Cause, Live, Snapshot};
 use crate::telemetry::AccessLog;
 
 use cx::RequestCx;
@@ -101,25 +101,6 @@ impl HttpApp {
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.gateway.live.snapshot()
     }
-
-    /// Whether [`answer`](Self::answer) is to be asked first, for a request without a body that has this head.
-    pub(crate) fn may_answer(&self, head: &[u8]) -> bool {
-        self.gateway.may_answer(head)
-    }
-
-    /// Answers a request without a body, if that needs no endpoint. What it leaves is to be served next on its connection.
-    pub(crate) async fn answer<S>(
-        &self,
-        head: Bytes,
-        connection: &Arc<Connection>,
-        stream: &mut S,
-        keeps_on: bool,
-    ) -> Answered
-    where
-        S: AsyncWrite + Unpin + Send + Sync,
-    {
-        self.gateway.answer(head, connection, stream, keeps_on).await
-    }
 }
 
 #[async_trait]
@@ -128,7 +109,7 @@ impl ProxyHttp for Gateway {
     type CTX = Box<RequestCx>;
 
     fn new_ctx(&self) -> Box<RequestCx> {
-        Box::new(RequestCx::new(self.live.snapshot()))
+        Box::new(RequestCx::new(self.live.snapshot(), Instant::now()))
     }
 
     /// None: Pingora's compression would be built for every request only to stay off.
@@ -138,7 +119,7 @@ impl ProxyHttp for Gateway {
         if let Some(parked) = session.connection().and_then(|connection| connection.take_parked())
             && let Ok(parked) = parked.downcast::<Parked>()
         {
-            parked.resume(session.req_header_mut(), cx);
+            parked.resume(session.req_header_mut(), cx)?;
         }
         admit::set_limits(session, cx)
     }

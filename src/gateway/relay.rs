@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::hooks::ResponseHead;
 use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
 use crate::types::content_length;
@@ -198,7 +199,7 @@ pub(super) async fn hand_on(
     if cache::hand_on(session, response, cx).is_none() {
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
-    if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
+    if let Err(cause) = chain::on_response(session.req_header(), ResponseHead::There(response), cx) {
         return Err(cx.fail(cause));
     }
     let is_done = bind_client(response, cx)

@@ -10,7 +10,7 @@ use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout_at};
 
-use crate::hooks::{Answer, Body, BodySource};
+use crate::hooks::{Answer, Body, BodySource, ResponseHead};
 use crate::runtime::Cause;
 use crate::types::content_length;
 
@@ -38,8 +38,23 @@ pub(super) async fn write_parts(
     mut head: ResponseHeader,
     body: Body,
 ) -> Result<()> {
-    match filter(session.request(), &mut head, body, cx) {
-        Ok(body) => send(session, cx, head, body).await,
+    let seen = chain::on_response(session.request(), ResponseHead::There(&mut head), cx);
+    write_seen(session, cx, seen.map(|()| head), body).await
+}
+
+/// The same with a head that the filters have seen, or failed at.
+pub(super) async fn write_seen(
+    session: &mut impl Downstream,
+    cx: &mut RequestCx,
+    head: Result<ResponseHeader, Cause>,
+    body: Body,
+) -> Result<()> {
+    let filtered = head.and_then(|mut head| {
+        let outgoing = filter(session.request(), &mut head, body, cx)?;
+        Ok((head, outgoing))
+    });
+    match filtered {
+        Ok((head, outgoing)) => send(session, cx, head, outgoing).await,
         Err(cause) => {
             // The filters are left out of the answer that tells of their failure.
             let mut failed = explain(session, cx, &cause);
@@ -60,14 +75,13 @@ struct Outgoing {
     is_filtered: bool,
 }
 
-/// Shows an answer to the filters, as far as it is there.
+/// Shows a body to the filters, as far as it is there.
 fn filter(
     request: &RequestHeader,
     head: &mut ResponseHeader,
     body: Body,
     cx: &mut RequestCx,
 ) -> Result<Outgoing, Cause> {
-    chain::on_response(request, head, cx)?;
     if !has_body(request, head.status) {
         return Ok(Outgoing { body, is_filtered: false });
     }

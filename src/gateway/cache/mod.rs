@@ -3,13 +3,12 @@
 mod asked;
 mod part;
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    ACCEPT_RANGES, AGE, DATE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
-    RANGE, SET_COOKIE, TRANSFER_ENCODING,
+    AGE, DATE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, SET_COOKIE,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora_cache::key::HashBinary;
@@ -26,12 +25,12 @@ use crate::cache::rules::{
     judge as judge_answer, merge, strip_unstorable, targets, vary_of,
 };
 use crate::cache::{Caching, PREDICTOR, STORAGE, is_to_be_stored, lock};
-use crate::hooks::{Body, Stored};
+use crate::hooks::Stored;
 use crate::runtime::Cause;
 use crate::types::content_length;
 
 use super::cx::RequestCx;
-use super::stored::body_of;
+use super::stored::{Hit, tell};
 use super::{retry, upstream};
 use asked::{
     Names, depends_on, is_overruling, is_passed_by, is_personal, key_of, key_of_other, told_otherwise,
@@ -64,12 +63,12 @@ pub(super) struct CacheCx {
 }
 
 impl CacheCx {
-    fn new(caching: Arc<Caching>, wishes: Wishes) -> Self {
+    fn new(caching: Arc<Caching>, wishes: Wishes, now: SystemTime) -> Self {
         Self {
             caching,
             wishes,
             forwarded: Some(Forwarded::Bypass),
-            requested: SystemTime::now(),
+            requested: now,
             not_modified: None,
             cookies: Vec::new(),
             told_otherwise: Names::new(),
@@ -82,13 +81,8 @@ impl CacheCx {
     }
 
     /// Tells in an answer what the cache did, if it is to; `None` when the head has no room.
-    fn tell(&self, status: &CacheStatus, response: &mut ResponseHeader) -> Option<()> {
-        if !self.caching.plan.tells_status {
-            return Some(());
-        }
-        let mut text = String::with_capacity(64);
-        write!(text, "{status}").ok()?;
-        response.append_header("cache-status", HeaderValue::try_from(text).ok()?).ok().map(drop)
+    fn tell(&self, status: CacheStatus, response: &mut ResponseHeader) -> Option<()> {
+        if self.caching.plan.tells_status { tell(status, response) } else { Some(()) }
     }
 }
 
@@ -112,7 +106,7 @@ pub(super) fn enable(session: &mut Session, cx: &mut RequestCx) {
         let lock = (is_shared && !wait.is_zero()).then(lock);
         session.cache.enable(&STORAGE, None, Some(&*PREDICTOR), lock, Some(overrides));
     }
-    cx.cache = Some(Box::new(CacheCx::new(caching, wishes)));
+    cx.cache = Some(Box::new(CacheCx::new(caching, wishes, SystemTime::now())));
 }
 
 /// Whether there may be a stored answer for a request, as far as its head tells.
@@ -126,40 +120,36 @@ fn is_meant(head: &RequestHeader, caching: &Caching, cx: &RequestCx) -> bool {
 
 /// The stored answer for a request without a body, if there is one at hand that will do as it is. All others are Pingora's to
 /// look for: those of which a client has a part or an earlier state, and those that have to be fetched or asked for again.
-pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(ResponseHeader, Body)> {
+pub(super) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<Hit> {
     let caching = cx.extensions.get::<Arc<Caching>>()?;
     if !is_meant(head, caching, cx) || wants_part(head) {
         return None;
     }
     let caching = caching.clone();
     let key = key_of(head, cx, &caching)?;
-    let found = caching.cache.find(&key, &head.headers, SystemTime::now())?;
-    let wishes = Wishes::of(&head.headers);
-    if caching.plan.honours_clients && !wishes.accept(found.age, found.left) {
+    let now = SystemTime::now();
+    let found = caching.cache.find(&key, &head.headers, now)?;
+    let plan = &caching.plan;
+    if plan.honours_clients && !Wishes::of(&head.headers).accept(found.age, found.left) {
         return None;
     }
-    let mut response = found.head().clone();
-    response.insert_header(AGE, found.age.as_secs()).ok()?;
-    if head.method == Method::GET && response.status == StatusCode::OK {
-        // As Pingora tells where it could give a part.
-        response.insert_header(ACCEPT_RANGES, HeaderValue::from_static("bytes")).ok()?;
-    }
-    let mut cache = Box::new(CacheCx::new(caching, wishes));
+    let hit = Hit::new(found, &head.method, plan.tells_status);
+    // What its client wishes besides is of no account any more.
+    let mut cache = Box::new(CacheCx::new(caching, Wishes::default(), now));
     cache.is_stored = true;
     cache.word = "hit";
-    let ttl = i64::try_from(found.left.as_secs()).unwrap_or(i64::MAX);
-    let status = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
-    cache.tell(&status, &mut response)?;
     cx.cache = Some(cache);
     cx.extensions.insert(Stored);
-    Some((response, body_of(found)))
+    Some(hit)
 }
 
 /// Whether the client may be content with less than the whole answer.
 fn wants_part(head: &RequestHeader) -> bool {
-    const CONDITIONS: [HeaderName; 6] =
-        [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
-    CONDITIONS.iter().any(|name| head.headers.contains_key(name))
+    const CONDITIONS: [HeaderName; 5] =
+        [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE];
+    // Few names begin like that, and to look for one costs more than to pass over all.
+    let is_condition = |name: &HeaderName| name.as_str().starts_with("if-") && CONDITIONS.contains(name);
+    head.headers.keys().any(|name| *name == RANGE || is_condition(name))
 }
 
 /// What the request asks for.
@@ -465,7 +455,7 @@ pub(super) fn hand_on(session: &Session, response: &mut ResponseHeader, cx: &mut
     for cookie in std::mem::take(&mut cache.cookies) {
         response.append_header(SET_COOKIE, cookie).ok()?;
     }
-    cache.tell(&status, response)?;
+    cache.tell(status, response)?;
     if cache.is_stored {
         cx.extensions.insert(Stored);
     }
@@ -480,7 +470,7 @@ pub(super) fn stand_in(cx: &mut RequestCx) -> Option<ResponseHeader> {
     cache.is_stored = true;
     cache.word = "stale";
     let status = CacheStatus { forwarded: Some(Forwarded::Stale), ..CacheStatus::default() };
-    cache.tell(&status, &mut head)?;
+    cache.tell(status, &mut head)?;
     cx.extensions.insert(Stored);
     cx.cause = None;
     Some(head)

@@ -12,7 +12,7 @@ use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use crate::hooks::{
     Bounds, BuildCx, EarlyBody, End, Facts, Filter, FilterCx, Flow, HedgeAfter, HookError, Incoming, PoolRef,
-    RequestView, ResponseView, Scheme, TlsSession, Variables, Way,
+    RequestView, ResponseHead, ResponseView, Scheme, TlsSession, Variables, Way,
 };
 
 /// One request and its response, on which a test calls a filter as the edge would.
@@ -226,7 +226,8 @@ impl Exchange {
         let Self { request, response, facts, way, route, pools, pool, endpoint, extensions, .. } = self;
         let Self { variables, bounds, now, .. } = self;
         let endpoint = endpoint.as_ref();
-        let mut response = ResponseView::new(response, request, HOST).given_by_endpoint(endpoint.is_some());
+        let mut response = ResponseView::new(ResponseHead::There(response), request, HOST)
+            .given_by_endpoint(endpoint.is_some());
         let mut cx =
             FilterCx { facts, way, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
         filter.on_response(&mut response, &mut cx)
