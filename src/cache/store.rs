@@ -12,6 +12,7 @@ use pingora_cache::key::{CacheHashKey, HashBinary};
 
 use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
+use super::refreshes::Refreshes;
 use super::removals::Removals;
 use super::rules::normalised;
 use super::s3fifo::S3Fifo;
@@ -33,6 +34,8 @@ pub(crate) struct Cache {
     most_under_way: usize,
     /// How long a request waits for another that fetches what it wants.
     pub(crate) lock_wait: Duration,
+    /// So many answers are refreshed at once while clients get the old ones.
+    pub(crate) most_refreshes: usize,
 }
 
 /// What a cache holds.
@@ -42,6 +45,7 @@ pub(crate) struct Store {
     /// Nobody can tell which keys meet.
     hashers: [RandomState; 2],
     pub(super) removals: Removals,
+    pub(super) refreshes: Refreshes,
     /// Bytes that are held of answers on their way.
     under_way: AtomicUsize,
 }
@@ -77,6 +81,7 @@ impl Store {
             memory: S3Fifo::new(memory),
             hashers: [RandomState::new(), RandomState::new()],
             removals: Removals::default(),
+            refreshes: Refreshes::default(),
             under_way: AtomicUsize::new(0),
         }
     }
@@ -105,7 +110,8 @@ impl Store {
 }
 
 impl Cache {
-    /// A cache of a name; `memory` is the memory of its store, and `None` for `disk` one of memory alone.
+    /// A cache of a name; `memory` is the memory of its store, and `None` for `disk` one of memory alone. Nothing is refreshed in
+    /// the background.
     pub(crate) fn new(
         name: CacheName,
         store: Arc<Store>,
@@ -121,7 +127,12 @@ impl Cache {
         };
         // There is always room for one.
         let most_under_way = (memory / 4).max(most_in_memory + LARGEST_PIECE);
-        Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait }
+        Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait, most_refreshes: 0 }
+    }
+
+    /// The same where so many answers may be refreshed in the background at once.
+    pub(crate) fn with_refreshes(self, most_refreshes: usize) -> Self {
+        Self { most_refreshes, ..self }
     }
 
     /// Removes what is kept for a key, with all its variants.

@@ -122,7 +122,7 @@ where
     if reply::follow(client, cx, flow).await? {
         return Ok(true);
     }
-    match cache::stored(&client.request, cx) {
+    match cache::stored(client, cx) {
         Some((mut head, body)) => {
             split::bind_client(&mut head, cx).ok_or_else(|| cx.fail(Cause::Internal))?;
             serve::write_parts(client, cx, head, body).await.map(|()| true)

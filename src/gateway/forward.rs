@@ -32,14 +32,9 @@ pub(super) async fn prepare(
 ) -> Result<()> {
     upstream::begin_exchange(session, cx, request.version)?;
     cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);
-    if let Err(cause) = chain::on_upstream_request(request, cx) {
+    let peer = session.connection().map(|connection| connection.peer_ip_value());
+    if let Err(cause) = finish(Client { head: session.req_header(), peer }, request, cx) {
         return Err(cx.fail(cause));
-    }
-    if own_headers(session, request, cx).is_none() {
-        return Err(cx.fail(Cause::HeaderTooLarge));
-    }
-    if !is_host_sound(request) {
-        return Err(cx.fail(Cause::Internal));
     }
     if cx.call.is_some() && Call::prepare(request, left_of_total(cx, Instant::now())).is_none() {
         return Err(cx.fail(Cause::HeaderTooLarge));
@@ -52,6 +47,26 @@ pub(super) async fn prepare(
         admit::admit_body(session, &mut None, true, cx).await?;
     }
     Ok(())
+}
+
+/// Of whom endpoints are told.
+#[derive(Clone, Copy)]
+pub(super) struct Client<'a> {
+    /// What it asks for.
+    pub(super) head: &'a RequestHeader,
+    /// The address of its connection.
+    pub(super) peer: Option<&'a HeaderValue>,
+}
+
+/// Shows the request of an attempt to the filters, and sets the headers that Evener answers for.
+pub(super) fn finish(
+    client: Client<'_>,
+    request: &mut RequestHeader,
+    cx: &mut RequestCx,
+) -> Result<(), Cause> {
+    chain::on_upstream_request(request, cx)?;
+    own_headers(client, request, cx).ok_or(Cause::HeaderTooLarge)?;
+    if is_host_sound(request) { Ok(()) } else { Err(Cause::Internal) }
 }
 
 /// Asks a client that waits for a 100 to send its body to an endpoint that speaks HTTP/2, whose 100 Pingora cannot read.
@@ -76,27 +91,27 @@ fn has_body(request: &RequestHeader) -> bool {
 }
 
 /// Sets the headers that Evener answers for; `None` when the header has no room for them.
-fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
+fn own_headers(client: Client<'_>, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     let facts = cx.facts.as_ref()?;
     if request.version != Version::HTTP_2
         && let Some(joined) = joined_cookies(&request.headers)
     {
         request.insert_header(COOKIE, joined).ok()?;
     }
-    let client = cx.client_ip_value.clone()?;
+    let address = cx.client_ip_value.clone()?;
     if cx.peer_is_trusted && request.headers.contains_key(X_FORWARDED_FOR) {
-        append_peer(session, request)?;
+        append_peer(client.peer?, request)?;
     } else {
-        request.insert_header(X_FORWARDED_FOR, client.clone()).ok()?;
+        request.insert_header(X_FORWARDED_FOR, address.clone()).ok()?;
     }
     set_unless_trusted(request, cx, X_FORWARDED_PROTO, HeaderValue::from_static(facts.scheme.as_str()))?;
     if let Some(host) = cx.asked_host.clone() {
         set_unless_trusted(request, cx, X_FORWARDED_HOST, host)?;
     }
-    request.insert_header(X_REAL_IP, client).ok()?;
+    request.insert_header(X_REAL_IP, address).ok()?;
     request.insert_header(X_REQUEST_ID, facts.request_id.clone()).ok()?;
-    request.append_header(VIA, via(session.req_header().version)).ok()?;
-    trailers::tell_endpoint(session.req_header(), request)?;
+    request.append_header(VIA, via(client.head.version)).ok()?;
+    trailers::tell_endpoint(client.head, request)?;
     proxy_header::end_with_answer(request, cx)?;
     ensure_host(request, cx)
 }
@@ -115,8 +130,7 @@ fn set_unless_trusted(
 }
 
 /// Adds the trusted proxy itself to the end of the list that it sent.
-fn append_peer(session: &Session, request: &mut RequestHeader) -> Option<()> {
-    let peer = session.connection()?.peer_ip_value();
+fn append_peer(peer: &HeaderValue, request: &mut RequestHeader) -> Option<()> {
     let mut list = Vec::with_capacity(64);
     for field in request.headers.get_all(X_FORWARDED_FOR) {
         list.extend_from_slice(field.as_bytes());

@@ -102,7 +102,7 @@ pub(super) fn name(key: &[u8], place: Option<HashBinary>) -> u128 {
     digest.as_ref().first_chunk().map_or(0, |first| u128::from_be_bytes(*first))
 }
 
-fn name_of(key: &CacheKey) -> u128 {
+pub(super) fn name_of(key: &CacheKey) -> u128 {
     name(key.primary_key(), key.variance_bin())
 }
 

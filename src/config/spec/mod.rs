@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
-pub use cache::{CacheDiskSpec, CacheLockSpec, CacheSpec};
+pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub use files::{
     FileCoding, FileExtension, FileName, FilesSpec, InvalidFileExtension, InvalidFileName, InvalidMediaType,
     InvalidSitePath, MediaType, SitePath, Symlinks,

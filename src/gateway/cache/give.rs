@@ -93,7 +93,7 @@ fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) 
     };
     match phase {
         CachePhase::Hit | CachePhase::StaleUpdating => {
-            let is_fresh = phase == CachePhase::Hit;
+            let is_fresh = phase == CachePhase::Hit && !cache.is_refreshed;
             let hit = CacheStatus { hit: true, ttl: Some(ttl()), forwarded: None, ..status };
             (hit, if is_fresh { "hit" } else { "stale" })
         }

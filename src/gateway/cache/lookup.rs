@@ -1,7 +1,7 @@
 //! Whether there is a stored answer for a request, and whether it will do.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{
     ACCEPT_RANGES, AGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
@@ -22,10 +22,11 @@ use crate::runtime::Cause;
 
 use super::super::admit::content_length;
 use super::super::cx::RequestCx;
+use super::super::downstream::Downstream;
 use super::super::stored::body_of;
 use super::super::upstream;
 use super::asked::{is_passed_by, is_personal, key_of};
-use super::{CacheCx, is_outage};
+use super::{CacheCx, is_outage, refresh};
 
 /// Has a request look for a stored answer, if it is one that may have one.
 pub(in crate::gateway) fn enable(session: &mut Session, cx: &mut RequestCx) {
@@ -57,9 +58,13 @@ fn is_meant(head: &RequestHeader, caching: &Caching, cx: &RequestCx) -> bool {
         && cx.pool.is_some()
 }
 
-/// The stored answer for a request without a body, if there is one at hand that will do as it is. All others are Pingora's to
-/// look for: those of which a client has a part or an earlier state, and those that have to be fetched or asked for again.
-pub(in crate::gateway) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Option<(ResponseHeader, Body)> {
+/// The stored answer for a request without a body, if there is one at hand that will do as it is, perhaps while it is
+/// refreshed. All others are Pingora's to look for: those of which a client has a part or an earlier state, and those that have to be fetched or asked for again.
+pub(in crate::gateway) fn stored(
+    client: &impl Downstream,
+    cx: &mut RequestCx,
+) -> Option<(ResponseHeader, Body)> {
+    let head = client.request();
     let caching = cx.extensions.get::<Arc<Caching>>()?;
     if !is_meant(head, caching, cx) || wants_part(head) {
         return None;
@@ -71,6 +76,13 @@ pub(in crate::gateway) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Op
     if caching.plan.honours_clients && !wishes.accept(found.age, found.left) {
         return None;
     }
+    if found.stale_for.is_some() {
+        let old = (&found.head().headers, found.age);
+        if !refresh::is_possible(head, wishes, cx, &caching, old) {
+            return None;
+        }
+        refresh::begin(client, &caching.cache.key(key), cx, &caching);
+    }
     let mut response = found.head().clone();
     response.insert_header(AGE, found.age.as_secs()).ok()?;
     if head.method == Method::GET && response.status == StatusCode::OK {
@@ -79,8 +91,9 @@ pub(in crate::gateway) fn stored(head: &RequestHeader, cx: &mut RequestCx) -> Op
     }
     let mut cache = Box::new(CacheCx::new(caching, wishes));
     cache.is_stored = true;
-    cache.word = "hit";
-    let ttl = i64::try_from(found.left.as_secs()).unwrap_or(i64::MAX);
+    cache.word = if found.stale_for.is_some() { "stale" } else { "hit" };
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    let ttl = found.stale_for.map_or_else(|| seconds(found.left), |past| -seconds(past));
     let status = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
     cache.tell(&status, &mut response)?;
     cx.cache = Some(cache);
@@ -124,6 +137,15 @@ pub(in crate::gateway) fn on_find(
 ) -> Option<ForcedFreshness> {
     let cache = cx.cache.as_mut()?;
     if !is_fresh {
+        let is_given = meta.serve_stale_while_revalidate(SystemTime::now());
+        let (caching, wishes) = (cache.caching.clone(), cache.wishes);
+        let old = (meta.headers(), meta.age());
+        if is_given && refresh::is_possible(session.req_header(), wishes, cx, &caching, old) {
+            refresh::begin(session, session.cache.cache_key(), cx, &caching);
+            cx.cache.as_mut()?.is_refreshed = true;
+            return Some(ForcedFreshness::ForceFresh);
+        }
+        let cache = cx.cache.as_mut()?;
         cache.forwarded = Some(Forwarded::Stale);
         if session.req_header().method != Method::HEAD {
             return None;

@@ -1,10 +1,12 @@
 //! What the cache of a route does to its requests: it is [looked up](lookup) before an endpoint is asked, the endpoint's answer
-//! is [stored](store), and either is [given](give) to the client.
+//! is [stored](store), and either is [given](give) to the client. What may be given though it is old is [refreshed](refresh)
+//! meanwhile.
 
 mod asked;
 mod give;
 mod lookup;
 mod part;
+mod refresh;
 mod store;
 
 use std::fmt::Write;
@@ -43,6 +45,8 @@ pub(super) struct CacheCx {
     pub(super) ends_by_closing: bool,
     /// Why there is no endpoint, where a stored answer may stand in for it.
     pub(super) unreserved: Option<Cause>,
+    /// Whether a stored answer is given though it is out of date, while another is fetched for others.
+    is_refreshed: bool,
     /// Whether a stored answer is given.
     pub(super) is_stored: bool,
     /// What the log says.
@@ -62,6 +66,7 @@ impl CacheCx {
             stand_in: None,
             ends_by_closing: false,
             unreserved: None,
+            is_refreshed: false,
             is_stored: false,
             word: "bypass",
         }

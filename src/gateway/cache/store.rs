@@ -26,11 +26,19 @@ pub(in crate::gateway) fn begin_attempt(session: &Session, request: &mut Request
     let Some(cache) = &mut cx.cache else { return };
     cache.requested = SystemTime::now();
     cache.not_modified = None;
-    if (session.cache.enabled() || session.cache.bypassing()) && !cx.peer_is_trusted {
-        let overruling: Names = request.headers.keys().filter(|name| is_overruling(name)).cloned().collect();
-        for name in &overruling {
-            request.remove_header(name);
-        }
+    if session.cache.enabled() || session.cache.bypassing() {
+        strip_overruling(request, cx);
+    }
+}
+
+/// Takes off what a client may not say that is not trusted.
+pub(super) fn strip_overruling(request: &mut RequestHeader, cx: &RequestCx) {
+    if cx.peer_is_trusted {
+        return;
+    }
+    let overruling: Names = request.headers.keys().filter(|name| is_overruling(name)).cloned().collect();
+    for name in &overruling {
+        request.remove_header(name);
     }
 }
 
@@ -104,7 +112,7 @@ pub(in crate::gateway) fn judge(
 }
 
 /// The terms on which a head is stored, which are still to be put to it, or why it is not.
-fn judge_head(
+pub(super) fn judge_head(
     head: &ResponseHeader,
     cache: &CacheCx,
     is_personal: bool,
@@ -151,7 +159,7 @@ fn judge_head(
 }
 
 /// A stored head with what a 304 says anew (RFC 9111 §4.3.4); `None` where it has no room for that.
-fn updated(
+pub(super) fn updated(
     stored: &ResponseHeader,
     not_modified: &ResponseHeader,
     shares_cookies: bool,

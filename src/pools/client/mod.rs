@@ -25,6 +25,7 @@ use super::{Lease, Pool, Tried, is_among};
 pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
 use message::Message;
+pub(crate) use message::connection_fields;
 pub(crate) use streamed::{Streamed, StreamedLimits, Unanswered, send_streamed};
 
 /// So often a request is sent again, at most, that its endpoint has not looked at.
