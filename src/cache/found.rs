@@ -10,27 +10,35 @@ use super::Cache;
 use super::entry::Entry;
 use super::rules::VaryOf;
 
-/// A stored answer that is fresh.
+/// A stored answer that is fresh, or may be given while another is fetched.
 #[derive(Debug)]
 pub(crate) struct Found {
     entry: Arc<Entry>,
     pub(crate) age: Duration,
     /// How long it is still fresh.
     pub(crate) left: Duration,
+    /// For how long it has not been; `None` while it is.
+    pub(crate) stale_for: Option<Duration>,
 }
 
 impl Cache {
-    /// The answer that stands where requests for a key look first, if it is fresh and the one that these headers ask for.
-    /// Others may know more.
+    /// The answer that stands where requests for a key look first, if it is the one that these headers ask for and
+    /// fresh, or no older than it may be while another is fetched. Others may know more.
     pub(crate) fn find(&self, key: &[u8], headers: &HeaderMap, now: SystemTime) -> Option<Found> {
         let primary = self.primary(key);
         let entry = self.store.memory.get(u128::from_be_bytes(primary))?;
         if !entry.is_first_of(key) || entry.variance() != self.variance_of(&entry, headers)? {
             return None;
         }
-        let left = entry.fresh_until().duration_since(now).ok()?;
+        let (left, stale_for) = match entry.fresh_until().duration_since(now) {
+            Ok(left) => (left, None),
+            Err(past) => (Duration::ZERO, Some(past.duration())),
+        };
+        if stale_for.is_some_and(|past| past > entry.while_revalidate()) {
+            return None;
+        }
         let age = now.duration_since(entry.epoch()).unwrap_or_default();
-        Some(Found { entry, age, left })
+        Some(Found { entry, age, left, stale_for })
     }
 
     /// The variant of an answer that these headers ask for, if it has variants; `None` where nobody can tell.

@@ -14,6 +14,7 @@ use super::disk::{self, Disk, MOST_WHOLE};
 use super::entry::Entry;
 use super::key::target_of;
 use super::purges::Names;
+use super::refreshes::Refreshes;
 use super::removals::Removals;
 use super::rules::normalised;
 use super::s3fifo::S3Fifo;
@@ -35,6 +36,8 @@ pub(crate) struct Cache {
     most_under_way: usize,
     /// How long a request waits for another that fetches what it wants.
     pub(crate) lock_wait: Duration,
+    /// So many answers are refreshed at once while clients get the old ones.
+    pub(crate) most_refreshes: usize,
 }
 
 /// What a cache holds.
@@ -44,6 +47,7 @@ pub(crate) struct Store {
     /// Nobody can tell which keys meet.
     hasher: RandomState,
     pub(super) removals: Removals,
+    pub(super) refreshes: Refreshes,
     /// Bytes that are held of answers on their way.
     under_way: AtomicUsize,
 }
@@ -89,6 +93,7 @@ impl Store {
             memory: S3Fifo::new(memory),
             hasher: RandomState::new(),
             removals: Removals::default(),
+            refreshes: Refreshes::default(),
             under_way: AtomicUsize::new(0),
         }
     }
@@ -126,7 +131,8 @@ impl Store {
 }
 
 impl Cache {
-    /// A cache of a name; `memory` is the memory of its store, and `None` for `disk` one of memory alone.
+    /// A cache of a name; `memory` is the memory of its store, and `None` for `disk` one of memory alone. Nothing is refreshed in
+    /// the background.
     pub(crate) fn new(
         name: CacheName,
         store: Arc<Store>,
@@ -142,7 +148,12 @@ impl Cache {
         };
         // There is always room for one.
         let most_under_way = (memory / 4).max(most_in_memory + LARGEST_PIECE);
-        Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait }
+        Self { name, store, disk, max_object, most_in_memory, most_under_way, lock_wait, most_refreshes: 0 }
+    }
+
+    /// The same where so many answers may be refreshed in the background at once.
+    pub(crate) fn with_refreshes(self, most_refreshes: usize) -> Self {
+        Self { most_refreshes, ..self }
     }
 
     /// How many bytes of memory answers take, and may take.

@@ -186,6 +186,24 @@ impl RequestCx {
         }
     }
 
+    /// The same for a request of the edge's own that is made in the place of this one. It has no client, and nothing of it
+    /// counts for this one.
+    pub(super) fn for_own_request(&self) -> Self {
+        let mut cx = Self::new(self.snapshot.clone(), Instant::now());
+        cx.facts.clone_from(&self.facts);
+        cx.host.clone_from(&self.host);
+        cx.asked_target.clone_from(&self.asked_target);
+        cx.way.clone_from(&self.way);
+        cx.route = self.route;
+        cx.entered = self.entered;
+        cx.pool = self.pool;
+        cx.shown_pool = self.shown_pool;
+        cx.extensions.clone_from(&self.extensions);
+        cx.variables.clone_from(&self.variables);
+        cx.bounds = self.bounds;
+        cx
+    }
+
     /// Notes why the request fails; the error that carries this through Pingora says nothing itself. The first
     /// cause stays, since later ones are its consequences.
     pub(super) fn fail(&mut self, cause: Cause) -> Box<Error> {

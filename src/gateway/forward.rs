@@ -1,7 +1,7 @@
 //! The request as endpoints see it.
 
-use http::header::{COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::Version;
+use http::header::{COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -25,14 +25,8 @@ pub(super) async fn prepare(
 ) -> Result<()> {
     upstream::begin_exchange(session, cx, request.version)?;
     cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);
-    if let Err(cause) = chain::on_upstream_request(request, cx) {
+    if let Err(cause) = finish(session.req_header(), request, cx) {
         return Err(cx.fail(cause));
-    }
-    if own_headers(session, request, cx).is_none() {
-        return Err(cx.fail(Cause::HeaderTooLarge));
-    }
-    if !is_host_sound(request) {
-        return Err(cx.fail(Cause::Internal));
     }
     if cx.call.is_some() && Call::prepare(request, left_of_total(cx, Instant::now())).is_none() {
         return Err(cx.fail(Cause::HeaderTooLarge));
@@ -45,6 +39,18 @@ pub(super) async fn prepare(
         admit::admit_body(session, &mut None, true, cx).await?;
     }
     Ok(())
+}
+
+/// Shows the request of an attempt to the filters, and sets the headers that Evener answers for. `asked` is what its client
+/// asks for.
+pub(super) fn finish(
+    asked: &RequestHeader,
+    request: &mut RequestHeader,
+    cx: &mut RequestCx,
+) -> Result<(), Cause> {
+    chain::on_upstream_request(request, cx)?;
+    own_headers(asked, request, cx).ok_or(Cause::HeaderTooLarge)?;
+    if is_host_sound(request) { Ok(()) } else { Err(Cause::Internal) }
 }
 
 /// Asks a client that waits for a 100 to send its body to an endpoint that speaks HTTP/2, whose 100 Pingora cannot read.
@@ -69,15 +75,15 @@ fn has_body(request: &RequestHeader) -> bool {
 }
 
 /// Sets the headers that Evener answers for; `None` when the header has no room for them.
-fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
+fn own_headers(asked: &RequestHeader, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     let facts = cx.facts.as_ref()?;
     if request.version != Version::HTTP_2
         && let Some(joined) = joined_cookies(&request.headers)
     {
         request.insert_header(COOKIE, joined).ok()?;
     }
-    cx.way.tell(facts, session.req_header().version, request)?;
-    trailers::tell_endpoint(session.req_header(), request)?;
+    cx.way.tell(facts, asked.version, request)?;
+    trailers::tell_endpoint(asked, request)?;
     proxy_header::end_with_answer(request, cx)?;
     ensure_host(request, cx)
 }

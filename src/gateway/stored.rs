@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,7 +26,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 impl Hit {
     pub(super) fn new(found: Found, method: &Method, tells_status: bool) -> Self {
-        let ttl = i64::try_from(found.left.as_secs()).unwrap_or(i64::MAX);
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        let ttl = found.stale_for.map_or_else(|| seconds(found.left), |past| -seconds(past));
         let status = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
         Self { found, is_get: method == Method::GET, status: tells_status.then_some(status) }
     }

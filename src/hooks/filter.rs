@@ -38,7 +38,9 @@ pub trait Filter: Send + Sync {
         Ok(Flow::Continue)
     }
 
-    /// Once per attempt, after its endpoint was chosen. What it changes is seen by this attempt alone.
+    /// Once per attempt, after its endpoint was chosen. What it changes is seen by this attempt alone. Also, without any other
+    /// call, for a request of the edge's own that refreshes a stored answer: then the extensions are copies of those of the request
+    /// that has found the answer.
     ///
     /// # Errors
     /// The request fails with the status of the error, without another attempt.

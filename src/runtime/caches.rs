@@ -78,7 +78,8 @@ pub(super) fn caches(
         let disk = spec.disk.as_ref().map(|spec| disk(spec, &cx, unusable));
         let size = spec.disk.as_ref().map_or(usize::MAX, |disk| disk.size.as_usize());
         let max_object = spec.max_object.as_usize().min(size / 2);
-        Arc::new(Cache::new(name.clone(), store, memory, disk, max_object, spec.lock.wait.get()))
+        let cache = Cache::new(name.clone(), store, memory, disk, max_object, spec.lock.wait.get());
+        Arc::new(cache.with_refreshes(usize::from(spec.refresh.at_once)))
     };
     config.caches.iter().map(&mut cache).collect()
 }

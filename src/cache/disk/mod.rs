@@ -143,7 +143,7 @@ fn hash(parts: &[&[u8]]) -> u64 {
     context.finish().as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-fn name_of(key: &CacheKey) -> u128 {
+pub(super) fn name_of(key: &CacheKey) -> u128 {
     name(key.primary_key(), key.variance_bin())
 }
 

@@ -1,7 +1,7 @@
 mod encoding;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AGE, CONNECTION, CONTENT_LENGTH, DATE};
@@ -199,6 +199,11 @@ impl Entry {
 
     pub(super) fn fresh_until(&self) -> SystemTime {
         self.draft.times.fresh_until
+    }
+
+    /// So long after that it may be given while another is fetched.
+    pub(super) fn while_revalidate(&self) -> Duration {
+        Duration::from_secs(u64::from(self.draft.times.while_revalidate))
     }
 
     /// From when its age counts.

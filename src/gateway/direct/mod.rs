@@ -107,7 +107,7 @@ where
     if reply::follow(client, cx, flow).await? {
         return Ok(true);
     }
-    match cache::stored(&client.request, cx) {
+    match cache::stored(client, cx) {
         Some(hit) => give(client, cx, hit).await.map(|()| true),
         None => Ok(false),
     }

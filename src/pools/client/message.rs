@@ -163,7 +163,7 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
 }
 
 /// The names of those that are, as far as they may be there.
-pub(super) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(crate) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
     let options = headers.get_all(CONNECTION).iter();
     let options = options.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
     let mut names: Vec<_> =

@@ -26,6 +26,7 @@ use super::{Lease, Pool, Tried, is_among};
 pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
 use message::Message;
+pub(crate) use message::connection_fields;
 pub(crate) use streamed::{Streamed, StreamedLimits, Unanswered, send_streamed};
 pub(crate) use url::UrlClient;
 
