@@ -24,7 +24,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-#[allow(dead_code, reason = "tests write more kinds of values")]
+#[allow(dead_code, clippy::unwrap_used, reason = "it is written for tests, which write more kinds of values")]
 #[path = "../src/filters/geo/writer.rs"]
 mod mmdb;
 

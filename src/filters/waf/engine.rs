@@ -422,7 +422,7 @@ mod tests {
         let rules = engine.read(&[Source::Text("SecRuleEngine On\n".to_owned())]).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let alone = READING.lock();
-        let (dropped, is_dropped) = mpsc::channel();
+        let (dropped, is_dropped) = mpsc::sync_channel(1);
         let worker = thread::spawn(move || {
             runtime.block_on(async { drop(rules) });
             dropped.send(()).unwrap();
