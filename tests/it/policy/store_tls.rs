@@ -3,7 +3,7 @@
 use crate::support::{Ca, Edge, Redis, eventually};
 
 /// A user who may do what limits need, in another database than the first.
-const USER: &[&str] = &["--user", "edge on >hunter2 ~* &* +@all"];
+const USER: &[&str] = &["--user", "edge", "on", ">hunter2", "~*", "&*", "+@all"];
 
 fn config(store: &str) -> String {
     format!(
