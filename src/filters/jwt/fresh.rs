@@ -67,7 +67,7 @@ impl FreshKeys {
         }
     }
 
-    /// As [`KeySet::verify`], with the keys as they are now, or as they will be in a moment.
+    /// As [`super::keys::KeySet::verify`], with the keys as they are now, or as they will be in a moment.
     pub(super) async fn verify(&self, token: &Token<'_>, now: Instant) -> Result<(), Unverified> {
         if self.counting(now).is_none() {
             self.renewed(now).await;
