@@ -46,7 +46,7 @@ pub(super) async fn serve(app: &HttpApp, mut stream: Box<EdgeStream>, first_due:
             Rest { wait, alarm: alarm.as_mut(), ending, drained: drained.as_mut(), is_last: &mut is_last };
         let head = match next_head(&mut stream, listener, rest, first_due.take()).await {
             Ok(Next::Head(head)) => head,
-            Ok(Next::Refused(cause)) => return refuse(stream, &cause, app, log).await,
+            Ok(Next::Refused(cause)) => return Box::pin(refuse(stream, &cause, app, log)).await,
             Ok(Next::End) => return Shutdown::shutdown(&mut *stream).await,
             Err(_) => return,
         };

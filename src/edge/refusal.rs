@@ -40,7 +40,8 @@ pub(super) fn refusal(
     answer.on_page(&app.snapshot().error_pages, cause, headers, &ConnectionVars(connection))
 }
 
-/// Answers a request that never became one, and closes the connection.
+/// Answers a request that never became one, and closes the connection. To be boxed: what stands in the task of a connection in
+/// full is memory of every one for its life.
 pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, app: &HttpApp, log: &AccessLog) {
     let answer = refusal(app, stream.connection(), cause, &HeaderMap::new());
     log_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);

@@ -166,11 +166,11 @@ impl Edge {
             None => match timeout_at(deadline, sniff(&mut stream)).await {
                 Ok(Ok(Some(version))) => version,
                 Ok(_) => return,
-                Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.app, &self.log).await,
+                Err(_) => return Box::pin(refuse(stream, &Cause::HeaderTimeout, &self.app, &self.log)).await,
             },
         };
         if !listener.serves(version) {
-            return refuse(stream, &Cause::VersionRefused, &self.app, &self.log).await;
+            return Box::pin(refuse(stream, &Cause::VersionRefused, &self.app, &self.log)).await;
         }
         match version {
             HttpVersion::H1 => http1::serve(&self.app, stream, deadline, &self.log).await,
