@@ -186,8 +186,8 @@ impl RequestCx {
         }
     }
 
-    /// The same for a request of the edge's own that is made in the place of this one. It has no client, and nothing of it
-    /// counts for this one.
+    /// The same for a request of the edge's own that is made in the place of this one. It has no client, and holds nothing that
+    /// filters hold for this one, such as its share of what is served at once.
     pub(super) fn for_own_request(&self) -> Self {
         let mut cx = Self::new(self.snapshot.clone(), Instant::now());
         cx.facts.clone_from(&self.facts);
@@ -198,7 +198,6 @@ impl RequestCx {
         cx.entered = self.entered;
         cx.pool = self.pool;
         cx.shown_pool = self.shown_pool;
-        cx.extensions.clone_from(&self.extensions);
         cx.variables.clone_from(&self.variables);
         cx.bounds = self.bounds;
         cx

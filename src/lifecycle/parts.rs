@@ -11,7 +11,7 @@ use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{
-    Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders, take_folders_over,
+    Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
 };
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
@@ -87,8 +87,6 @@ impl Parts {
         if !takes_over {
             assembled.secret_file.iter().try_for_each(SecretFile::save)?;
             reserve_folders(&assembled.snapshot.caches)?;
-        } else {
-            take_folders_over(&assembled.snapshot.caches);
         }
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

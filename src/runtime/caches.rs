@@ -53,7 +53,7 @@ pub(crate) fn reserve_folders(caches: &[Arc<Cache>]) -> Result<(), FolderTaken> 
 }
 
 /// Has them handed over by the process whose place this one takes.
-pub(crate) fn take_folders_over(caches: &[Arc<Cache>]) {
+pub(super) fn take_folders_over(caches: &[Arc<Cache>]) {
     caches.iter().filter_map(|cache| cache.disk.as_ref()).for_each(|disk| disk.succeed());
 }
 

@@ -12,6 +12,7 @@ use crate::hooks::{Exported, Kept, KeptStanding};
 use crate::pools::{Pool, PoolState};
 use crate::types::PoolName;
 
+use super::caches::take_folders_over;
 use super::{Assembled, Generation, Registry, SecretFile, Snapshot, assemble};
 
 /// What is left, in plain values. Another version may have written it: what is missing has a default, and what is unknown
@@ -140,6 +141,7 @@ impl Heritage {
         let assembled = assemble(&to.origin, registry, Some(to))?;
         *to = assembled;
         to.snapshot.take_over(now);
+        take_folders_over(&to.snapshot.caches);
         for pool in &to.snapshot.pools {
             if let Some(state) = self.pools.get(pool.name().as_str()) {
                 pool.import(state, now);

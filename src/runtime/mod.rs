@@ -41,7 +41,7 @@ mod way;
 
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
-pub(crate) use caches::{FolderTaken, reserve_folders, take_folders_over};
+pub(crate) use caches::{FolderTaken, reserve_folders};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;

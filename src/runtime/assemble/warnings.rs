@@ -30,7 +30,7 @@ pub(super) fn warn_of_idle_filters(config: &Config, source: &Source, warnings: &
                 "client_cert" if !asks => {
                     "no listener of this route asks for certificates (`tls.client_auth`), so that every request is refused"
                 }
-                "cache" if !matches!(route.action, Action::Pool(_)) => {
+                "cache" if !matches!(route.action, Action::Pool(_) | Action::Split(_)) => {
                     "the route has no pool, so that there is nothing to store"
                 }
                 "mirror" if is_own_pool(route, &filter.settings, config, source) => {

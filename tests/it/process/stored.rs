@@ -69,7 +69,7 @@ async fn a_process_that_takes_over_has_the_files_and_their_purges() {
     let stored = get(&running, "/a").await;
     // The old process stays for as long as somebody is served.
     let mut held = Client::connect(running.address()).await;
-    held.send("GET /held HTTP/1.1\r\nHost: example.com\r\n").await;
+    held.send("POST /held HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\n.").await;
     assert_eq!(Started::new(&running.file(""), &["upgrade"]).ended().await.0, 0);
     eventually("the new process has the files", async || {
         let found = get(&running, "/a").await;
@@ -80,7 +80,8 @@ async fn a_process_that_takes_over_has_the_files_and_their_purges() {
     assert_eq!((code, &*out), (0, "1 removed\n"), "{err}");
     assert!(!is_hit(&get(&running, "/a").await));
     assert!(is_hit(&get(&running, "/b").await));
-    drop(held);
+    held.send(".").await;
+    assert_eq!(held.response().await.status, 200);
 }
 
 #[tokio::test]

@@ -109,8 +109,6 @@ impl Refresh {
         self.cx.lease = Some(lease);
         let request = self.request(&old)?;
         self.cache.told_otherwise = told_otherwise(&self.asked, &request, &self.cx);
-        // With them goes what filters hold for the client, like its share of what is served at once.
-        self.cx.extensions.clear();
         let Some(lease) = self.cx.lease.take() else { return Ok(()) };
         let began = Instant::now();
         let exchange = timeout_at(until, self.exchange(&pool, &lease, &request, old));
