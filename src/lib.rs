@@ -29,6 +29,7 @@ mod handover;
 pub mod hooks;
 mod l4;
 mod lifecycle;
+mod metrics;
 mod net;
 pub mod pools;
 pub mod router;

@@ -13,7 +13,7 @@ use super::stream::EdgeStream;
 /// Answers a request that never became one, and closes the connection.
 pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, log: &AccessLog) {
     let answer = error_answer(cause, ErrorBody::Text, None);
-    log_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
+    note_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
     let mut text = BytesMut::with_capacity(512);
     text.extend_from_slice(format!("HTTP/1.1 {}\r\n", status_line(answer.status)).as_bytes());
     for (name, value) in &answer.headers {
@@ -36,14 +36,15 @@ fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or("Error"))
 }
 
-/// Writes a line for what was refused before it was a request.
-pub(super) fn log_refusal(
+/// Counts what was refused before it was a request, and writes its line.
+pub(super) fn note_refusal(
     connection: &Connection,
     protocol: &str,
     cause: &Cause,
     bytes_out: usize,
     log: &AccessLog,
 ) {
+    connection.listener().stats.refused.count(cause);
     if !log.is_on() {
         return;
     }

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
-use crate::runtime::{Cause, GrpcStatus, Route, Snapshot};
+use crate::router::RouteId;
+use crate::runtime::{Cause, GrpcStatus, Route, RouteStats, Snapshot};
 use crate::split::Choice;
 use crate::types::RequestHost;
 
@@ -38,7 +39,7 @@ pub(crate) struct RequestCx {
     pub(super) client_ip_value: Option<HeaderValue>,
     /// Whether the peer is one whose forwarding headers are believed.
     pub(super) peer_is_trusted: bool,
-    pub(super) route: Option<usize>,
+    route: Option<usize>,
     /// So many filters saw the request; they will see the response in reverse.
     pub(super) entered: usize,
     pub(super) pool: Option<PoolRef>,
@@ -227,6 +228,26 @@ impl RequestCx {
         (!total.is_zero()).then(|| self.received + total)
     }
 
+    /// Gives the request its route, which it counts for from here on.
+    pub(super) fn set_route(&mut self, route: RouteId) {
+        self.leave_route();
+        self.route = Some(route.0);
+        if let Some(route) = self.route() {
+            route.stats.requests.enter();
+        }
+    }
+
+    fn leave_route(&self) {
+        if let Some(route) = self.route() {
+            route.stats.requests.leave();
+        }
+    }
+
+    /// Where it counts: at its route, or among those that have none.
+    pub(super) fn stats(&self) -> &RouteStats {
+        self.route().map_or(&self.snapshot.unrouted, |route| &route.stats)
+    }
+
     pub(super) fn route(&self) -> Option<&Route> {
         self.route.map(|index| &self.snapshot.routes[index])
     }
@@ -265,6 +286,7 @@ impl Drop for RequestCx {
         if let Some(unfinished) = self.unfinished.take() {
             record::finish_dropped(&unfinished, self);
         }
+        self.leave_route();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::pools::Pool;
 use crate::tls::Termination;
 use crate::types::{BindAddr, HostMap, ListenerName, Rarely, Span};
 
-use super::{Counted, ListenerCounts};
+use super::{Counted, ListenerCounts, ListenerStats};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -36,6 +36,7 @@ pub(crate) struct Listener {
     /// None where it does not speak HTTP.
     versions: Vec<HttpVersion>,
     passthrough: Option<Passthrough>,
+    pub(crate) stats: Arc<ListenerStats>,
     /// Whoever accepts for it, once somebody does.
     counted: OnceLock<Arc<dyn Counted>>,
 }
@@ -81,6 +82,7 @@ impl Listener {
         config: &config::Listener,
         tls: Option<Arc<Termination>>,
         pools: &[Arc<Pool>],
+        stats: Arc<ListenerStats>,
     ) -> Self {
         let http = config.service.http();
         Self {
@@ -96,6 +98,7 @@ impl Listener {
             redirect_https: http.and_then(|http| http.redirect_https),
             versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),
             passthrough: Passthrough::of(&config.service, pools),
+            stats,
             counted: OnceLock::new(),
         }
     }

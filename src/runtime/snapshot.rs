@@ -12,13 +12,15 @@ use crate::telemetry::Pulse;
 use crate::types::{Cidr, PoolName};
 
 use super::edge_paths::EdgePaths;
-use super::{Listener, Listeners, Route};
+use super::{Listener, Listeners, Route, RouteStats};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 pub(crate) struct Snapshot {
     pub(crate) router: Router,
     /// By `RouteId`.
     pub(crate) routes: Vec<Route>,
+    /// What requests come to that have no route.
+    pub(crate) unrouted: Arc<RouteStats>,
     /// By `PoolRef`.
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.

@@ -18,12 +18,16 @@ pub(crate) struct AtomicHistogram {
     sum: AtomicU64,
 }
 
+/// How finely native histograms of Prometheus cut a power of two, in its own terms.
+pub(crate) const SCHEMA: i32 = 4;
+/// At most so many seconds count as zero.
+pub(crate) const ZERO: f64 = 1.0 / (1 << SMALLEST_BITS) as f64;
 /// Latencies of 2 to minus so many seconds, and all below them, count as zero: a microsecond.
 const SMALLEST_BITS: i32 = 20;
 /// Latencies of more than 2 to so many seconds count as a little more than that: 128 s.
 const LARGEST_BITS: i32 = 7;
 /// Each power of two is cut into so many buckets.
-const CUTS: usize = 16;
+const CUTS: usize = 1 << SCHEMA;
 /// That of zero, those of the powers of two, and that of all which is longer.
 const BUCKETS: usize = (SMALLEST_BITS + LARGEST_BITS) as usize * CUTS + 2;
 
@@ -77,6 +81,34 @@ impl Histogram {
             buckets: std::array::from_fn(|index| self.buckets[index].wrapping_sub(earlier.buckets[index])),
             sum: self.sum.wrapping_sub(earlier.sum),
         }
+    }
+
+    /// All of them together; of no use where their sum is more than 584 years.
+    pub(crate) fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum)
+    }
+
+    /// How many were at most [`ZERO`].
+    pub(crate) fn zeros(&self) -> u64 {
+        self.buckets[0]
+    }
+
+    /// The others by bucket of a native histogram: its number, which is how many 16ths of a power of two from one second on
+    /// its upper bound is, and how many latencies it has, if any.
+    pub(crate) fn native_buckets(&self) -> impl Iterator<Item = (i32, u64)> {
+        let numbered = self.buckets.iter().enumerate().skip(1).filter(|(_, count)| **count > 0);
+        numbered.map(|(index, count)| (index as i32 - SMALLEST_BITS * CUTS as i32, *count))
+    }
+
+    /// How many were at most 2 to so many seconds.
+    ///
+    /// # Panics
+    /// Outside of -20 to 7.
+    pub(crate) fn count_to(&self, bits: i32) -> u64 {
+        let index = usize::try_from(bits + SMALLEST_BITS).map(|octaves| octaves * CUTS);
+        #[expect(clippy::expect_used, reason = "the caller names a bound that there is")]
+        let index = index.ok().filter(|index| *index < BUCKETS - 1).expect("a power of two of the range");
+        self.buckets[..=index].iter().sum()
     }
 
     /// About the smallest latency that so many of 100 do not exceed; zero when there is none.
@@ -141,8 +173,11 @@ const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
 const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
 const EXPONENT_BIAS: usize = 1023;
 
-/// The middle of a bucket's latencies, by ratio.
+/// The middle of a bucket's latencies, by ratio where there is one.
 fn middle(bucket: usize) -> Duration {
+    if bucket == 0 {
+        return Duration::from_secs_f64(ZERO / 2.0);
+    }
     let sixteenths = bucket as f64 - 0.5;
     Duration::from_secs_f64((sixteenths / CUTS as f64 - f64::from(SMALLEST_BITS)).exp2())
 }
@@ -196,6 +231,19 @@ mod tests {
         assert_eq!((before.len(), since.len()), (1, 8));
         assert_eq!([9, 11, 400, 600].map(|limit| since.count_over(millis(limit))), [8, 3, 3, 0]);
         assert_eq!(since.count_over(Duration::MAX), 0);
-        assert_eq!(since.sum, 1_550_000_000);
+        assert_eq!(since.sum(), millis(1550));
+    }
+
+    #[test]
+    fn prometheus_gets_the_same_counts() {
+        let mut histogram = Histogram::default();
+        for micros in [0, 1, 500_000, 500_000, 500_001, 1_000_000, 200_000_000] {
+            histogram.count(Duration::from_micros(micros));
+        }
+        // Half a second and a second are bounds.
+        let native: Vec<_> = histogram.native_buckets().collect();
+        assert_eq!(native, [(-318, 1), (-16, 2), (-15, 1), (0, 1), (113, 1)]);
+        assert_eq!(histogram.zeros(), 1);
+        assert_eq!([-20, -2, -1, 0, 7].map(|bits| histogram.count_to(bits)), [1, 2, 4, 6, 6]);
     }
 }
