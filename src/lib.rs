@@ -14,6 +14,7 @@
 
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+mod admin;
 pub mod app;
 mod cache;
 pub mod cli;

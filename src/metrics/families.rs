@@ -16,6 +16,7 @@ pub(crate) struct Family {
 
 impl Family {
     /// The name as queries have it.
+    #[cfg(test)]
     pub(super) fn full_name(&self) -> String {
         let unit = self.unit.as_ref().map(|unit| format!("_{}", unit.as_str())).unwrap_or_default();
         let total = if matches!(self.kind, MetricType::Counter) { "_total" } else { "" };
@@ -33,6 +34,7 @@ macro_rules! families {
             help: $help,
         };)*
         /// In the order of the documentation, which is that of a scrape.
+        #[cfg(test)]
         pub(super) const ALL: &[&Family] = &[$(&$id),*];
     };
     (@unit) => { None };

@@ -7,7 +7,6 @@ mod collect;
 mod families;
 mod pools;
 mod process;
-mod reference;
 mod writer;
 
 use std::fmt;
@@ -17,8 +16,6 @@ use prometheus_client::encoding::{prometheus_protobuf, text};
 use prometheus_client::registry::Registry;
 
 use crate::runtime::{Changes, Live};
-
-pub(crate) use reference::reference;
 
 /// What can be scraped.
 #[derive(Debug)]
@@ -96,5 +93,7 @@ impl fmt::Debug for Scraped {
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

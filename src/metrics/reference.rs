@@ -5,7 +5,7 @@ use prometheus_client::metrics::MetricType;
 use super::families::ALL;
 
 /// docs/metrics.md's table: every metric, its kind, its labels and what it tells.
-pub(crate) fn reference() -> String {
+pub(super) fn reference() -> String {
     let mut text = String::from("| metric | kind | labels | what it tells |\n|---|---|---|---|\n");
     for family in ALL {
         let kind = match family.kind {

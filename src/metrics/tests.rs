@@ -5,6 +5,7 @@ use crate::config::Origin;
 use crate::runtime::{Registry as Hooks, Unchanging, assemble};
 
 use super::families::ALL;
+use super::reference::reference;
 use super::*;
 
 const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 }, dns: { bind: 127.0.0.1:0, udp: { pool: dns } } }
@@ -80,5 +81,20 @@ fn the_form_goes_by_accept() {
         [None, Some("*/*"), Some("application/openmetrics-text"), Some("application/vnd.google.protobuf")]
     {
         assert_eq!(Exposition::accepted(other), Exposition::Text);
+    }
+}
+
+/// `BLESS=1 cargo test --lib metrics` writes the table anew.
+#[test]
+fn the_documentation_has_every_metric() {
+    const BEGIN: &str = "<!-- generated from here on -->\n";
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let (by_hand, table) = written.split_once(BEGIN).unwrap();
+    let expected = reference();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&file, format!("{by_hand}{BEGIN}{expected}")).unwrap();
+    } else {
+        assert!(table == expected, "the table of docs/metrics.md is not what the code says; run with BLESS=1");
     }
 }

@@ -24,7 +24,7 @@ use super::caches::caches;
 use super::carried::Carried;
 use super::edge_paths::EdgePaths;
 use super::route::{Redirect, Respond, Step};
-use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
+use super::{Action, Admin, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
@@ -137,6 +137,7 @@ pub(crate) fn assemble(
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
     let unrouted = keeping.counts(Scope::shared(), "requests without a route");
     let kept = keeping.into_kept();
+    let admin = config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools));
     let snapshot = Arc::new(Snapshot {
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
@@ -146,6 +147,7 @@ pub(crate) fn assemble(
         pool_names,
         caches,
         listeners,
+        admin,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
         drain: config.drain,

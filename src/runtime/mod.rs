@@ -1,5 +1,6 @@
 //! What is running: the immutable [`Snapshot`], how it is built from a `Config`, and how requests reach it.
 
+mod admin;
 mod answer;
 mod assemble;
 mod caches;
@@ -39,6 +40,7 @@ mod tls_files;
 mod trust;
 mod way;
 
+pub(crate) use admin::{Admin, AdminService};
 pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble};
 pub(crate) use cause::{Cause, TlsFault};

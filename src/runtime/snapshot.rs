@@ -12,7 +12,7 @@ use crate::telemetry::Pulse;
 use crate::types::{Cidr, PoolName};
 
 use super::edge_paths::EdgePaths;
-use super::{Listener, Listeners, Route, RouteStats};
+use super::{Admin, Listener, Listeners, Route, RouteStats};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 pub(crate) struct Snapshot {
@@ -28,6 +28,8 @@ pub(crate) struct Snapshot {
     /// In the order of the file.
     pub(crate) caches: Vec<Arc<Cache>>,
     pub(crate) listeners: Listeners,
+    /// Where the process tells how it does, if it does. No route knows of it.
+    pub(crate) admin: Option<Admin>,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,
