@@ -44,6 +44,9 @@ fn sums(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
     all().try_for_each(|(name, pool)| series.histogram([name], &pool.latencies()))
 }
 
+/// Writes the series of an endpoint, whose labels these are.
+type Write<'a> = Box<dyn FnMut([&str; 2], &Endpoint) -> fmt::Result + 'a>;
+
 fn endpoints(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
     let named = |pool: &'_ Arc<Pool>| {
         let name = pool.name().to_string();
@@ -51,7 +54,7 @@ fn endpoints(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
         endpoints.map(move |endpoint| (name.clone(), endpoint.address().to_string(), endpoint))
     };
     let all: Vec<(String, String, Arc<Endpoint>)> = pools.iter().flat_map(named).collect();
-    let each = |mut write: Box<dyn FnMut([&str; 2], &Endpoint) -> fmt::Result + '_>| {
+    let each = |mut write: Write<'_>| {
         all.iter().try_for_each(|(pool, address, endpoint)| write([pool, address], endpoint))
     };
     let mut series = writer.family(&f::ENDPOINT_STATE)?;

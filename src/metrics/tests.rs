@@ -95,6 +95,9 @@ fn the_documentation_has_every_metric() {
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, format!("{by_hand}{BEGIN}{expected}")).unwrap();
     } else {
-        assert!(table == expected, "the table of docs/metrics.md is not what the code says; run with BLESS=1");
+        assert!(
+            table == expected,
+            "the table of docs/metrics.md is not what the code says; run with BLESS=1"
+        );
     }
 }

@@ -29,7 +29,11 @@ impl Writer<'_> {
     }
 
     /// A family without labels.
-    pub(super) fn gauge(&mut self, family: &'static Family, value: impl EncodeGaugeValue) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        family: &'static Family,
+        value: impl EncodeGaugeValue + Copy,
+    ) -> fmt::Result {
         self.family(family)?.gauge([], value)
     }
 }
@@ -47,7 +51,7 @@ impl Series<'_> {
     pub(super) fn gauge<const N: usize>(
         &mut self,
         labels: [&str; N],
-        value: impl EncodeGaugeValue,
+        value: impl EncodeGaugeValue + Copy,
     ) -> fmt::Result {
         self.with(&labels, |encoder| encoder.encode_gauge(&value))
     }
@@ -91,8 +95,7 @@ fn classic_buckets(value: &Histogram) -> Vec<(f64, u64)> {
             (f64::from(bits).exp2(), to - std::mem::replace(&mut below, to))
         })
         .collect();
-    // This is how the library knows infinity.
-    buckets.push((f64::MAX, value.len() - below));
+    buckets.push((f64::INFINITY, value.len() - below));
     buckets
 }
 
@@ -147,6 +150,6 @@ mod tests {
     fn classic_buckets_have_each_what_is_theirs() {
         let buckets = classic_buckets(&histogram(&[0.0, 0.001, 0.5, 0.75, 1.0, 100.0]));
         let filled: Vec<_> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(filled, [(1.0 / 1024.0, 1), (1.0 / 512.0, 1), (0.5, 1), (1.0, 2), (f64::MAX, 1)]);
+        assert_eq!(filled, [(1.0 / 1024.0, 1), (1.0 / 512.0, 1), (0.5, 1), (1.0, 2), (f64::INFINITY, 1)]);
     }
 }

@@ -40,3 +40,50 @@ impl Admin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Origin;
+    use crate::runtime::{Registry, assemble};
+
+    fn listener(open_to: &str) -> Arc<Listener> {
+        let text = format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+routes: [{{ respond: {{}} }}]
+admin: {{ bind: '0.0.0.0:0', open_to: [{open_to}] }}
+"
+        );
+        let origin =
+            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text, included: None };
+        let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
+        assembled.snapshot.admin.as_ref().unwrap().listener.clone()
+    }
+
+    #[test]
+    fn nobody_may_connect_but_this_machine_and_its_guests() {
+        let listener = listener("10.0.3.0/24, '2001:db8::/32'");
+        for (peer, is_admitted) in [
+            ("127.0.0.1", true),
+            ("127.8.8.8", true),
+            ("::1", true),
+            ("10.0.3.9", true),
+            ("2001:db8::9", true),
+            ("10.0.4.9", false),
+            ("192.0.2.1", false),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(listener.admits(Some(peer.parse().unwrap())), is_admitted, "{peer}");
+        }
+        assert!(listener.admits(None));
+    }
+
+    #[test]
+    fn connections_end_with_the_welcome_of_those_who_made_them() {
+        let (few, many) = (listener("10.0.3.0/24"), listener("10.0.3.0/24, 10.0.4.0/24"));
+        assert!(many.welcomes_all_of(&few) && few.welcomes_all_of(&few));
+        assert!(!few.welcomes_all_of(&many));
+    }
+}

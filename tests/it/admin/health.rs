@@ -28,7 +28,7 @@ async fn a_process_is_ready_while_its_pools_serve() {
         pool("other", "", &[other.address()]),
         pool("mirrored", PROBED, &[address])
     );
-    let routes = "{ match: { path: /a }, pool: app }, { pool: other, filters: [mirror: { to: mirrored }] }";
+    let routes = "{ match: { path: /a }, pool: app }, { pool: other, filters: [mirror: { pool: mirrored }] }";
     let edge = Edge::start(&config(&pools, routes)).await;
     // Nobody waits for the pool that only copies go to.
     becomes(&edge, 503, "pool app: no endpoint is fit\n").await;

@@ -8,8 +8,11 @@ mod reload;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::support::{Client, Edge, Response, eventually};
+use tokio::time::Instant;
+
+use crate::support::{Client, Edge, PATIENCE, Response};
 
 /// A configuration with the listener `web` and an admin listener, and these pools and routes.
 fn config(pools: &str, routes: &str) -> String {
@@ -76,10 +79,14 @@ impl Scrape {
 
 /// Waits until these series have these values: a request is counted when its answer has gone.
 async fn comes_to(edge: &Edge, expected: &[(&str, f64)]) {
-    let what = format!("{expected:?}");
-    eventually(&what, async || {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         let scrape = Scrape::of(edge).await;
-        expected.iter().all(|(series, value)| scrape.0.get(*series) == Some(value))
-    })
-    .await;
+        let found: Vec<_> = expected.iter().map(|(series, _)| (*series, scrape.value(series))).collect();
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never {expected:#?}: {found:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
