@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot start has nothing to measure")]
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -16,11 +17,16 @@ use bytes::Bytes;
 use divan::Bencher;
 use evener::filters::*;
 use evener::hooks::testing::{self, Exchange};
-use evener::hooks::{BuildCx, BuildError, Filter, Flow};
+use evener::hooks::{BuildCx, BuildError, ClientCert, Filter, Flow, TlsSession};
+use evener::types::TlsVersion;
 use futures::FutureExt;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+
+#[allow(dead_code, clippy::unwrap_used, reason = "it is written for tests, which write more kinds of values")]
+#[path = "../src/filters/geo/writer.rs"]
+mod mmdb;
 
 fn main() {
     divan::main();
@@ -76,13 +82,20 @@ fn filter(name: &str) -> Box<dyn Filter> {
             BasicAuth::build,
         )),
         "body" => Box::new(built("{ max: 1MiB }", BodyLimit::build)),
+        "client_cert" => Box::new(built(
+            "{ sans: ['URI:spiffe://example/*'], subjects: ['CN=worker-*,O=Example'] }",
+            RequireClientCert::build,
+        )),
         "concurrency" => Box::new(built("{ max: 1000 }", Concurrency::build)),
         "cors" => Box::new(built("{ origins: ['https://*.example.com'] }", Cors::build)),
+        "decompress, another answer" => Box::new(built("{}", Decompress::build)),
+        "error_pages, another answer" => Box::new(error_pages()),
         "fault, by header" => Box::new(built(
             "{ abort: { status: 503, header: X-Fault }, clients: [10.0.0.0/8] }",
             Fault::build,
         )),
         "forward_auth, remembered" => Box::new(forward_auth()),
+        "geo" => Box::new(geo()),
         "grpc_web, another request" => Box::new(built("{}", GrpcWeb::build)),
         "hedge" => Box::new(built("{ after: 50ms }", Hedge::build)),
         "hsts" => Box::new(built("{}", Hsts::build)),
@@ -92,6 +105,7 @@ fn filter(name: &str) -> Box<dyn Filter> {
             let settings = es256_settings(&folder.path().join("keys.json"));
             Box::new(built(&settings, Jwt::build))
         }
+        "mirror, another request" => Box::new(mirror("{ pool: shadow, methods: [POST] }", || {})),
         "rate_limit" => Box::new(built("{ rate: 1000000000/s }", RateLimit::build)),
         "request_headers, 1 field" => Box::new(built("{ set: { X-Env: prod } }", RequestHeaders::build)),
         "response_headers, 1 field" => Box::new(built("{ set: { X-Env: prod } }", ResponseHeaders::build)),
@@ -107,6 +121,8 @@ fn request_for(name: &str) -> Exchange {
     match name {
         "api_key" => request().with_header("X-API-Key", "0123456789abcdef0123456789abcdef"),
         "basic_auth, remembered" => request().with_header("Authorization", "Basic YWRhOmFkYQ=="),
+        "client_cert" => request().over_tls(with_certificate()),
+        "geo" => request().from_client([81, 2, 69, 7].into()),
         "cors" => request().with_header("Origin", "https://app.example.com"),
         "jwt, HS256" => request().with_header("Authorization", &hs256_token()),
         "jwt, ES256" => request().with_header("Authorization", &es256_token()),
@@ -167,22 +183,56 @@ fn many_networks() -> String {
     format!("[{}]", (0..100_000).map(network).collect::<Vec<_>>().join(", "))
 }
 
-const FILTERS: [&str; 21] = [
+fn with_certificate() -> TlsSession {
+    let mut session = TlsSession::new(TlsVersion::V1_3);
+    let mut cert = ClientCert::new("CN=worker-7,OU=Batch,O=Example");
+    cert.sans = vec!["DNS:worker-7.example".to_owned(), "URI:spiffe://example/worker".to_owned()];
+    session.client_cert = Some(cert);
+    session
+}
+
+fn geo() -> Geo {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), mmdb::sample()).expect("a file");
+    built(&format!("{{ file: '{}', allow: [GB, JP] }}", file.path().display()), Geo::build)
+}
+
+fn error_pages() -> ErrorPages {
+    let page = tempfile::NamedTempFile::new().expect("a file");
+    built(&format!("{{ pages: {{ 5xx: '{}' }} }}", page.path().display()), ErrorPages::build)
+}
+
+/// With a pool that tells of each copy.
+fn mirror(settings: &str, copied: impl Fn() + Send + Sync + 'static) -> Mirror {
+    let sink = testing::pool_client(move |_| {
+        copied();
+        Ok(http::Response::new(Bytes::new()))
+    });
+    let settings = serde_yaml::from_str(settings).expect("settings");
+    testing::build_with_clients(&[("shadow", sink)], settings, Mirror::build).expect("a filter")
+}
+
+const FILTERS: [&str; 26] = [
     "adaptive_concurrency",
     "allow, 3 networks",
     "api_key",
     "basic_auth, remembered",
     "body",
+    "client_cert",
     "concurrency",
     "cors",
+    "decompress, another answer",
     "deny, 100 000 networks",
+    "error_pages, another answer",
     "fault, by header",
     "forward_auth, remembered",
+    "geo",
     "grpc_web, another request",
     "hedge",
     "hsts",
     "jwt, ES256",
     "jwt, HS256",
+    "mirror, another request",
     "rate_limit",
     "request_headers, 1 field",
     "response_headers, 1 field",
@@ -216,6 +266,64 @@ fn compress(bencher: Bencher<'_, '_>, coding: &str) {
         let mut body = Some(page.clone());
         exchange.on_response_body(&filter, &mut body, true).expect("it does not fail");
         assert!(body.is_some_and(|coded| coded.len() < page.len() / 2));
+    });
+}
+
+/// The same page, coded before.
+#[divan::bench(args = ["gzip", "br", "zstd"])]
+fn decompress(bencher: Bencher<'_, '_>, coding: &str) {
+    let encoder = built(&format!("{{ algorithms: [{coding}] }}"), Compress::build);
+    let mut exchange = request();
+    pass(&mut exchange, &encoder);
+    let mut coded = Some(page());
+    exchange.on_response_body(&encoder, &mut coded, true).expect("it does not fail");
+    let length = page().len();
+    let filter = built("{ always: true, max_active: 10000 }", Decompress::build);
+    let bencher = bencher.with_inputs(|| {
+        let mut exchange = request().with_response_header("Content-Encoding", coding);
+        pass(&mut exchange, &filter);
+        exchange
+    });
+    bencher.bench_local_refs(|exchange| {
+        let mut body = coded.clone();
+        exchange.on_response_body(&filter, &mut body, true).expect("it does not fail");
+        assert_eq!(body.map(|body| body.len()), Some(length));
+    });
+}
+
+/// A piece of 16 KiB of an answer that needs no pause.
+#[divan::bench]
+fn bandwidth_piece(bencher: Bencher<'_, '_>) {
+    let filter = built("{ down: 2GiB/s, burst: 1GiB }", Bandwidth::build);
+    let piece = Bytes::from(vec![b'a'; 16 * 1024]);
+    let bencher = bencher.with_inputs(|| {
+        let mut exchange = request();
+        pass(&mut exchange, &filter);
+        exchange
+    });
+    bencher.bench_local_refs(|exchange| {
+        exchange.on_response_body(&filter, &mut Some(piece.clone()), false).expect("it does not fail");
+    });
+}
+
+/// A request of which a copy is made and answered at once by a pool that costs nothing.
+#[divan::bench]
+fn mirror_copied(bencher: Bencher<'_, '_>) {
+    static COPIES: AtomicUsize = AtomicUsize::new(0);
+    let filter = mirror("{ pool: shadow }", || {
+        COPIES.fetch_add(1, Ordering::Relaxed);
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let bencher = bencher.with_inputs(request);
+    bencher.bench_local_refs(|exchange| {
+        let before = COPIES.load(Ordering::Relaxed);
+        runtime.block_on(async {
+            exchange.on_request(&filter).await.expect("it does not fail");
+            while COPIES.load(Ordering::Relaxed) == before {
+                tokio::task::yield_now().await;
+            }
+        });
+        exchange.on_end(&filter, Some(StatusCode::OK));
     });
 }
 

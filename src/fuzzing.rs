@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::app::App;
 
 pub use crate::edge::fuzzing::{body, head};
+pub use crate::stores::redis::fuzzing::redis_reply;
 pub use crate::tls::fuzzing::client_hello;
 use crate::types::{ProxyHeader, Scan};
 
@@ -27,4 +28,9 @@ pub fn config(data: &[u8]) {
         Ok(app) => assert!(!app.summary().is_empty()),
         Err(problems) => assert!(!problems.to_string().is_empty()),
     }
+}
+
+/// A token: it can be written in one way only, and no other reader of its claims reads anything else.
+pub fn token(data: &[u8]) {
+    crate::filters::token(data);
 }

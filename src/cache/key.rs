@@ -34,15 +34,15 @@ impl Target<'_> {
         plan: &Plan,
     ) -> Vec<u8> {
         let mut key = Vec::with_capacity(160);
-        for part in [self.route.as_bytes(), self.pool.as_bytes(), self.scheme] {
+        // What stands first is what `target_of` gives.
+        for part in [self.route.as_bytes(), self.scheme] {
             add(&mut key, Some(part));
         }
-        for host in [self.asked_host, self.host] {
-            let start = add(&mut key, Some(host));
-            key[start..].make_ascii_lowercase();
-        }
+        add_host(&mut key, self.asked_host);
         add(&mut key, Some(self.path.as_bytes()));
         add(&mut key, self.query.filter(|_| !plan.ignores_query).map(str::as_bytes));
+        add(&mut key, Some(self.pool.as_bytes()));
+        add_host(&mut key, self.host);
         let asked = self.asked.map(|asked| match asked.split_once('?') {
             Some((path, _)) if plan.ignores_query => path,
             _ => asked,
@@ -75,24 +75,43 @@ pub(super) struct Asked<'k> {
     pub(super) asked: Option<&'k [u8]>,
 }
 
+/// How many parts of a key tell the target within the store: route, scheme, host, path and query.
+const OF_TARGET: usize = 5;
+
+/// The parts of a key that all answers for a target share, whatever else they depend on: what removes one of them removes them
+/// all. Of what is no key it is the whole.
+pub(super) fn target_of(key: &[u8]) -> &[u8] {
+    let mut rest = key;
+    let is_key = (0..OF_TARGET).all(|_| next_part(&mut rest).is_some());
+    if is_key { &key[..key.len() - rest.len()] } else { key }
+}
+
+/// Takes the next part of a key off it, which may be that there is none.
+fn next_part<'k>(rest: &mut &'k [u8]) -> Option<Option<&'k [u8]>> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_be_bytes(*length);
+    let length = if length == u32::MAX { None } else { Some(usize::try_from(length).ok()?) };
+    let (part, after) = after.split_at_checked(length.unwrap_or(0))?;
+    *rest = after;
+    Some(length.map(|_| part))
+}
+
 impl<'k> Asked<'k> {
     pub(super) fn of(key: &'k [u8]) -> Option<Self> {
         let mut rest = key;
-        let mut part = || -> Option<Option<&'k [u8]>> {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let length = u32::from_be_bytes(*length);
-            let length = if length == u32::MAX { None } else { Some(usize::try_from(length).ok()?) };
-            let (part, after) = after.split_at_checked(length.unwrap_or(0))?;
-            rest = after;
-            Some(length.map(|_| part))
-        };
-        let [_route, _pool] = [part()??, part()??];
-        let (scheme, host) = (part()??, part()??);
-        let _forwarded_host = part()??;
-        let asked = Self { scheme, host, path: part()??, query: part()?, asked: part()? };
+        let mut part = || next_part(&mut rest);
+        let _route = part()??;
+        let (scheme, host, path, query) = (part()??, part()??, part()??, part()?);
+        let [_pool, _forwarded_host] = [part()??, part()??];
+        let asked = Self { scheme, host, path, query, asked: part()? };
         let _told = part()??;
         Some(asked)
     }
+}
+
+fn add_host(key: &mut Vec<u8>, host: &[u8]) {
+    let start = add(key, Some(host));
+    key[start..].make_ascii_lowercase();
 }
 
 /// Adds a part, or that there is none; where it begins.
@@ -151,6 +170,35 @@ mod tests {
         ] {
             assert_ne!(of(other), known, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_target_is_the_same_for_all_its_variants() {
+        let headers: HeaderMap = [(ACCEPT, HeaderValue::from_static("a"))].into_iter().collect();
+        let plan = Plan { key_headers: vec![ACCEPT], ..Plan::default() };
+        let plain = target().key(&HeaderMap::new(), |_| None, &Plan::default());
+        let of = |target: Target<'_>| target.key(&headers, |_| None, &plan);
+        for same in [
+            target(),
+            Target { pool: "x", ..target() },
+            Target { host: b"other.example", ..target() },
+            Target { asked: Some("/b"), ..target() },
+            Target { told: b"x-forwarded-port 81", ..target() },
+        ] {
+            let key = of(same);
+            assert_ne!(key, plain);
+            assert_eq!(target_of(&key), target_of(&plain), "{same:?}");
+        }
+        for other in [
+            Target { route: "x", ..target() },
+            Target { scheme: b"https", ..target() },
+            Target { asked_host: b"other.example", ..target() },
+            Target { path: "/ab", ..target() },
+            Target { query: None, ..target() },
+        ] {
+            assert_ne!(target_of(&of(other)), target_of(&plain), "{other:?}");
+        }
+        assert_eq!(target_of(b"no key"), b"no key");
     }
 
     #[test]

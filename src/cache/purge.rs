@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cache;
 use super::key::Asked;
+use super::purges::Names;
 use crate::types::{RequestHost, normalise_path};
 
 /// What operators have removed.
@@ -51,15 +52,20 @@ impl Purge {
         match self {
             Self::Url(url) => urls_of(key).any(|known| known == url.as_bytes()),
             Self::Prefix(prefix) => urls_of(key).any(|known| known.starts_with(prefix.as_bytes())),
-            Self::Tag(tag) => {
-                let lines = headers.get_all(CACHE_TAG).iter();
-                let mut tags =
-                    lines.flat_map(|line| line.as_bytes().split(|&byte| matches!(byte, b',' | b' ')));
-                tags.any(|known| known == tag.as_bytes())
-            }
+            Self::Tag(tag) => tags_of(headers).any(|known| known == tag.as_bytes()),
             Self::All => true,
         }
     }
+}
+
+/// What operators may know an answer by.
+pub(super) fn names(key: &[u8], headers: &HeaderMap) -> Names {
+    Names::new(urls_of(key).collect(), tags_of(headers))
+}
+
+fn tags_of(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(CACHE_TAG).iter();
+    lines.flat_map(|line| line.as_bytes().split(|&byte| matches!(byte, b',' | b' ')))
 }
 
 /// The URL as clients ask for it, and as endpoints see it.

@@ -17,8 +17,9 @@ pub(super) struct Canary {
     /// The route.
     #[arg(value_name = "ROUTE")]
     route: String,
-    /// What it is to do: `pause` keeps it from growing, though not from being taken back, until `resume`; `restart` begins it
-    /// anew; `promote` and `abort` end it. Default: nothing else than what it does.
+    /// What it is to do: `pause` keeps it from growing, though not from being taken back, until `resume`; it grows
+    /// again a whole `every` later. `restart` begins it anew; `promote` and `abort` end it. Default: nothing; it only tells what
+    /// it does.
     #[arg(value_name = "ORDER")]
     order: Option<CanaryOrder>,
 }

@@ -23,6 +23,7 @@ use clap_complete::Shell;
 use crate::app::{App, AppBuilder, BoundApp};
 use crate::lifecycle;
 use crate::simulate::{self, SimulateArgs};
+use crate::types::Span;
 
 use output::{fail, print, tell};
 
@@ -127,6 +128,15 @@ fn load(builder: &AppBuilder, config: &Path) -> Result<App, u8> {
 fn refused(problems: &str) -> u8 {
     tell(format_args!("{}\n", problems.trim_end()));
     BAD_CONFIG
+}
+
+/// A time in which something can come about.
+fn a_second_or_more(text: &str) -> Result<Span, String> {
+    const LEAST: Span = Span::from_secs(1);
+    match text.parse::<Span>() {
+        Ok(time) if time < LEAST => Err(format!("`{text}` is too short; give {LEAST} or more")),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
 }
 
 /// A process of another version may know answers that this one does not.

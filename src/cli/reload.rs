@@ -7,7 +7,7 @@ use crate::types::{Percent, Span};
 
 use super::output::{fail, print, print_json, print_line, tell};
 use super::process::Process;
-use super::{refused, unexpected};
+use super::{a_second_or_more, refused, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Reload {
@@ -15,7 +15,7 @@ pub(super) struct Reload {
     process: Process,
     /// Watch the new configuration for so long, and go back to the old one by itself if requests fare worse. Waits for the
     /// end of it. At least 1s.
-    #[arg(long, value_name = "TIME", value_parser = time_on_probation)]
+    #[arg(long, value_name = "TIME", value_parser = a_second_or_more)]
     probation: Option<Span>,
     /// So much more of the requests may be answered with 5xx than before, in points of percent.
     #[arg(long, value_name = "PERCENT", default_value = "+5%", requires = "probation")]
@@ -42,15 +42,6 @@ impl Reload {
         let Self { process, probation, max_errors, max_p99, json } = self;
         let probation = probation.map(|lasts| Probation { lasts, max_errors, max_p99 });
         change(&process, &Command::Reload { probation }, json)
-    }
-}
-
-/// In less than a second there is nothing to be seen.
-fn time_on_probation(text: &str) -> Result<Span, String> {
-    const LEAST: Span = Span::from_secs(1);
-    match text.parse::<Span>() {
-        Ok(lasts) if lasts < LEAST => Err(format!("`{text}` is too short; give {LEAST} or more")),
-        parsed => parsed.map_err(|error| error.to_string()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::types::Span;
 
 use super::output::{fail, print_line};
 use super::process::Process;
-use super::{refused, unexpected};
+use super::{a_second_or_more, refused, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Upgrade {
@@ -19,8 +19,8 @@ pub(super) struct Upgrade {
     /// The configuration of the new process, and where the old one's control socket is found. Default: the old one's.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How long the new process may take to read and check its configuration.
-    #[arg(long, value_name = "TIME", default_value = "60s")]
+    /// How long the new process may take to read and check its configuration. At least 1s.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = a_second_or_more)]
     timeout: Span,
     /// The control socket of the old process. Default: the one that the configuration names, else `run/evener.sock` in the
     /// working directory.

@@ -11,10 +11,10 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CacheSpec, CookieName, CookiePath, DrainSpec, FilesSpec, GrpcCheckSpec,
-    HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, QueueSpec, RedirectSpec, RespondSpec, RetrySpec,
-    SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive,
-    UpstreamProtocol,
+    AccessFormat, AccessSink, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec,
+    GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec,
+    RespondSpec, RetrySpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec,
+    UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
 pub use admin::{Admin, Ready};
@@ -39,6 +39,8 @@ pub struct Config {
     pub drain: DrainSpec,
     /// Stores of answers, by name.
     pub caches: Vec<(CacheName, CacheSpec)>,
+    /// Pages for errors that no route has one for; their files are relative to the file.
+    pub error_pages: Vec<(ErrorStatus, PageFiles)>,
     /// Where this edge stands.
     pub zone: Option<ZoneName>,
     /// Where control commands reach the process, if they do.
@@ -81,6 +83,8 @@ pub struct Store {
     pub name: StoreName,
     /// Where it answers; a Unix path is relative to the working directory.
     pub redis: RedisAddr,
+    /// TLS towards it, if it is spoken.
+    pub tls: Option<UpstreamTls>,
     /// The user whose password it is; `None` for the default one.
     pub user: Option<String>,
     /// The password, if it wants one.
@@ -128,7 +132,7 @@ pub struct Pool {
     pub keepalive: UpstreamKeepalive,
 }
 
-/// TLS towards endpoints. Paths are absolute or relative to the working directory.
+/// TLS towards endpoints and stores. Paths are absolute or relative to the working directory.
 #[derive(Clone, Debug)]
 pub struct UpstreamTls {
     /// The name that is asked for and verified; `None` for each endpoint's IP address.

@@ -1,6 +1,8 @@
 use std::fmt::Write;
 
-use crate::runtime::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status};
+use crate::runtime::{
+    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status,
+};
 
 use super::split_table::write_split;
 
@@ -30,8 +32,11 @@ pub(crate) fn table(status: &Status) -> String {
     for pool in &status.pools {
         let _ = write_pool(pool, &mut out);
     }
-    if !status.certificates.is_empty() {
+    if !status.certificates.is_empty() || !status.caches.is_empty() {
         out.push('\n');
+    }
+    for cache in &status.caches {
+        let _ = write_cache(cache, &mut out);
     }
     for certificate in &status.certificates {
         let _ = write_certificate(certificate, &mut out);
@@ -47,6 +52,39 @@ fn write_listener(listener: &ListenerStatus, out: &mut String) -> std::fmt::Resu
     match serves.as_str() {
         "udp" => writeln!(out, "{open} flows, {dropped} datagrams dropped"),
         _ => writeln!(out, "{open} connections, {refused} refused"),
+    }
+}
+
+/// `cache main  1.5 MiB of 512 MiB in memory, 2.1 GiB of 20 GiB in /var/cache/evener`
+fn write_cache(cache: &CacheStatus, out: &mut String) -> std::fmt::Result {
+    let CacheStatus { name, memory_bytes, memory_size, disk } = cache;
+    write!(out, "cache {name}  {} of {} in memory", size(*memory_bytes), size(*memory_size))?;
+    if let Some(disk) = disk {
+        write!(out, ", {} of {} in {}", size(disk.bytes), size(disk.size), disk.path)?;
+        let state = match disk.state {
+            CacheDiskUse::InUse => None,
+            CacheDiskUse::Full => Some("FULL, nothing is written"),
+            CacheDiskUse::Off => Some("OFF, works from memory"),
+            CacheDiskUse::Elsewhere => Some("works from memory until it has that folder"),
+        };
+        state.map_or(Ok(()), |state| write!(out, ", {state}"))?;
+        if let (Some(seconds), Some(why)) = (disk.for_s, &disk.why) {
+            write!(out, " for {seconds} s: {why}")?;
+        }
+        if disk.files_given_up > 0 {
+            write!(out, ", {} files given up", disk.files_given_up)?;
+        }
+    }
+    writeln!(out)
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
+    match units.iter().find(|(_, scale)| bytes >= *scale) {
+        None => format!("{bytes} B"),
+        Some((unit, scale)) if bytes.is_multiple_of(*scale) => format!("{} {unit}", bytes / scale),
+        Some((unit, scale)) => format!("{:.1} {unit}", bytes as f64 / *scale as f64),
     }
 }
 
@@ -198,6 +236,41 @@ mod tests {
             splits: Vec::new(),
             pools,
             certificates: Vec::new(),
+            caches: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn stores_of_answers_tell_how_they_are() {
+        use crate::runtime::CacheDiskStatus;
+        let disk = |state, why: Option<&str>, files_given_up| CacheDiskStatus {
+            path: "/cache".to_owned(),
+            bytes: 3 << 29,
+            size: 20 << 30,
+            state,
+            for_s: why.map(|_| 35),
+            why: why.map(str::to_owned),
+            files_given_up,
+        };
+        for (disk, expected) in [
+            (None, ""),
+            (Some(disk(CacheDiskUse::InUse, None, 0)), ", 1.5 GiB of 20 GiB in /cache"),
+            (
+                Some(disk(CacheDiskUse::Off, Some("Input/output error"), 2)),
+                ", 1.5 GiB of 20 GiB in /cache, OFF, works from memory for 35 s: Input/output error, 2 files given up",
+            ),
+            (
+                Some(disk(CacheDiskUse::Full, Some("no space"), 0)),
+                ", 1.5 GiB of 20 GiB in /cache, FULL, nothing is written for 35 s: no space",
+            ),
+        ] {
+            let cache =
+                CacheStatus { name: "main".to_owned(), memory_bytes: 700, memory_size: 1 << 20, disk };
+            let told = table(&Status { caches: vec![cache], ..status(Vec::new()) });
+            assert_eq!(
+                told.lines().last().unwrap(),
+                format!("cache main  700 B of 1 MiB in memory{expected}")
+            );
         }
     }
 

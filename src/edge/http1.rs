@@ -1,7 +1,6 @@
 use std::io;
 use std::pin::Pin;
 
-use bytes::Bytes;
 use pingora_core::protocols::Shutdown;
 use pingora_core::protocols::http::ServerSession;
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
@@ -47,16 +46,18 @@ pub(super) async fn serve(app: &HttpApp, mut stream: Box<EdgeStream>, first_due:
             Rest { wait, alarm: alarm.as_mut(), ending, drained: drained.as_mut(), is_last: &mut is_last };
         let head = match next_head(&mut stream, listener, rest, first_due.take()).await {
             Ok(Next::Head(head)) => head,
-            Ok(Next::Refused(cause)) => return refuse(stream, &cause, log).await,
+            Ok(Next::Refused(cause)) => return refuse(stream, &cause, app, log).await,
             Ok(Next::End) => return Shutdown::shutdown(&mut *stream).await,
             Err(_) => return,
         };
-        let reuses = if is_last { 0 } else { reuses_left(&listener.limits, served, born) };
+        let now = Instant::now();
+        let reuses = if is_last { 0 } else { reuses_left(&listener.limits, served, now - born) };
         wait = listener.limits.keepalive.idle.get();
-        if head.framing == Framing::None && app.may_answer(&stream.inbound()[..head.length]) {
-            let text = Bytes::copy_from_slice(&stream.inbound()[..head.length]);
+        if head.framing == Framing::None
+            && let Some(asked) = app.asked(&stream.inbound()[..head.length], now)
+        {
             // Boxed: what stands here in full is memory of every connection for its life.
-            let answered = Box::pin(app.answer(text, &client, &mut *stream, reuses > 0));
+            let answered = Box::pin(app.answer(asked, &client, &mut *stream, reuses > 0));
             match cut::serve(&mut stages, &*client, answered).await {
                 None => return,
                 Some(Answered::No) => {}
@@ -88,8 +89,8 @@ pub(super) async fn serve(app: &HttpApp, mut stream: Box<EdgeStream>, first_due:
 }
 
 /// How many requests may follow the one that begins now; zero makes its response say `Connection: close`.
-fn reuses_left(limits: &Limits, served: u32, born: Instant) -> u32 {
-    if born.elapsed() >= limits.keepalive.age.get() {
+fn reuses_left(limits: &Limits, served: u32, age: Duration) -> u32 {
+    if age >= limits.keepalive.age.get() {
         return 0;
     }
     limits.keepalive.requests.get().saturating_sub(served + 1)

@@ -7,6 +7,7 @@
 mod accept;
 mod accepting;
 mod adopt;
+mod answer_head;
 mod bind;
 mod body;
 mod cut;

@@ -1,18 +1,48 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::Shutdown;
 use tokio::io::AsyncWriteExt;
 
-use crate::runtime::{Cause, Connection, ErrorBody, error_answer};
+use crate::gateway::HttpApp;
+use crate::runtime::{Cause, Connection, ErrorAnswer, ErrorBody, error_answer};
 use crate::telemetry::{AccessLine, AccessLog, Timings, started};
+use crate::types::{VarName, Variable, Vars};
 
 use super::stream::EdgeStream;
 
-/// Answers a request that never became one, and closes the connection.
-pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, log: &AccessLog) {
+/// What is known of a client whose request never became one.
+struct ConnectionVars<'a>(&'a Connection);
+
+impl Vars for ConnectionVars<'_> {
+    fn write(&self, variable: Variable, out: &mut Vec<u8>) {
+        let text = match variable {
+            Variable::Listener => self.0.listener().name.as_str(),
+            Variable::Scheme => self.0.scheme().as_str(),
+            Variable::ClientIp => return out.extend_from_slice(self.0.peer_ip().to_string().as_bytes()),
+            _ => "",
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    fn write_named(&self, _: &VarName, _: &mut Vec<u8>) {}
+}
+
+/// The answer to a request that never became one, but for the headers that it came with, if any did.
+pub(super) fn refusal(
+    app: &HttpApp,
+    connection: &Connection,
+    cause: &Cause,
+    headers: &HeaderMap,
+) -> ErrorAnswer {
     let answer = error_answer(cause, ErrorBody::Text, None);
+    answer.on_page(&app.snapshot().error_pages, cause, headers, &ConnectionVars(connection))
+}
+
+/// Answers a request that never became one, and closes the connection.
+pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, app: &HttpApp, log: &AccessLog) {
+    let answer = refusal(app, stream.connection(), cause, &HeaderMap::new());
     note_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
     let mut text = BytesMut::with_capacity(512);
     text.extend_from_slice(format!("HTTP/1.1 {}\r\n", status_line(answer.status)).as_bytes());

@@ -229,11 +229,11 @@ impl Traffic {
             None => match timeout_at(deadline, sniff(&mut stream)).await {
                 Ok(Ok(Some(version))) => version,
                 Ok(_) => return,
-                Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.log).await,
+                Err(_) => return refuse(stream, &Cause::HeaderTimeout, &self.app, &self.log).await,
             },
         };
         if !listener.serves(version) {
-            return refuse(stream, &Cause::VersionRefused, &self.log).await;
+            return refuse(stream, &Cause::VersionRefused, &self.app, &self.log).await;
         }
         match version {
             HttpVersion::H1 => http1::serve(&self.app, stream, deadline, &self.log).await,

@@ -18,11 +18,12 @@ use pingora_core::protocols::{
 };
 use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Transport;
-use crate::runtime::{BrokenOff, Connection, Stage};
+use crate::runtime::{BrokenOff, Connection, Room, Stage};
 
+use super::answer_head::AnswerHead;
 use super::body::{Body, Framing};
 use super::http2::Guard;
 use super::last_chunk::{LastChunk, with_trailers};
@@ -46,6 +47,9 @@ pub(super) struct EdgeStream {
     /// Written by Pingora and not sent yet.
     outbound: BytesMut,
     last_chunk: LastChunk,
+    answer_head: AnswerHead,
+    /// Wakes who waits for the pace of an answer.
+    pace: Option<Pin<Box<Sleep>>>,
     send_idle: Duration,
     stall: Option<Pin<Box<Sleep>>>,
     push: Option<Pin<Box<Sleep>>>,
@@ -83,6 +87,8 @@ impl EdgeStream {
             body: Body::Length(0),
             outbound: BytesMut::new(),
             last_chunk: LastChunk::default(),
+            answer_head: AnswerHead::default(),
+            pace: None,
             send_idle: connection.listener().limits.send_idle.get(),
             connection,
             stall: None,
@@ -131,6 +137,7 @@ impl EdgeStream {
     pub(super) fn begin_request(&mut self, head: usize, framing: Framing) {
         self.head_left = head;
         self.body = framing.into();
+        self.answer_head = AnswerHead::default();
     }
 
     /// Hands over everything from here on, as far as the guard lets it: HTTP/2.
@@ -147,6 +154,7 @@ impl EdgeStream {
         }
         self.flush().await?;
         self.connection.end_lasting();
+        self.connection.pacing().clear();
         // Those of a response whose body was not in chunks.
         drop(self.connection.take_trailers());
         self.outbound = BytesMut::new();
@@ -244,6 +252,35 @@ impl EdgeStream {
         }
     }
 
+    /// How much of the bytes that are written may be taken now. While none may, what was written before goes out.
+    fn poll_pace(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let is_head = self.answer_head.left(bytes);
+        if is_head > 0 {
+            return Poll::Ready(Ok(is_head));
+        }
+        loop {
+            let due = match self.connection.pacing().room(bytes.len(), Instant::now()) {
+                Room::Bytes(count) => return Poll::Ready(Ok(count)),
+                Room::NotBefore(due) => due,
+            };
+            ready!(self.poll_send_gathered(cx))?;
+            if self.connection.is_broken_off() {
+                return Poll::Ready(Err(BrokenOff.into()));
+            }
+            let pace = self.pace.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if pace.deadline() != due {
+                pace.as_mut().reset(due);
+            }
+            ready!(pace.as_mut().poll(cx));
+        }
+    }
+
+    fn note_written(&mut self, count: usize) {
+        if !self.answer_head.take(count) {
+            self.connection.pacing().on_passed(count);
+        }
+    }
+
     /// Hands over what there is of the present request, or else reads more of it.
     fn poll_hand_over(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.head_left > 0 {
@@ -326,12 +363,14 @@ impl AsyncWrite for EdgeStream {
             this.outbound.extend_from_slice(&with_trailers(&trailers));
             return Poll::Ready(Ok(bytes.len()));
         }
+        let bytes = &bytes[..ready!(this.poll_pace(cx, bytes))?];
         let taken = if bytes.is_empty() || this.outbound.len() + bytes.len() <= GATHER {
             this.outbound.extend_from_slice(bytes);
             bytes.len()
         } else {
             ready!(this.poll_send(cx, bytes))?
         };
+        this.note_written(taken);
         if let Some(guard) = &mut this.guard {
             guard.on_write(&bytes[..taken]);
         }

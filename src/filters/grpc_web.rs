@@ -132,6 +132,7 @@ impl Filter for GrpcWeb {
     ) -> Result<Option<Bytes>, HookError> {
         let Some(bridge) = bridge(cx).filter(|bridge| bridge.is_answered) else { return Ok(None) };
         let frame = frame(trailers);
+        trailers.clear();
         Ok(Some(if bridge.is_text { STANDARD.encode(frame).into() } else { frame }))
     }
 

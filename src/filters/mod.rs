@@ -91,6 +91,7 @@ pub use concurrency::{Concurrency, ConcurrencySettings};
 pub use cors::{Cors, CorsSettings, InvalidOrigin, OriginPattern};
 pub use decompress::{Decompress, DecompressSettings};
 pub use error_pages::{ErrorPages, ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
+pub(crate) use error_pages::{Pages, Told};
 pub use fault::{AbortSettings, DelaySettings, Fault, FaultSettings};
 pub use forward_auth::{AuthCacheSettings, AuthMethod, ForwardAuth, ForwardAuthSettings};
 pub use geo::{CountryCode, Geo, GeoSettings, InvalidCountryCode, InvalidRecordPath, OnUnknown, RecordPath};
@@ -99,7 +100,12 @@ pub(crate) use headers::may_be_set;
 pub use headers::{FieldName, HeaderSettings, InvalidFieldName, RequestHeaders, ResponseHeaders};
 pub use hedge::{Hedge, HedgeDelay, HedgeSettings, InvalidHedgeDelay};
 pub use hsts::{Hsts, HstsSettings};
-pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
+#[cfg(fuzzing)]
+pub(crate) use jwt::fuzzing::token;
+pub use jwt::{
+    InvalidJwksUrl, InvalidJwtAlgorithm, JwksSettings, JwksUrl, Jwt, JwtAlgorithm, JwtKeysSettings,
+    JwtSettings, Sha,
+};
 pub use mirror::{Mirror, MirrorMethod, MirrorSettings};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, LOCATION, UPGRADE};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
@@ -16,10 +16,11 @@ use crate::filters::may_be_set;
 use crate::hooks::{Answer, Facts, Flow};
 use crate::router::Parts;
 use crate::runtime::{
-    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_certificate_claim, is_grpc,
+    Action, Cause, Connection, find_route, forwarded_client, ip_value, is_certificate_claim,
     is_refused_method, refusal,
 };
-use crate::types::{RequestHost, normalise_path, with_random};
+use crate::semantics::is_grpc;
+use crate::types::{RequestHost, content_length, normalise_path, with_random};
 
 use super::chain::{self, Passing};
 use super::clock;
@@ -58,7 +59,7 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     let head = session.request_mut();
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
-    strip_untrusted(head, cx.peer_is_trusted);
+    strip_untrusted(head, cx.way.is_by_proxy());
     cx.is_upgrade_req = asks_upgrade(head);
     strip_nominated(head)?;
     if let Some(flow) = check_method(head)? {
@@ -66,8 +67,8 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     }
     check_sizes(head, &connection)?;
     adopt_authority(head)?;
-    cx.asked_host = head.headers.get(HOST).cloned();
-    cx.host = host(cx.asked_host.as_ref(), head.version)?;
+    cx.way.host = head.headers.get(HOST).cloned();
+    cx.host = host(cx.way.host.as_ref(), head.version)?;
     if !connection.serves(cx.host.as_str(), &cx.snapshot) {
         return Err(Cause::Misdirected);
     }
@@ -202,14 +203,15 @@ fn judge_body(session: &Session, piece: &[u8], cx: &mut RequestCx) -> Option<Cau
 
 fn facts(head: &RequestHeader, connection: &Connection, cx: &mut RequestCx) -> Facts {
     let peer = connection.peer_ip();
-    cx.peer_is_trusted = connection.is_trusted_by(&cx.snapshot);
-    let forwarded = cx.peer_is_trusted.then(|| forwarded_client(&head.headers, &cx.snapshot)).flatten();
+    let is_trusted = connection.is_trusted_by(&cx.snapshot);
+    let forwarded = is_trusted.then(|| forwarded_client(&head.headers, &cx.snapshot)).flatten();
     let client_ip = forwarded.unwrap_or(peer);
-    cx.client_ip_value = Some(match forwarded {
+    cx.way.proxy = is_trusted.then(|| connection.peer_ip_value().clone());
+    cx.way.client = Some(match forwarded {
         Some(ip) => ip_value(ip),
         None => connection.peer_ip_value().clone(),
     });
-    let kept_id = cx.peer_is_trusted.then(|| trusted_id(&head.headers)).flatten();
+    let kept_id = is_trusted.then(|| trusted_id(&head.headers)).flatten();
     Facts {
         client_ip,
         connection: connection.number(),
@@ -357,11 +359,6 @@ fn check_sizes(head: &RequestHeader, connection: &Connection) -> Result<(), Caus
         return Err(Cause::BodyTooLarge);
     }
     Ok(())
-}
-
-/// The length of the body, where the header tells one; its digits were checked before.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Moves the authority of HTTP/2 to where HTTP/1 has it, so that filters find and change the host in one place.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::HeaderMap;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
-use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseView};
+use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseHead, ResponseView};
 use crate::runtime::{Action, Cause, Connection, Decision, Route, Stage, Step};
 
 use super::cx::{RequestCx, filter_parts};
@@ -125,7 +125,7 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, cx: &mut RequestC
 /// Shows a response's head to the filters that saw the request, last one first.
 pub(super) fn on_response(
     request: &RequestHeader,
-    response: &mut ResponseHeader,
+    response: ResponseHead<'_>,
     cx: &mut RequestCx,
 ) -> Result<(), Cause> {
     let entered = cx.entered;
@@ -214,8 +214,8 @@ pub(super) fn on_response_body(
     Ok(())
 }
 
-/// Shows the trailers of a response to the filters that saw the request, last one first. Once one of them has made
-/// bytes of the trailers, the others see these as the last of the body; they are returned.
+/// Shows the trailers of a response to the filters that saw the request, last one first. Bytes that one of them ends the
+/// body with are seen by the others as a piece of it, its last where no trailers are left; they are returned.
 pub(super) fn on_response_trailers(
     trailers: &mut HeaderMap,
     cx: &mut RequestCx,
@@ -227,15 +227,20 @@ pub(super) fn on_response_trailers(
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(None) };
     let mut last = None;
     for step in route.filters[..entered].iter().rev().filter(|step| step.needs.bodies) {
-        let call = || match &mut last {
-            None => step.filter.on_response_trailers(trailers, &mut filter_cx),
-            Some(bytes) => {
-                let mut body = Some(std::mem::take(bytes));
-                step.filter.on_response_body(&mut body, true, &mut filter_cx)?;
-                Ok(Some(body.unwrap_or_default()))
+        let is_end = last.is_some() && trailers.is_empty();
+        let call = || {
+            if last.is_some() {
+                step.filter.on_response_body(&mut last, is_end, &mut filter_cx)?;
+                last.get_or_insert_default();
             }
+            if is_end { Ok(None) } else { step.filter.on_response_trailers(trailers, &mut filter_cx) }
         };
-        last = settle(step, catch_unwind(AssertUnwindSafe(call)))?;
+        if let Some(more) = settle(step, catch_unwind(AssertUnwindSafe(call)))? {
+            last = Some(match last {
+                Some(last) => [last, more].concat().into(),
+                None => more,
+            });
+        }
     }
     Ok(last)
 }

@@ -3,12 +3,12 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Extensions, HeaderValue, Uri};
+use http::{Extensions, Uri};
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
-use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables};
+use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables, Way};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
 use crate::router::RouteId;
 use crate::runtime::{Cause, GrpcStatus, Route, RouteStats, Snapshot};
@@ -29,17 +29,15 @@ pub(crate) struct RequestCx {
     pub(super) received: Instant,
     pub(super) facts: Option<Facts>,
     pub(super) host: RequestHost,
-    /// The `Host` field as the client sent it; filters may change the one that is forwarded.
-    pub(super) asked_host: Option<HeaderValue>,
     /// What its client asked for, where filters may change that.
     pub(super) asked_target: Option<Uri>,
     /// Whether it came with credentials, for the endpoint or for a proxy.
     pub(super) came_authorized: bool,
-    /// The client's address as a header's value.
-    pub(super) client_ip_value: Option<HeaderValue>,
-    /// Whether the peer is one whose forwarding headers are believed.
-    pub(super) peer_is_trusted: bool,
+    /// Which way it came.
+    pub(super) way: Way,
     route: Option<usize>,
+    /// Whether it is in flight for its route, as requests of clients are.
+    is_in_flight: bool,
     /// So many filters saw the request; they will see the response in reverse.
     pub(super) entered: usize,
     pub(super) pool: Option<PoolRef>,
@@ -73,6 +71,8 @@ pub(crate) struct RequestCx {
     pub(super) bounds: Bounds,
     /// For how long filters have held it up.
     pub(super) paused: Duration,
+    /// Until when they do.
+    pub(super) held_until: Option<Instant>,
     /// The call of gRPC that the request is.
     pub(super) call: Option<Call>,
     /// How the call ended.
@@ -134,18 +134,17 @@ pub(super) struct PhaseTimes {
 }
 
 impl RequestCx {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, received: Instant) -> Self {
         Self {
             snapshot,
-            received: Instant::now(),
+            received,
             facts: None,
             host: RequestHost::default(),
-            asked_host: None,
             asked_target: None,
             came_authorized: false,
-            client_ip_value: None,
-            peer_is_trusted: false,
+            way: Way::default(),
             route: None,
+            is_in_flight: false,
             entered: 0,
             pool: None,
             shown_pool: None,
@@ -166,6 +165,7 @@ impl RequestCx {
             variables: Variables::default(),
             bounds: Bounds::default(),
             paused: Duration::ZERO,
+            held_until: None,
             call: None,
             grpc_status: None,
             cause: None,
@@ -188,6 +188,24 @@ impl RequestCx {
             cache: None,
             unfinished: None,
         }
+    }
+
+    /// The same for a request of the edge's own that is made in the place of this one. It has no client, and nothing of it
+    /// counts for this one.
+    pub(super) fn for_own_request(&self) -> Self {
+        let mut cx = Self::new(self.snapshot.clone(), Instant::now());
+        cx.facts.clone_from(&self.facts);
+        cx.host.clone_from(&self.host);
+        cx.asked_target.clone_from(&self.asked_target);
+        cx.way.clone_from(&self.way);
+        cx.route = self.route;
+        cx.entered = self.entered;
+        cx.pool = self.pool;
+        cx.shown_pool = self.shown_pool;
+        cx.extensions.clone_from(&self.extensions);
+        cx.variables.clone_from(&self.variables);
+        cx.bounds = self.bounds;
+        cx
     }
 
     /// Notes why the request fails; the error that carries this through Pingora says nothing itself. The first
@@ -232,13 +250,14 @@ impl RequestCx {
     pub(super) fn set_route(&mut self, route: RouteId) {
         self.leave_route();
         self.route = Some(route.0);
+        self.is_in_flight = true;
         if let Some(route) = self.route() {
             route.stats.requests.enter();
         }
     }
 
     fn leave_route(&self) {
-        if let Some(route) = self.route() {
+        if let Some(route) = self.route().filter(|_| self.is_in_flight) {
             route.stats.requests.leave();
         }
     }
@@ -293,10 +312,12 @@ impl Drop for RequestCx {
 /// What filters get to see of `cx`, borrowed part by part so that the rest stays usable. `None` before the
 /// request has a route.
 pub(super) fn filter_parts(cx: &mut RequestCx, now: Instant) -> Option<(FilterCx<'_>, &Route, &str)> {
-    let RequestCx { snapshot, facts, route, shown_pool, lease, extensions, variables, bounds, host, .. } = cx;
+    let RequestCx { snapshot, facts, way, route, shown_pool, lease, extensions, variables, bounds, .. } = cx;
+    let host = &cx.host;
     let route = &snapshot.routes[(*route)?];
     let filter_cx = FilterCx {
         facts: facts.as_ref()?,
+        way,
         route: &route.name,
         pools: &snapshot.pool_names,
         pool: shown_pool,

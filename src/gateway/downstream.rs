@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use http::StatusCode;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hooks::EarlyBody;
-use crate::runtime::{Cause, Connection, Stage};
+use crate::runtime::{Cause, Connection, Hold, Pacing, Stage};
 
 use super::early;
 
@@ -28,8 +29,8 @@ pub(super) trait Downstream: Send + Sync {
     /// The connection that it came on.
     fn connection(&self) -> Option<&Arc<Connection>>;
 
-    /// The head that was written last.
-    fn written(&self) -> Option<&ResponseHeader>;
+    /// The status of the head that was written last.
+    fn written(&self) -> Option<StatusCode>;
 
     /// Bytes of the request's body that were read.
     fn bytes_read(&self) -> u64;
@@ -47,6 +48,9 @@ pub(super) trait Downstream: Send + Sync {
 
     /// Whether the connection ends with the answer if that comes before the end of the request.
     fn close_if_unread(&mut self, closes: bool);
+
+    /// Holds up the piece of the answer's body that is written next, of so many bytes.
+    fn hold(&mut self, hold: Hold, size: usize);
 
     /// Writes the head of an answer, which nothing follows if `is_all`.
     fn write_head(
@@ -77,8 +81,8 @@ impl Downstream for Session {
         digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
-    fn written(&self) -> Option<&ResponseHeader> {
-        self.response_written()
+    fn written(&self) -> Option<StatusCode> {
+        self.response_written().map(|head| head.status)
     }
 
     fn bytes_read(&self) -> u64 {
@@ -99,6 +103,18 @@ impl Downstream for Session {
 
     fn close_if_unread(&mut self, closes: bool) {
         self.as_downstream_mut().set_close_on_response_before_downstream_finish(closes);
+    }
+
+    fn hold(&mut self, hold: Hold, size: usize) {
+        if self.as_downstream().as_http1().is_none() {
+            self.req_header_mut().extensions_mut().get_or_insert_default::<Pacing>().hold(hold, size);
+            return;
+        }
+        // It would count the pause; that the client takes nothing is for its stream to find out.
+        self.as_downstream_mut().set_write_timeout(None);
+        if let Some(connection) = self.connection() {
+            connection.pacing().hold(hold, size);
+        }
     }
 
     async fn write_head(&mut self, head: ResponseHeader, is_all: bool) -> pingora_core::Result<()> {

@@ -1,28 +1,21 @@
 //! The request as endpoints see it.
 
-use http::header::{COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
-use http::{HeaderName, HeaderValue, Version};
+use http::Version;
+use http::header::{COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::runtime::Cause;
-use crate::types::{EndpointAddr, joined_cookies};
+use crate::types::{EndpointAddr, content_length, joined_cookies};
 
-use super::admit::{self, content_length};
+use super::admit;
 use super::cork::Cork;
 use super::cx::RequestCx;
-use super::downstream::Downstream;
 use super::grpc::Call;
 use super::upstream::{self, left_of_total};
 use super::{chain, proxy_header, trailers};
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
 pub(super) async fn prepare(
@@ -32,14 +25,8 @@ pub(super) async fn prepare(
 ) -> Result<()> {
     upstream::begin_exchange(session, cx, request.version)?;
     cx.asks_upgrade = cx.is_upgrade_req && request.headers.contains_key(UPGRADE);
-    if let Err(cause) = chain::on_upstream_request(request, cx) {
+    if let Err(cause) = finish(session.req_header(), request, cx) {
         return Err(cx.fail(cause));
-    }
-    if own_headers(session, request, cx).is_none() {
-        return Err(cx.fail(Cause::HeaderTooLarge));
-    }
-    if !is_host_sound(request) {
-        return Err(cx.fail(Cause::Internal));
     }
     if cx.call.is_some() && Call::prepare(request, left_of_total(cx, Instant::now())).is_none() {
         return Err(cx.fail(Cause::HeaderTooLarge));
@@ -52,6 +39,18 @@ pub(super) async fn prepare(
         admit::admit_body(session, &mut None, true, cx).await?;
     }
     Ok(())
+}
+
+/// Shows the request of an attempt to the filters, and sets the headers that Evener answers for. `asked` is what its client
+/// asks for.
+pub(super) fn finish(
+    asked: &RequestHeader,
+    request: &mut RequestHeader,
+    cx: &mut RequestCx,
+) -> Result<(), Cause> {
+    chain::on_upstream_request(request, cx)?;
+    own_headers(asked, request, cx).ok_or(Cause::HeaderTooLarge)?;
+    if is_host_sound(request) { Ok(()) } else { Err(Cause::Internal) }
 }
 
 /// Asks a client that waits for a 100 to send its body to an endpoint that speaks HTTP/2, whose 100 Pingora cannot read.
@@ -76,63 +75,17 @@ fn has_body(request: &RequestHeader) -> bool {
 }
 
 /// Sets the headers that Evener answers for; `None` when the header has no room for them.
-fn own_headers(session: &Session, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
+fn own_headers(asked: &RequestHeader, request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     let facts = cx.facts.as_ref()?;
     if request.version != Version::HTTP_2
         && let Some(joined) = joined_cookies(&request.headers)
     {
         request.insert_header(COOKIE, joined).ok()?;
     }
-    let client = cx.client_ip_value.clone()?;
-    if cx.peer_is_trusted && request.headers.contains_key(X_FORWARDED_FOR) {
-        append_peer(session, request)?;
-    } else {
-        request.insert_header(X_FORWARDED_FOR, client.clone()).ok()?;
-    }
-    set_unless_trusted(request, cx, X_FORWARDED_PROTO, HeaderValue::from_static(facts.scheme.as_str()))?;
-    if let Some(host) = cx.asked_host.clone() {
-        set_unless_trusted(request, cx, X_FORWARDED_HOST, host)?;
-    }
-    request.insert_header(X_REAL_IP, client).ok()?;
-    request.insert_header(X_REQUEST_ID, facts.request_id.clone()).ok()?;
-    request.append_header(VIA, via(session.req_header().version)).ok()?;
-    trailers::tell_endpoint(session.req_header(), request)?;
+    cx.way.tell(facts, asked.version, request)?;
+    trailers::tell_endpoint(asked, request)?;
     proxy_header::end_with_answer(request, cx)?;
     ensure_host(request, cx)
-}
-
-/// What a trusted proxy said stays; anything else is ours to say.
-fn set_unless_trusted(
-    request: &mut RequestHeader,
-    cx: &RequestCx,
-    name: HeaderName,
-    value: HeaderValue,
-) -> Option<()> {
-    if cx.peer_is_trusted && request.headers.contains_key(&name) {
-        return Some(());
-    }
-    request.insert_header(name, value).ok()
-}
-
-/// Adds the trusted proxy itself to the end of the list that it sent.
-fn append_peer(session: &Session, request: &mut RequestHeader) -> Option<()> {
-    let peer = session.connection()?.peer_ip_value();
-    let mut list = Vec::with_capacity(64);
-    for field in request.headers.get_all(X_FORWARDED_FOR) {
-        list.extend_from_slice(field.as_bytes());
-        list.extend_from_slice(b", ");
-    }
-    list.extend_from_slice(peer.as_bytes());
-    request.insert_header(X_FORWARDED_FOR, HeaderValue::try_from(list).ok()?).ok()
-}
-
-/// RFC 9110 §7.6.3, with a name in place of the edge's own address.
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_2 => "2 evener",
-        Version::HTTP_10 => "1.0 evener",
-        _ => "1.1 evener",
-    })
 }
 
 /// Whether filters have left one host and no user in it. Pingora sees to that for clients of HTTP/1 only.
@@ -144,7 +97,7 @@ fn is_host_sound(request: &RequestHeader) -> bool {
 
 /// HTTP/1.0 clients need no `Host`, but endpoints get HTTP/1.1, which does.
 fn ensure_host(request: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
-    if cx.asked_host.is_some() || request.headers.contains_key(HOST) {
+    if cx.way.host.is_some() || request.headers.contains_key(HOST) {
         return Some(());
     }
     let host = match cx.lease.as_ref()?.endpoint().address().as_ref() {

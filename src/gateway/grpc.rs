@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::config::spec::{Timeouts, UpstreamProtocol};
 use crate::pools::Pool;
-use crate::runtime::{
-    Cause, GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_grpc, parse_timeout, timeout_value,
-};
+use crate::runtime::{Cause, GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, parse_timeout, timeout_value};
+
+use crate::semantics::is_grpc;
 
 use super::chain;
 use super::cx::RequestCx;
@@ -162,8 +162,8 @@ pub(super) fn is_over(cx: &RequestCx) -> bool {
     cx.call.is_some() && cx.grpc_status.is_some()
 }
 
-/// Takes the trailers of an endpoint's answer, and shows them to the filters. Returned are bytes that end the body in
-/// their place.
+/// Takes the trailers of an endpoint's answer, and shows them to the filters. Returned are bytes that end the body; what is
+/// left of the trailers follows them.
 pub(super) fn hand_on_trailers(trailers: &mut HeaderMap, cx: &mut RequestCx) -> Option<Bytes> {
     if cx.call.is_some() {
         cx.grpc_status = GrpcStatus::told_by(trailers);
@@ -202,9 +202,19 @@ pub(super) async fn end(session: &mut Session, cause: &Cause, cx: &mut RequestCx
     // Who cannot be told any more need not be.
     let _ = match chain::on_response_trailers(&mut trailers, cx) {
         Ok(None) => session.as_downstream_mut().write_response_trailers(trailers).await,
-        Ok(last) => session.write_response_body(last, true).await,
+        Ok(last) => end_with(session, last, trailers).await,
         Err(_) => Ok(()),
     };
+}
+
+async fn end_with(
+    session: &mut Session,
+    last: Option<Bytes>,
+    trailers: HeaderMap,
+) -> pingora_core::Result<()> {
+    let is_all = trailers.is_empty();
+    session.write_response_body(last, is_all).await?;
+    if is_all { Ok(()) } else { session.as_downstream_mut().write_response_trailers(trailers).await }
 }
 
 #[cfg(test)]

@@ -53,9 +53,9 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session, http_proxy};
-use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
-use crate::runtime::{Cause, Connection, Live};
+use crate::runtime::{Cause, Live, Snapshot};
 use crate::telemetry::AccessLog;
 
 use cx::RequestCx;
@@ -97,23 +97,9 @@ impl HttpApp {
         self.proxy.process_new_http(session, leaving)
     }
 
-    /// Whether [`answer`](Self::answer) is to be asked first, for a request without a body that has this head.
-    pub(crate) fn may_answer(&self, head: &[u8]) -> bool {
-        self.gateway.may_answer(head)
-    }
-
-    /// Answers a request without a body, if that needs no endpoint. What it leaves is to be served next on its connection.
-    pub(crate) async fn answer<S>(
-        &self,
-        head: Bytes,
-        connection: &Arc<Connection>,
-        stream: &mut S,
-        keeps_on: bool,
-    ) -> Answered
-    where
-        S: AsyncWrite + Unpin + Send + Sync,
-    {
-        self.gateway.answer(head, connection, stream, keeps_on).await
+    /// What is served at this moment.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.gateway.live.snapshot()
     }
 }
 
@@ -123,7 +109,7 @@ impl ProxyHttp for Gateway {
     type CTX = Box<RequestCx>;
 
     fn new_ctx(&self) -> Box<RequestCx> {
-        Box::new(RequestCx::new(self.live.snapshot()))
+        Box::new(RequestCx::new(self.live.snapshot(), Instant::now()))
     }
 
     /// None: Pingora's compression would be built for every request only to stay off.
@@ -133,7 +119,7 @@ impl ProxyHttp for Gateway {
         if let Some(parked) = session.connection().and_then(|connection| connection.take_parked())
             && let Ok(parked) = parked.downcast::<Parked>()
         {
-            parked.resume(session.req_header_mut(), cx);
+            parked.resume(session.req_header_mut(), cx)?;
         }
         admit::set_limits(session, cx)
     }
@@ -313,7 +299,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         cx: &mut Box<RequestCx>,
     ) -> Result<Option<Duration>> {
-        relay::hand_on_body(session, body, end, cx)
+        // Pingora would wait for a pause with all that it has not written yet, and deaf to the end of the process.
+        relay::hand_on_body(session, body, end, cx).map(|()| None)
     }
 
     async fn response_trailer_filter(
@@ -323,9 +310,7 @@ impl ProxyHttp for Gateway {
         cx: &mut Box<RequestCx>,
     ) -> Result<Option<Bytes>> {
         let last = grpc::hand_on_trailers(trailers, cx);
-        if last.is_none() {
-            trailers::hand_on(session, trailers);
-        }
+        trailers::hand_on(session, trailers, last.is_some());
         Ok(last)
     }
 

@@ -68,7 +68,7 @@ fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestC
 
 /// The status of the answer, once it is on its way.
 fn answered(session: &impl Downstream) -> Option<StatusCode> {
-    session.written().map(|head| head.status).filter(|&status| is_final(status))
+    session.written().filter(|&status| is_final(status))
 }
 
 /// What the line of a request needs that may be dropped at any time, as those of HTTP/2 clients are that an endpoint does

@@ -1,7 +1,5 @@
 //! The response as clients see it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -11,10 +9,11 @@ use pingora_proxy::Session;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::hooks::ResponseHead;
 use crate::pools::is_among;
 use crate::runtime::{Cause, is_endless};
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::cache;
 use super::chain::{self, Passing};
 use super::clock;
@@ -33,16 +32,9 @@ const INFORMATIONAL: u8 = 16;
 /// Takes the head of an endpoint's response in.
 pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mut RequestCx) -> Result<()> {
     hedge::settle(cx);
+    let ends_by_closing = unbind(response);
     if let Some(cache) = &mut cx.cache {
-        cache.ends_by_closing = response.version != Version::HTTP_2 && !tells_end(response);
-    }
-    if response.version != Version::HTTP_2 {
-        // Pingora drops the trailers of HTTP/1, so that none may be announced.
-        response.remove_header(&TRAILER);
-    }
-    if response.version != Version::HTTP_11 {
-        // The version is that of one connection; to clients the edge speaks its own (RFC 9110 §6.2).
-        response.set_version(Version::HTTP_11);
+        cache.ends_by_closing = ends_by_closing;
     }
     match settle(session, response, cx) {
         Ok(true) => {}
@@ -74,6 +66,20 @@ pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mu
     Ok(())
 }
 
+/// Takes off a response what is of the version of its connection; whether only the end of that tells its own.
+pub(super) fn unbind(response: &mut ResponseHeader) -> bool {
+    let ends_by_closing = response.version != Version::HTTP_2 && !tells_end(response);
+    if response.version != Version::HTTP_2 {
+        // Pingora drops the trailers of HTTP/1, so that none may be announced.
+        response.remove_header(&TRAILER);
+    }
+    if response.version != Version::HTTP_11 {
+        // To clients the edge speaks its own (RFC 9110 §6.2).
+        response.set_version(Version::HTTP_11);
+    }
+    ends_by_closing
+}
+
 /// Has the session of an HTTP/2 client wait for what follows a piece of its answer.
 fn tell_clock(session: &mut Session, now: Instant, cx: &mut RequestCx) {
     let Some(clock) = &mut cx.clock else { return };
@@ -101,12 +107,17 @@ fn settle(session: &Session, response: &mut ResponseHeader, cx: &mut RequestCx) 
         strip_hop_by_hop(response);
         return Ok(false);
     }
+    settle_final(response)?;
+    Ok(true)
+}
+
+/// The same for one that is known to be final.
+pub(super) fn settle_final(response: &mut ResponseHeader) -> Result<(), Cause> {
     if !is_coding_known(response) {
         return Err(Cause::UpstreamInvalid);
     }
     strip_hop_by_hop(response);
-    unite_lengths(response).ok_or(Cause::UpstreamInvalid)?;
-    Ok(true)
+    unite_lengths(response).ok_or(Cause::UpstreamInvalid)
 }
 
 /// Whether the protocol that the endpoint switches to is one that the client named (RFC 9110 §7.8).
@@ -200,7 +211,7 @@ pub(super) async fn hand_on(
     if cache::hand_on(session, response, cx).is_none() {
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
-    if let Err(cause) = chain::on_response(session.req_header(), response, cx) {
+    if let Err(cause) = chain::on_response(session.req_header(), ResponseHead::There(response), cx) {
         return Err(cx.fail(cause));
     }
     let is_done = bind_client(response, cx)
@@ -305,7 +316,7 @@ pub(super) fn hand_on_body(
     body: &mut Option<Bytes>,
     end: bool,
     cx: &mut RequestCx,
-) -> Result<Option<Duration>> {
+) -> Result<()> {
     if let Some(watchdog) = &cx.watchdog {
         if let Some(cause) = watchdog.expired() {
             return Err(cx.fail(cause));
@@ -321,11 +332,14 @@ pub(super) fn hand_on_body(
     if let Err(cause) = chain::on_response_body(Passing::of(session), body, end, cx) {
         return Err(cx.fail(cause));
     }
-    if let (Some(unfinished), Some(piece)) = (&mut cx.unfinished, body) {
+    if let (Some(unfinished), Some(piece)) = (&mut cx.unfinished, &*body) {
         unfinished.bytes_out += piece.len() as u64;
     }
     if end {
         retry::let_go(cx);
     }
-    Ok(pause::begin(session, cx))
+    if let Some(pause) = pause::begin(session, cx) {
+        session.hold(pause.hold, body.as_ref().map_or(0, Bytes::len));
+    }
+    Ok(())
 }

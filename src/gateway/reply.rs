@@ -3,6 +3,7 @@
 use http::header::{ALLOW, LOCATION};
 use http::{HeaderValue, StatusCode};
 use pingora_core::{Error, Result};
+use pingora_http::RequestHeader;
 use pingora_proxy::{FailToProxy, Session};
 use tokio::time::{Instant, sleep};
 
@@ -104,9 +105,30 @@ fn refusal(session: &impl Downstream, cx: &mut RequestCx, rejection: Rejection) 
 
 /// The answer for an error, in the form that the client understands.
 pub(super) fn explain(session: &impl Downstream, cx: &mut RequestCx, cause: &Cause) -> Answer {
-    let form = ErrorBody::accepted_by(&session.request().headers);
+    let headers = &session.request().headers;
+    let form = ErrorBody::accepted_by(headers);
     cx.grpc_status = (form == ErrorBody::Grpc).then(|| cause.grpc_status());
-    error_answer(cause, form, cx.request_id()).into()
+    let answer = error_answer(cause, form, cx.request_id());
+    match vars_of(session.request(), cx) {
+        Some(vars) if form != ErrorBody::Grpc => {
+            answer.on_page(&cx.snapshot.error_pages, cause, headers, &vars).into()
+        }
+        _ => answer.into(),
+    }
+}
+
+/// What is known of a request that fails, however far it came.
+fn vars_of<'a>(request: &'a RequestHeader, cx: &'a RequestCx) -> Option<RequestVars<'a>> {
+    let pool = cx.shown_pool.map(|pool| &cx.snapshot.pool_names[pool.0]);
+    Some(RequestVars {
+        request,
+        host: cx.host.as_str(),
+        facts: cx.facts.as_ref()?,
+        route: cx.route().map(|route| &route.name),
+        pool,
+        endpoint: cx.lease.as_ref().map(|lease| &**lease.endpoint().address()),
+        variables: &cx.variables,
+    })
 }
 
 /// Answers a request that failed, if its client is still there and has not got an answer already.

@@ -1,5 +1,7 @@
 //! Puts answers that are made at the edge on the wire.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
@@ -8,10 +10,10 @@ use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout_at};
 
-use crate::hooks::{Answer, Body, BodySource};
+use crate::hooks::{Answer, Body, BodySource, ResponseHead};
 use crate::runtime::Cause;
+use crate::types::content_length;
 
-use super::admit::content_length;
 use super::chain::{self, Passing};
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving, within};
@@ -36,8 +38,23 @@ pub(super) async fn write_parts(
     mut head: ResponseHeader,
     body: Body,
 ) -> Result<()> {
-    match filter(session.request(), &mut head, body, cx) {
-        Ok(body) => send(session, cx, head, body).await,
+    let seen = chain::on_response(session.request(), ResponseHead::There(&mut head), cx);
+    write_seen(session, cx, seen.map(|()| head), body).await
+}
+
+/// The same with a head that the filters have seen, or failed at.
+pub(super) async fn write_seen(
+    session: &mut impl Downstream,
+    cx: &mut RequestCx,
+    head: Result<ResponseHeader, Cause>,
+    body: Body,
+) -> Result<()> {
+    let filtered = head.and_then(|mut head| {
+        let outgoing = filter(session.request(), &mut head, body, cx)?;
+        Ok((head, outgoing))
+    });
+    match filtered {
+        Ok((head, outgoing)) => send(session, cx, head, outgoing).await,
         Err(cause) => {
             // The filters are left out of the answer that tells of their failure.
             let mut failed = explain(session, cx, &cause);
@@ -58,14 +75,13 @@ struct Outgoing {
     is_filtered: bool,
 }
 
-/// Shows an answer to the filters, as far as it is there.
+/// Shows a body to the filters, as far as it is there.
 fn filter(
     request: &RequestHeader,
     head: &mut ResponseHeader,
     body: Body,
     cx: &mut RequestCx,
 ) -> Result<Outgoing, Cause> {
-    chain::on_response(request, head, cx)?;
     if !has_body(request, head.status) {
         return Ok(Outgoing { body, is_filtered: false });
     }
@@ -198,12 +214,13 @@ async fn send_pieces(
         let end = piece.is_none() || source.left() == Some(0);
         if is_filtered {
             chain::on_response_body(Passing::Body, &mut piece, end, cx).map_err(|cause| cx.fail(cause))?;
-            if let Some(pause) = pause::take(cx) {
-                pause::rest(session, pause).await.map_err(|cause| cx.fail(cause))?;
-            }
+        }
+        let pause = if is_filtered { pause::take(cx) } else { None };
+        if let (Some(pause), Some(piece)) = (pause, &piece) {
+            session.hold(pause.hold, piece.len());
         }
         let written = session.write_piece(piece, end);
-        match until {
+        match until.map(|until| until + pause.map_or(Duration::ZERO, |pause| pause.added)) {
             Some(until) => timeout_at(until, written).await.map_err(|_| cx.fail(Cause::TotalTimeout))??,
             None => written.await?,
         }

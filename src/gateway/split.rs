@@ -24,6 +24,11 @@ pub(super) fn choose(request: &RequestHeader, cx: &mut RequestCx) {
     cx.choice = Some(choice);
 }
 
+/// Whether the answer has a cookie for its client.
+pub(super) fn binds_client(cx: &RequestCx) -> bool {
+    cx.choice.is_some_and(|choice| choice.issued.is_some())
+}
+
 /// Gives a client that has none the cookie that keeps it with its pool; `None` when the head has no room for it.
 pub(super) fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Option<()> {
     let Some(issued) = cx.choice.and_then(|choice| choice.issued) else { return Some(()) };

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use crate::runtime::LastTrailers;
+
 use super::downstream::Downstream;
 
 /// So many bytes trailers may have.
@@ -20,8 +22,15 @@ pub(super) fn tell_endpoint(client: &RequestHeader, request: &mut RequestHeader)
 }
 
 /// Leaves the trailers for the stream to write: Pingora ends the chunks of HTTP/1 without any. Clients of HTTP/2 get theirs
-/// from their session, and those that do not understand trailers get none (RFC 9110 §6.5.1).
-pub(super) fn hand_on(session: &Session, trailers: &HeaderMap) {
+/// from their session, to which they are left as well where Pingora ends the body with the bytes that filters have made.
+/// Those that do not understand trailers get none (RFC 9110 §6.5.1).
+pub(super) fn hand_on(session: &mut Session, trailers: &HeaderMap, follow_bytes: bool) {
+    if session.as_downstream().as_http1().is_none() {
+        if follow_bytes && !trailers.is_empty() {
+            session.req_header_mut().extensions_mut().insert(LastTrailers(trailers.clone()));
+        }
+        return;
+    }
     let request = session.req_header();
     if request.version != Version::HTTP_11 || !are_understood(request) {
         return;

@@ -15,9 +15,8 @@ use tokio::time::{Instant, sleep};
 use crate::config::spec::{Timeouts, UpstreamProtocol};
 use crate::pools::{self, Lease, Reserved, Terms, back_off};
 use crate::runtime::Cause;
-use crate::types::{Span, with_random};
+use crate::types::{Span, content_length, with_random};
 
-use super::admit::content_length;
 use super::clock::{self, Clock, Limits};
 use super::cx::{Noted, RequestCx};
 use super::deadline::Watchdog;

@@ -8,9 +8,9 @@ use crate::cache::Cache;
 use crate::stores::Redis;
 use crate::types::{ByteSize, CacheName, PoolName, StoreName, closest};
 
-use super::keep::{Keeper, Keeping, Scope};
-use super::watched::WatchedFile;
-use super::{Export, Job, PoolClient, ReadFile, Watched};
+use super::keep::{Keeper, Keeping, KeptStanding, Scope};
+use super::watched::{Read, WatchedFile};
+use super::{Export, Job, PoolClient, ReadFile, TakeFile, Watched};
 
 /// Larger files are surely not meant, where nothing else is said.
 const USUAL_SIZE: ByteSize = ByteSize::from_mib(16);
@@ -244,10 +244,11 @@ impl<'a> BuildCx<'a> {
         path: &Path,
         read: ReadFile<T>,
     ) -> Result<Watched<T>, BuildError> {
-        self.watch_large_file(path, USUAL_SIZE, read)
+        self.watch(path, USUAL_SIZE, Read::Borrowed(read))
     }
 
-    /// As [`watch_file`](Self::watch_file), for files of `most` bytes at most. While one is read, it is held twice.
+    /// As [`watch_file`](Self::watch_file), for files of `most` bytes at most, whose bytes `read` may keep. While one is read
+    /// again, what it said before is held as well.
     ///
     /// # Errors
     /// As for [`watch_file`](Self::watch_file).
@@ -255,7 +256,16 @@ impl<'a> BuildCx<'a> {
         &self,
         path: &Path,
         most: ByteSize,
-        read: ReadFile<T>,
+        read: TakeFile<T>,
+    ) -> Result<Watched<T>, BuildError> {
+        self.watch(path, most, Read::Owned(read))
+    }
+
+    fn watch<T: Send + Sync + 'static>(
+        &self,
+        path: &Path,
+        most: ByteSize,
+        read: Read<T>,
     ) -> Result<Watched<T>, BuildError> {
         let path = self.path(path);
         let name = format!("file {}", path.display());
@@ -265,6 +275,15 @@ impl<'a> BuildCx<'a> {
         Ok(Watched::new(Arc::clone(&file), &first))
     }
 
+    /// As [`keep_exported`](Self::keep_exported), with one state for all hooks of the configuration that ask for this name and
+    /// type.
+    pub fn share_exported<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.shared_keeper() {
+            Some(keeper) => keeper.keep_exported(name, KeptStanding::Passing, make),
+            None => Arc::new(make()),
+        }
+    }
+
     fn shared_keeper(&self) -> Option<Keeper<'a>> {
         self.keeper.map(|keeper| Keeper { scope: Scope::shared(), ..keeper })
     }
@@ -272,8 +291,23 @@ impl<'a> BuildCx<'a> {
     /// As [`keep`](Self::keep), and also over an upgrade: what another process has exported is imported into the state
     /// that `make` makes, if it comes from this hook's predecessor and was kept under this name.
     pub fn keep_exported<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        self.keep_standing(name, KeptStanding::Passing, make)
+    }
+
+    /// As [`keep_exported`](Self::keep_exported), and where configurations in between have none of it, the state comes back
+    /// with a configuration of before (a rollback, a probation that failed). One that only says the same begins anew.
+    pub(crate) fn keep_returning<T: Export>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        self.keep_standing(name, KeptStanding::Returning, make)
+    }
+
+    fn keep_standing<T: Export>(
+        &self,
+        name: &str,
+        standing: KeptStanding,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
         match self.keeper {
-            Some(keeper) => keeper.keep_exported(name, make),
+            Some(keeper) => keeper.keep_exported(name, standing, make),
             None => Arc::new(make()),
         }
     }

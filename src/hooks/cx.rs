@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, ListenerName, PoolName, RouteName, VarName};
 
 use super::variables::Variables;
-use super::{HookError, PoolRef, TlsSession};
+use super::{HookError, PoolRef, TlsSession, Way};
 
 /// How the client speaks to the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,7 @@ pub struct Facts {
 #[derive(Debug)]
 pub struct FilterCx<'a> {
     pub(crate) facts: &'a Facts,
+    pub(crate) way: &'a Way,
     pub(crate) route: &'a RouteName,
     pub(crate) pools: &'a [PoolName],
     pub(crate) pool: &'a mut Option<PoolRef>,
@@ -73,7 +74,9 @@ pub(crate) struct Bounds {
     pub(crate) total: Option<Duration>,
     /// Bytes of its body.
     pub(crate) body: Option<u64>,
-    /// For how long the piece that passes is held up.
+    /// From when on the piece that passes may go on.
+    pub(crate) delay_from: Duration,
+    /// And by when all of it has.
     pub(crate) delay: Duration,
     /// When another endpoint is asked too.
     pub(crate) hedge: Option<HedgeAfter>,
@@ -91,7 +94,7 @@ pub enum HedgeAfter {
     },
 }
 
-/// No piece is held up for longer.
+/// No piece waits for longer before it begins to pass.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// In the extensions of a request whose answer may depend on whose it is.
@@ -158,6 +161,10 @@ impl FilterCx<'_> {
         self.variables.get(name)
     }
 
+    pub(super) fn variables(&self) -> &Variables {
+        self.variables
+    }
+
     /// Gives the request so long in all, from its header on, if that is less than it has otherwise. Only from
     /// [`Filter::on_request`].
     ///
@@ -184,7 +191,17 @@ impl FilterCx<'_> {
     /// [`Filter::on_request_body`]: super::Filter::on_request_body
     /// [`Filter::on_response_body`]: super::Filter::on_response_body
     pub fn delay(&mut self, by: Duration) {
-        self.bounds.delay = self.bounds.delay.max(by).min(LONGEST_DELAY);
+        let by = by.min(LONGEST_DELAY);
+        self.pace(by, by);
+    }
+
+    /// Lets the piece of a body that passes go on evenly between these times from now on, however long that takes; it begins
+    /// within 60 s. The piece of a request's body goes on as a whole when it has made up for it. Otherwise as
+    /// [`delay`](Self::delay).
+    pub fn pace(&mut self, from: Duration, until: Duration) {
+        let bounds = &mut *self.bounds;
+        bounds.delay_from = bounds.delay_from.max(from).min(LONGEST_DELAY);
+        bounds.delay = bounds.delay.max(until).max(bounds.delay_from);
     }
 
     /// Has another endpoint of the pool asked too where the first one takes long to answer, once a request; the last call

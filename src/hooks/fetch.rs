@@ -17,11 +17,20 @@ use crate::types::EndpointAddr;
 /// An endpoint is taken as for any request: by the pool's policy, health, zones and `max_requests`, and it is judged by
 /// its answer. Connections are kept and shared by all that send such requests. Another endpoint is tried once where no
 /// connection could be made; what may have reached an endpoint is not sent again, unless it says that it did not look at
-/// it, or a kept connection proves to be closed and the method is idempotent.
+/// it, or a kept connection proves to be closed and the method is idempotent or the client is for what
+/// [may be repeated](Self::repeatable).
 #[derive(Clone)]
 pub struct PoolClient {
     fetch: Arc<dyn Fetch>,
-    client_ip: IpAddr,
+    sender: Sender,
+}
+
+/// For whom requests are sent, and what is known of them all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    pub(crate) client_ip: IpAddr,
+    /// Whether they may be served twice, whatever their method.
+    pub(crate) may_repeat: bool,
 }
 
 /// How long an answer may take, and how large it may be.
@@ -103,7 +112,7 @@ pub(crate) trait Fetch: Send + Sync {
     async fn fetch(
         &self,
         request: Request<Bytes>,
-        client_ip: IpAddr,
+        sender: Sender,
         limits: FetchLimits,
     ) -> Result<Fetched, FetchError>;
 }
@@ -113,7 +122,8 @@ struct Nobody;
 
 impl PoolClient {
     pub(crate) fn new(fetch: impl Fetch + 'static) -> Self {
-        Self { fetch: Arc::new(fetch), client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+        let sender = Sender { client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), may_repeat: false };
+        Self { fetch: Arc::new(fetch), sender }
     }
 
     pub(crate) fn of_nobody() -> Self {
@@ -123,7 +133,13 @@ impl PoolClient {
     /// The same for requests that are made for this client, by whose address the pool's policy may go.
     #[must_use]
     pub fn for_client(&self, client_ip: IpAddr) -> Self {
-        Self { client_ip, ..self.clone() }
+        Self { fetch: self.fetch.clone(), sender: Sender { client_ip, ..self.sender } }
+    }
+
+    /// The same for requests that may be served twice, whatever their method: those that ask for something and change nothing.
+    #[must_use]
+    pub fn repeatable(&self) -> Self {
+        Self { fetch: self.fetch.clone(), sender: Sender { may_repeat: true, ..self.sender } }
     }
 
     /// Sends a request, and reads the whole answer.
@@ -137,7 +153,7 @@ impl PoolClient {
     /// # Errors
     /// When there is no whole answer, within all limits, in time. An answer of any status is none.
     pub async fn send(&self, request: Request<Bytes>, limits: FetchLimits) -> Result<Fetched, FetchError> {
-        self.fetch.fetch(request, self.client_ip, limits).await
+        self.fetch.fetch(request, self.sender, limits).await
     }
 }
 
@@ -150,13 +166,13 @@ impl Default for FetchLimits {
 
 #[async_trait]
 impl Fetch for Nobody {
-    async fn fetch(&self, _: Request<Bytes>, _: IpAddr, _: FetchLimits) -> Result<Fetched, FetchError> {
+    async fn fetch(&self, _: Request<Bytes>, _: Sender, _: FetchLimits) -> Result<Fetched, FetchError> {
         Err(FetchError::NoEndpoint)
     }
 }
 
 impl fmt::Debug for PoolClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolClient").field("client_ip", &self.client_ip).finish_non_exhaustive()
+        f.debug_struct("PoolClient").field("sender", &self.sender).finish_non_exhaustive()
     }
 }

@@ -38,7 +38,9 @@ pub trait Filter: Send + Sync {
         Ok(Flow::Continue)
     }
 
-    /// Once per attempt, after its endpoint was chosen. What it changes is seen by this attempt alone.
+    /// Once per attempt, after its endpoint was chosen. What it changes is seen by this attempt alone. Also, without any other
+    /// call, for a request of the edge's own that refreshes a stored answer: then the extensions are copies of those of the request
+    /// that has found the answer.
     ///
     /// # Errors
     /// The request fails with the status of the error, without another attempt.
@@ -90,8 +92,8 @@ pub trait Filter: Send + Sync {
     }
 
     /// Once for the trailers that follow a response's body, as those of gRPC do; the body has no last piece then. May
-    /// change them. Bytes that are returned end the body in the place of the trailers; the filters that come after see
-    /// them as its last piece. Also called when the edge itself has to end a call of gRPC whose response has begun.
+    /// change them. Bytes that are returned end the body, and the trailers follow them unless they were all removed; the
+    /// filters that come after see these bytes as a piece of the body, its last where no trailers are left. Also called when the edge itself has to end a call of gRPC whose response has begun.
     ///
     /// # Errors
     /// The trailers do not go out; a call of gRPC ends with a status that tells of the failure.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::types::PoolName;
 
-use super::PoolClient;
+use super::{FetchUrl, PoolClient};
 
 /// Work that goes on beside the requests: to keep what a hook knows fresh, to hold connections. Had from
 /// [`BuildCx::job`](super::BuildCx::job).
@@ -20,19 +20,28 @@ pub trait Job: Send + Sync {
 #[derive(Clone)]
 pub struct JobCx {
     client: Arc<FindClient>,
+    urls: Arc<dyn FetchUrl>,
 }
 
 type FindClient = dyn Fn(&PoolName) -> Option<PoolClient> + Send + Sync;
 
 impl JobCx {
-    pub(crate) fn new(client: impl Fn(&PoolName) -> Option<PoolClient> + Send + Sync + 'static) -> Self {
-        Self { client: Arc::new(client) }
+    pub(crate) fn new(
+        client: impl Fn(&PoolName) -> Option<PoolClient> + Send + Sync + 'static,
+        urls: impl FetchUrl + 'static,
+    ) -> Self {
+        Self { client: Arc::new(client), urls: Arc::new(urls) }
     }
 
     /// Sends requests to the pool of that name as the configuration has it that is served now; `None` where it has none.
     /// Ask anew for each request: a job outlives configurations, and what it keeps would be a pool of yesterday.
     pub fn client(&self, pool: &PoolName) -> Option<PoolClient> {
         (self.client)(pool)
+    }
+
+    /// Sends requests to servers that are no endpoints of a pool.
+    pub(crate) fn urls(&self) -> &dyn FetchUrl {
+        &*self.urls
     }
 }
 

@@ -1,22 +1,28 @@
 //! What hooks keep over reloads, and over the hand-over to another process.
 
+mod former;
+
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::types::{CacheName, ListenerName, PoolName, RouteName, StoreName};
 
 use super::{Export, Job};
+use former::{Former, Left, LeftState};
 
 /// The states that the hooks of one configuration keep. The next configuration is assembled with them, and takes over
 /// those that its own hooks ask for.
 #[derive(Default)]
 pub(crate) struct Kept {
     states: HashMap<Key, State>,
+    former: Former,
     handed: Option<Handed>,
 }
 
@@ -25,7 +31,21 @@ pub(crate) struct Kept {
 pub(crate) struct Exported {
     pub(crate) scope: String,
     pub(crate) name: String,
+    pub(crate) standing: KeptStanding,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Whom a state is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeptStanding {
+    /// The configuration that is served, and the next one.
+    #[default]
+    Passing,
+    /// These, and later those by which a configuration comes back that had it.
+    Returning,
+    /// Those alone: what is served has none of it.
+    Former,
 }
 
 /// One use of a hook in a configuration, by what it is found again in the next one.
@@ -36,6 +56,8 @@ pub(crate) struct Scope(Box<str>);
 #[derive(Debug)]
 pub(crate) struct Keeping<'p> {
     previous: &'p Kept,
+    /// When a configuration of before comes back, if one does.
+    back_at: Option<Instant>,
     next: Mutex<Kept>,
 }
 
@@ -49,7 +71,7 @@ pub(super) struct Keeper<'a> {
 /// What a process has handed over, until somebody asks for it.
 struct Handed {
     at: Instant,
-    states: HashMap<(Scope, Box<str>), Vec<u8>>,
+    states: HashMap<(Scope, Box<str>), (KeptStanding, Vec<u8>)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,6 +86,7 @@ struct State {
     value: Arc<dyn Any + Send + Sync>,
     export: Option<ExportState>,
     job: Option<Arc<dyn Job>>,
+    standing: KeptStanding,
 }
 
 /// [`Export::export`] of a type that is known no more.
@@ -78,9 +101,17 @@ impl Kept {
     /// What another process has exported at the time `at`, as this process's clock has it. It is there for the first
     /// configuration only.
     pub(crate) fn import(states: Vec<Exported>, at: Instant) -> Self {
-        let of = |Exported { scope, name, bytes }| ((Scope(scope.into()), name.into()), bytes);
-        let handed = Handed { at, states: states.into_iter().map(of).collect() };
-        Self { states: HashMap::new(), handed: Some(handed) }
+        let mut former = Former::default();
+        let mut handed = Handed { at, states: HashMap::new() };
+        for Exported { scope, name, standing, bytes } in states {
+            let (scope, name) = (Scope(scope.into()), name.into());
+            if standing == KeptStanding::Former {
+                former.push(Left { scope, name, what: LeftState::Handed { bytes, at } });
+            } else {
+                handed.states.insert((scope, name), (standing, bytes));
+            }
+        }
+        Self { states: HashMap::new(), former, handed: Some(handed) }
     }
 
     /// The jobs among the states.
@@ -90,28 +121,57 @@ impl Kept {
 
     /// What can be handed to another process. Takes a moment where much is kept.
     pub(crate) fn export(&self, now: Instant) -> Vec<Exported> {
-        self.states.iter().filter_map(|(key, state)| key.exported(state, now)).collect()
+        let served = self.states.iter().filter_map(|(key, state)| {
+            Some(exported(&key.scope, &key.name, state.standing, state.exported(now)?))
+        });
+        let former = self.former.iter().filter_map(|left| {
+            let bytes = match &left.what {
+                LeftState::Here(state) => state.exported(now)?,
+                LeftState::Handed { bytes, .. } => bytes.clone(),
+            };
+            Some(exported(&left.scope, &left.name, KeptStanding::Former, bytes))
+        });
+        served.chain(former).flatten().collect()
+    }
+
+    /// Remembers what `previous` has left that may come back, unless it is kept here.
+    fn remember(&mut self, previous: &Self) {
+        self.former = previous.former.clone();
+        for (key, state) in &previous.states {
+            if state.standing == KeptStanding::Returning {
+                self.former.push(Left::here(key, state));
+            }
+        }
+        if let Some(Handed { at, states }) = &previous.handed {
+            for ((scope, name), (standing, bytes)) in states {
+                if *standing == KeptStanding::Returning {
+                    let what = LeftState::Handed { bytes: bytes.clone(), at: *at };
+                    self.former.push(Left { scope: scope.clone(), name: name.clone(), what });
+                }
+            }
+        }
+        let kept: HashSet<_> = self.states.keys().map(|key| (&key.scope, &key.name)).collect();
+        self.former.retain(|left| !kept.contains(&(&left.scope, &left.name)));
     }
 }
 
-impl Key {
-    fn exported(&self, state: &State, now: Instant) -> Option<Exported> {
-        let bytes = state.export?(&*state.value, now)?;
-        let (scope, name) = (self.scope.to_string(), self.name.to_string());
-        if bytes.len() > MOST_BYTES {
-            log::warn!(
-                "state is too large to be handed over scope={scope} name={name:?} bytes={}",
-                bytes.len()
-            );
-            return None;
-        }
-        Some(Exported { scope, name, bytes })
+/// A state as it is handed over, unless there is too much of it.
+fn exported(scope: &Scope, name: &str, standing: KeptStanding, bytes: Vec<u8>) -> Option<Exported> {
+    let (scope, name) = (scope.to_string(), name.to_owned());
+    if bytes.len() > MOST_BYTES {
+        log::warn!("state is too large to be handed over scope={scope} name={name:?} bytes={}", bytes.len());
+        return None;
     }
+    Some(Exported { scope, name, standing, bytes })
 }
 
 impl State {
     fn plain<T: Send + Sync + 'static>(value: Arc<T>) -> Self {
-        Self { value, export: None, job: None }
+        Self { value, export: None, job: None, standing: KeptStanding::Passing }
+    }
+
+    fn exported(&self, now: Instant) -> Option<Vec<u8>> {
+        self.export?(&*self.value, now)
     }
 }
 
@@ -165,6 +225,11 @@ impl Scope {
         Self(format!("listeners/{listener}").into())
     }
 
+    /// The error pages of the server.
+    pub(crate) fn error_pages() -> Self {
+        Self("error_pages".into())
+    }
+
     /// The policy of a pool.
     pub(crate) fn policy(pool: &PoolName) -> Self {
         Self(format!("pools/{pool}").into())
@@ -181,12 +246,19 @@ impl fmt::Display for Scope {
 
 impl<'p> Keeping<'p> {
     pub(crate) fn new(previous: &'p Kept) -> Self {
-        Self { previous, next: Mutex::default() }
+        Self { previous, back_at: None, next: Mutex::default() }
     }
 
-    /// What was asked for; all else is gone with the configuration before.
+    /// For a configuration that was served before, with what it had then.
+    pub(crate) fn going_back(previous: &'p Kept, now: Instant) -> Self {
+        Self { back_at: Some(now), ..Self::new(previous) }
+    }
+
+    /// What was asked for; all else is gone with the configuration before, or waits for that to come back.
     pub(crate) fn into_kept(self) -> Kept {
-        self.next.into_inner()
+        let mut kept = self.next.into_inner();
+        kept.remember(self.previous);
+        kept
     }
 
     /// The state that was kept under this name if it `still_fits`, or what `make` makes.
@@ -214,6 +286,21 @@ impl<'p> Keeping<'p> {
         let asked_for = of(&self.next.lock());
         asked_for.or_else(|| of(self.previous))?.downcast().ok()
     }
+
+    /// What another process has exported, or a configuration has left that comes back, and when. The latter is not used as
+    /// it is: while it was not served, time has passed.
+    fn handed(&self, scope: &Scope, name: &str) -> Option<(Cow<'_, [u8]>, Instant)> {
+        if let Some(handed) = &self.previous.handed
+            && let Some((_, bytes)) = handed.states.get(&(scope.clone(), name.into()))
+        {
+            return Some((bytes.into(), handed.at));
+        }
+        let now = self.back_at?;
+        match self.previous.former.find(scope, name)? {
+            LeftState::Here(state) => Some((state.exported(now)?.into(), now)),
+            LeftState::Handed { bytes, at } => Some((bytes.into(), *at)),
+        }
+    }
 }
 
 impl Keeper<'_> {
@@ -225,8 +312,13 @@ impl Keeper<'_> {
         self.keep_state(name, |job| State { job: Some(job.clone()), ..State::plain(job) }, make)
     }
 
-    pub(super) fn keep_exported<T: Export>(self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
-        let exported = |state| State { export: Some(export_state::<T>), ..State::plain(state) };
+    pub(super) fn keep_exported<T: Export>(
+        self,
+        name: &str,
+        standing: KeptStanding,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let exported = |state| State { export: Some(export_state::<T>), standing, ..State::plain(state) };
         self.keep_state(name, exported, || {
             let mut state = make();
             self.import(name, &mut state);
@@ -248,9 +340,8 @@ impl Keeper<'_> {
     }
 
     fn import<T: Export>(self, name: &str, state: &mut T) {
-        let Some(handed) = &self.keeping.previous.handed else { return };
-        let Some(bytes) = handed.states.get(&(self.scope.clone(), name.into())) else { return };
-        if let Err(error) = state.import(bytes, handed.at) {
+        let Some((bytes, at)) = self.keeping.handed(self.scope, name) else { return };
+        if let Err(error) = state.import(&bytes, at) {
             let scope = self.scope;
             log::warn!("state that was handed over is of no use scope={scope} name={name:?} error={error}");
         }
@@ -364,7 +455,7 @@ mod tests {
         exported.sort_by(|one, other| one.name.cmp(&other.name));
         let bytes = |name: &str, bytes: [u8; 4]| {
             let (scope, name) = ("routes/api/count/0".to_owned(), name.to_owned());
-            Exported { scope, name, bytes: bytes.to_vec() }
+            Exported { scope, name, standing: KeptStanding::Passing, bytes: bytes.to_vec() }
         };
         assert_eq!(exported, [bytes("a", [0, 0, 0, 3]), bytes("b", [0, 0, 0, 2])]);
         let taken = Kept::import(exported, now);
@@ -375,8 +466,59 @@ mod tests {
 
     #[test]
     fn bytes_that_cannot_be_read_are_none() {
-        let broken = Exported { scope: scope(0).to_string(), name: "a".to_owned(), bytes: vec![1] };
+        let (scope_name, name) = (scope(0).to_string(), "a".to_owned());
+        let standing = KeptStanding::Passing;
+        let broken = Exported { scope: scope_name, name, standing, bytes: vec![1] };
         let taken = Kept::import(vec![broken], Instant::now());
         reload(&taken, &scope(0), |cx| assert_eq!(count(cx, "a"), 1));
+    }
+
+    fn returning(cx: BuildCx<'_>, name: &str) -> u32 {
+        cx.keep_returning(name, || Count(AtomicU32::new(1))).0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// As [`reload`], back to a configuration of before.
+    fn go_back(previous: &Kept, ask: impl FnOnce(BuildCx<'_>)) -> Kept {
+        let keeping = Keeping::going_back(previous, Instant::now());
+        ask(BuildCx::new(&[], 64).keeping(&keeping, &scope(0)));
+        keeping.into_kept()
+    }
+
+    fn handed_over(kept: &Kept) -> Kept {
+        Kept::import(kept.export(Instant::now()), Instant::now())
+    }
+
+    #[test]
+    fn what_returns_waits_for_its_configuration_to_come_back() {
+        let nothing = |previous: &Kept| reload(previous, &scope(0), |_| ());
+        let had = reload(&Kept::default(), &scope(0), |cx| {
+            assert_eq!([returning(cx, "a"), count(cx, "b")], [1, 1]);
+        });
+        let without = nothing(&nothing(&had));
+        reload(&without, &scope(0), |cx| {
+            assert_eq!(returning(cx, "a"), 1, "it only looks like that of before")
+        });
+        let back = go_back(&without, |cx| assert_eq!([returning(cx, "a"), count(cx, "b")], [2, 1]));
+        // Both use it, and there is one of it.
+        reload(&back, &scope(0), |cx| assert_eq!(returning(cx, "a"), 3));
+        assert_eq!(back.export(Instant::now()).len(), 2);
+        go_back(&nothing(&back), |cx| assert_eq!(returning(cx, "a"), 4));
+    }
+
+    #[test]
+    fn what_returns_does_so_in_other_processes_too() {
+        let nothing = |previous: &Kept| reload(previous, &scope(0), |_| ());
+        let had = reload(&Kept::default(), &scope(0), |cx| {
+            assert_eq!([returning(cx, "a"), returning(cx, "a")], [1, 2]);
+        });
+        for without in [
+            nothing(&handed_over(&had)),
+            nothing(&handed_over(&nothing(&had))),
+            handed_over(&nothing(&handed_over(&nothing(&had)))),
+        ] {
+            reload(&without, &scope(0), |cx| assert_eq!(returning(cx, "a"), 1));
+            go_back(&without, |cx| assert_eq!(returning(cx, "a"), 3));
+        }
+        reload(&handed_over(&had), &scope(0), |cx| assert_eq!(returning(cx, "a"), 3));
     }
 }

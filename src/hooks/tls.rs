@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::config::spec::HttpVersion;
 use crate::types::TlsVersion;
@@ -41,8 +41,18 @@ pub struct ClientCert {
     pub not_after: SystemTime,
 }
 
+impl ClientCert {
+    /// A certificate of which nothing is known but its subject, for tests of hooks. It expires in the year 2100.
+    pub fn new(subject: impl Into<String>) -> Self {
+        let (sans, fingerprint, serial) = (Vec::new(), String::new(), String::new());
+        let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800);
+        Self { subject: subject.into(), sans, fingerprint, serial, not_after }
+    }
+}
+
 impl TlsSession {
-    pub(crate) fn new(version: TlsVersion) -> Self {
+    /// A session of a client that has shown no more than that, for tests of hooks.
+    pub fn new(version: TlsVersion) -> Self {
         Self { version, server_name: None, alpn: None, is_resumed: false, client_cert: None }
     }
 }

@@ -3,27 +3,44 @@ use std::io::Write;
 use http::HeaderValue;
 use pingora_http::RequestHeader;
 
-use crate::types::{Template, VarName, Variable, Vars};
+use crate::types::{EndpointAddr, PoolName, RouteName, Template, VarName, Variable, Vars};
 
-use super::{ClientCert, FilterCx, HookError, RequestView, ResponseView};
+use super::{ClientCert, Facts, FilterCx, HookError, RequestView, ResponseView, Variables};
 
 /// The values of a [`Template`]'s variables for one request.
 #[derive(Debug)]
 pub struct RequestVars<'a> {
-    request: &'a RequestHeader,
-    host: &'a str,
-    cx: &'a FilterCx<'a>,
+    pub(crate) request: &'a RequestHeader,
+    pub(crate) host: &'a str,
+    pub(crate) facts: &'a Facts,
+    /// `None` for a request that no route is for.
+    pub(crate) route: Option<&'a RouteName>,
+    pub(crate) pool: Option<&'a PoolName>,
+    pub(crate) endpoint: Option<&'a EndpointAddr>,
+    pub(crate) variables: &'a Variables,
 }
 
 impl<'a> RequestVars<'a> {
     /// The values while the request passes.
     pub fn of_request(request: &'a RequestView<'_>, cx: &'a FilterCx<'a>) -> Self {
-        Self { request: request.head(), host: request.host(), cx }
+        Self::of(request.head(), request.host(), cx)
     }
 
     /// The values while the response passes.
     pub fn of_response(response: &'a ResponseView<'_>, cx: &'a FilterCx<'a>) -> Self {
-        Self { request: response.request(), host: response.request_host(), cx }
+        Self::of(response.request(), response.request_host(), cx)
+    }
+
+    fn of(request: &'a RequestHeader, host: &'a str, cx: &'a FilterCx<'a>) -> Self {
+        Self {
+            request,
+            host,
+            facts: cx.facts(),
+            route: Some(cx.route()),
+            pool: cx.pool(),
+            endpoint: cx.endpoint(),
+            variables: cx.variables(),
+        }
     }
 
     /// Whether the client has shown a certificate.
@@ -32,7 +49,7 @@ impl<'a> RequestVars<'a> {
     }
 
     fn client_cert(&self) -> Option<&ClientCert> {
-        self.cx.facts().tls.as_ref()?.client_cert.as_ref()
+        self.facts.tls.as_ref()?.client_cert.as_ref()
     }
 
     /// The template's text as a header's value. One allocation.
@@ -49,15 +66,15 @@ impl<'a> RequestVars<'a> {
 
 impl Vars for RequestVars<'_> {
     fn write(&self, variable: Variable, out: &mut Vec<u8>) {
-        let facts = self.cx.facts();
+        let facts = self.facts;
         let text = match variable {
             Variable::Host => self.host,
             Variable::Path => self.request.uri.path(),
             Variable::Method => self.request.method.as_str(),
             Variable::Scheme => facts.scheme.as_str(),
             Variable::Listener => facts.listener.as_str(),
-            Variable::Route => self.cx.route().as_str(),
-            Variable::Pool => self.cx.pool().map_or("", |pool| pool.as_str()),
+            Variable::Route => self.route.map_or("", |route| route.as_str()),
+            Variable::Pool => self.pool.map_or("", |pool| pool.as_str()),
             Variable::RequestId => return out.extend_from_slice(facts.request_id.as_bytes()),
             Variable::Query => match self.request.uri.query() {
                 Some(query) => {
@@ -78,13 +95,13 @@ impl Vars for RequestVars<'_> {
             // Writing into a Vec cannot fail.
             Variable::ClientIp => return drop(write!(out, "{}", facts.client_ip)),
             Variable::Endpoint => {
-                return drop(self.cx.endpoint().map(|endpoint| write!(out, "{endpoint}")));
+                return drop(self.endpoint.map(|endpoint| write!(out, "{endpoint}")));
             }
         };
         out.extend_from_slice(text.as_bytes());
     }
 
     fn write_named(&self, name: &VarName, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.cx.var(name.as_str()).unwrap_or_default());
+        out.extend_from_slice(self.variables.get(name.as_str()).unwrap_or_default());
     }
 }

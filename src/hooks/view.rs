@@ -3,9 +3,10 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 
 use super::HookError;
+use super::response_head::ResponseHead;
 
 /// A request's head as filters see and change it.
 ///
@@ -48,7 +49,7 @@ pub struct EarlyBody {
 /// A response's head as filters see and change it, beside the request that it answers.
 #[derive(Debug)]
 pub struct ResponseView<'a> {
-    head: &'a mut ResponseHeader,
+    head: ResponseHead<'a>,
     request: &'a RequestHeader,
     host: &'a str,
     cause: Option<&'a str>,
@@ -191,7 +192,7 @@ impl fmt::Debug for RequestView<'_> {
 // === ResponseView ===
 
 impl<'a> ResponseView<'a> {
-    pub(crate) fn new(head: &'a mut ResponseHeader, request: &'a RequestHeader, host: &'a str) -> Self {
+    pub(crate) fn new(head: ResponseHead<'a>, request: &'a RequestHeader, host: &'a str) -> Self {
         Self { head, request, host, cause: None, is_from_endpoint: false }
     }
 
@@ -207,7 +208,7 @@ impl<'a> ResponseView<'a> {
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.head.status
+        self.head.get().status
     }
 
     /// Changes the status.
@@ -215,20 +216,20 @@ impl<'a> ResponseView<'a> {
     /// # Errors
     /// When it is below 200, or the response is a 101.
     pub fn set_status(&mut self, status: StatusCode) -> Result<(), HookError> {
-        if status.is_informational() || self.head.status.is_informational() {
+        if status.is_informational() || self.head.get().status.is_informational() {
             return Err(HookError::new("an informational status cannot be set or changed"));
         }
-        self.head.set_status(status).map_err(|_| HookError::new("status out of range"))
+        self.head.get_mut().set_status(status).map_err(|_| HookError::new("status out of range"))
     }
 
     /// All headers.
     pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+        &self.head.get().headers
     }
 
     /// The first header of that name.
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&HeaderValue> {
-        self.head.headers.get(name)
+        self.head.get().headers.get(name)
     }
 
     /// Sets a header, in place of all that had its name.
@@ -236,7 +237,7 @@ impl<'a> ResponseView<'a> {
     /// # Errors
     /// When the head has no room for more headers.
     pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
-        self.head.insert_header(name, value).map_err(no_room)
+        self.head.get_mut().insert_header(name, value).map_err(no_room)
     }
 
     /// Adds a header beside those that have its name.
@@ -244,12 +245,12 @@ impl<'a> ResponseView<'a> {
     /// # Errors
     /// When the head has no room for more headers.
     pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HookError> {
-        self.head.append_header(name, value).map(drop).map_err(no_room)
+        self.head.get_mut().append_header(name, value).map(drop).map_err(no_room)
     }
 
     /// Removes all headers of that name.
     pub fn remove_header(&mut self, name: &HeaderName) {
-        self.head.remove_header(name);
+        self.head.get_mut().remove_header(name);
     }
 
     /// Why the edge fails or refuses the request, by the word that the log has for it: `no_endpoint_fit`, say. `None` for

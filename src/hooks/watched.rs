@@ -1,21 +1,16 @@
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::time::sleep;
 
-use crate::types::{ByteSize, Stamp};
+use crate::types::{ByteSize, Stamp, looking, next_look};
 
 use super::{Job, JobCx};
-
-/// How soon a change of a file is seen.
-const PERIOD: Duration = Duration::from_secs(1);
 
 /// What a file says, kept fresh: had from [`BuildCx::watch_file`](super::BuildCx::watch_file).
 pub struct Watched<T>(Arc<WatchedFile<T>>);
@@ -23,11 +18,20 @@ pub struct Watched<T>(Arc<WatchedFile<T>>);
 /// How a hook reads a file's bytes; what is wrong with them is told in lower case.
 pub type ReadFile<T> = fn(&[u8]) -> Result<T, String>;
 
+/// As [`ReadFile`], for what keeps the bytes.
+pub type TakeFile<T> = fn(Vec<u8>) -> Result<T, String>;
+
+/// Either way to read.
+pub(super) enum Read<T> {
+    Borrowed(ReadFile<T>),
+    Owned(TakeFile<T>),
+}
+
 /// One for all hooks that read the same file to the same type.
 pub(super) struct WatchedFile<T> {
     path: PathBuf,
     most: ByteSize,
-    read: ReadFile<T>,
+    read: Read<T>,
     value: ArcSwapOption<T>,
     /// The file when its bytes were last read.
     seen: Mutex<Option<Stamp>>,
@@ -52,7 +56,7 @@ impl<T> Watched<T> {
 }
 
 impl<T> WatchedFile<T> {
-    pub(super) fn new(path: PathBuf, most: ByteSize, read: ReadFile<T>) -> Self {
+    pub(super) fn new(path: PathBuf, most: ByteSize, read: Read<T>) -> Self {
         let (value, seen, told) = (ArcSwapOption::empty(), Mutex::default(), Mutex::default());
         Self { path, most, read, value, seen, told }
     }
@@ -69,7 +73,11 @@ impl<T> WatchedFile<T> {
         // What could not be read for once is tried again, whether the file changes or not.
         *self.seen.lock() = found.filter(|_| bytes.is_ok());
         let bytes = bytes.map_err(|error| format!("it cannot be read: {error}"))?;
-        (self.read)(&bytes).map(Arc::new)
+        let value = match self.read {
+            Read::Borrowed(read) => read(&bytes),
+            Read::Owned(read) => read(bytes),
+        };
+        value.map(Arc::new)
     }
 
     fn look(&self) {
@@ -101,10 +109,14 @@ impl<T> WatchedFile<T> {
 
 fn bytes_of(path: &Path, most: ByteSize) -> io::Result<Vec<u8>> {
     // A pipe would be waited for.
-    if !path.metadata()?.is_file() {
+    let found = path.metadata()?;
+    if !found.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
     let mut bytes = Vec::new();
+    // What grows while it is read takes up to twice its size, and those who keep the bytes keep that.
+    let expected = usize::try_from(found.len().min(most.bytes())).map_err(io::Error::other)?;
+    bytes.try_reserve_exact(expected).map_err(io::Error::other)?;
     File::open(path)?.take(most.bytes() + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most.bytes() {
         return Err(io::Error::other(format!("it is larger than {most}")));
@@ -116,10 +128,8 @@ fn bytes_of(path: &Path, most: ByteSize) -> io::Result<Vec<u8>> {
 impl<T: Send + Sync + 'static> Job for Arc<WatchedFile<T>> {
     async fn run(&self, _: &JobCx) {
         loop {
-            sleep(PERIOD).await;
-            let file = self.clone();
-            // Disks may hang, and there may be much to read.
-            if tokio::task::spawn_blocking(move || file.look()).await.is_err() {
+            next_look().await;
+            if looking(self.clone(), |file| file.look()).await.is_none() {
                 log::error!("file cannot be looked at file={}", self.path.display());
             }
         }
@@ -155,7 +165,7 @@ mod tests {
     fn a_file_is_read_again_when_it_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("number");
-        let file = Arc::new(WatchedFile::new(path.clone(), MOST, number));
+        let file = Arc::new(WatchedFile::new(path.clone(), MOST, Read::Borrowed(number)));
         assert!(file.read().unwrap_err().starts_with("it cannot be read: No such file"));
         fs::write(&path, "1").unwrap();
         let watched = Watched::new(file.clone(), &file.read().unwrap());
@@ -179,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("number");
         fs::write(&path, "1").unwrap();
-        let file = Arc::new(WatchedFile::new(path.clone(), MOST, number));
+        let file = Arc::new(WatchedFile::new(path.clone(), MOST, Read::Borrowed(number)));
         let watched = Watched::new(file.clone(), &file.read().unwrap());
         fs::write(&path, "12").unwrap();
         file.look_by(|_, _| Err(io::ErrorKind::TimedOut.into()));
@@ -192,14 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_kept_are_held_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bytes");
+        fs::write(&path, vec![7; 100_000]).unwrap();
+        let file = WatchedFile::new(path, MOST, Read::Owned(Ok));
+        let bytes = file.read().unwrap();
+        assert_eq!((bytes.len(), bytes.capacity()), (100_000, 100_000));
+    }
+
+    #[test]
     fn what_is_no_file_and_what_is_too_large_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let file = WatchedFile::new(folder.path().to_owned(), MOST, number);
+        let file = WatchedFile::new(folder.path().to_owned(), MOST, Read::Borrowed(number));
         assert_eq!(file.read().unwrap_err(), "it cannot be read: it is no regular file");
         let large = folder.path().join("large");
         File::create(&large).unwrap().set_len(MOST.bytes() + 1).unwrap();
         assert_eq!(
-            WatchedFile::new(large, MOST, number).read().unwrap_err(),
+            WatchedFile::new(large, MOST, Read::Borrowed(number)).read().unwrap_err(),
             "it cannot be read: it is larger than 16MiB"
         );
     }

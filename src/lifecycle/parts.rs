@@ -11,7 +11,10 @@ use crate::gateway::{HttpApp, MAX_ATTEMPTS};
 use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
-use crate::runtime::{AdminService, Assembled, CannotSave, Live, Registry, SecretFile};
+use crate::runtime::{
+    AdminService, Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
+    take_folders_over,
+};
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
 
@@ -60,6 +63,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     SecretFile(#[from] CannotSave),
     #[error(transparent)]
+    Folder(#[from] FolderTaken),
+    #[error(transparent)]
     Control(#[from] CannotOpen),
     #[error("no thread can be started: {0}")]
     Thread(#[source] io::Error),
@@ -86,6 +91,9 @@ impl Parts {
         // The other process may know the secret though its file is gone.
         if !takes_over {
             assembled.secret_file.iter().try_for_each(SecretFile::save)?;
+            reserve_folders(&assembled.snapshot.caches)?;
+        } else {
+            take_folders_over(&assembled.snapshot.caches);
         }
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

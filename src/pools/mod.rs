@@ -38,7 +38,9 @@ mod tests;
 mod window;
 
 pub(crate) use back_off::back_off;
-pub(crate) use client::{Streamed, StreamedLimits, Unanswered, retry_after, send_streamed};
+pub(crate) use client::{
+    Streamed, StreamedLimits, Unanswered, UrlClient, connection_fields, retry_after, send_streamed,
+};
 pub(crate) use endpoint::{Endpoint, State};
 pub(crate) use failure::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream};
 pub(crate) use generation::PolicyFactory;

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use super::health::{client_config, roots_of_the_system};
 pub(crate) struct PeerTls {
     authorities: Option<Arc<[WrappedX509]>>,
     identity: Option<Arc<CertKey>>,
-    /// For probes, which make their handshakes by rustls itself.
+    /// For probes and stores, which make their handshakes by rustls itself.
     client: Arc<ClientConfig>,
     /// Differs when anything else in here does.
     digest: u64,
@@ -71,7 +72,6 @@ impl PeerTls {
         if roots.is_empty() {
             return Err(UnusableTls::NoAuthority);
         }
-        let wrap = |certificate: &CertificateDer<'_>| WrappedX509::new(certificate.to_vec(), parse_x509);
         let pair = |(chain, key): &Identity| {
             let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
             Arc::new(CertKey::new(chain, key.secret_der().to_vec()))
@@ -84,13 +84,17 @@ impl PeerTls {
         })
     }
 
-    pub(super) fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    pub(super) fn client(&self) -> &Arc<ClientConfig> {
+    pub(crate) fn client(&self) -> &Arc<ClientConfig> {
         &self.client
     }
+}
+
+fn wrap(certificate: &CertificateDer<'_>) -> WrappedX509 {
+    WrappedX509::new(certificate.to_vec(), parse_x509)
 }
 
 fn digest(authorities: Option<&[CertificateDer<'_>]>, identity: Option<&Identity>) -> u64 {
@@ -122,10 +126,34 @@ pub(super) fn server_name(tls: &config::UpstreamTls, address: &EndpointAddr) -> 
 
 // === Peers ===
 
+/// A server that is no endpoint of a pool.
+#[derive(Clone, Copy)]
+pub(super) struct Server<'a> {
+    pub(super) address: SocketAddr,
+    /// What its certificate has to hold; `None` where no TLS is spoken.
+    pub(super) name: Option<&'a str>,
+    /// `None` for those that this machine trusts.
+    pub(super) authorities: Option<&'a [CertificateDer<'static>]>,
+}
+
+/// How Pingora reaches it over HTTP/1, within so much time.
+pub(super) fn peer_of_server(server: Server<'_>, connect: Duration) -> HttpPeer {
+    let Server { address, name, authorities } = server;
+    let mut peer = HttpPeer::new(address, name.is_some(), name.unwrap_or_default().to_owned());
+    let mut key = ReuseKey::default();
+    key.add(b"no pool");
+    key.add(&digest(authorities, None).to_be_bytes());
+    peer.group_key = key.finish();
+    peer.options.ca = authorities.map(|authorities| authorities.iter().map(wrap).collect());
+    peer.options.connection_timeout = Some(connect);
+    peer.options.total_connection_timeout = Some(connect);
+    peer
+}
+
 /// How Pingora reaches an endpoint; each attempt sets its own limits in a copy.
 pub(super) fn peer_template(address: &EndpointAddr, pool: &config::Pool, tls: Option<&PeerTls>) -> HttpPeer {
     // The address given here is replaced: the constructor would resolve names, which ours never are.
-    let mut peer = HttpPeer::new(std::net::SocketAddr::from(([127, 0, 0, 1], 1)), false, String::new());
+    let mut peer = HttpPeer::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, String::new());
     peer._address = pingora_addr(address);
     peer.group_key = group_key(pool, tls);
     peer.options.connection_timeout = Some(pool.timeouts.connect.get());

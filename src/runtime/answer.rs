@@ -1,12 +1,18 @@
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
 use serde::Serialize;
 
+use crate::filters::{Pages, Told};
 use crate::hooks::Answer;
+use crate::types::Vars;
 
 use super::Cause;
-use super::grpc::{GRPC, grpc_trailers, is_grpc};
+use crate::semantics::is_grpc;
+
+use super::grpc::{GRPC, grpc_trailers};
 
 /// The form of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +46,29 @@ pub(crate) struct ErrorAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
+}
+
+impl ErrorAnswer {
+    /// The same with a page in the place of its body, where there is one for it that a client with these headers takes.
+    pub(crate) fn on_page<V: Vars>(
+        mut self,
+        pages: &Pages,
+        cause: &Cause,
+        headers: &HeaderMap,
+        vars: &V,
+    ) -> Self {
+        let Some(forms) = pages.of(self.status) else { return self };
+        if forms.vary() {
+            self.headers.push((VARY, HeaderValue::from_static("accept")));
+        }
+        let told = Told { status: self.status, cause: cause.word(), vars };
+        if let Some((media_type, body)) = forms.fill(headers, &told) {
+            self.headers.retain(|(name, _)| name != CONTENT_TYPE);
+            self.headers.push((CONTENT_TYPE, media_type));
+            self.body = body;
+        }
+        self
+    }
 }
 
 impl From<ErrorAnswer> for Answer {

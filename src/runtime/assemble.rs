@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::files::Files;
+use crate::filters::Pages;
 use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
-use crate::pools::{PeerTls, Pool, PoolParts, UnusableTls};
+use crate::pools::{Pool, PoolParts};
 use crate::router::{Router, Rule};
 use crate::split::Split;
-use crate::stores::{Redis, RedisSettings};
 use crate::telemetry::Pulse;
-use crate::tls::{Clock, Problem, Termination, TicketKeys, UpstreamFiles, install_provider, system_clock};
+use crate::tls::{Clock, Problem, Termination, TicketKeys, install_provider, system_clock};
 use crate::types::{PoolName, Random, ZoneName};
 
 use warnings::{warn_of_idle_filters, warn_of_unreachable};
@@ -23,7 +23,9 @@ use warnings::{warn_of_idle_filters, warn_of_unreachable};
 use super::caches::caches;
 use super::carried::Carried;
 use super::edge_paths::EdgePaths;
+use super::peer_tls::{peer_tls, report};
 use super::route::{Redirect, Respond, Step};
+use super::stores::stores;
 use super::{Action, Admin, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
@@ -59,6 +61,7 @@ impl Assembled {
 struct Built {
     pools: Vec<Arc<Pool>>,
     routes: Vec<Route>,
+    error_pages: Pages,
     /// By listener.
     terminations: Vec<Option<Arc<Termination>>>,
 }
@@ -86,6 +89,29 @@ pub(crate) fn assemble(
     registry: &Registry,
     previous: Option<&Assembled>,
 ) -> Result<Assembled, Diagnostics> {
+    let nothing = Kept::default();
+    let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
+    assemble_keeping(origin, registry, previous, keeping)
+}
+
+/// As [`assemble()`], for a configuration that was served before and comes back in the place of `previous`.
+///
+/// # Errors
+/// As for [`assemble()`].
+pub(crate) fn assemble_again(
+    origin: &Origin,
+    registry: &Registry,
+    previous: &Assembled,
+) -> Result<Assembled, Diagnostics> {
+    assemble_keeping(origin, registry, Some(previous), Keeping::going_back(&previous.kept, Instant::now()))
+}
+
+fn assemble_keeping(
+    origin: &Origin,
+    registry: &Registry,
+    previous: Option<&Assembled>,
+    keeping: Keeping<'_>,
+) -> Result<Assembled, Diagnostics> {
     let Loaded { config, source, diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
@@ -103,11 +129,9 @@ pub(crate) fn assemble(
     let carried =
         carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
     let folder = origin.folder();
-    let nothing = Kept::default();
-    let keeping = Keeping::new(previous.map_or(&nothing, |previous| &previous.kept));
-    let caches = caches(&config, &keeping);
+    let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
-    let stores = stores(&config, &keeping, now);
+    let stores = stores(&config, &keeping, now, |tls| peer_tls(tls, &clock, &source, &mut diagnostics));
     let mut builder = Builder {
         registry,
         carried: carried.as_ref(),
@@ -146,6 +170,7 @@ pub(crate) fn assemble(
         pools: built.pools,
         pool_names,
         caches,
+        error_pages: built.error_pages,
         listeners,
         admin,
         trusted_proxies: config.trusted_proxies.clone(),
@@ -168,28 +193,6 @@ pub(crate) fn assemble(
         is_draft: false,
         warnings,
     })
-}
-
-/// The stores. One whose settings are as before goes on with its connections.
-fn stores(config: &Config, keeping: &Keeping<'_>, now: Instant) -> Vec<Arc<Redis>> {
-    let store = |store: &config::Store| {
-        let scope = Scope::store(&store.name);
-        let settings = redis_settings(store);
-        let make = || Redis::new(settings.clone(), now);
-        keeping.keep_while(&scope, "redis", make, |known| *known.settings() == settings)
-    };
-    config.stores.iter().map(store).collect()
-}
-
-fn redis_settings(store: &config::Store) -> RedisSettings {
-    RedisSettings {
-        name: store.name.to_string(),
-        address: store.redis.clone(),
-        user: store.user.clone(),
-        password: store.password.as_ref().map(|password| password.0.clone()),
-        timeout: store.timeout.get(),
-        connections: store.connections,
-    }
 }
 
 /// The secret file, if a pool needs it.
@@ -249,15 +252,29 @@ impl Builder<'_> {
         Built {
             routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
             pools: pools.into_iter().flatten().collect(),
+            error_pages: self.error_pages(config),
             terminations: config.listeners.iter().map(|listener| self.termination(listener)).collect(),
         }
+    }
+
+    fn error_pages(&mut self, config: &Config) -> Pages {
+        let scope = Scope::error_pages();
+        let cx = self.cx.keeping(self.keeping, &scope);
+        Pages::build(config.error_pages.iter().cloned(), &cx).unwrap_or_else(|error| {
+            let at = KeyPath::default().child("server").child("error_pages").child("pages");
+            let (keys, message, _) = error.into_parts();
+            let at = keys.iter().fold(at, |at, key| at.child(key.as_str()));
+            self.diagnostics.error(self.source, &at, message);
+            Pages::default()
+        })
     }
 
     fn pool(&mut self, config: &config::Pool) -> Option<Arc<Pool>> {
         let balance = &config.balance;
         // A bare name has no settings; they would stand under it.
         let settings = balance.settings.clone().unwrap_or_else(|| balance.at.child(&balance.policy));
-        let tls = config.tls.as_ref().map(|tls| self.peer_tls(tls));
+        let tls = config.tls.as_ref();
+        let tls = tls.map(|tls| peer_tls(tls, &self.clock, self.source, &mut self.diagnostics));
         let scope = Scope::policy(&config.name);
         let cx = self.cx.keeping(self.keeping, &scope);
         match self.registry.build_policy(&balance.policy, self.source, &settings, &cx) {
@@ -287,20 +304,6 @@ impl Builder<'_> {
         }
     }
 
-    /// TLS towards the endpoints of a pool, if its files are sound.
-    fn peer_tls(&mut self, config: &config::UpstreamTls) -> Option<PeerTls> {
-        let UpstreamFiles { authorities, identity, warnings } =
-            UpstreamFiles::load(config, &self.clock).map_err(|problems| self.report(problems)).ok()?;
-        self.report(warnings);
-        let refuse = |error| {
-            let told = self.diagnostics.error(self.source, &config.at, format!("it cannot be used: {error}"));
-            if matches!(error, UnusableTls::NoAuthority) {
-                told.help("name a file of authorities as `ca`, or install the system's (`ca-certificates`)");
-            }
-        };
-        PeerTls::new(authorities.as_deref(), identity.as_ref(), config.verify).map_err(refuse).ok()
-    }
-
     /// The TLS of a listener, if it speaks any and its files are sound.
     fn termination(&mut self, config: &config::Listener) -> Option<Arc<Termination>> {
         let tls = config.tls.as_ref()?;
@@ -318,16 +321,7 @@ impl Builder<'_> {
     }
 
     fn report(&mut self, problems: Vec<Problem>) {
-        for Problem { at, message, help, is_error } in problems {
-            let told = if is_error {
-                self.diagnostics.error(self.source, &at, message)
-            } else {
-                self.diagnostics.warning(self.source, &at, message)
-            };
-            if let Some(help) = help {
-                told.help(help);
-            }
-        }
+        report(problems, self.source, &mut self.diagnostics);
     }
 
     fn route(&mut self, config: &config::Route, clients: &[PoolClient]) -> Route {

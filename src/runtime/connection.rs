@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::hooks::{Scheme, TlsSession};
 use crate::tls::PolicyId;
 
-use super::{Ending, Ends, Lasting, Listener, Peer, Snapshot};
+use super::{Ending, Ends, Lasting, Listener, Pacing, Peer, Snapshot};
 
 /// A client's connection: what the listener knows of it and the gateway needs, for the connection's life.
 ///
@@ -28,6 +28,7 @@ pub(crate) struct Connection {
     upgraded: AtomicBool,
     reader: AtomicWaker,
     trailers: Mutex<Option<Bytes>>,
+    pacing: Pacing,
     parked: Mutex<Option<Parked>>,
     ending: Ending,
     /// Where its request goes on for as long as the client likes.
@@ -46,6 +47,10 @@ impl Drop for Sipping<'_> {
         self.0.store(false, Ordering::Release);
     }
 }
+
+/// Among the extensions of a request of HTTP/2: the trailers that follow the last piece of its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct LastTrailers(pub(crate) HeaderMap);
 
 /// What is known of a request by its type alone.
 pub(crate) type Parked = Box<dyn Any + Send + Sync>;
@@ -79,6 +84,7 @@ impl Connection {
             upgraded: false.into(),
             reader: AtomicWaker::new(),
             trailers: Mutex::new(None),
+            pacing: Pacing::default(),
             parked: Mutex::new(None),
             ending,
             lasting: Mutex::new(None),
@@ -204,6 +210,11 @@ impl Connection {
     /// The trailers that were left, which are then gone.
     pub(crate) fn take_trailers(&self) -> Option<Bytes> {
         self.trailers.lock().take()
+    }
+
+    /// How fast the body of the answer of HTTP/1 goes on that is written. Streams of HTTP/2 have each their own.
+    pub(crate) fn pacing(&self) -> &Pacing {
+        &self.pacing
     }
 
     /// Leaves what is known of the request of HTTP/1 that comes next, for whoever serves it.

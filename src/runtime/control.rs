@@ -13,7 +13,7 @@ use crate::cache::{Purge, Purged};
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
-use super::status::{CertificateStatus, ListenerStatus, PoolStatus};
+use super::status::{CacheStatus, CertificateStatus, ListenerStatus, PoolStatus};
 use super::{Changes, Live, Snapshot, SplitStatus, Status};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
@@ -152,6 +152,10 @@ impl Control {
             },
             pools,
             certificates: certificates(&snapshot, pool),
+            caches: match pool {
+                None => snapshot.caches.iter().map(|cache| CacheStatus::of(cache, now)).collect(),
+                Some(_) => Vec::new(),
+            },
         })
     }
 

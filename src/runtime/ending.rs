@@ -215,6 +215,12 @@ impl WeakEnding {
         })
     }
 
+    /// Resolves once it has come so far, or nobody is left.
+    pub(crate) async fn reached(&mut self, stage: Stage) {
+        // An error tells that nobody is.
+        let _ = self.stage.wait_for(|told| *told >= stage).await;
+    }
+
     /// Resolves once nobody is left.
     pub(crate) async fn over(&mut self) {
         while self.stage.changed().await.is_ok() {}

@@ -3,6 +3,8 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::semantics::{is_event_stream, is_grpc};
+
 use super::Cause;
 
 /// How a call of gRPC ended.
@@ -15,18 +17,15 @@ pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeou
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Whether a message with these headers is one of gRPC: `application/grpc`, perhaps with a suffix or parameters, and not
-/// gRPC-Web.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let Some((name, rest)) = media_type.split_at_checked(GRPC.len()) else { return false };
-    name.eq_ignore_ascii_case(GRPC.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-}
-
 /// Whether a response goes on for as long as its client listens, by what its head says.
 pub(crate) fn is_endless(response: &HeaderMap) -> bool {
+    is_event_stream(response) || is_grpc(response) || is_grpc_web(response)
+}
+
+fn is_grpc_web(response: &HeaderMap) -> bool {
+    const WEB: &[u8] = b"application/grpc-web";
     let media_type = response.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    media_type.starts_with(b"text/event-stream") || media_type.starts_with(b"application/grpc")
+    media_type.get(..WEB.len()).is_some_and(|start| start.eq_ignore_ascii_case(WEB))
 }
 
 impl GrpcStatus {
@@ -144,23 +143,6 @@ pub(crate) fn timeout_value(timeout: Duration) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn grpc_is_told_by_its_media_type() {
-        for (media_type, expected) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("Application/gRPC; charset=utf-8", true),
-            ("application/grpc-web", false),
-            ("application/grpc-web-text+proto", false),
-            ("application/grpcx", false),
-            ("application/json", false),
-        ] {
-            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
-            assert_eq!(is_grpc(&headers), expected, "{media_type}");
-        }
-        assert!(!is_grpc(&HeaderMap::new()));
-    }
 
     #[test]
     fn causes_have_the_status_that_clients_act_on() {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::config::{Diagnostics, Origin};
-use crate::hooks::{Exported, Kept};
+use crate::hooks::{Exported, Kept, KeptStanding};
 use crate::pools::{Pool, PoolState};
 use crate::types::PoolName;
 
@@ -43,6 +43,8 @@ pub(crate) struct Parcel {
 struct KeptName {
     scope: String,
     name: String,
+    #[serde(default)]
+    standing: KeptStanding,
 }
 
 /// The parcel of the keys of session tickets.
@@ -56,7 +58,8 @@ fn drop_largest(exported: &mut Vec<Exported>) {
     let mut sum: usize = exported.iter().map(|one| one.bytes.len()).sum();
     while sum > MOST_KEPT {
         let largest = (0..exported.len()).max_by_key(|&index| exported[index].bytes.len());
-        let Some(Exported { scope, name, bytes }) = largest.map(|index| exported.swap_remove(index)) else {
+        let Some(Exported { scope, name, bytes, .. }) = largest.map(|index| exported.swap_remove(index))
+        else {
             return;
         };
         sum -= bytes.len();
@@ -72,8 +75,8 @@ impl Heritage {
         let mut kept = Vec::new();
         let mut exported = served.kept.export(now);
         drop_largest(&mut exported);
-        for (number, Exported { scope, name, bytes }) in exported.into_iter().enumerate() {
-            kept.push(KeptName { scope, name });
+        for (number, Exported { scope, name, standing, bytes }) in exported.into_iter().enumerate() {
+            kept.push(KeptName { scope, name, standing });
             parcels.push(Parcel { name: number.to_string(), bytes: Zeroizing::new(bytes) });
         }
         Self {
@@ -136,8 +139,8 @@ impl Heritage {
         to.secret_file = self.secret.take().filter(|_| needs_secret).or(to.secret_file.take());
         let assembled = assemble(&to.origin, registry, Some(to))?;
         *to = assembled;
+        to.snapshot.take_over(now);
         for pool in &to.snapshot.pools {
-            pool.take_over(now);
             if let Some(state) = self.pools.get(pool.name().as_str()) {
                 pool.import(state, now);
             }
@@ -147,9 +150,9 @@ impl Heritage {
 
     fn take_kept(&mut self) -> Vec<Exported> {
         let names = std::mem::take(&mut self.kept).into_iter().enumerate();
-        let exported = names.filter_map(|(number, KeptName { scope, name })| {
+        let exported = names.filter_map(|(number, KeptName { scope, name, standing })| {
             let bytes = std::mem::take(&mut *self.take(&number.to_string())?);
-            Some(Exported { scope, name, bytes })
+            Some(Exported { scope, name, standing, bytes })
         });
         exported.collect()
     }

@@ -8,7 +8,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::hooks::{Job, JobCx};
-use crate::pools::Pool;
+use crate::pools::{Pool, UrlClient};
 use crate::types::PoolName;
 
 use super::Live;
@@ -40,10 +40,11 @@ pub(crate) async fn run_jobs(live: Arc<Live>) {
 
 /// Jobs find pools in what is served at the moment.
 fn job_cx(live: Arc<Live>) -> JobCx {
-    JobCx::new(move |name: &PoolName| {
+    let client = move |name: &PoolName| {
         let snapshot = live.snapshot();
         snapshot.pools.iter().find(|pool| pool.name() == name).map(Pool::client)
-    })
+    };
+    JobCx::new(client, UrlClient)
 }
 
 impl Jobs {

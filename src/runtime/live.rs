@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::{Ending, Snapshot, Stage};
@@ -25,6 +25,12 @@ impl Live {
     /// The snapshot for a request that begins now; it keeps it to its end.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The same for a request that may not be wanted.
+    pub(crate) fn snapshot_if(&self, is_wanted: impl FnOnce(&Snapshot) -> bool) -> Option<Arc<Snapshot>> {
+        let snapshot = self.snapshot.load();
+        is_wanted(&snapshot).then(|| Guard::into_inner(snapshot))
     }
 
     /// Has requests that begin from now on served by another snapshot.

@@ -23,7 +23,9 @@ mod listener_counts;
 mod listener_stats;
 mod listeners;
 mod live;
+mod pacing;
 mod peer;
+mod peer_tls;
 mod registry;
 mod replay;
 mod route;
@@ -35,27 +37,29 @@ mod split_status;
 mod stage_watch;
 mod status;
 mod step_stats;
+mod stores;
 mod summary;
 mod tls_files;
 mod trust;
 mod way;
 
 pub(crate) use admin::{Admin, AdminService};
-pub(crate) use answer::{ANSWERED, ErrorBody, error_answer};
-pub(crate) use assemble::{Assembled, assemble};
+pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
+pub(crate) use assemble::{Assembled, assemble, assemble_again};
+pub(crate) use caches::{FolderTaken, reserve_folders, take_folders_over};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
 pub(crate) use changes::Unchanging;
 pub(crate) use changes::{
     Applied, ChangeCounts, Changes, NotUpgraded, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict,
 };
-pub(crate) use connection::{Connection, ConnectionTls, ip_value};
+pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
-    GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, is_grpc, parse_timeout, timeout_value,
+    GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, parse_timeout, timeout_value,
 };
 pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use jobs::run_jobs;
@@ -64,6 +68,7 @@ pub(crate) use listener_counts::{Counted, ListenerCounts};
 pub(crate) use listener_stats::{HandshakeEnd, ListenerStats};
 pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
+pub(crate) use pacing::{Hold, Pacing, Room};
 pub(crate) use peer::{Ends, Peer};
 pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};
@@ -74,7 +79,11 @@ pub(crate) use secret_file::{CannotSave, SecretFile};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use split_status::SplitStatus;
 pub(crate) use stage_watch::StageWatch;
-pub(crate) use status::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status};
+#[cfg(test)]
+pub(crate) use status::CacheDiskStatus;
+pub(crate) use status::{
+    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status,
+};
 pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;

@@ -3,16 +3,20 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::cache::Cache;
 use crate::config::spec::DrainSpec;
+use crate::filters::Pages;
 use crate::hooks::Job;
 use crate::pools::Pool;
 use crate::router::Router;
+use crate::split::Split;
 use crate::telemetry::Pulse;
-use crate::types::{Cidr, PoolName};
+use crate::types::{Cidr, PoolName, RouteName};
 
 use super::edge_paths::EdgePaths;
-use super::{Admin, Listener, Listeners, Route, RouteStats};
+use super::{Action, Admin, Listener, Listeners, Route, RouteStats};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 pub(crate) struct Snapshot {
@@ -27,6 +31,8 @@ pub(crate) struct Snapshot {
     pub(crate) pool_names: Vec<PoolName>,
     /// In the order of the file.
     pub(crate) caches: Vec<Arc<Cache>>,
+    /// Pages for errors that no route has one for.
+    pub(crate) error_pages: Pages,
     pub(crate) listeners: Listeners,
     /// Where the process tells how it does, if it does. No route knows of it.
     pub(crate) admin: Option<Admin>,
@@ -53,6 +59,20 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
+    /// Is told when requests begin to come here. What outlives a configuration goes on by this one from now on.
+    pub(crate) fn take_over(&self, now: Instant) {
+        self.pools.iter().for_each(|pool| pool.take_over(now));
+        self.splits().for_each(|(_, split)| split.take_over(now));
+    }
+
+    /// The splits, each with the name of its route.
+    pub(crate) fn splits(&self) -> impl Iterator<Item = (&RouteName, &Split)> {
+        self.routes.iter().filter_map(|route| match &route.action {
+            Action::Split(split) => Some((&route.name, split)),
+            _ => None,
+        })
+    }
+
     /// What differs in the files that the TLS of listeners and pools stands on, which were there before too.
     pub(crate) fn file_changes(&self, before: &Self) -> Vec<String> {
         let terminations = |listener: &Arc<Listener>| {

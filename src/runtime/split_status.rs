@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use crate::split::{CanaryStatus, SideShare, Split};
 use crate::types::RouteName;
 
-use super::{Action, Snapshot};
+use super::Snapshot;
 
 /// How a route's requests are spread over its pools at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,11 +28,7 @@ pub(crate) struct SideStatus {
 
 impl SplitStatus {
     pub(super) fn all(snapshot: &Snapshot, now: Instant) -> Vec<Self> {
-        let splits = snapshot.routes.iter().filter_map(|route| match &route.action {
-            Action::Split(split) => Some(Self::of(&route.name, split, now)),
-            _ => None,
-        });
-        splits.collect()
+        snapshot.splits().map(|(route, split)| Self::of(route, split, now)).collect()
     }
 
     pub(super) fn of(route: &RouteName, split: &Split, now: Instant) -> Self {

@@ -5,17 +5,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::tls::{Problem, Termination};
-use crate::types::{ListenerName, Stamp};
+use crate::types::{ListenerName, Stamp, looking, next_look};
 
 use super::Live;
 
 /// Looks after the files that the listeners' TLS stands on.
-///
-/// It asks for their dates instead of being told by the kernel: this also sees what happens on network file systems and
-/// behind the links by which orchestrators swap whole folders.
 #[derive(Debug)]
 pub(crate) struct TlsFiles {
     live: Arc<Live>,
@@ -24,8 +21,6 @@ pub(crate) struct TlsFiles {
     read: Instant,
 }
 
-/// How soon a change is seen. A look costs one system call for each file.
-const PERIOD: Duration = Duration::from_secs(1);
 /// What has not changed is read again after this: certificates and OCSP responses expire where they lie.
 const REREAD: Duration = Duration::from_secs(12 * 3600);
 
@@ -70,15 +65,9 @@ impl TlsFiles {
         loop {
             tokio::select! {
                 _ = drain.wait_for(|draining| *draining) => return,
-                () = sleep(PERIOD) => {}
+                () = next_look() => {}
             }
-            // Disks may hang, and keys are checked by arithmetic.
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look();
-                self
-            });
-            // It fails only when the runtime ends.
-            let Ok(back) = looked.await else { return };
+            let Some((back, ())) = looking(self, Self::look).await else { return };
             self = back;
         }
     }

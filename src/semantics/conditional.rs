@@ -5,6 +5,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Method};
 
+use crate::types::http_date;
+
 /// What tells one state of a representation from another (RFC 9110 §8.8).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validators<'a> {
@@ -28,7 +30,7 @@ impl<'a> Validators<'a> {
     /// Those of a response.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let etag = headers.get(ETAG).map(|etag| etag.as_bytes().trim_ascii());
-        Self { etag, modified: date(headers, &LAST_MODIFIED) }
+        Self { etag, modified: http_date(headers, &LAST_MODIFIED) }
     }
 
     /// Judges the conditions of a request in the order of RFC 9110 §13.2.2.
@@ -38,7 +40,7 @@ impl<'a> Validators<'a> {
                 return Precondition::Failed;
             }
         } else if let (Some(date), Some(modified)) =
-            (date(headers, &IF_UNMODIFIED_SINCE), self.modified_second())
+            (http_date(headers, &IF_UNMODIFIED_SINCE), self.modified_second())
             && modified > date
         {
             return Precondition::Failed;
@@ -51,7 +53,7 @@ impl<'a> Validators<'a> {
                 true => Precondition::Failed,
             };
         }
-        match (date(headers, &IF_MODIFIED_SINCE), self.modified_second()) {
+        match (http_date(headers, &IF_MODIFIED_SINCE), self.modified_second()) {
             (Some(date), Some(modified)) if is_read && modified <= date => Precondition::NotModified,
             _ => Precondition::Holds,
         }
@@ -67,13 +69,13 @@ impl<'a> Validators<'a> {
         }
         let field = field.as_bytes().trim_ascii();
         if field.contains(&b'"') {
-            let mut named = tags(field);
+            let mut named = entity_tags(field);
             let is_it = self.etag.is_some_and(|etag| Comparison::Strong.is_equal(named.next(), etag));
             return is_it && named.next().is_none();
         }
         // A date is certain only once no other change can bear it (RFC 9110 §8.8.2.2).
         let is_settled = |modified: &SystemTime| now >= *modified + Duration::from_secs(1);
-        match (date(headers, &IF_RANGE), self.modified_second().filter(is_settled)) {
+        match (http_date(headers, &IF_RANGE), self.modified_second().filter(is_settled)) {
             (Some(date), Some(modified)) => date == modified,
             _ => false,
         }
@@ -83,7 +85,9 @@ impl<'a> Validators<'a> {
         let mut fields = headers.get_all(name).into_iter().map(|field| field.as_bytes().trim_ascii());
         fields.any(|field| {
             field == b"*"
-                || self.etag.is_some_and(|etag| tags(field).any(|tag| comparison.is_equal(Some(tag), etag)))
+                || self
+                    .etag
+                    .is_some_and(|etag| entity_tags(field).any(|tag| comparison.is_equal(Some(tag), etag)))
         })
     }
 
@@ -116,7 +120,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
 }
 
 /// The entity tags of a list, which may hold commas. The rest of a list that is broken is left out.
-fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn entity_tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = list;
     std::iter::from_fn(move || {
         let start = rest.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
@@ -135,17 +139,7 @@ fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// When a response was made.
 pub(crate) fn made_at(headers: &HeaderMap) -> Option<SystemTime> {
-    date(headers, &DATE)
-}
-
-/// A date that stands once and can be read; any other is as if it were not there.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let mut fields = headers.get_all(name).into_iter();
-    let field = fields.next()?;
-    if fields.next().is_some() {
-        return None;
-    }
-    httpdate::parse_http_date(field.to_str().ok()?.trim()).ok()
+    http_date(headers, &DATE)
 }
 
 #[cfg(test)]

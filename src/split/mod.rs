@@ -2,7 +2,7 @@
 //! the same key. A [`canary`] changes its share by itself.
 //!
 //! What is kept over reloads and upgrades are the weights, as long as the file's are the same, and the canary's course, as
-//! long as its settings are. Knows neither Pingora nor routes; clocks and chance are passed in.
+//! long as it is compared with the same pools. Knows neither Pingora nor routes; clocks and chance are passed in.
 
 mod assignment;
 mod canary;
@@ -99,7 +99,8 @@ impl Split {
         let weights = Weights::kept(names().cloned().zip(written).collect(), cx);
         let canary = config.canary.as_ref().map(|canary| {
             let start = canary.begins_by_weight.then(|| share_of(&config.to, canary.side));
-            Canary::kept(canary, start, (route, &sides[canary.side].name), cx, now)
+            let names: Vec<_> = names().cloned().collect();
+            Canary::kept(canary, start, route, &names, cx, now)
         });
         Self {
             by: match &config.by {
@@ -111,6 +112,13 @@ impl Split {
             canary,
             ipv6_prefix: cx.ipv6_prefix(),
             sides,
+        }
+    }
+
+    /// Is told when the configuration is served that it belongs to.
+    pub(crate) fn take_over(&self, now: Instant) {
+        if let Some(canary) = &self.canary {
+            canary.take_over(now);
         }
     }
 

@@ -130,7 +130,7 @@ fn a_canary_begins_with_its_weight_or_a_step() {
 }
 
 #[test]
-fn a_canary_goes_on_while_its_settings_are_the_same() {
+fn a_canary_goes_on_while_it_is_compared_with_the_same() {
     let mut kept = Kept::default();
     let with = |canary: &str, more: &str| format!("{NINE_TO_ONE}, canary: {{ {canary} }}{more}");
     let now = Instant::now();
@@ -141,8 +141,31 @@ fn a_canary_goes_on_while_its_settings_are_the_same() {
     assert_eq!(shares(&same), ["old 0 %", "new 100 %"]);
     let handed = &mut Kept::import(kept.export(now), now);
     assert_eq!(shares(&split(&with("step: 5%", ""), handed)), ["old 0 %", "new 100 %"]);
-    let other = split(&with("step: 6%", ""), &mut kept);
+    let settings = split(&with("step: 6%, max: 60%", ""), &mut kept);
+    assert_eq!(shares(&settings), ["old 0 %", "new 100 %"], "it is not served yet");
+    settings.take_over(now);
+    assert_eq!(shares(&settings), ["old 40 %", "new 60 %"]);
+    let other = split(&with("pool: old", ""), &mut kept);
     assert_eq!(shares(&other), ["old 90 %", "new 10 %"]);
+}
+
+#[test]
+fn a_canary_that_was_taken_back_stays_so_whatever_else_changes() {
+    let mut kept = Kept::default();
+    let now = Instant::now();
+    let first = split(&format!("{NINE_TO_ONE}, canary: {{ every: 1m }}"), &mut kept);
+    first.canary().unwrap().steer(CanaryOrder::Abort, now).unwrap();
+    for text in [
+        "to: [{ pool: old, weight: 4 }, { pool: new, weight: 1 }], canary: { every: 1m }",
+        "to: [{ pool: new, weight: 50 }, { pool: old, weight: 4 }], canary: { pool: new, every: 1m }",
+        "to: [{ pool: old }, { pool: new }], by: path, canary: { every: 1s, step: 50%, on_abort: 30% }",
+    ] {
+        let next = split(text, &mut kept);
+        next.take_over(now);
+        assert!(next.canary().unwrap().share().is_none(), "{text}");
+        let handed = &mut Kept::import(kept.export(now), now);
+        assert!(split(text, handed).canary().unwrap().share().is_none(), "{text}");
+    }
 }
 
 #[test]

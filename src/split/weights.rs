@@ -19,7 +19,7 @@ impl Weights {
             let of = |(pool, weight): (PoolName, Weight)| (pool, AtomicU16::new(weight.get()));
             Self(written.into_iter().map(of).collect())
         };
-        cx.keep_exported(&format!("weights {}", told.join(" ")), make)
+        cx.keep_returning(&format!("weights {}", told.join(" ")), make)
     }
 
     pub(super) fn get(&self, side: usize) -> u16 {

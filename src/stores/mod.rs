@@ -4,4 +4,4 @@
 
 pub(crate) mod redis;
 
-pub(crate) use redis::{Redis, RedisSettings, Reply, Script, StoreError};
+pub(crate) use redis::{Redis, RedisSettings, Reply, Script, StoreError, StoreTls};

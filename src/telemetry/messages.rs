@@ -54,8 +54,8 @@ impl Messages {
     /// Sends messages to stderr, one a line: time, level, target, text. `RUST_LOG` goes before `level`.
     ///
     /// Pingora logs an error for every request that fails, which a client can cause at will and which the access
-    /// log tells better; so its own messages are written only from `warn` up, those of its proxy not at all, unless
-    /// `RUST_LOG` asks for them. Has no effect when the program has set up a logger of its own.
+    /// log tells better; so its own messages are written only from `warn` up, those of its proxy not at all, nor those about
+    /// kept connections that their endpoints close, unless `RUST_LOG` asks for them. Has no effect when the program has set up a logger of its own.
     pub(crate) fn init(level: LogLevel) -> Self {
         let counts = Arc::<Counts>::default();
         let (lines, queued) = sync_channel(QUEUE);
@@ -172,6 +172,9 @@ fn logger(level: LogLevel, directives: Option<&str>, queue: Option<&Queue>) -> L
     if level < LevelFilter::Debug {
         builder.filter_module("pingora_proxy", LevelFilter::Off);
         builder.filter_module("pingora_core", level.min(LevelFilter::Warn));
+        // They are replaced, and where they cannot be, the request tells of it.
+        builder.filter_module("pingora_core::connectors", LevelFilter::Off);
+        builder.filter_module("pingora_pool", LevelFilter::Off);
     }
     builder.parse_filters(directives.unwrap_or_default());
     builder.format(|out, record| {
@@ -216,7 +219,8 @@ mod tests {
 
     /// What of these is written, as `LEVEL target`, when a message of each level comes from each target.
     fn written(leveled: &Leveled, queued: &Receiver<Vec<u8>>) -> Vec<String> {
-        for target in ["evener", "pingora_core", "pingora_proxy"] {
+        for target in ["evener", "pingora_core", "pingora_core::connectors", "pingora_pool", "pingora_proxy"]
+        {
             for level in [log::Level::Error, log::Level::Info, log::Level::Debug] {
                 leveled
                     .log(&Record::builder().level(level).target(target).args(format_args!("text")).build());
@@ -235,7 +239,7 @@ mod tests {
         let of_info = ["ERROR evener", "INFO evener", "ERROR pingora_core"];
         assert_eq!(written(&leveled, &queued), of_info);
         assert_eq!(leveled.set_level(LogLevel::Debug), LevelFilter::Debug);
-        assert_eq!(written(&leveled, &queued).len(), 9, "Pingora's too");
+        assert_eq!(written(&leveled, &queued).len(), 15, "Pingora's too");
         assert_eq!(leveled.set_level(LogLevel::Error), LevelFilter::Error);
         assert_eq!(written(&leveled, &queued), ["ERROR evener", "ERROR pingora_core"]);
         assert_eq!(leveled.set_level(LogLevel::Info), LevelFilter::Info);

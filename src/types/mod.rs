@@ -7,11 +7,14 @@
 mod address;
 mod cidr;
 mod closest;
+mod content_length;
 mod cookie;
 mod escape;
 mod file_path;
+mod head_lines;
 mod host;
 mod host_map;
+mod http_date;
 mod name;
 mod path;
 mod percent;
@@ -30,11 +33,14 @@ pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
 pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
 pub(crate) use closest::closest;
+pub(crate) use content_length::content_length;
 pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};
+pub(crate) use head_lines::put_head;
 pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
+pub(crate) use http_date::http_date;
 pub use name::{
     CacheName, ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, ZoneName,
 };
@@ -46,7 +52,7 @@ pub(crate) use random::{jittered, with_random};
 pub(crate) use rarely::Rarely;
 pub use redis_addr::{InvalidRedisAddr, RedisAddr};
 pub(crate) use request_host::RequestHost;
-pub(crate) use stamp::Stamp;
+pub(crate) use stamp::{Stamp, looking, next_look};
 pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use tls_version::{InvalidTlsVersion, TlsVersion};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};

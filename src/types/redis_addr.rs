@@ -2,10 +2,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use rustls::pki_types::ServerName;
+
 use super::text_leaf;
 
-/// Where a Redis answers: `redis://HOST`, `redis://HOST:PORT/DATABASE`, or `unix:PATH` for database 0 behind a Unix
-/// socket.
+/// Where a Redis answers: `redis://HOST`, `redis://HOST:PORT/DATABASE`, `rediss://` for the same over TLS, or `unix:PATH` for
+/// database 0 behind a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisAddr {
     /// Over TCP.
@@ -16,6 +18,8 @@ pub enum RedisAddr {
         port: u16,
         /// 0 unless it is said.
         database: u16,
+        /// Whether TLS is spoken; the host can then stand in a certificate.
+        is_tls: bool,
     },
     /// Over a Unix socket.
     Unix(PathBuf),
@@ -29,7 +33,7 @@ pub struct InvalidRedisAddr {
 }
 
 const PORT: u16 = 6379;
-const FORM: &str = "write redis://HOST:PORT, redis://HOST:PORT/DATABASE or unix:PATH";
+const FORM: &str = "write redis://HOST:PORT, redis://HOST:PORT/DATABASE, rediss:// for TLS, or unix:PATH";
 
 impl FromStr for RedisAddr {
     type Err = InvalidRedisAddr;
@@ -39,10 +43,8 @@ impl FromStr for RedisAddr {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(fail(FORM)) } else { Ok(Self::Unix(path.into())) };
         }
-        if text.starts_with("rediss://") {
-            return Err(fail("TLS is not spoken to stores; reach it over a network that is yours"));
-        }
-        let rest = text.strip_prefix("redis://").ok_or_else(|| fail(FORM))?;
+        let over_tls = text.strip_prefix("rediss://");
+        let rest = over_tls.or_else(|| text.strip_prefix("redis://")).ok_or_else(|| fail(FORM))?;
         if rest.contains('@') {
             return Err(fail("who we are belongs into `user` and `password`"));
         }
@@ -55,7 +57,11 @@ impl FromStr for RedisAddr {
         if host.is_empty() || port == 0 || !host.chars().all(is_name) {
             return Err(fail(FORM));
         }
-        Ok(Self::Tcp { host: host.to_owned(), port, database })
+        let is_tls = over_tls.is_some();
+        if is_tls && ServerName::try_from(host).is_err() {
+            return Err(fail("its host is a name that can stand in no certificate"));
+        }
+        Ok(Self::Tcp { host: host.to_owned(), port, database, is_tls })
     }
 }
 
@@ -78,10 +84,11 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
 impl fmt::Display for RedisAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port, database } if host.contains(':') => {
-                write!(f, "redis://[{host}]:{port}/{database}")
+            Self::Tcp { host, port, database, is_tls } => {
+                let scheme = if *is_tls { "rediss" } else { "redis" };
+                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+                write!(f, "{scheme}://{open}{host}{close}:{port}/{database}")
             }
-            Self::Tcp { host, port, database } => write!(f, "redis://{host}:{port}/{database}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -100,6 +107,8 @@ mod tests {
             ("redis://redis.internal:6380", "redis://redis.internal:6380/0"),
             ("redis://localhost/7", "redis://localhost:6379/7"),
             ("redis://[::1]", "redis://[::1]:6379/0"),
+            ("rediss://redis.internal", "rediss://redis.internal:6379/0"),
+            ("rediss://[2001:db8::1]:6380/1", "rediss://[2001:db8::1]:6380/1"),
             ("redis://[2001:db8::1]:1/2", "redis://[2001:db8::1]:1/2"),
             ("unix:run/redis.sock", "unix:run/redis.sock"),
         ];
@@ -112,7 +121,8 @@ mod tests {
     fn what_is_none_is_refused_without_being_shown() {
         let cases = [
             ("10.0.0.5:6379", "redis://HOST"),
-            ("rediss://10.0.0.5", "TLS"),
+            ("rediss://-.", "certificate"),
+            ("rediss://user:hunter2@10.0.0.5", "`password`"),
             ("redis://user:hunter2@10.0.0.5", "`password`"),
             ("redis://", "redis://HOST"),
             ("redis://a:0", "redis://HOST"),

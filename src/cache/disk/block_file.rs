@@ -4,6 +4,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::folder::{DraftFile, Folder};
 use super::format::{BLOCK, Header, Layout, PREFIX, checked, sum};
@@ -25,12 +27,20 @@ const MOST_HEADERS: usize = 4096;
 // === impl Writer ===
 
 impl Writer {
-    /// Begins with what is known before the body; `None` when that is too much.
-    pub(super) fn begin(folder: &Folder, header: Header) -> io::Result<Option<Self>> {
+    /// Begins with what is known before the body, and makes room for as much of it as is promised; `None` when the header is
+    /// too long.
+    pub(super) fn begin(
+        folder: &Folder,
+        header: Header,
+        promised: Option<usize>,
+    ) -> io::Result<Option<Self>> {
         let Some(first) = header.encode() else { return Ok(None) };
         let mut draft = folder.draft()?;
+        let body = promised.unwrap_or(0) as u64;
+        let whole = Layout { header: first.len(), id: header.id, body }.file();
         // What stands there until the end is no header.
-        if let Err(error) = draft.file.write_all(&vec![0; first.len()]) {
+        let begun = make_room(&draft.file, whole).and_then(|()| draft.file.write_all(&vec![0; first.len()]));
+        if let Err(error) = begun {
             folder.discard(&draft)?;
             return Err(error);
         }
@@ -79,6 +89,14 @@ impl Writer {
 
     pub(super) fn into_draft(self) -> DraftFile {
         self.draft
+    }
+}
+
+/// Has the file system keep so many bytes for a file, where it can do that.
+fn make_room(file: &File, length: Option<u64>) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, length.unwrap_or(u64::MAX)) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

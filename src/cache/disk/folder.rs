@@ -3,10 +3,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{
-    AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, fsync, mkdirat, openat, renameat, unlinkat,
+    Access, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, accessat, flock, fstat, fsync, mkdirat, openat,
+    renameat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -17,7 +19,7 @@ pub(super) struct Folder {
     root: OwnedFd,
     drafts: AtomicU64,
     /// Its lock ends with it.
-    _lock: OwnedFd,
+    _lock: File,
 }
 
 /// A file that is written and has no name yet by which it is found.
@@ -31,13 +33,32 @@ pub(super) struct DraftFile {
 #[derive(Debug)]
 pub(super) enum Taken {
     Folder(Folder),
-    /// Another process has it.
-    Busy,
+    /// Somebody else has it.
+    Busy(Holder),
+}
+
+/// Who has a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Holder {
+    /// Its process, if it says so.
+    pub(super) process: Option<u32>,
+    /// Whether it is in this process.
+    pub(super) is_own: bool,
+}
+
+/// Why nobody can have a folder as this process.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found}")]
+pub(crate) struct Unusable {
+    found: String,
+    /// What to do.
+    pub(crate) help: &'static str,
 }
 
 /// The layout of files; another one is another folder.
 const VERSION: &str = "v1";
 const TMP: &str = "tmp";
+const ASIDE: &str = "aside";
 const STATE: &str = "state";
 const NEW_STATE: &str = "state.new";
 const LOCK: &str = "lock";
@@ -47,6 +68,33 @@ const CLAIM: &str = "claim";
 pub(super) const SHELVES: u16 = 256;
 
 impl Folder {
+    /// Whether this process could have the folder below `path`, as far as that is known without making it.
+    ///
+    /// # Errors
+    /// When it could not, or what was found cannot be a folder of a cache.
+    pub(super) fn check(path: &Path) -> Result<(), Unusable> {
+        let own = path.join(VERSION);
+        let there = own.ancestors().find_map(|place| match fs::metadata(place) {
+            Err(error) if is_nothing(&error) => None,
+            found => Some((place, found)),
+        });
+        let Some((place, found)) = there else { return Ok(()) };
+        let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+        let is_folder = found.map_err(|error| Unusable::of(place, &error))?.is_dir();
+        if !is_folder {
+            let found = format!("`{}` is no folder", place.display());
+            return Err(Unusable { found, help: "name a folder, or a place where one can be made" });
+        }
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        accessat(CWD, place, access, AtFlags::EACCESS).map_err(|error| Unusable::of(place, &error.into()))?;
+        if place != own {
+            return Ok(());
+        }
+        let root = rustix::fs::open(&own, folder_flags(), Mode::empty());
+        let checked = root.map_err(io::Error::from).and_then(|root| is_own(&root, &own));
+        checked.map_err(|error| Unusable::of(place, &error))
+    }
+
     /// Takes the folder below `path`, which is made if it is not there, unless another process has it.
     pub(super) fn take(path: &Path) -> io::Result<Taken> {
         let mut builder = DirBuilder::new();
@@ -57,9 +105,12 @@ impl Folder {
         let lock = openat(&root, LOCK, write_flags() | OFlags::CREATE, file_mode())?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Ok(Taken::Busy),
+            Err(Errno::WOULDBLOCK) => return Ok(Taken::Busy(Holder::of(lock))),
             Err(error) => return Err(error.into()),
         }
+        let mut lock = File::from(lock);
+        lock.set_len(0)?;
+        lock.write_all(own_mark().as_bytes())?;
         let folder = Self { root, drafts: AtomicU64::new(0), _lock: lock };
         folder.make(TMP)?;
         folder.clear(TMP)?;
@@ -122,6 +173,13 @@ impl Folder {
         self.unlink(&path_of(name))
     }
 
+    /// Puts what cannot be removed, as a folder that somebody has made, where nobody looks for it.
+    pub(super) fn set_aside(&self, name: u128) -> io::Result<()> {
+        self.make(ASIDE)?;
+        let aside = format!("{ASIDE}/{name:032x}.{}", self.drafts.fetch_add(1, Ordering::Relaxed));
+        Ok(renameat(&self.root, path_of(name).as_str(), &self.root, aside.as_str())?)
+    }
+
     /// The names of the files in one of the folders. What is no file of a cache is not touched.
     pub(super) fn names(&self, shelf: u16) -> io::Result<Vec<u128>> {
         let entries = self.entries(&shelf_name(shelf))?;
@@ -149,6 +207,19 @@ impl Folder {
         file.write_all(bytes)?;
         file.sync_data()?;
         renameat(&self.root, NEW_STATE, &self.root, STATE)?;
+        Ok(fsync(&self.root)?)
+    }
+
+    /// Adds to what is there.
+    pub(super) fn add_to_state(&self, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&self.root, STATE, flags, Mode::empty())?);
+        file.write_all(bytes)?;
+        file.sync_data()
+    }
+
+    pub(super) fn remove_state(&self) -> io::Result<()> {
+        self.unlink(STATE)?;
         Ok(fsync(&self.root)?)
     }
 
@@ -188,6 +259,45 @@ impl Folder {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+impl Holder {
+    fn of(lock: OwnedFd) -> Self {
+        let mut text = String::new();
+        // Who has it may be about to write it.
+        let _ = File::from(lock).take(64).read_to_string(&mut text);
+        let process = text.split(' ').next().and_then(|process| process.parse().ok());
+        Self { process, is_own: text == own_mark() }
+    }
+}
+
+impl Unusable {
+    fn of(place: &Path, error: &io::Error) -> Self {
+        let help = match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => "name a folder on a file system that can be written to",
+            io::ErrorKind::PermissionDenied => "give it to the user that this runs as, with mode 0700",
+            _ => "name another folder",
+        };
+        let found = match error.raw_os_error() {
+            Some(_) => format!("`{}` cannot be used: {error}", place.display()),
+            None => error.to_string(),
+        };
+        Self { found, help }
+    }
+}
+
+/// What tells this process from others, also from those of other containers.
+fn own_mark() -> &'static str {
+    static MARK: LazyLock<String> = LazyLock::new(|| {
+        let random = crate::types::with_random(|random| random.u64(..));
+        format!("{} {random:016x}", std::process::id())
+    });
+    &MARK
+}
+
+/// Whether there is nothing at a place; what lies below something that is no folder is nothing, too.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Those who only look share the lock, so that nobody takes them for one who asks.
@@ -245,7 +355,7 @@ mod tests {
     fn take(path: &Path) -> Folder {
         match Folder::take(path).unwrap() {
             Taken::Folder(folder) => folder,
-            Taken::Busy => panic!("it is taken"),
+            Taken::Busy(holder) => panic!("it is taken by {holder:?}"),
         }
     }
 
@@ -276,7 +386,11 @@ mod tests {
         assert_eq!(folder.read_state().unwrap(), None);
         folder.write_state(b"a").unwrap();
         folder.write_state(b"b").unwrap();
-        assert_eq!(folder.read_state().unwrap().unwrap(), b"b");
+        folder.add_to_state(b"c").unwrap();
+        assert_eq!(folder.read_state().unwrap().unwrap(), b"bc");
+        folder.remove_state().unwrap();
+        assert_eq!(folder.read_state().unwrap(), None);
+        assert!(folder.add_to_state(b"d").is_err());
     }
 
     #[test]
@@ -307,11 +421,31 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_no_folder_is_told_before_it_is_needed() {
+        let place = tempfile::tempdir().unwrap();
+        let check = |path: &str| Folder::check(&place.path().join(path)).map_err(|error| error.to_string());
+        fs::write(place.path().join("file"), "").unwrap();
+        for path in ["", "cache", "deep/cache"] {
+            assert_eq!(check(path), Ok(()), "{path}");
+        }
+        for path in ["file", "file/cache", "file/deep/cache"] {
+            assert!(check(path).unwrap_err().ends_with("file` is no folder"), "{path}");
+        }
+        assert!(!place.path().join("cache").exists(), "nothing is made");
+        drop(take(&place.path().join("cache")));
+        assert_eq!(check("cache"), Ok(()));
+        let own = place.path().join("cache/v1");
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(check("cache").unwrap_err().contains("0700"));
+    }
+
+    #[test]
     fn one_has_it_and_lets_go_when_another_asks() {
         let place = tempfile::tempdir().unwrap();
         let first = take(place.path());
         let draft = first.draft().unwrap();
-        assert!(matches!(Folder::take(place.path()).unwrap(), Taken::Busy));
+        let Taken::Busy(holder) = Folder::take(place.path()).unwrap() else { panic!("it is taken twice") };
+        assert_eq!(holder, Holder { process: Some(std::process::id()), is_own: true });
         assert!(!first.is_claimed().unwrap());
         let claim = Folder::claim(place.path()).unwrap().unwrap();
         assert!(first.is_claimed().unwrap());

@@ -58,12 +58,10 @@ impl LongBody {
         }
         let (file, layout) = (self.file.clone(), self.layout);
         let (shelf, name) = (self.shelf.clone(), self.name);
-        let read = move || {
-            let block = read_block(&file, layout, index)?;
-            if let (None, Some(shelf)) = (&block, shelf.upgrade()) {
-                shelf.spoil(name, layout.id)?;
-            }
-            Ok(block)
+        let read = move || match (read_block(&file, layout, index), shelf.upgrade()) {
+            (Ok(None), Some(shelf)) => shelf.spoil(name, layout.id, None).map(|()| None),
+            (Err(error), Some(shelf)) => shelf.spoil(name, layout.id, Some(error)).map(|()| None),
+            (block, _) => block,
         };
         self.workers.run_soon(read).await.flatten()
     }

@@ -33,19 +33,27 @@ const PIECE_PATIENCE: Duration = Duration::from_secs(1);
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
 impl LongFill {
-    /// Begins with what is known of the answer; `None` when too much is being written.
-    pub(in crate::cache) fn begin(
+    /// Begins with what is known of the answer, and of its length; `None` when too much is being written, or there is no room
+    /// for it.
+    pub(in crate::cache) async fn begin(
         ticket: Ticket,
         answer: Vec<u8>,
+        promised: Option<usize>,
         is_due: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Option<Self> {
         let room = ticket.disk.room.clone().try_acquire_many_owned(ROOM).ok()?;
         let (pieces, steps) = mpsc::channel(PIECES);
+        let (begun, is_begun) = oneshot::channel();
         tokio::spawn(async move {
             let _room = room;
-            write(Arc::new(ticket), answer, steps, Arc::new(is_due)).await
+            let ticket = Arc::new(ticket);
+            let (workers, beginning) = (ticket.disk.workers.clone(), ticket.clone());
+            let writer = workers.run(move || beginning.begin(answer, promised)).await??;
+            // Whoever does not wait any more has let go of its end of the pieces.
+            let _ = begun.send(());
+            write(ticket, writer, steps, Arc::new(is_due)).await
         });
-        Some(Self { pieces })
+        timeout(PIECE_PATIENCE, is_begun).await.ok()?.ok().map(|()| Self { pieces })
     }
 
     /// Whether it goes on.
@@ -69,13 +77,11 @@ impl LongFill {
 
 async fn write(
     ticket: Arc<Ticket>,
-    answer: Vec<u8>,
+    mut writer: Writer,
     mut steps: mpsc::Receiver<Step>,
     is_due: IsDue,
 ) -> Option<()> {
     let workers = ticket.disk.workers.clone();
-    let beginning = ticket.clone();
-    let mut writer = workers.run(move || beginning.begin(answer)).await??;
     loop {
         let mut next = Vec::with_capacity(PIECES);
         steps.recv_many(&mut next, PIECES).await;
@@ -89,9 +95,9 @@ async fn write(
 }
 
 impl Ticket {
-    fn begin(&self, answer: Vec<u8>) -> io::Result<Option<Writer>> {
+    fn begin(&self, answer: Vec<u8>, promised: Option<usize>) -> io::Result<Option<Writer>> {
         let Some(shelf) = self.shelf.upgrade() else { return Ok(None) };
-        Writer::begin(&shelf.folder, self.header(answer))
+        shelf.noting_room(Writer::begin(&shelf.folder, self.header(answer), promised))
     }
 
     /// Writes what has come; `None` when that was all.
@@ -105,7 +111,7 @@ impl Ticket {
                 }
                 Step::End(answer, kept) => {
                     if let Some(shelf) = self.shelf.upgrade() {
-                        shelf.publish(writer, self.publication(answer, &**is_due))?;
+                        shelf.noting_room(shelf.publish(writer, self.publication(answer, &**is_due)))?;
                     }
                     // Whoever waited may have left.
                     let _ = kept.send(());
@@ -118,9 +124,8 @@ impl Ticket {
 
     /// Removes what was written. A process that has taken the folder over has done so already.
     fn abandon(&self, writer: Writer, result: io::Result<()>) -> io::Result<Option<Writer>> {
-        if let Some(shelf) = self.shelf.upgrade() {
-            shelf.folder.discard(&writer.into_draft())?;
-        }
-        result.map(|()| None)
+        let Some(shelf) = self.shelf.upgrade() else { return Ok(None) };
+        shelf.folder.discard(&writer.into_draft())?;
+        shelf.noting_room(result).map(|()| None)
     }
 }

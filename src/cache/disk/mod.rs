@@ -8,6 +8,7 @@
 mod block_file;
 mod folder;
 mod format;
+mod health;
 mod long_body;
 mod long_fill;
 mod rules;
@@ -16,8 +17,8 @@ mod tenancy;
 mod workers;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -30,12 +31,18 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::entry::{Body, Draft, Entry};
+use super::key::target_of;
+use super::purges::Purges;
 use super::{Purge, Purged};
 use block_file::Writer;
+use folder::{Folder, Unusable};
 use format::Header;
+use health::Health;
+pub(crate) use health::Trouble;
 pub(super) use long_body::LongBody;
 pub(super) use long_fill::LongFill;
 use shelf::{FoundBody, Publication, Shelf};
+pub(crate) use tenancy::Unreserved;
 use workers::Workers;
 
 /// The answers of a cache that lie in a folder.
@@ -43,6 +50,13 @@ use workers::Workers;
 pub(crate) struct Disk {
     path: PathBuf,
     size: usize,
+    health: Arc<Health>,
+    /// The folder, until it is served from.
+    reserved: Mutex<Option<Folder>>,
+    /// Whether somebody has begun to serve from it.
+    is_begun: AtomicBool,
+    /// Whether this process takes the place of the one that has the folder.
+    succeeds: AtomicBool,
     /// While the folder is this process's.
     shelf: ArcSwapOption<Shelf>,
     /// What was removed while it was not.
@@ -59,8 +73,23 @@ pub(crate) struct Disk {
 
 #[derive(Debug, Default)]
 struct Owed {
-    rules: Vec<Purge>,
-    names: Vec<u128>,
+    purges: Purges,
+    targets: HashSet<u64>,
+}
+
+/// How a disk is.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskState {
+    pub(crate) path: PathBuf,
+    /// What files take of it, and may take.
+    pub(crate) bytes: usize,
+    pub(crate) size: usize,
+    pub(crate) has_folder: bool,
+    /// Why nothing is asked of it, and why nothing is written.
+    pub(crate) off: Option<Trouble>,
+    pub(crate) full: Option<Trouble>,
+    /// How many files were given up for what is wrong with them.
+    pub(crate) lost: u64,
 }
 
 /// An answer that was found.
@@ -87,32 +116,57 @@ pub(super) struct Ticket {
 pub(super) const MOST_WHOLE: usize = 1 << 20;
 /// So many KiB wait to be written; beyond, answers stay in memory only.
 const MOST_WAITING: usize = 64 << 10;
-/// So much is owed one by one; beyond, everything goes.
-const MOST_OWED: usize = 1000;
+/// So much is owed one by one, of either kind; beyond, everything goes.
+const MOST_OWED: usize = 100_000;
 /// So long an operator waits for all files to be looked through.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The name of the file of an answer: a hash that no two answers share.
+/// The name of the file of an answer: hashes of its target and of all that it is known by.
 pub(super) fn name(key: &[u8], place: Option<HashBinary>) -> u128 {
-    let mut context = Context::new(&SHA256);
-    context.update(&(key.len() as u64).to_be_bytes());
-    context.update(key);
-    context.update(place.as_ref().map_or(&[], |place| &place[..]));
-    let digest = context.finish();
-    digest.as_ref().first_chunk().map_or(0, |first| u128::from_be_bytes(*first))
+    let length = (key.len() as u64).to_be_bytes();
+    let place = place.as_ref().map_or(&[][..], |place| &place[..]);
+    u128::from(target(key)) << 64 | u128::from(hash(&[&length, key, place]))
 }
 
-fn name_of(key: &CacheKey) -> u128 {
+/// The upper half of the names of all answers for the target of a key.
+pub(super) fn target(key: &[u8]) -> u64 {
+    hash(&[target_of(key)])
+}
+
+fn target_of_name(name: u128) -> u64 {
+    (name >> 64) as u64
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut context = Context::new(&SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    context.finish().as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+pub(super) fn name_of(key: &CacheKey) -> u128 {
     name(key.primary_key(), key.variance_bin())
 }
 
 impl Disk {
-    /// The folder is not touched before [`serve`](Self::serve).
+    /// Whether there can be a disk here; nothing is touched.
+    ///
+    /// # Errors
+    /// When not, with what to do.
+    pub(crate) fn check(path: &Path) -> Result<(), Unusable> {
+        Folder::check(path)
+    }
+
+    /// The folder is not touched before [`reserve`](Self::reserve) or [`serve`](Self::serve).
     pub(crate) fn new(path: PathBuf, size: usize) -> Self {
+        let health = Arc::new(Health::new(path.clone()));
         Self {
-            workers: Arc::new(Workers::new(path.clone())),
+            workers: Arc::new(Workers::new(health.clone())),
+            health,
             path,
             size,
+            reserved: Mutex::default(),
+            is_begun: AtomicBool::new(false),
+            succeeds: AtomicBool::new(false),
             shelf: ArcSwapOption::empty(),
             owed: Mutex::default(),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
@@ -123,7 +177,20 @@ impl Disk {
     }
 
     fn shelf(&self) -> Option<Arc<Shelf>> {
-        self.shelf.load_full().filter(|_| !self.workers.rests())
+        self.shelf.load_full().filter(|_| !self.health.rests())
+    }
+
+    pub(crate) fn state(&self) -> DiskState {
+        let shelf = self.shelf.load_full();
+        DiskState {
+            path: self.path.clone(),
+            bytes: shelf.as_ref().map_or(0, |shelf| shelf.bytes()),
+            size: self.size,
+            has_folder: shelf.is_some(),
+            off: self.health.off(),
+            full: self.health.full(),
+            lost: self.health.lost(),
+        }
     }
 
     // === Finding ===
@@ -150,9 +217,9 @@ impl Disk {
 
     // === Keeping ===
 
-    /// What an answer needs that begins to come; `None` while there is no disk for it.
+    /// What an answer needs that begins to come; `None` while there is no disk for it, or no room on it.
     pub(super) fn ticket(self: &Arc<Self>, key: &CacheKey) -> Option<Ticket> {
-        let shelf = self.shelf()?;
+        let shelf = self.shelf().filter(|_| !self.health.is_full())?;
         Some(Ticket {
             disk: self.clone(),
             name: name_of(key),
@@ -185,19 +252,19 @@ impl Disk {
 
     // === Removing ===
 
-    /// Removes what lies under a name: it is not found from now on.
-    pub(super) fn remove(&self, name: u128) {
+    /// Removes what lies there for a target: it is not found from now on.
+    pub(super) fn remove(&self, target: u64) {
         let mut owed = self.owed.lock();
         let Some(shelf) = self.shelf.load_full() else {
-            return owed.add_name(name);
+            return owed.add_target(target);
         };
         drop(owed);
-        if !shelf.may_have(name) {
+        if !shelf.may_have_any(target) {
             return;
         }
-        shelf.doom(name);
+        shelf.doom(target);
         let workers = self.workers.clone();
-        tokio::spawn(async move { workers.run(move || shelf.remove(name)).await });
+        tokio::spawn(async move { workers.run(move || shelf.remove(target)).await });
     }
 
     /// Removes what is meant: it is not found from now on. Counted is what is not `known` to be gone already.
@@ -206,8 +273,8 @@ impl Disk {
             let mut owed = self.owed.lock();
             let shelf = self.shelf.load_full();
             match &shelf {
-                Some(shelf) => shelf.add_rule(purge.clone()),
-                None => owed.add_rule(purge.clone()),
+                Some(shelf) => shelf.add_rule(purge),
+                None => owed.add_purge(purge),
             }
             shelf
         };
@@ -220,7 +287,7 @@ impl Disk {
             counted.fetch_add(news as u64, Ordering::Relaxed);
         };
         let sweep = timeout(SWEEP_PATIENCE, self.sweep(&shelf, count)).await;
-        let is_complete = matches!(sweep, Ok(Some(())));
+        let is_complete = matches!(sweep, Ok(Some(true)));
         if !is_complete {
             self.sweep_is_due.notify_one();
         }
@@ -229,21 +296,20 @@ impl Disk {
 }
 
 impl Owed {
-    fn add_name(&mut self, name: u128) {
-        if self.names.len() < MOST_OWED {
-            self.names.push(name);
+    fn add_target(&mut self, target: u64) {
+        if self.targets.len() < MOST_OWED {
+            self.targets.insert(target);
         } else {
-            self.add_rule(Purge::All);
+            self.add_purge(&Purge::All);
         }
     }
 
-    fn add_rule(&mut self, purge: Purge) {
-        if purge == Purge::All || self.rules.len() >= MOST_OWED {
-            self.rules.clear();
-            self.names.clear();
-            self.rules.push(Purge::All);
+    fn add_purge(&mut self, purge: &Purge) {
+        if *purge == Purge::All || self.purges.len() >= MOST_OWED {
+            *self = Self::default();
+            self.purges.add((&Purge::All).into(), 1);
         } else {
-            self.rules.push(purge);
+            self.purges.add(purge.into(), 1);
         }
     }
 }
@@ -263,16 +329,19 @@ impl Ticket {
     fn write(&self, entry: &Entry, is_due: &(dyn Fn() -> bool + Sync)) -> std::io::Result<()> {
         let Some(shelf) = self.shelf.upgrade() else { return Ok(()) };
         let answer = entry.draft().encode();
-        let Some(mut writer) = Writer::begin(&shelf.folder, self.header(answer.clone()))? else {
+        let header = self.header(answer.clone());
+        let Some(mut writer) =
+            shelf.noting_room(Writer::begin(&shelf.folder, header, Some(entry.body.length)))?
+        else {
             return Ok(());
         };
         for piece in &entry.body.pieces {
             if let Err(error) = writer.write(piece) {
                 shelf.folder.discard(&writer.into_draft())?;
-                return Err(error);
+                return shelf.noting_room(Err(error));
             }
         }
-        shelf.publish(writer, self.publication(answer, is_due))
+        shelf.noting_room(shelf.publish(writer, self.publication(answer, is_due)))
     }
 
     fn header(&self, answer: Vec<u8>) -> Header {

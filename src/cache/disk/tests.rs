@@ -9,8 +9,9 @@ use pingora_cache::{CacheMeta, Storage};
 use pingora_http::ResponseHeader;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::folder::Taken;
 use super::*;
 use crate::cache::{Cache, STORAGE, Store};
 
@@ -30,7 +31,14 @@ const SIZE: usize = 64 << 20;
 const LONG: usize = 3 * MOST_WHOLE + 12_345;
 
 fn begin(path: &Path, size: usize) -> Running {
+    begin_as(path, size, false)
+}
+
+fn begin_as(path: &Path, size: usize, succeeds: bool) -> Running {
     let disk = Arc::new(Disk::new(path.to_owned(), size));
+    if succeeds {
+        disk.succeed();
+    }
     let job = tokio::spawn({
         let disk = disk.clone();
         async move { disk.serve().await }
@@ -44,7 +52,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < deadline, "never {what}");
-        sleep(Duration::from_millis(2)).await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -248,9 +256,10 @@ async fn what_came_before_a_removal_is_not_stored_after_it() {
     let running = Running::attached(place.path()).await;
     for length in [10, LONG] {
         let key = running.key("a");
-        let mut fill = STORAGE.get_miss_handler(&key, &meta(&[]), &span()).await.unwrap();
+        let mut fill =
+            STORAGE.get_miss_handler(&key, &meta(&[("Cache-Tag", "mine")]), &span()).await.unwrap();
         fill.write_body(Bytes::from(body(length)), false).await.unwrap();
-        running.cache.purge(&Purge::Tag("any".to_owned())).await;
+        running.cache.purge(&Purge::Tag("mine".to_owned())).await;
         fill.finish().await.unwrap();
         running.settled().await;
         assert_eq!(running.read(&key).await, None);
@@ -259,12 +268,109 @@ async fn what_came_before_a_removal_is_not_stored_after_it() {
 }
 
 #[tokio::test]
+async fn all_that_is_kept_for_a_target_goes_together() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    let key = |path: &str, lang: &'static str| {
+        let target = crate::cache::Target {
+            route: "r",
+            pool: "p",
+            scheme: b"http",
+            asked_host: b"a",
+            host: b"a",
+            path,
+            query: None,
+            asked: None,
+            told: b"",
+        };
+        let fields = [(http::header::ACCEPT_LANGUAGE, lang.parse().unwrap())].into_iter().collect();
+        let plan = crate::cache::Plan {
+            key_headers: vec![http::header::ACCEPT_LANGUAGE],
+            ..crate::cache::Plan::default()
+        };
+        target.key(&fields, |_| None, &plan)
+    };
+    for forgets in [false, true] {
+        for (path, lang, length) in [("/a", "de", 10), ("/a", "en", LONG), ("/b", "de", 10)] {
+            running.store(&running.cache.key(key(path, lang)), &body(length)).await;
+        }
+        running.settled().await;
+        if forgets {
+            running.forget();
+        }
+        running.cache.remove(&key("/a", "fr"));
+        for lang in ["de", "en"] {
+            assert_eq!(running.read(&running.cache.key(key("/a", lang))).await, None, "{lang}");
+        }
+        assert!(running.read(&running.cache.key(key("/b", "de"))).await.is_some());
+        until("removed", || files(place.path()).len() == 1).await;
+    }
+    running.end().await;
+}
+
+#[tokio::test]
+async fn what_others_remove_is_no_affair_of_what_is_on_its_way() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    for length in [10, LONG] {
+        let key = running.key(&length.to_string());
+        let mut fill =
+            STORAGE.get_miss_handler(&key, &meta(&[("Cache-Tag", "mine")]), &span()).await.unwrap();
+        fill.write_body(Bytes::from(body(length)), false).await.unwrap();
+        running.cache.purge(&Purge::Tag("other".to_owned())).await;
+        running.cache.remove(b"other");
+        fill.finish().await.unwrap();
+        running.settled().await;
+        running.forget();
+        assert_eq!(running.read(&key).await.unwrap(), body(length));
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_removals_remove_what_they_mean() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    for name in ["kept", "4321"] {
+        running.store_with(&running.key(name), b"a", &[("Cache-Tag", name)]).await;
+    }
+    running.settled().await;
+    let shelf = running.disk().shelf.load_full().unwrap();
+    for number in 0..5000 {
+        shelf.add_rule(&Purge::Tag(number.to_string()));
+    }
+    shelf.save_rules().unwrap();
+    running.forget();
+    assert_eq!(running.read(&running.key("4321")).await, None);
+    assert_eq!(running.read(&running.key("kept")).await.unwrap(), b"a");
+    drop(shelf);
+    running.end().await;
+    let running = Running::attached(place.path()).await;
+    assert_eq!(running.read(&running.key("kept")).await.unwrap(), b"a");
+    until("swept", || running.disk().shelf.load_full().is_some_and(|shelf| shelf.is_settled())).await;
+    assert_eq!(files(place.path()).len(), 1);
+}
+
+#[test]
+fn what_is_owed_is_owed_one_by_one() {
+    let mut owed = Owed::default();
+    for number in 0..5000 {
+        owed.add_target(number);
+        owed.add_purge(&Purge::Tag(number.to_string()));
+    }
+    assert_eq!((owed.targets.len(), owed.purges.len()), (5000, 5000));
+    for number in 0..=MOST_OWED as u64 {
+        owed.add_target(number);
+    }
+    assert_eq!((owed.targets.len(), owed.purges.iter().next()), (0, Some((1, (&Purge::All).into()))));
+}
+
+#[tokio::test]
 async fn the_newcomer_gets_the_folder_and_the_other_has_it_back() {
     let place = tempfile::tempdir().unwrap();
     let first = Running::attached(place.path()).await;
     first.store(&first.key("a"), b"first").await;
     first.settled().await;
-    let second = begin(place.path(), SIZE);
+    let second = begin_as(place.path(), SIZE, true);
     assert_eq!(second.read(&second.key("a")).await, None, "it works from memory meanwhile");
     second.cache.purge(&Purge::Tag("x".to_owned())).await;
     until("taken over", || second.has_folder() && !first.has_folder()).await;
@@ -278,6 +384,27 @@ async fn the_newcomer_gets_the_folder_and_the_other_has_it_back() {
     assert_eq!(first.read(&first.key("a")).await, None);
     first.forget();
     assert_eq!(first.read(&first.key("b")).await, None);
+}
+
+#[tokio::test]
+async fn nobody_takes_the_folder_from_one_whose_place_it_does_not_take() {
+    let place = tempfile::tempdir().unwrap();
+    let first = Running::attached(place.path()).await;
+    let second = Disk::new(place.path().to_owned(), SIZE);
+    second.reserve().unwrap();
+    let waiting = timeout(Duration::from_millis(300), second.serve()).await;
+    assert!(waiting.is_err() && first.has_folder() && !second.state().has_folder);
+    // Another process's lock.
+    fs::write(place.path().join("v1/lock"), "4711 0123456789abcdef").unwrap();
+    let other = Disk::new(place.path().to_owned(), SIZE);
+    assert_eq!(other.reserve().unwrap_err().to_string(), "another process has it (4711)");
+    first.end().await;
+    other.reserve().unwrap();
+    let second = begin(place.path(), SIZE);
+    assert!(!second.has_folder(), "it is reserved");
+    drop(other);
+    until("free", || second.has_folder()).await;
+    second.end().await;
 }
 
 #[tokio::test]
@@ -315,10 +442,81 @@ async fn a_disk_that_fails_leaves_the_memory() {
     fs::remove_dir_all(place.path().join("v1")).unwrap();
     let key = running.key("a");
     running.store(&key, b"a").await;
-    until("left alone", || running.disk().workers.rests()).await;
+    until("left alone", || running.disk().health.rests()).await;
     assert_eq!(running.read(&key).await.unwrap(), b"a");
     running.store(&running.key("long"), &body(LONG)).await;
     assert_eq!(running.read(&running.key("long")).await, None);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_no_reason_to_do_without_the_others() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    for name in ["good", "bad", "other"] {
+        running.store_with(&running.key(name), name.as_bytes(), &[("Cache-Tag", name)]).await;
+    }
+    running.settled().await;
+    running.forget();
+    let path_of = |name: &str| {
+        let name = format!("{:032x}", name_of(&running.key(name)));
+        place.path().join("v1").join(&name[..2]).join(name)
+    };
+    for name in ["bad", "other"] {
+        fs::remove_file(path_of(name)).unwrap();
+        fs::create_dir(path_of(name)).unwrap();
+        fs::write(path_of(name).join("kept"), "mine").unwrap();
+    }
+    assert_eq!(running.read(&running.key("bad")).await, None);
+    assert_eq!(running.read(&running.key("good")).await.unwrap(), b"good", "the disk is asked on");
+    // A look through all files meets the other one.
+    let purged = running.cache.purge(&Purge::Tag("good".to_owned())).await;
+    assert_eq!(purged, Purged { answers: 1, is_complete: true });
+    let health = &running.disk().health;
+    assert_eq!((health.rests(), health.off(), health.lost()), (false, None, 2));
+    assert!(!path_of("bad").exists() && !path_of("other").exists());
+    running.store(&running.key("bad"), b"new").await;
+    running.settled().await;
+    running.forget();
+    assert_eq!(running.read(&running.key("bad")).await.unwrap(), b"new");
+    // And one that is met when it is replaced.
+    fs::remove_file(path_of("bad")).unwrap();
+    fs::create_dir(path_of("bad")).unwrap();
+    running.store(&running.key("bad"), b"newer").await;
+    running.settled().await;
+    assert_eq!((health.rests(), health.lost(), path_of("bad").exists()), (false, 3, false));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_disk_without_room_is_read_as_before() {
+    let place = tempfile::tempdir().unwrap();
+    let running = Running::attached(place.path()).await;
+    for number in 0..40 {
+        running.store(&running.key(&number.to_string()), b"short").await;
+    }
+    running.settled().await;
+    running.forget();
+    let shelf = running.disk().shelf.load_full().unwrap();
+    let before = shelf.bytes();
+    let full = || Err::<(), _>(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    shelf.noting_room(full()).unwrap_err();
+    let after = shelf.bytes();
+    assert!(after < before && after > before / 2, "{before} {after}");
+    assert_eq!(files(place.path()).len(), shelf.len());
+    shelf.noting_room(full()).unwrap_err();
+    assert_eq!(shelf.bytes(), after, "once each time");
+    running.disk().health.failed(&full().unwrap_err());
+    let mut found = 0;
+    for number in 0..40 {
+        let short = running.read(&running.key(&number.to_string())).await;
+        found += usize::from(short.is_some_and(|body| body == b"short"));
+    }
+    assert_eq!(found, shelf.len());
+    let disk = running.cache.disk.as_ref().unwrap();
+    assert!(disk.ticket(&running.key("new")).is_none(), "nothing is written");
+    assert!(running.disk().health.full().is_some() && !running.disk().health.rests());
+    drop(shelf);
+    running.end().await;
 }
 
 #[tokio::test]
@@ -337,7 +535,8 @@ async fn a_state_that_is_gone_is_no_licence_to_give_what_was_removed() {
 // === What a crash leaves ===
 
 fn shelf(path: &Path) -> Shelf {
-    Shelf::open(path, SIZE).unwrap().unwrap()
+    let Taken::Folder(folder) = Folder::take(path).unwrap() else { panic!("it is taken") };
+    Shelf::open(folder, SIZE, Arc::new(Health::new(path.to_owned()))).unwrap()
 }
 
 fn draft(key: &[u8]) -> Draft {
@@ -347,7 +546,7 @@ fn draft(key: &[u8]) -> Draft {
 fn put(shelf: &Shelf, name: u128, id: u64, body: &[u8]) {
     let answer = draft(b"key").encode();
     let header = Header { id, sequence: shelf.sequence(), body: 0, answer: answer.clone() };
-    let mut writer = Writer::begin(&shelf.folder, header).unwrap().unwrap();
+    let mut writer = Writer::begin(&shelf.folder, header, Some(body.len())).unwrap().unwrap();
     writer.write(body).unwrap();
     let publication = Publication { name, number: id, answer, is_due: &|| true };
     shelf.publish(writer, publication).unwrap();

@@ -1,45 +1,28 @@
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::types::Rarely;
+use super::health::Health;
 
-/// The threads that wait for the disk of a cache, in place of those that serve. A disk that fails is left alone for a while.
+/// The threads that wait for the disk of a cache, in place of those that serve.
 #[derive(Debug)]
 pub(super) struct Workers {
-    path: PathBuf,
+    health: Arc<Health>,
     permits: Arc<Semaphore>,
-    /// Until then it is left alone.
-    rest: Mutex<Option<Instant>>,
-    told: Rarely,
 }
 
 /// So many wait for the disk at once.
 const MOST: usize = 32;
 /// So long a request waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// So long a disk that has failed is left alone.
-pub(super) const REST: Duration = Duration::from_secs(30);
 
 impl Workers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            permits: Arc::new(Semaphore::new(MOST)),
-            rest: Mutex::default(),
-            told: Rarely::default(),
-        }
-    }
-
-    pub(super) fn rests(&self) -> bool {
-        let rest = *self.rest.lock();
-        rest.is_some_and(|until| Instant::now() < until)
+    pub(super) fn new(health: Arc<Health>) -> Self {
+        Self { health, permits: Arc::new(Semaphore::new(MOST)) }
     }
 
     /// What comes of work for which a request waits; `None` when it failed or takes too long, which has been told then.
@@ -49,7 +32,7 @@ impl Workers {
     ) -> Option<T> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it takes too long");
         let result = timeout(PATIENCE, self.attempt(work)).await.unwrap_or_else(|_| Err(late()));
-        result.inspect_err(|error| self.tell(error)).ok()
+        self.told(result)
     }
 
     /// What comes of work that nobody waits for; `None` when it failed, which has been told then.
@@ -57,7 +40,7 @@ impl Workers {
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Option<T> {
-        self.attempt(work).await.inspect_err(|error| self.tell(error)).ok()
+        self.told(self.attempt(work).await)
     }
 
     async fn attempt<T: Send + 'static>(
@@ -73,46 +56,32 @@ impl Workers {
         spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
-    pub(super) fn tell(&self, error: &io::Error) {
-        let now = Instant::now();
-        *self.rest.lock() = Some(now + REST);
-        if self.told.may_tell(now) {
-            log::error!(
-                "cache does without its disk for {} s path={} error={error:?}",
-                REST.as_secs(),
-                self.path.display()
-            );
+    fn told<T>(&self, result: io::Result<T>) -> Option<T> {
+        match &result {
+            Ok(_) => self.health.works(),
+            Err(error) => self.health.failed(error),
         }
+        result.ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::mpsc::sync_channel;
-
-    use tokio::time::advance;
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_disk_that_fails_is_left_alone_for_a_while() {
-        let workers = Workers::new(PathBuf::new());
-        assert_eq!(workers.run_soon(|| Ok(1)).await, Some(1));
-        assert!(!workers.rests());
-        let full = || Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull));
-        assert_eq!(workers.run(full).await, None);
-        assert!(workers.rests());
-        advance(REST).await;
-        assert!(!workers.rests());
-    }
-
     #[tokio::test]
     async fn nobody_waits_for_a_disk_that_hangs() {
-        let workers = Workers::new(PathBuf::new());
+        let health = Arc::new(Health::new(PathBuf::new()));
+        let workers = Workers::new(health.clone());
+        assert_eq!(workers.run_soon(|| Ok(1)).await, Some(1));
+        assert!(!health.rests());
         let (end, hanging) = sync_channel::<()>(0);
         let hangs = move || hanging.recv().map_err(io::Error::other);
         assert_eq!(workers.run_soon(hangs).await, None);
-        assert!(workers.rests());
+        assert!(health.rests());
         assert_eq!(workers.permits.available_permits(), MOST - 1, "the thread waits on");
         drop(end);
     }

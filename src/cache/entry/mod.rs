@@ -1,18 +1,22 @@
 mod encoding;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_RANGES, AGE, CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_cache::key::{CacheHashKey, HashBinary};
 use pingora_cache::{CacheKey, CacheMeta};
 use pingora_http::ResponseHeader;
 
-use super::Purge;
+use crate::types::{content_length, put_head};
+
 use super::disk;
+use super::purges::Names;
+use super::rules::{VaryOf, vary_of};
 use super::s3fifo::Weigh;
+use super::{Purge, purge};
 use encoding::copied;
 
 /// An answer as it is kept.
@@ -20,6 +24,9 @@ use encoding::copied;
 pub(crate) struct Entry {
     draft: Draft,
     pub(super) body: Arc<Body>,
+    /// What its head says that it depends on.
+    vary: VaryOf,
+    lines: Option<Box<[u8]>>,
     weight: usize,
 }
 
@@ -81,7 +88,28 @@ impl Draft {
 
     /// The length of the body, as far as the head tells it.
     pub(super) fn promised(&self) -> Option<usize> {
-        self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        if self.head.status == StatusCode::NO_CONTENT {
+            return Some(0);
+        }
+        usize::try_from(content_length(&self.head.headers)?).ok()
+    }
+
+    /// See [`Entry::lines`].
+    fn lines(&self, length: usize) -> Option<Box<[u8]>> {
+        if self.promised() != Some(length) {
+            return None;
+        }
+        let mut head = self.head.clone();
+        for name in [AGE, CONNECTION, DATE] {
+            head.remove_header(&name);
+        }
+        if head.status == StatusCode::OK {
+            head.remove_header(&ACCEPT_RANGES);
+            head.append_header(ACCEPT_RANGES, HeaderValue::from_static("bytes")).ok()?;
+        }
+        let mut lines = Vec::with_capacity(512);
+        put_head(&head, &mut lines);
+        Some(lines.into())
     }
 
     /// The same with the length of its body, so that it can be sent in parts, and to clients of HTTP/1.0.
@@ -95,14 +123,18 @@ impl Draft {
     }
 
     pub(super) fn with_body(self, body: Arc<Body>) -> Entry {
-        let Self { head, .. } = &self;
-        // Names are kept as they are written, and as they are looked for.
+        let (weight, lines) = (self.weight(body.length), self.lines(body.length));
+        Entry { vary: vary_of(&self.head.headers), lines, draft: self, body, weight }
+    }
+
+    /// What it takes of memory with a body of this length, about.
+    pub(super) fn weight(&self, length: usize) -> usize {
+        // Names are kept as they are written, and as they are looked for; and all once more in lines.
         let field = |(name, value): (&HeaderName, &HeaderValue)| {
-            2 * name.as_str().len() + value.len() + FIELD_OVERHEAD
+            3 * name.as_str().len() + 2 * value.len() + FIELD_OVERHEAD
         };
-        let fields: usize = head.headers.iter().map(field).sum();
-        let weight = OVERHEAD + self.key.len() + fields + body.length;
-        Entry { draft: self, body, weight }
+        let fields: usize = self.head.headers.iter().map(field).sum();
+        OVERHEAD + self.key.len() + fields + length
     }
 
     /// Whether it is what a key asks for, and not only something that shares its hash.
@@ -113,6 +145,11 @@ impl Draft {
     /// Whether operators mean it.
     pub(super) fn is_meant(&self, purge: &Purge) -> bool {
         purge.is_for(&self.key, &self.head.headers)
+    }
+
+    /// What operators may know it by.
+    pub(super) fn names(&self) -> Names {
+        purge::names(&self.key, &self.head.headers)
     }
 
     /// The name of its file.
@@ -146,12 +183,27 @@ impl Entry {
         &self.draft.head
     }
 
+    /// The head in the lines of HTTP/1.1 as clients get it that ask by GET, but for its end and for what tells of age and
+    /// connection; `None` where it does not tell the length of the body.
+    pub(super) fn lines(&self) -> Option<&[u8]> {
+        self.lines.as_deref()
+    }
+
+    pub(super) fn vary(&self) -> &VaryOf {
+        &self.vary
+    }
+
     pub(super) fn variance(&self) -> Option<HashBinary> {
         self.draft.variance
     }
 
     pub(super) fn fresh_until(&self) -> SystemTime {
         self.draft.times.fresh_until
+    }
+
+    /// So long after that it may be given while another is fetched.
+    pub(super) fn while_revalidate(&self) -> Duration {
+        Duration::from_secs(u64::from(self.draft.times.while_revalidate))
     }
 
     /// From when its age counts.

@@ -6,6 +6,7 @@ use http::{HeaderMap, StatusCode};
 use super::control::seconds;
 use super::{Control, VaryOf, vary_of};
 use crate::cache::Plan;
+use crate::types::http_date;
 
 /// An answer as it came from an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -136,17 +137,17 @@ fn lifetime(answer: &Received<'_>, control: &Control, plan: &Plan) -> Option<Dur
 
 /// What `Expires` gives from `Date` on; one that cannot be read, `0` above all, is past.
 fn until_expiry(answer: &Received<'_>) -> Option<Duration> {
-    let mut lines = answer.headers.get_all(EXPIRES).iter();
-    let first = lines.next()?;
-    let expires = first.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
-    let lifetime = expires.and_then(|expires| expires.duration_since(made(answer)).ok());
-    Some(lifetime.filter(|_| lines.next().is_none()).unwrap_or_default())
+    if !answer.headers.contains_key(EXPIRES) {
+        return None;
+    }
+    let expires = http_date(answer.headers, &EXPIRES);
+    Some(expires.and_then(|expires| expires.duration_since(made(answer)).ok()).unwrap_or_default())
 }
 
 /// A part of the time for which the answer has been the same (RFC 9111 §4.2.2).
 fn guess(answer: &Received<'_>, percent: u8) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(24 * 3600);
-    let modified = date_of(answer.headers, &LAST_MODIFIED)?;
+    let modified = http_date(answer.headers, &LAST_MODIFIED)?;
     let unchanged = made(answer).duration_since(modified).ok()?;
     Some((unchanged * u32::from(percent) / 100).min(LONGEST))
 }
@@ -165,11 +166,7 @@ fn initial_age(answer: &Received<'_>) -> Option<Duration> {
 
 /// When the answer was made, by the clock of its origin.
 fn made(answer: &Received<'_>) -> SystemTime {
-    date_of(answer.headers, &DATE).unwrap_or(answer.received)
-}
-
-fn date_of(headers: &HeaderMap, name: &http::HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+    http_date(answer.headers, &DATE).unwrap_or(answer.received)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub(crate) trait Weigh {
     fn weight(&self) -> usize;
 }
 
-/// Values by keys that are hashes already. What was asked for more than once outlives what was not (S3-FIFO); a hit takes
+/// Values by keys that are hashes already, the upper half of one that those share which belong together. What was asked for more than once outlives what was not (S3-FIFO); a hit takes
 /// a shared lock and copies nothing.
 #[derive(Debug)]
 pub(crate) struct S3Fifo<V> {
@@ -57,7 +57,7 @@ impl<V: Weigh> S3Fifo<V> {
 
     /// Keeps a value unless there is one with its key, and returns the one that is there now.
     pub(crate) fn add(&self, key: u128, value: Arc<V>) -> Arc<V> {
-        if value.weight() > self.budget / 2 {
+        if !self.has_room(value.weight()) {
             return value;
         }
         let mut shard = self.shard(key).write();
@@ -67,7 +67,7 @@ impl<V: Weigh> S3Fifo<V> {
         let (added, _) = shard.insert(key, value.clone());
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
-        self.keep_to_budget(|_| ());
+        self.keep_to(self.budget, |_| ());
         value
     }
 
@@ -94,7 +94,7 @@ impl<V: Weigh> S3Fifo<V> {
         is_due: impl FnOnce() -> bool,
         on_evict: impl FnMut(u128),
     ) -> bool {
-        if value.weight() > self.budget / 2 {
+        if !self.has_room(value.weight()) {
             self.remove(key);
             return false;
         }
@@ -106,8 +106,13 @@ impl<V: Weigh> S3Fifo<V> {
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        self.keep_to_budget(on_evict);
+        self.keep_to(self.budget, on_evict);
         true
+    }
+
+    /// Gives values up until the others have no more than so many bytes, and tells their keys.
+    pub(crate) fn shrink_to(&self, bytes: usize, on_evict: impl FnMut(u128)) {
+        self.keep_to(bytes.min(self.budget), on_evict);
     }
 
     /// Puts a value in the place of one that is still there, and leaves what came meanwhile.
@@ -120,7 +125,7 @@ impl<V: Weigh> S3Fifo<V> {
         drop(shard);
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        self.keep_to_budget(|_| ());
+        self.keep_to(self.budget, |_| ());
         true
     }
 
@@ -128,6 +133,24 @@ impl<V: Weigh> S3Fifo<V> {
         let removed = self.shard(key).write().remove(key);
         self.bytes.fetch_sub(removed.unwrap_or(0), Ordering::Relaxed);
         removed.is_some()
+    }
+
+    /// The keys of those that share this upper half.
+    pub(crate) fn group(&self, upper: u64) -> Vec<u128> {
+        self.shard(u128::from(upper) << 64).read().group(upper).collect()
+    }
+
+    pub(crate) fn has_group(&self, upper: u64) -> bool {
+        self.shard(u128::from(upper) << 64).read().group(upper).next().is_some()
+    }
+
+    /// Removes those that share this upper half; whether there were any.
+    pub(crate) fn remove_group(&self, upper: u64) -> bool {
+        let mut shard = self.shard(u128::from(upper) << 64).write();
+        let keys: Vec<u128> = shard.group(upper).collect();
+        let bytes: usize = keys.iter().filter_map(|key| shard.remove(*key)).sum();
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        !keys.is_empty()
     }
 
     /// Removes all that is meant, and says what that was.
@@ -141,6 +164,15 @@ impl<V: Weigh> S3Fifo<V> {
         removed
     }
 
+    /// Whether there is room for something of this weight at all.
+    pub(crate) fn has_room(&self, weight: usize) -> bool {
+        weight <= self.budget / 2
+    }
+
+    pub(crate) fn budget(&self) -> usize {
+        self.budget
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -150,10 +182,10 @@ impl<V: Weigh> S3Fifo<V> {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    /// Shards give up one value each in turn until all is within the budget.
-    fn keep_to_budget(&self, mut on_evict: impl FnMut(u128)) {
+    /// Shards give up one value each in turn until all is within so many bytes.
+    fn keep_to(&self, most: usize, mut on_evict: impl FnMut(u128)) {
         let mut fruitless = 0;
-        while self.bytes() > self.budget && fruitless < self.shards.len() {
+        while self.bytes() > most && fruitless < self.shards.len() {
             let hand = self.hand.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
             let evicted = self.shards[hand].write().evict();
             fruitless = if evicted.is_none() { fruitless + 1 } else { 0 };

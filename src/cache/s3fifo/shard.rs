@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,6 +9,8 @@ use super::queues::{Ghosts, Place, Queue};
 #[derive(Debug)]
 pub(super) struct Shard<V> {
     slots: HashMap<u128, Slot<V>, foldhash::fast::FixedState>,
+    /// In their order, by which those that belong together are found.
+    keys: BTreeSet<u128>,
     small: VecDeque<Place>,
     main: VecDeque<Place>,
     small_bytes: usize,
@@ -43,6 +45,7 @@ impl<V> Default for Shard<V> {
     fn default() -> Self {
         Self {
             slots: HashMap::default(),
+            keys: BTreeSet::new(),
             small: VecDeque::new(),
             main: VecDeque::new(),
             small_bytes: 0,
@@ -73,6 +76,12 @@ impl<V: Weigh> Shard<V> {
         Some(slot.value.clone())
     }
 
+    /// The keys whose upper half that is.
+    pub(super) fn group(&self, upper: u64) -> impl Iterator<Item = u128> {
+        let first = u128::from(upper) << 64;
+        self.keys.range(first..=first | u128::from(u64::MAX)).copied()
+    }
+
     /// How many bytes came, and how many went with the value before.
     pub(super) fn insert(&mut self, key: u128, value: Arc<V>) -> (usize, usize) {
         let weight = value.weight();
@@ -85,6 +94,7 @@ impl<V: Weigh> Shard<V> {
         }
         let queue = if self.ghosts.contains(key) { Queue::Main } else { Queue::Small };
         let turn = self.enqueue(key, queue, weight);
+        self.keys.insert(key);
         self.slots.insert(key, Slot { value, weight, queue, turn, hits: AtomicU8::new(0) });
         (weight, 0)
     }
@@ -104,6 +114,7 @@ impl<V: Weigh> Shard<V> {
 
     fn take(&mut self, key: u128) -> Option<(Arc<V>, usize)> {
         let slot = self.slots.remove(&key)?;
+        self.keys.remove(&key);
         *of_queue(slot.queue, &mut self.small_bytes, &mut self.main_bytes) -= slot.weight;
         self.tidy();
         Some((slot.value, slot.weight))

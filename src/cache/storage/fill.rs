@@ -1,5 +1,6 @@
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -51,10 +52,11 @@ const PIECE: usize = LARGEST_PIECE;
 const SHORT_PIECE: usize = 16 * 1024;
 
 impl Fill {
-    pub(super) fn new(attachment: &Attachment, key: &CacheKey, draft: Draft) -> Self {
+    /// Takes what is needed to store the answer, as far as its head tells that.
+    pub(super) async fn begin(attachment: &Attachment, key: &CacheKey, draft: Draft) -> Self {
         let attachment = attachment.clone();
         let cache = &attachment.cache;
-        Self {
+        let mut fill = Self {
             ticket: cache.disk.as_ref().and_then(|disk| disk.ticket(key)),
             share: Share::of(cache),
             attachment,
@@ -63,13 +65,31 @@ impl Fill {
             draft,
             length: 0,
             body: Filling::Held(Pieces::default()),
+        };
+        let is_to_be_stored = fill.make_room().await;
+        fill.attachment.is_to_be_stored.store(is_to_be_stored, Ordering::Relaxed);
+        fill
+    }
+
+    /// Makes room for all that is to come; whether it is known that there is enough.
+    async fn make_room(&mut self) -> bool {
+        let Some(promised) = self.promised else { return false };
+        if promised > self.attachment.cache.most_in_memory {
+            self.lengthen().await;
+            return matches!(self.body, Filling::Long(_));
         }
+        if !self.share.reserve(promised) {
+            self.body = Filling::Dropped;
+            return false;
+        }
+        self.attachment.cache.store.memory.has_room(self.draft.weight(promised))
     }
 
     /// Whether what came may still be kept, for whoever asks later.
     fn is_due(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let (attachment, primary) = (self.attachment.clone(), self.key.primary_bin());
-        move || attachment.is_due(primary)
+        let names = self.draft.names();
+        move || attachment.is_due(primary, || names.clone())
     }
 
     /// What comes is longer than what is held in memory.
@@ -77,7 +97,8 @@ impl Fill {
         self.share = Share::of(&self.attachment.cache);
         let held = mem::replace(&mut self.body, Filling::Dropped);
         let (Filling::Held(pieces), Some(ticket)) = (held, self.ticket.take()) else { return };
-        let Some(fill) = LongFill::begin(ticket, self.draft.encode(), self.is_due()) else { return };
+        let (answer, promised, is_due) = (self.draft.encode(), self.promised, self.is_due());
+        let Some(fill) = LongFill::begin(ticket, answer, promised, is_due).await else { return };
         for piece in pieces.into_bytes() {
             if !fill.write(piece).await {
                 return;

@@ -19,7 +19,7 @@ use pingora_core::{Error, ErrorType, Result};
 use super::Cache;
 use super::disk::{Disk, Found};
 use super::entry::{Draft, Entry};
-use super::store::{Attachment, place};
+use super::store::{Attachment, place, target_hash};
 use fill::Fill;
 use hit::Hit;
 
@@ -70,24 +70,24 @@ fn held(entry: &Entry) -> (CacheMeta, HitHandler) {
 
 /// What lies on the disk. What is short enough is in memory from now on.
 async fn find_in_files(cache: &Cache, disk: &Disk, key: &CacheKey) -> Option<(CacheMeta, HitHandler)> {
-    let (removals, hash) = (&cache.store.removals, u128::from_be_bytes(key.primary_bin()));
+    let (removals, target) = (&cache.store.removals, target_hash(key.primary_bin()));
     let since = removals.now();
     let found = disk.find(key).await?;
-    let is_still_there = || !removals.has_hit(hash, since);
+    let is_still_there = |draft: &Draft| !removals.has_hit(target, since, || draft.names());
     match found {
         Found::Whole(draft, body) if body.length <= cache.most_in_memory => {
             let entry = cache.store.memory.add(place(key), Arc::new(draft.with_body(body)));
-            if !is_still_there() {
+            if !is_still_there(entry.draft()) {
                 cache.store.memory.remove(place(key));
                 return None;
             }
             entry.draft().is_of(key).then(|| held(&entry))
         }
-        Found::Whole(draft, body) => is_still_there().then(|| held(&draft.with_body(body))),
+        Found::Whole(draft, body) => is_still_there(&draft).then(|| held(&draft.with_body(body))),
         Found::Long(draft, body) => {
             let mut meta = draft.meta();
             meta.extensions_mut().insert(BodyId(body.id()));
-            is_still_there().then(|| (meta, Box::new(body) as HitHandler))
+            is_still_there(&draft).then(|| (meta, Box::new(body) as HitHandler))
         }
     }
 }
@@ -115,7 +115,7 @@ impl Storage for Attached {
         meta: &CacheMeta,
         _: &SpanHandle,
     ) -> Result<MissHandler> {
-        Ok(Box::new(Fill::new(attachment(key)?, key, Draft::new(key, meta))))
+        Ok(Box::new(Fill::begin(attachment(key)?, key, Draft::new(key, meta)).await))
     }
 
     /// Pingora purges only where it is asked to, which it is not.

@@ -5,7 +5,7 @@ use http::StatusCode;
 use pingora_http::ResponseHeader;
 
 use super::*;
-use crate::cache::Store;
+use crate::cache::{Store, is_to_be_stored};
 
 fn cache() -> Arc<Cache> {
     let (name, store) = ("main".parse().unwrap(), Arc::new(Store::new(1 << 20)));
@@ -162,6 +162,28 @@ async fn what_is_on_its_way_has_a_bound() {
     assert_eq!(read(&one, None).await.unwrap().len(), 300_000);
     store(&other, &meta(Some(300_000)), &body(300_000), 1000).await;
     assert_eq!(read(&other, None).await.unwrap().len(), 300_000);
+}
+
+#[tokio::test]
+async fn what_is_told_to_be_stored_has_its_room() {
+    let cache = cache();
+    for (length, expected) in [(Some(300_000), true), (Some(0), true), (None, false)] {
+        let key = cache.key(b"a".to_vec());
+        assert!(!is_to_be_stored(&key));
+        let fill = STORAGE.get_miss_handler(&key, &meta(length), &span()).await.unwrap();
+        assert_eq!(is_to_be_stored(&key), expected, "{length:?}");
+        drop(fill);
+    }
+    // Too much is on its way for another.
+    let (first, second) = (cache.key(b"first".to_vec()), cache.key(b"second".to_vec()));
+    let fill = STORAGE.get_miss_handler(&first, &meta(Some(300_000)), &span()).await.unwrap();
+    store(&second, &meta(Some(100_000)), &body(100_000), 50_000).await;
+    assert!(is_to_be_stored(&first) && !is_to_be_stored(&second));
+    assert_eq!(read(&second, None).await, None);
+    drop(fill);
+    let second = cache.key(b"second".to_vec());
+    store(&second, &meta(Some(100_000)), &body(100_000), 50_000).await;
+    assert!(is_to_be_stored(&second) && read(&second, None).await.is_some());
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ pub(super) fn resolve(
         ipv6_prefix: spec.server.http_client_id.ipv6_prefix,
         drain: spec.server.drain,
         caches,
+        error_pages: spec.server.error_pages.pages.into_iter().collect(),
         zone: spec.server.zone,
         control_socket: control_place(spec.server.control_socket, base),
         watch: spec.server.watch,

@@ -40,7 +40,7 @@ impl Resolver<'_> {
     ) -> Option<Route> {
         let match_path = path.child("match");
         self.check_lists(&spec.matches, &match_path);
-        self.warn_of_stars(&spec.matches, &match_path.child("path"));
+        self.check_stars(&spec.matches, &match_path.child("path"));
         let listeners = self.route_listeners(&spec.matches.listeners, &match_path.child("listeners"), names);
         let filters = self.filters(&spec.filters, &path.child("filters"));
         let matches = spec.matches.clone();
@@ -101,14 +101,13 @@ impl Resolver<'_> {
         }
     }
 
-    /// Elsewhere a star stands for what a path here begins anyway.
-    fn warn_of_stars(&mut self, matches: &MatchSpec, at: &KeyPath) {
+    /// Elsewhere a star stands for what a path here begins anyway. Whoever has such paths can write them in the other forms.
+    fn check_stars(&mut self, matches: &MatchSpec, at: &KeyPath) {
         if let Some(PathSpec::Prefix(path)) = &matches.path
             && path.contains('*')
         {
-            let before = path.split('*').next().unwrap_or_default();
-            self.warning(at, "`*` stands for itself, so that only paths with a star in them match")
-                .help(format_args!("write `{before}`, which is for all paths below it, or `{{ regex: … }}`"));
+            self.error(at, "`*` stands for itself here, so that only paths with a star in them would match")
+                .help(without_stars(path));
         }
     }
 
@@ -176,4 +175,16 @@ impl Resolver<'_> {
             ActionSpec::Split(split) => self.split(split, &at, names.pools).map(Action::Split),
         }
     }
+}
+
+/// What whoever wrote a path with stars may have meant.
+fn without_stars(path: &str) -> String {
+    let before = path.trim_end_matches('*');
+    if before.ends_with('/') && !before.contains('*') {
+        return format!("write `{before}`, which is for all paths below it");
+    }
+    let pattern = regex::escape(path).replace(r"\*\*", ".*").replace(r"\*", "[^/]*");
+    format!(
+        "write `{{ regex: '^{pattern}$' }}` where it stands for anything, or `{{ exact: … }}` for this one path"
+    )
 }

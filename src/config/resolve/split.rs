@@ -1,12 +1,18 @@
 use crate::config::spec::{CanarySpec, SplitPoolSpec, SplitSpec};
 use crate::config::{Canary, KeyPath, Split, SplitBy, SplitPool};
-use crate::types::{PoolName, closest};
+use crate::types::{Percent, PoolName, closest};
 
 use super::Resolver;
 use super::names::PoolNames;
 
 /// So many pools share a route's requests at most.
 const MOST_POOLS: usize = 16;
+
+/// Whether the weight of a pool gives it more than so much of all requests.
+fn exceeds(to: &[SplitPoolSpec], side: usize, most: Percent) -> bool {
+    let weight = |side: &SplitPoolSpec| u32::from(side.weight.unwrap_or_default().get());
+    weight(&to[side]) * 100 > u32::from(most.get()) * to.iter().map(weight).sum::<u32>()
+}
 
 impl Resolver<'_> {
     pub(super) fn split(&mut self, spec: SplitSpec, at: &KeyPath, pools: &PoolNames<'_>) -> Option<Split> {
@@ -103,6 +109,11 @@ impl Resolver<'_> {
             self.error(&at.child("on_abort"), message).help("write less, like 0%");
         }
         let begins_by_weight = to[side].weight.is_some_and(|weight| weight.get() > 0);
+        if begins_by_weight && exceeds(to, side, spec.max) {
+            let message =
+                format!("the weight of `{}` gives it more than this, with which it begins", to[side].pool);
+            self.warning(&at.child("max"), message).help("write a smaller weight, or a larger `max`");
+        }
         Some(Canary { side, begins_by_weight, spec })
     }
 

@@ -1,5 +1,5 @@
 use crate::config::spec::{NamedMap, StoreSpec};
-use crate::config::{KeyPath, Secret, Store};
+use crate::config::{KeyPath, Secret, Store, UpstreamTls};
 use crate::types::{RedisAddr, StoreName};
 
 use super::Resolver;
@@ -14,6 +14,13 @@ impl Resolver<'_> {
             self.error(&at.child("user"), "a user without a `password` is nobody")
                 .help("write `password`, or remove the key");
         }
+        let is_tls = matches!(spec.redis, RedisAddr::Tcp { is_tls: true, .. });
+        if spec.ca.is_some() && !is_tls {
+            self.error(&at.child("ca"), "there is no certificate to verify, since no TLS is spoken")
+                .help("write `rediss://` for TLS, or remove the key");
+        }
+        let ca = spec.ca.map(|ca| self.base.join(ca));
+        let tls = UpstreamTls { sni: None, ca, identity: None, verify: true, at: at.clone() };
         let redis = match spec.redis {
             RedisAddr::Unix(path) => {
                 let path = self.base.join(path);
@@ -26,6 +33,7 @@ impl Resolver<'_> {
         Store {
             name,
             redis,
+            tls: is_tls.then_some(tls),
             user: spec.user,
             password: password.map(|bytes| Secret(bytes.into())),
             timeout: spec.timeout,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ByteSize, Span};
 
-use super::ranges::{size, span};
+use super::ranges::{size, span, whole};
 
 /// A store of answers, which filters named `cache` put answers into and take them from.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -24,14 +24,16 @@ pub struct CacheSpec {
     pub max_object: ByteSize,
     /// How requests wait for another that fetches the same.
     pub lock: CacheLockSpec,
+    /// How old answers are refreshed while clients get them.
+    pub refresh: CacheRefreshSpec,
 }
 
 /// Where the answers of a cache lie in files.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheDiskSpec {
-    /// The folder, relative to the folder of this file; it is made if it is not there. Only one process at a time has it: while
-    /// another has, this one works from memory. No other cache has the same one.
+    /// The folder, relative to the folder of this file; it is made if it is not there. Only one process has it: another one that
+    /// is started with it is refused, unless it takes over by an upgrade. No other cache has the same one.
     pub path: PathBuf,
     /// What the files may take together, 16MiB to 512TiB; those that are being written come on top.
     #[serde(deserialize_with = "size::<16_384, 549_755_813_888, _>")]
@@ -47,6 +49,17 @@ pub struct CacheLockSpec {
     pub wait: Span,
 }
 
+/// How old answers are refreshed while clients get them.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheRefreshSpec {
+    /// So many answers of the cache are refreshed at once by requests of the edge's own, 0 to 256; 256 over all caches. With 0
+    /// a client's request does it, and waits. Default: 64.
+    #[serde(deserialize_with = "whole::<0, 256, _, _>")]
+    #[schemars(range(min = 0, max = 256))]
+    pub at_once: u16,
+}
+
 impl Default for CacheSpec {
     fn default() -> Self {
         Self {
@@ -54,7 +67,14 @@ impl Default for CacheSpec {
             disk: None,
             max_object: ByteSize::from_mib(16),
             lock: CacheLockSpec::default(),
+            refresh: CacheRefreshSpec::default(),
         }
+    }
+}
+
+impl Default for CacheRefreshSpec {
+    fn default() -> Self {
+        Self { at_once: 64 }
     }
 }
 

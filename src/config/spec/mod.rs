@@ -4,6 +4,7 @@
 
 mod admin;
 mod cache;
+mod error_pages;
 mod files;
 mod include;
 mod key;
@@ -29,7 +30,9 @@ use serde::{Deserialize, Serialize};
 use crate::types::{ListenerName, PoolName};
 
 pub use admin::{AdminLimits, AdminSpec, ReadySpec};
-pub use cache::{CacheDiskSpec, CacheLockSpec, CacheSpec};
+pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
+pub(crate) use error_pages::PageForm;
+pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
 pub use files::{
     FileCoding, FileExtension, FileName, FilesSpec, InvalidFileExtension, InvalidFileName, InvalidMediaType,
     InvalidSitePath, MediaType, SitePath, Symlinks,

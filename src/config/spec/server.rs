@@ -13,7 +13,7 @@ use crate::types::{CacheName, Cidr, InvalidCidr, Span, StoreName, ZoneName, text
 use super::cache::CacheSpec;
 use super::ranges::{optional_whole, span, whole};
 use super::shapes::unordered;
-use super::{NamedMap, StoreSpec};
+use super::{ErrorPagesSpec, NamedMap, StoreSpec};
 
 /// What concerns the process as a whole.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -38,6 +38,8 @@ pub struct ServerSpec {
     /// Where this edge stands. Endpoints of the same zone are preferred while they hold at least their fair share of
     /// what is fit. Default: nowhere in particular.
     pub zone: Option<ZoneName>,
+    /// Pages for errors that no route has one for.
+    pub error_pages: ErrorPagesSpec,
     /// What a process that ends (SIGTERM, SIGQUIT) leaves its clients of time.
     pub drain: DrainSpec,
     /// The socket for `evener status`, `drain`, `reload` and others, with access for its owner only; or `off`. Default:
@@ -99,6 +101,7 @@ impl Default for ServerSpec {
             http_client_id: ClientIdSpec::default(),
             caches: NamedMap::default(),
             zone: None,
+            error_pages: ErrorPagesSpec::default(),
             drain: DrainSpec::default(),
             control_socket: ControlSocket::Default,
             watch: false,

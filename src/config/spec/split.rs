@@ -57,7 +57,7 @@ pub struct SplitCookieSpec {
 
 /// How a pool gets more and more of the requests: by steps, each after a while in which it was no worse than the other pools
 /// of the split over the same time. As soon as it surely is worse, it is taken back, and the log and `evener status` tell
-/// why.
+/// why. What became of it stays until `evener canary ROUTE restart`, also where these settings change.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CanarySpec {
@@ -67,7 +67,7 @@ pub struct CanarySpec {
     /// it has none. Default: 5%.
     #[serde(deserialize_with = "percent::<1, 50, _>")]
     pub step: Percent,
-    /// How long it has each share at least, 1s to 24h. Default: 1m.
+    /// How long it has each share at least, and how long it was good after it was resumed, 1s to 24h. Default: 1m.
     #[serde(deserialize_with = "span::<1000, 86_400_000, _>")]
     pub every: Span,
     /// How much larger its share of failures may be, 0% to 100%: of 100 requests one more with `1%`. A failure is what counts

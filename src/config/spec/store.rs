@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +13,13 @@ use super::ranges::{span, whole};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSpec {
-    /// A Redis, of version 5 or later, that is no cluster: `redis://HOST:PORT/DATABASE`, or `unix:PATH` for one behind a
-    /// Unix socket. Port 6379 and database 0 may be left out.
+    /// A Redis, of version 5 or later, that is no cluster: `redis://HOST:PORT/DATABASE`, `rediss://` for the same over TLS, or
+    /// `unix:PATH` for one behind a Unix socket. Port 6379 and database 0 may be left out.
     pub redis: RedisAddr,
+    /// A PEM file with the authorities that the certificate of a `rediss://` has to be from. Default: those that this machine
+    /// trusts.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
     /// The user whose password it is. Default: Redis' default one.
     #[serde(default)]
     pub user: Option<String>,

@@ -32,7 +32,7 @@ use self::meter::{Abuse, Meter};
 use self::running::Running;
 use self::session::Session;
 use super::cut;
-use super::refusal::note_refusal;
+use super::refusal::{note_refusal, refusal};
 use super::serve::PREFACE;
 use super::stream::EdgeStream;
 
@@ -184,7 +184,8 @@ impl Requests<'_> {
     /// Answers what two servers could read in two ways; the gateway never sees it.
     fn refuse(&self, session: Session) {
         let cause = Cause::BadRequest;
-        let size = session.refuse(&cause);
+        let answer = refusal(self.app, self.client, &cause, session.request_headers());
+        let size = session.refuse(answer);
         note_refusal(self.client, "HTTP/2", &cause, size, self.log);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::filters::{Limiter, own};
 use crate::hooks::{
@@ -20,13 +21,24 @@ use super::BandwidthSettings;
 /// and the keys are the same.
 #[derive(Debug)]
 pub struct Bandwidth {
-    down: Option<Arc<Limiter>>,
-    up: Option<Arc<Limiter>>,
+    down: Option<Direction>,
+    up: Option<Direction>,
     /// None where each connection has its own rate.
     key: Option<KeySpec>,
     ipv6_prefix: u8,
     description: String,
 }
+
+/// The rate of a direction.
+#[derive(Debug)]
+struct Direction {
+    limiter: Arc<Limiter>,
+    bytes_per_second: f64,
+}
+
+/// When all that the filter has seen of an answer will have gone on.
+#[derive(Clone, Copy, Debug)]
+struct HeldUntil(Instant);
 
 /// A request's key to the limit of each direction.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +47,7 @@ struct Key {
     up: u128,
 }
 
-/// A transfer that would have to rest for longer is broken off: too many others have the same key.
+/// A transfer that would have to rest for longer before it goes on is broken off: too many others have the same key.
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Bandwidth {
@@ -52,16 +64,18 @@ impl Bandwidth {
         }
         let keys = settings.checked_keys()?;
         let whose = settings.key.as_ref().map_or_else(|| "connection".to_owned(), ToString::to_string);
-        let limiter = |direction: &str, (rate, burst): (Rate, u32)| {
-            let name = format!("{direction} {rate} burst {burst} of {keys} by {whose}");
-            let make = || Limiter::new(rate, burst, keys);
+        let make = |direction: &str, rate: ByteRate, (limit, burst): (Rate, u32)| {
+            let name = format!("{direction} {limit} burst {burst} of {keys} by {whose}");
+            let make = || Limiter::new(limit, burst, keys);
             // Connections do not outlive the process.
-            if settings.key.is_some() { cx.keep_exported(&name, make) } else { cx.keep(&name, make) }
+            let limiter =
+                if settings.key.is_some() { cx.keep_exported(&name, make) } else { cx.keep(&name, make) };
+            Direction { limiter, bytes_per_second: rate.bytes_per_second() as f64 }
         };
         Ok(Self {
             description: describe(&settings, &whose),
-            down: down.map(|limit| limiter("down", limit)),
-            up: up.map(|limit| limiter("up", limit)),
+            down: settings.down.zip(down).map(|(rate, limit)| make("down", rate, limit)),
+            up: settings.up.zip(up).map(|(rate, limit)| make("up", rate, limit)),
             key: settings.key,
             ipv6_prefix: cx.ipv6_prefix(),
         })
@@ -84,8 +98,8 @@ impl Filter for Bandwidth {
         cx: &mut FilterCx<'_>,
     ) -> Result<Flow, HookError> {
         let Some(spec) = &self.key else { return Ok(Flow::Continue) };
-        let key = |limiter: &Option<Arc<Limiter>>| {
-            let limiter = limiter.as_ref()?;
+        let key = |direction: &Option<Direction>| {
+            let limiter = &direction.as_ref()?.limiter;
             spec.hash(KeyParts::of(request, cx), self.ipv6_prefix, limiter.hasher())
         };
         let key = Key { down: key(&self.down).unwrap_or(NO_KEY), up: key(&self.up).unwrap_or(NO_KEY) };
@@ -99,8 +113,10 @@ impl Filter for Bandwidth {
         _: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let Some(limiter) = &self.up else { return Ok(()) };
-        pass(limiter, self.key_of(cx).up, body.as_ref(), cx)
+        if let (Some(up), Some(piece)) = (&self.up, passing(body)) {
+            up.pass(self.key_of(cx).up, piece, LONGEST, cx)?;
+        }
+        Ok(())
     }
 
     fn on_response_body(
@@ -109,8 +125,15 @@ impl Filter for Bandwidth {
         _: bool,
         cx: &mut FilterCx<'_>,
     ) -> Result<(), HookError> {
-        let Some(limiter) = &self.down else { return Ok(()) };
-        pass(limiter, self.key_of(cx).down, body.as_ref(), cx)
+        if let (Some(down), Some(piece)) = (&self.down, passing(body)) {
+            let held = own::kept(self, cx).map_or(cx.now(), |&HeldUntil(until)| until);
+            // What others with the key wait for counts, and not what this answer has made them wait for.
+            let behind = held.saturating_duration_since(cx.now());
+            let patience = LONGEST + behind + down.time_of(piece);
+            let pause = down.pass(self.key_of(cx).down, piece, patience, cx)?;
+            own::keep(self, HeldUntil(cx.now() + pause), cx);
+        }
+        Ok(())
     }
 
     fn needs(&self) -> Needs {
@@ -122,17 +145,33 @@ impl Filter for Bandwidth {
     }
 }
 
-fn pass(limiter: &Limiter, key: u128, piece: Option<&Bytes>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-    let Some(piece) = piece.filter(|piece| !piece.is_empty()) else { return Ok(()) };
-    // Pieces are some tens of KiB.
-    let amount = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-    // What is refused has not passed, and is no debt of the others with the key.
-    let Some(pause) = limiter.charge_within(key, amount, cx.now(), LONGEST) else {
-        let error = HookError::new("too much of the same key waits to pass");
-        return Err(error.with_status(StatusCode::SERVICE_UNAVAILABLE).with_cause("bandwidth_exceeded"));
-    };
-    cx.delay(pause);
-    Ok(())
+impl Direction {
+    /// How long the rate takes for a piece.
+    fn time_of(&self, piece: &Bytes) -> Duration {
+        Duration::from_secs_f64(piece.len() as f64 / self.bytes_per_second)
+    }
+
+    /// Has a piece pass evenly, so that all of it has when the rate has made up for it; how long that is from now on.
+    fn pass(
+        &self,
+        key: u128,
+        piece: &Bytes,
+        patience: Duration,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<Duration, HookError> {
+        let amount = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        // What is refused has not passed, and is no debt of the others with the key.
+        let Some(pause) = self.limiter.charge_within(key, amount, cx.now(), patience) else {
+            let error = HookError::new("too much of the same key waits to pass");
+            return Err(error.with_status(StatusCode::SERVICE_UNAVAILABLE).with_cause("bandwidth_exceeded"));
+        };
+        cx.pace(pause.saturating_sub(self.time_of(piece)), pause);
+        Ok(pause)
+    }
+}
+
+fn passing(body: &Option<Bytes>) -> Option<&Bytes> {
+    body.as_ref().filter(|piece| !piece.is_empty())
 }
 
 fn describe(settings: &BandwidthSettings, whose: &str) -> String {

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::filters::headers::{Side, changeable, strip_claims};
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Overloaded, Rejection, RequestView, Watched,
-    offload,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Offload, Overloaded, Rejection, RequestView,
+    Watched,
 };
 use crate::types::VarName;
 
@@ -28,6 +28,7 @@ pub struct BasicAuth {
     users: Users,
     listed: Option<Watched<Users>>,
     cache: Arc<Cache>,
+    checks: Offload,
     challenge: HeaderValue,
     user_header: HeaderName,
     user_var: VarName,
@@ -72,6 +73,7 @@ impl BasicAuth {
             description: format!("{} users{from_file}", users.len()),
             user_var: USER_VAR.parse().map_err(BuildError::new)?,
             cache: keep_cache(cache, cx).map_err(|error| error.at("cache"))?,
+            checks: Offload::new(),
             users,
             listed,
             challenge,
@@ -90,8 +92,8 @@ impl BasicAuth {
         let Some(user) = known.or_else(stand_in) else { return Ok(None) };
         let Credentials { user: name, password } = shown;
         let tag = self.cache.tag([user.hash.as_bytes(), &[u8::from(is_known)], &name, &password]);
-        let checked = user.clone();
-        let check = async move { offload(move || checked.hash.verify(&password) && is_known).await };
+        let (checked, checks) = (user.clone(), self.checks.clone());
+        let check = async move { checks.run(move || checked.hash.verify(&password) && is_known).await };
         Ok(self.cache.verdict(tag, now, check).await?.then_some(user))
     }
 

@@ -61,7 +61,7 @@ pub struct CacheSettings {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StaleSettings {
-    /// So long after, while one request fetches another, others are given the old one (RFC 5861). Default: 0s.
+    /// So long after, while the edge fetches another, clients are given the old one (RFC 5861). Default: 0s.
     pub while_revalidate: Span,
     /// So long after, when no endpoint gives another: it cannot be reached, or answers with 500, 502, 503 or 504. Default: 0s.
     pub if_error: Span,

@@ -6,8 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::hooks::{HookError, ResponseView};
 
+use super::tags::marked;
+
 /// What is true of the bytes that came, and of no others.
-const OF_THESE_BYTES: [HeaderName; 6] = [
+pub(in crate::filters) const OF_THESE_BYTES: [HeaderName; 6] = [
     CONTENT_LENGTH,
     ACCEPT_RANGES,
     HeaderName::from_static("content-digest"),
@@ -16,10 +18,11 @@ const OF_THESE_BYTES: [HeaderName; 6] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Makes the head that of a body in this coding, or in none.
+/// Makes the head that of a body in this coding, or in none; `done` is what its tag says of that.
 pub(in crate::filters) fn recode(
     response: &mut ResponseView<'_>,
     coding: Option<&'static str>,
+    done: &str,
 ) -> Result<(), HookError> {
     for name in &OF_THESE_BYTES {
         response.remove_header(name);
@@ -28,7 +31,10 @@ pub(in crate::filters) fn recode(
         Some(coding) => response.set_header(CONTENT_ENCODING, HeaderValue::from_static(coding))?,
         None => response.remove_header(&CONTENT_ENCODING),
     }
-    weaken(response)
+    match response.header(ETAG).and_then(|etag| marked(etag, done)) {
+        Some(tag) => response.set_header(ETAG, tag),
+        None => Ok(()),
+    }
 }
 
 /// Whether the body is the whole of a representation, which can be coded; a part cannot.
@@ -60,20 +66,6 @@ pub(in crate::filters) fn vary_by_coding(response: &mut ResponseView<'_>) -> Res
     response.add_header(VARY, HeaderValue::from_static("Accept-Encoding"))
 }
 
-/// Makes the validator one of the content rather than of its bytes (RFC 9110 §8.8.1).
-pub(in crate::filters) fn weaken(response: &mut ResponseView<'_>) -> Result<(), HookError> {
-    match response.header(ETAG).and_then(weakened) {
-        Some(weak) => response.set_header(ETAG, weak),
-        None => Ok(()),
-    }
-}
-
-/// The weak form of a strong validator.
-pub(in crate::filters) fn weakened(etag: &HeaderValue) -> Option<HeaderValue> {
-    let is_strong = etag.as_bytes().starts_with(b"\"");
-    is_strong.then(|| HeaderValue::from_bytes(&[b"W/", etag.as_bytes()].concat()).ok()).flatten()
-}
-
 fn members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
     let fields = headers.get_all(name).into_iter();
     fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
@@ -97,13 +89,5 @@ mod tests {
         ] {
             assert_eq!(asks_no_change(&headers(&[(CACHE_CONTROL, value)])), expected, "{value}");
         }
-    }
-
-    #[test]
-    fn only_what_is_strong_is_weakened() {
-        let weak = |etag| weakened(&HeaderValue::from_static(etag));
-        assert_eq!(weak("\"a\"").unwrap(), "W/\"a\"");
-        assert_eq!(weak("W/\"a\""), None);
-        assert_eq!(weak("a"), None);
     }
 }

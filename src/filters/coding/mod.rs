@@ -1,9 +1,13 @@
 //! What `compress` and `decompress` share: the codings of content, and what a head says of a body that is coded in another
-//! way than it came.
+//! way than it came. [`Budget`] bounds what bodies hold, and a [`Recoder`](recoder::Recoder) is what they pass through.
 
+mod budget;
 mod head;
+pub(super) mod recoder;
+pub(super) mod tags;
 
-pub(super) use head::{asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened};
+pub(super) use budget::{Budget, Share};
+pub(super) use head::{OF_THESE_BYTES, asks_no_change, is_whole_answer, recode, vary_by_coding};
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,10 +1,10 @@
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::filters::coding::Coding;
+use crate::filters::coding::{Budget, Coding, Share};
+use crate::types::ClientKey;
 
 use super::Levels;
 use super::encoder::{Encoder, Flush};
@@ -13,7 +13,7 @@ use super::encoder::{Encoder, Flush};
 /// short answer does.
 #[derive(Default)]
 pub(super) struct Encoders {
-    active: AtomicUsize,
+    budget: Arc<Budget>,
     gzip: Mutex<Vec<Encoder>>,
     zstd: Mutex<Vec<Encoder>>,
 }
@@ -26,26 +26,23 @@ pub(super) struct Borrowed {
     encoder: Option<Encoder>,
     coding: Coding,
     encoders: Arc<Encoders>,
+    _share: Share,
 }
 
 impl Encoders {
-    /// An encoder, unless `most` are in use.
+    /// An encoder for an answer to `client`, unless `most` are in use or it has its share of them.
     pub(super) fn borrow(
         self: &Arc<Self>,
         coding: Coding,
         levels: Levels,
-        most: usize,
+        client: ClientKey,
+        most: u64,
     ) -> io::Result<Option<Borrowed>> {
-        if self.active.fetch_add(1, Ordering::Relaxed) >= most {
-            self.active.fetch_sub(1, Ordering::Relaxed);
-            return Ok(None);
-        }
-        // From here on it is counted, and given back by being dropped.
-        let mut borrowed = Borrowed { encoder: None, coding, encoders: Arc::clone(self) };
+        let Some(share) = self.budget.take(client, 1, most) else { return Ok(None) };
         let kept = self.kept(coding).and_then(|kept| kept.lock().pop());
         let renewed = kept.and_then(|mut encoder| encoder.renew(levels).then_some(encoder));
-        borrowed.encoder = Some(renewed.map_or_else(|| Encoder::new(coding, levels), Ok)?);
-        Ok(Some(borrowed))
+        let encoder = Some(renewed.map_or_else(|| Encoder::new(coding, levels), Ok)?);
+        Ok(Some(Borrowed { encoder, coding, encoders: Arc::clone(self), _share: share }))
     }
 
     fn kept(&self, coding: Coding) -> Option<&Mutex<Vec<Encoder>>> {
@@ -69,7 +66,6 @@ impl Borrowed {
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        self.encoders.active.fetch_sub(1, Ordering::Relaxed);
         if let (Some(encoder), Some(kept)) = (self.encoder.take(), self.encoders.kept(self.coding)) {
             let mut kept = kept.lock();
             if kept.len() < KEPT {
@@ -81,7 +77,7 @@ impl Drop for Borrowed {
 
 impl std::fmt::Debug for Encoders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Encoders(active: {})", self.active.load(Ordering::Relaxed))
+        f.debug_struct("Encoders").field("budget", &self.budget).finish_non_exhaustive()
     }
 }
 
@@ -89,21 +85,32 @@ impl std::fmt::Debug for Encoders {
 mod tests {
     use super::*;
 
+    fn borrow(encoders: &Arc<Encoders>, coding: Coding, client: u8, most: u64) -> Option<Borrowed> {
+        let client = crate::types::client_key([10, 0, 0, client].into(), 64);
+        encoders.borrow(coding, Levels::default(), client, most).unwrap()
+    }
+
     #[test]
     fn there_are_no_more_than_there_may_be_and_they_are_used_again() {
         let encoders = Arc::new(Encoders::default());
-        let borrow = |coding| encoders.borrow(coding, Levels::default(), 2).unwrap();
-        let first = borrow(Coding::Gzip).unwrap();
-        let second = borrow(Coding::Br).unwrap();
-        assert!(borrow(Coding::Zstd).is_none());
+        let first = borrow(&encoders, Coding::Gzip, 1, 2).unwrap();
+        let second = borrow(&encoders, Coding::Br, 2, 2).unwrap();
+        assert!(borrow(&encoders, Coding::Zstd, 3, 2).is_none());
         drop((first, second));
         assert_eq!(encoders.gzip.lock().len(), 1);
-        let mut again = borrow(Coding::Gzip).unwrap();
+        let mut again = borrow(&encoders, Coding::Gzip, 1, 2).unwrap();
         assert!(encoders.gzip.lock().is_empty());
         assert!(!again.code(b"x", Flush::End).unwrap().is_empty());
-        let many: Vec<_> =
-            (0..40).map(|_| encoders.borrow(Coding::Zstd, Levels::FAST, 100).unwrap().unwrap()).collect();
+        let many: Vec<_> = (0..40).map(|_| borrow(&encoders, Coding::Zstd, 1, 100).unwrap()).collect();
         drop(many);
         assert_eq!(encoders.zstd.lock().len(), KEPT);
+    }
+
+    #[test]
+    fn one_client_does_not_get_them_all() {
+        let encoders = Arc::new(Encoders::default());
+        let many: Vec<_> = (0..100).map_while(|_| borrow(&encoders, Coding::Gzip, 1, 100)).collect();
+        assert_eq!(many.len(), 50);
+        assert!(borrow(&encoders, Coding::Gzip, 2, 100).is_some());
     }
 }

@@ -1,19 +1,14 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, TRAILER};
-use http::{HeaderValue, Method, StatusCode};
-use parking_lot::Mutex;
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
+use http::{Method, StatusCode};
 
-use crate::filters::coding::{
-    Coding, asks_no_change, is_whole_answer, recode, vary_by_coding, weaken, weakened,
-};
+use crate::filters::coding::recoder::{Recoder, Recodes};
+use crate::filters::coding::{Coding, asks_no_change, is_whole_answer, recode, tags, vary_by_coding};
 use crate::filters::own;
-use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
-};
-use crate::semantics::codings_by_preference;
+use crate::hooks::{BuildCx, BuildError, FilterCx, HookError, RequestView, ResponseView};
+use crate::semantics::{codings_by_preference, is_event_stream, is_grpc};
+use crate::types::{client_key, content_length};
 
 use super::encoder::Flush;
 use super::encoders::{Borrowed, Encoders};
@@ -32,8 +27,9 @@ pub struct Compress {
     types: Vec<MediaPattern>,
     levels: Levels,
     fast_above: u64,
-    max_active: usize,
+    max_active: u64,
     encoders: Arc<Encoders>,
+    ipv6_prefix: u8,
     description: String,
 }
 
@@ -42,9 +38,9 @@ pub struct Compress {
 struct Wish(Coding);
 
 /// The coding of a body, while it lasts.
-#[derive(Clone)]
-struct Running {
-    encoder: Arc<Mutex<Borrowed>>,
+pub(in crate::filters) struct Running {
+    /// Until the end.
+    encoder: Option<Borrowed>,
     /// Whether what is ready goes out with each piece.
     is_live: bool,
 }
@@ -65,9 +61,9 @@ impl Compress {
             types: settings.types,
             levels: settings.levels,
             fast_above: settings.fast_above.bytes(),
-            // Checked to be at most 100000.
-            max_active: usize::try_from(settings.max_active).unwrap_or(usize::MAX),
+            max_active: settings.max_active.into(),
             encoders: cx.keep("encoders", Encoders::default),
+            ipv6_prefix: cx.ipv6_prefix(),
         })
     }
 
@@ -78,114 +74,107 @@ impl Compress {
 
     /// Whether the answer would be coded for a client that wants it so.
     fn is_worth_it(&self, response: &ResponseView<'_>) -> bool {
-        let is_free = is_whole_answer(response)
-            && response.header(CONTENT_ENCODING).is_none()
-            && response.header(TRAILER).is_none()
-            && !asks_no_change(response.headers());
-        is_free
-            && length(response).is_none_or(|length| length >= self.min_size)
-            && response.header(CONTENT_TYPE).is_some_and(|media| self.is_listed(media.as_bytes()))
+        is_whole_answer(response)
+            && self.may_be_worth_it(response, content_length(response.headers()))
+            && response.header(CONTENT_TYPE).is_some()
+    }
+
+    /// Whether an answer without its body, or with a part of it, stands for one that would be coded for some client, as far
+    /// as it tells.
+    fn stands_for_coded(&self, response: &ResponseView<'_>) -> bool {
+        match response.status() {
+            StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED => {
+                self.may_be_worth_it(response, content_length(response.headers()))
+            }
+            StatusCode::PARTIAL_CONTENT => self.may_be_worth_it(response, whole_length(response)),
+            _ => false,
+        }
+    }
+
+    /// By all but a media type that is not told.
+    fn may_be_worth_it(&self, response: &ResponseView<'_>, length: Option<u64>) -> bool {
+        response.header(CONTENT_ENCODING).is_none()
+            && length.is_none_or(|length| length >= self.min_size)
+            && response.header(CONTENT_TYPE).is_none_or(|media| self.is_listed(media.as_bytes()))
+            // Its messages have their own compression, and its frames their own ends.
+            && !is_grpc(response.headers())
+            && !asks_no_change(response.headers())
     }
 
     fn is_listed(&self, media: &[u8]) -> bool {
-        // Its messages have their own compression, and its frames their own ends.
-        const GRPC: &[u8] = b"application/grpc";
-        let is_call = media.len() >= GRPC.len() && media[..GRPC.len()].eq_ignore_ascii_case(GRPC);
-        !is_call && self.types.iter().any(|pattern| pattern.matches(media))
+        self.types.iter().any(|pattern| pattern.matches(media))
     }
 
     fn begin(
         &self,
         coding: Coding,
         response: &mut ResponseView<'_>,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<(), HookError> {
-        let length = length(response);
+        cx: &FilterCx<'_>,
+    ) -> Result<Option<Running>, HookError> {
+        let length = content_length(response.headers());
+        let mut running = None;
         if *response.request_method() != Method::HEAD {
             let levels = if length > Some(self.fast_above) { Levels::FAST } else { self.levels };
-            let borrowed = self.encoders.borrow(coding, levels, self.max_active).map_err(unable)?;
-            let Some(encoder) = borrowed else { return Ok(()) };
-            let is_live = length.is_none() || is_event_stream(response);
-            own::keep(self, Running { encoder: Arc::new(Mutex::new(encoder)), is_live }, cx);
+            let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
+            let borrowed = self.encoders.borrow(coding, levels, client, self.max_active);
+            let Some(encoder) = borrowed.map_err(unable)? else { return Ok(None) };
+            let is_live = length.is_none() || is_event_stream(response.headers());
+            running = Some(Running { encoder: Some(encoder), is_live });
         }
-        recode(response, Some(coding.as_str()))
+        recode(response, Some(coding.as_str()), coding.as_str())?;
+        Ok(running)
     }
 }
 
-#[async_trait]
-impl Filter for Compress {
-    async fn on_request(
-        &self,
-        request: &mut RequestView<'_>,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Flow, HookError> {
+impl Recodes for Compress {
+    type Recoder = Running;
+
+    fn ask(&self, request: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         let coding = self.best(request.headers()).filter(|_| !asks_no_change(request.headers()));
         if let Some(coding) = coding {
             own::keep(self, Wish(coding), cx);
         }
-        Ok(Flow::Continue)
+        tags::ask_for_originals(self, request, &self.offered, cx)
     }
 
-    fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        // An error may stand in the place of an answer that was to be coded.
-        own::take::<Running>(self, cx);
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return if has_coded_copy(response) {
-                vary_by_coding(response)?;
-                weaken(response)
-            } else {
-                Ok(())
-            };
-        }
-        if !self.is_worth_it(response) {
-            return Ok(());
-        }
-        vary_by_coding(response)?;
-        match own::kept(self, cx) {
-            Some(&Wish(coding)) => self.begin(coding, response, cx),
-            None => Ok(()),
-        }
-    }
-
-    fn on_response_body(
+    fn answer(
         &self,
-        body: &mut Option<Bytes>,
-        end: bool,
+        response: &mut ResponseView<'_>,
         cx: &mut FilterCx<'_>,
-    ) -> Result<(), HookError> {
-        let Some(Running { encoder, is_live }) = own::kept(self, cx) else { return Ok(()) };
-        let flush = match (end, is_live) {
+    ) -> Result<Option<Running>, HookError> {
+        let wish = own::kept(self, cx).map(|&Wish(coding)| coding);
+        let is_worth_it = self.is_worth_it(response);
+        if is_worth_it || self.stands_for_coded(response) {
+            vary_by_coding(response)?;
+        }
+        if response.status() == StatusCode::NOT_MODIFIED {
+            tags::confirm(self, response, wish.map(Coding::as_str), &self.offered, cx)?;
+        }
+        match wish {
+            Some(coding) if is_worth_it => self.begin(coding, response, cx),
+            _ => Ok(None),
+        }
+    }
+
+    fn description(&self) -> &str {
+        &self.description
+    }
+}
+
+impl Recoder for Running {
+    fn recode(&mut self, piece: &[u8], end: bool) -> Result<Vec<u8>, HookError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(Vec::new()) };
+        let flush = match (end, self.is_live) {
             (true, _) => Flush::End,
             (false, true) => Flush::Through,
             (false, false) => Flush::Gather,
         };
-        let piece = body.take().unwrap_or_default();
-        if !piece.is_empty() || end {
-            *body = Some(encoder.lock().code(&piece, flush).map_err(unable)?.into());
-        }
+        let coded = encoder.code(piece, flush).map_err(unable)?;
         if end {
             // Others may use it while the client still reads.
-            own::take::<Running>(self, cx);
+            self.encoder = None;
         }
-        Ok(())
-    }
-
-    fn on_response_trailers(
-        &self,
-        _: &mut HeaderMap,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Option<Bytes>, HookError> {
-        let mut last = None;
-        self.on_response_body(&mut last, true, cx)?;
-        Ok(last)
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::BODIES
-    }
-
-    fn describe(&self) -> String {
-        self.description.clone()
+        Ok(coded)
     }
 }
 
@@ -193,22 +182,9 @@ fn unable(error: std::io::Error) -> HookError {
     HookError::new("cannot compress").with_source(error)
 }
 
-fn length(response: &ResponseView<'_>) -> Option<u64> {
-    response.header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn is_event_stream(response: &ResponseView<'_>) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    let media = response.header(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    media.len() >= EVENTS.len() && media[..EVENTS.len()].eq_ignore_ascii_case(EVENTS)
-}
-
-/// Whether the client's copy that has not changed is one that was coded here, by the validator that it has of it.
-fn has_coded_copy(response: &ResponseView<'_>) -> bool {
-    let Some(weak) = response.header(ETAG).and_then(weakened) else { return false };
-    let named = response.request_headers().get_all(IF_NONE_MATCH).iter();
-    let mut named = named.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
-    named.any(|etag| etag.trim_ascii() == weak.as_bytes())
+/// How long the whole is of which this is a part, if that is told (RFC 9110 §14.4).
+fn whole_length(response: &ResponseView<'_>) -> Option<u64> {
+    response.header(CONTENT_RANGE)?.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
 }
 
 #[cfg(test)]

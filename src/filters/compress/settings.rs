@@ -29,7 +29,8 @@ pub struct CompressSettings {
     /// Longer answers are coded at a low level, so that none keeps a worker thread busy for long.
     #[serde(default = "CompressSettings::default_fast_above")]
     pub fast_above: ByteSize,
-    /// How many answers are coded at once, 1 to 100000, at 0.3 to 1.5 MiB each; others meanwhile go out as they are.
+    /// How many answers are coded at once, 1 to 100000, at 0.3 to 1.5 MiB each; others meanwhile go out as they are. A client
+    /// has no more of them than it leaves to others.
     #[serde(default = "CompressSettings::default_max_active")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_active: u32,

@@ -22,6 +22,7 @@ pub(super) struct Decoder {
     limits: Limits,
     taken: u64,
     made: u64,
+    memory: u64,
 }
 
 /// What may come of a body.
@@ -59,7 +60,13 @@ struct Sink {
 const ALWAYS_BORNE: u64 = 1024 * 1024;
 /// What Zstandard may be made with for clients (RFC 9659): 8 MiB.
 const ZSTD_WINDOW: u32 = 23;
+/// The longest that Brotli has (RFC 7932 §9.1): 16 MiB.
+const BROTLI_WINDOW: u32 = 24;
 const STEP: usize = 16 * 1024;
+/// What a decoder takes with a window of 32 KiB.
+const SMALL: u64 = 64 * 1024;
+/// What one takes beside a larger window.
+const TABLES: u64 = 512 * 1024;
 
 impl Coded {
     pub(super) const ALL: [Self; 4] = [Self::Gzip, Self::Br, Self::Zstd, Self::Deflate];
@@ -80,6 +87,15 @@ impl Coded {
             Self::Deflate => "deflate",
         }
     }
+
+    /// What its decoder takes at most.
+    pub(super) fn most_memory(self) -> u64 {
+        match self {
+            Self::Gzip | Self::Deflate => SMALL,
+            Self::Br => TABLES + (1 << BROTLI_WINDOW),
+            Self::Zstd => TABLES + (1 << ZSTD_WINDOW),
+        }
+    }
 }
 
 impl Decoder {
@@ -95,11 +111,19 @@ impl Decoder {
             }
             Coded::Deflate => Stream::Deflate(Inflate::new(sink)),
         };
-        Ok(Self { stream, limits, taken: 0, made: 0 })
+        Ok(Self { stream, limits, taken: 0, made: 0, memory: coded.most_memory() })
+    }
+
+    /// What it takes, as far as that is known by now.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory
     }
 
     /// Puts a piece in, and takes out what there is by then; after `end` there is no more.
     pub(super) fn decode(&mut self, piece: &[u8], end: bool) -> Result<Vec<u8>, Undecodable> {
+        if self.taken == 0 {
+            self.look_at_window(piece).map_err(Undecodable::Broken)?;
+        }
         self.taken = self.taken.saturating_add(piece.len() as u64);
         let room = self.room(piece.len() as u64);
         let sink = self.stream.sink();
@@ -120,12 +144,34 @@ impl Decoder {
         }
     }
 
+    /// Refuses the windows of up to 1 GiB that Brotli's library would take, though no client can be sent them.
+    fn look_at_window(&mut self, start: &[u8]) -> io::Result<()> {
+        if let (Stream::Brotli(_), Some(&first)) = (&self.stream, start.first()) {
+            let window =
+                brotli_window(first).ok_or_else(|| io::Error::other("a window of more than 16 MiB"))?;
+            self.memory = TABLES + (1 << window);
+        }
+        Ok(())
+    }
+
     /// How much may come of a piece: no more than its own ratio allows, or what earlier ones have left over could all come at
     /// once.
     fn room(&self, piece: u64) -> u64 {
         let borne = |taken: u64| ALWAYS_BORNE.saturating_add(taken.saturating_mul(self.limits.ratio));
         let left = borne(self.taken).min(self.limits.size).saturating_sub(self.made);
         left.min(borne(piece))
+    }
+}
+
+/// The bits of a stream's window by its first byte (RFC 7932 §9.1); `None` for the mark of a larger one.
+fn brotli_window(first: u8) -> Option<u32> {
+    let bits = |from: u32| u32::from(first >> from & 0b111);
+    match (first & 1, bits(1), bits(4)) {
+        (0, ..) => Some(16),
+        (_, 0, 0) => Some(17),
+        (_, 0, 1) => None,
+        (_, 0, more) => Some(8 + more),
+        (_, more, _) => Some(17 + more),
     }
 }
 
@@ -235,6 +281,31 @@ mod tests {
         raw.write_all(&text()).unwrap();
         let mut decoder = Decoder::new(Coded::Deflate, LIMITS).unwrap();
         assert_eq!(decode(&mut decoder, &raw.finish().unwrap(), 100).unwrap(), text());
+    }
+
+    #[test]
+    fn a_decoder_is_counted_at_its_window_and_none_has_more_than_the_coding_knows() {
+        for (window, large) in [(16, false), (10, false), (17, false), (22, false), (24, false), (26, true)] {
+            let params = brotli::enc::BrotliEncoderParams {
+                lgwin: window,
+                large_window: large,
+                quality: 5,
+                ..Default::default()
+            };
+            let mut writer = brotli::CompressorWriter::with_params(Vec::new(), 4096, &params);
+            writer.write_all(&text()).unwrap();
+            let coded = writer.into_inner();
+            let mut decoder = Decoder::new(Coded::Br, LIMITS).unwrap();
+            assert_eq!(decoder.memory(), Coded::Br.most_memory());
+            if large {
+                assert!(matches!(decode(&mut decoder, &coded, 100), Err(Undecodable::Broken(_))));
+            } else {
+                assert_eq!(decode(&mut decoder, &coded, 100).unwrap(), text());
+                assert!(
+                    decoder.memory() >= TABLES + (1 << window) && decoder.memory() <= TABLES + (2 << window)
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,18 +1,14 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, HeaderMap};
+use http::header::{CONTENT_ENCODING, IF_RANGE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::filters::coding::{asks_no_change, is_whole_answer, recode, vary_by_coding};
+use crate::filters::coding::recoder::{Recoder, Recodes};
+use crate::filters::coding::{Budget, Share, asks_no_change, is_whole_answer, recode, tags, vary_by_coding};
 use crate::filters::own;
-use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Needs, RequestView, ResponseView,
-};
+use crate::hooks::{BuildCx, BuildError, FilterCx, HookError, RequestView, ResponseView};
 use crate::semantics::takes_coding;
+use crate::types::client_key;
 
 use super::DecompressSettings;
 use super::decoder::{Coded, Decoder, Limits, Undecodable};
@@ -24,7 +20,9 @@ use super::decoder::{Coded, Decoder, Limits, Undecodable};
 pub struct Decompress {
     always: bool,
     limits: Limits,
-    places: Arc<Semaphore>,
+    memory: u64,
+    budget: Arc<Budget>,
+    ipv6_prefix: u8,
     description: String,
 }
 
@@ -33,27 +31,30 @@ pub struct Decompress {
 struct Taken([bool; Coded::ALL.len()]);
 
 /// The decoding of a body, while it lasts.
-#[derive(Clone)]
-struct Running {
-    decoder: Arc<Mutex<Decoder>>,
-    _place: Arc<OwnedSemaphorePermit>,
+pub(in crate::filters) struct Running {
+    /// Until the end.
+    decoder: Option<Decoder>,
+    share: Share,
 }
+
+/// What the tags of answers say that were decoded.
+const DECODED: &str = "plain";
 
 impl Decompress {
     /// Makes the filter of its settings.
     ///
     /// # Errors
-    /// When `max_size` is 0, or `max_ratio` or `max_active` is out of its range.
+    /// When `max_size` is 0, or `max_ratio` or `memory` is out of its range.
     pub fn build(settings: DecompressSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         settings.check()?;
-        // Checked to be at most 10000.
-        let most = usize::try_from(settings.max_active).unwrap_or(Semaphore::MAX_PERMITS);
         let whom = if settings.always { "for all" } else { "for clients that need it" };
         Ok(Self {
             description: format!("{whom}, up to {}", settings.max_size),
             always: settings.always,
             limits: Limits { size: settings.max_size.bytes(), ratio: settings.max_ratio.into() },
-            places: cx.keep(&format!("{most} decoders"), || Semaphore::new(most)),
+            memory: settings.memory.bytes(),
+            budget: cx.keep("decoders", Budget::default),
+            ipv6_prefix: cx.ipv6_prefix(),
         })
     }
 
@@ -63,92 +64,84 @@ impl Decompress {
         own::kept(self, cx).zip(place).is_some_and(|(Taken(codings), place)| codings[place])
     }
 
-    fn begin(&self, coded: Coded, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let busy = HookError::new("too many answers are decoded at once");
+    fn begin(&self, coded: Coded, cx: &FilterCx<'_>) -> Result<Running, HookError> {
+        let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
+        let Some(share) = self.budget.take(client, coded.most_memory(), self.memory) else {
+            let busy = HookError::new("no memory is left to decode the answer in");
             return Err(busy.with_status(StatusCode::SERVICE_UNAVAILABLE).with_cause("decompress_busy"));
         };
         let decoder = Decoder::new(coded, self.limits);
         let decoder = decoder.map_err(|error| HookError::new("no decoder").with_source(error))?;
-        let running = Running { decoder: Arc::new(Mutex::new(decoder)), _place: Arc::new(place) };
-        own::keep(self, running, cx);
-        Ok(())
+        Ok(Running { decoder: Some(decoder), share })
     }
 }
 
-#[async_trait]
-impl Filter for Decompress {
-    async fn on_request(
-        &self,
-        request: &mut RequestView<'_>,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Flow, HookError> {
-        if !self.always {
-            let codings = Coded::ALL.map(|coded| takes_coding(request.headers(), coded.as_str()));
-            if codings.contains(&true) {
-                own::keep(self, Taken(codings), cx);
-            }
+impl Recoder for Running {
+    fn recode(&mut self, piece: &[u8], end: bool) -> Result<Vec<u8>, HookError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(Vec::new()) };
+        let plain = decoder.decode(piece, end).map_err(undecodable)?;
+        if end {
+            self.decoder = None;
         }
-        Ok(Flow::Continue)
+        // What was made waits until its client takes it, however long that lasts.
+        let waiting = plain.len() as u64;
+        self.share.resize(waiting + self.decoder.as_ref().map_or(0, Decoder::memory));
+        Ok(plain)
+    }
+}
+
+impl Recodes for Decompress {
+    type Recoder = Running;
+
+    fn ask(&self, request: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
+        let is_taken = |coded: Coded| !self.always && takes_coding(request.headers(), coded.as_str());
+        let codings = Coded::ALL.map(is_taken);
+        if codings.contains(&true) {
+            own::keep(self, Taken(codings), cx);
+        }
+        if codings.contains(&false) {
+            // A part of a coded body cannot be decoded, and is of no use to this client.
+            request.remove_header(&RANGE);
+            request.remove_header(&IF_RANGE);
+        }
+        tags::ask_for_originals(self, request, &[DECODED], cx)
     }
 
-    fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
-        // An error may stand in the place of an answer that was to be decoded.
-        own::take::<Running>(self, cx);
+    fn answer(
+        &self,
+        response: &mut ResponseView<'_>,
+        cx: &mut FilterCx<'_>,
+    ) -> Result<Option<Running>, HookError> {
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // Nobody says whether what has not changed is coded.
+            if !self.always && !asks_no_change(response.headers()) {
+                vary_by_coding(response)?;
+            }
+            return tags::confirm(self, response, Some(DECODED), &[DECODED], cx).map(|()| None);
+        }
         if is_plain(response) || !is_whole_answer(response) {
-            return Ok(());
+            return Ok(None);
         }
         let Some(coded) = coding_of(response) else {
-            return if self.always { Err(failed("the answer's coding is not known")) } else { Ok(()) };
+            return if self.always { Err(failed("the answer's coding is not known")) } else { Ok(None) };
         };
         if asks_no_change(response.headers()) {
-            return Ok(());
+            return Ok(None);
         }
         if !self.always {
             vary_by_coding(response)?;
             if self.is_taken(coded, cx) {
-                return Ok(());
+                return Ok(None);
             }
         }
-        if *response.request_method() != Method::HEAD {
-            self.begin(coded, cx)?;
-        }
-        recode(response, None)
+        let has_body = *response.request_method() != Method::HEAD;
+        let running = has_body.then(|| self.begin(coded, cx)).transpose()?;
+        recode(response, None, DECODED)?;
+        Ok(running)
     }
 
-    fn on_response_body(
-        &self,
-        body: &mut Option<Bytes>,
-        end: bool,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<(), HookError> {
-        let Some(Running { decoder, .. }) = own::kept(self, cx) else { return Ok(()) };
-        let piece = body.take().unwrap_or_default();
-        let plain = decoder.lock().decode(&piece, end).map_err(undecodable)?;
-        *body = Some(plain.into());
-        if end {
-            // Others may have the place while the client still reads.
-            own::take::<Running>(self, cx);
-        }
-        Ok(())
-    }
-
-    fn on_response_trailers(
-        &self,
-        _: &mut HeaderMap,
-        cx: &mut FilterCx<'_>,
-    ) -> Result<Option<Bytes>, HookError> {
-        let mut last = None;
-        self.on_response_body(&mut last, true, cx)?;
-        Ok(last.filter(|last| !last.is_empty()))
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::BODIES
-    }
-
-    fn describe(&self) -> String {
-        self.description.clone()
+    fn description(&self) -> &str {
+        &self.description
     }
 }
 

@@ -21,11 +21,11 @@ pub struct DecompressSettings {
     #[serde(default = "DecompressSettings::default_max_ratio")]
     #[schemars(range(min = 2, max = 200))]
     pub max_ratio: u32,
-    /// How many answers are decoded at once, 1 to 10000, at 0.1 to 16 MiB each, as their windows are; others meanwhile fail
-    /// with 503.
-    #[serde(default = "DecompressSettings::default_max_active")]
-    #[schemars(range(min = 1, max = 10_000))]
-    pub max_active: u32,
+    /// How much memory decoders, and what they have made for clients that have not taken it yet, take together, 32MiB to
+    /// 64GiB: 64 KiB for each answer in gzip or deflate, 8.5 MiB in zstd, and in br its window, up to 16.5 MiB. Answers
+    /// beyond that fail with 503, and so do those to a client that holds as much as is left.
+    #[serde(default = "DecompressSettings::default_memory")]
+    pub memory: ByteSize,
 }
 
 impl DecompressSettings {
@@ -37,8 +37,8 @@ impl DecompressSettings {
         100
     }
 
-    fn default_max_active() -> u32 {
-        128
+    fn default_memory() -> ByteSize {
+        ByteSize::from_mib(512)
     }
 
     pub(super) fn check(&self) -> Result<(), BuildError> {
@@ -49,10 +49,9 @@ impl DecompressSettings {
             let error = BuildError::new(format!("{} times longer; 2 to 200 are allowed", self.max_ratio));
             return Err(error.at("max_ratio"));
         }
-        if !(1..=10_000).contains(&self.max_active) {
-            let error =
-                BuildError::new(format!("{} answers at once; 1 to 10000 are allowed", self.max_active));
-            return Err(error.at("max_active"));
+        if !(32 << 20..=64 << 30).contains(&self.memory.bytes()) {
+            let error = BuildError::new(format!("`{}` is not allowed; 32MiB to 64GiB is", self.memory));
+            return Err(error.at("memory"));
         }
         Ok(())
     }

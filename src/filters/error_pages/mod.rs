@@ -1,6 +1,7 @@
 //! `error_pages`: pages of one's own in the place of the short texts that tell of errors.
 
 mod page;
+mod pages;
 mod settings;
 
 use async_trait::async_trait;
@@ -9,25 +10,21 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, LAST_MODIFIED, TRAILER, TRANSFER_ENCODING, VARY,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method};
 
-use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, HookError, Needs, RequestVars, ResponseView, Watched,
-};
-use crate::semantics::media_weight;
+use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, HookError, Needs, RequestVars, ResponseView};
 
-use page::{Form, Page, Told};
-pub use settings::{ErrorPagesSettings, ErrorStatus, InvalidErrorStatus, PageFiles};
+pub use crate::config::spec::{ErrorStatus, InvalidErrorStatus, PageFiles};
+pub(crate) use page::Told;
+pub(crate) use pages::Pages;
+pub use settings::ErrorPagesSettings;
 
 /// The filter `error_pages`.
 #[derive(Debug)]
 pub struct ErrorPages {
-    pages: Vec<(ErrorStatus, Forms)>,
+    pages: Pages,
     from_endpoints: bool,
 }
-
-/// A page in its forms, the first of which is for those who like several equally.
-type Forms = Vec<(Form, Watched<Page>)>;
 
 /// The page that takes the place of a body, until it is sent.
 #[derive(Clone)]
@@ -56,26 +53,12 @@ impl ErrorPages {
     /// # Errors
     /// When there is no page, or one cannot be read.
     pub fn build(settings: ErrorPagesSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
-        let ErrorPagesSettings { pages: files_of, from_endpoints } = settings;
-        if files_of.is_empty() {
+        let ErrorPagesSettings { pages, from_endpoints } = settings;
+        if pages.is_empty() {
             return Err(BuildError::new("there is no page").at("pages"));
         }
-        let mut pages = Vec::with_capacity(files_of.len());
-        for (status, files) in files_of {
-            let read = |(form, file)| Ok((form, cx.watch_file(file, Page::read)?));
-            let forms: Result<Forms, BuildError> = files.iter().map(read).collect();
-            let forms = forms.map_err(|error| error.at(status).at("pages"))?;
-            if forms.is_empty() {
-                return Err(BuildError::new("the page has no file").at(status).at("pages"));
-            }
-            pages.push((status, forms));
-        }
+        let pages = Pages::build(pages, cx).map_err(|error| error.at("pages"))?;
         Ok(Self { pages, from_endpoints })
-    }
-
-    fn forms(&self, status: StatusCode) -> Option<&Forms> {
-        let fits = self.pages.iter().filter_map(|(of, forms)| Some((of.fit(status)?, forms)));
-        fits.max_by_key(|(fit, _)| *fit).map(|(_, forms)| forms)
     }
 
     /// Whether the answer is one whose body the filter may take away. Those that a file or a filter spells out are meant as
@@ -90,31 +73,23 @@ impl ErrorPages {
     }
 }
 
-/// The form that the client likes best, if it takes any.
-fn chosen<'f>(forms: &'f Forms, response: &ResponseView<'_>) -> Option<&'f (Form, Watched<Page>)> {
-    let weight = |form: Form| media_weight(response.request_headers(), form.media());
-    let taken = forms.iter().rev().filter(|(form, _)| weight(*form) > 0);
-    taken.max_by_key(|(form, _)| weight(*form))
-}
-
 #[async_trait]
 impl Filter for ErrorPages {
     fn on_response(&self, response: &mut ResponseView<'_>, cx: &mut FilterCx<'_>) -> Result<(), HookError> {
         let status = response.status();
-        let Some(forms) = self.forms(status).filter(|_| self.is_replaced(response, cx)) else {
+        let Some(forms) = self.pages.of(status).filter(|_| self.is_replaced(response, cx)) else {
             return Ok(());
         };
-        if forms.len() > 1 {
+        if forms.vary() {
             response.add_header(VARY, HeaderValue::from_static("accept"))?;
         }
-        let Some((form, page)) = chosen(forms, response) else { return Ok(()) };
         let vars = RequestVars::of_response(response, cx);
         let told = Told { status, cause: response.cause().unwrap_or(""), vars: &vars };
-        let body = Bytes::from(page.get().fill(*form, &told));
+        let Some((media_type, body)) = forms.fill(response.request_headers(), &told) else { return Ok(()) };
         for name in &OF_BODY {
             response.remove_header(name);
         }
-        response.set_header(CONTENT_TYPE, HeaderValue::from_static(form.content_type()))?;
+        response.set_header(CONTENT_TYPE, media_type)?;
         response.set_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
         if *response.request_method() != Method::HEAD {
             cx.extensions_mut().insert(Pending(Some(body)));
@@ -139,7 +114,7 @@ impl Filter for ErrorPages {
     }
 
     fn describe(&self) -> String {
-        let statuses: Vec<_> = self.pages.iter().map(|(status, _)| status.to_string()).collect();
+        let statuses: Vec<_> = self.pages.statuses().map(|status| status.to_string()).collect();
         let whose = if self.from_endpoints { ", also for errors of endpoints" } else { "" };
         format!("pages for {}{whose}", statuses.join(", "))
     }

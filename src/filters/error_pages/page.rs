@@ -1,5 +1,6 @@
 use http::StatusCode;
 
+use crate::config::spec::PageForm;
 use crate::types::{Template, Vars};
 
 /// The text of an error page, in which `{status}` and the like stand for what is known of the answer. All braces that
@@ -22,19 +23,11 @@ enum Part {
     Variable(Template),
 }
 
-/// The form of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Html,
-    Json,
-    Text,
-}
-
 /// What is known of the answer.
-pub(super) struct Told<'a, V> {
-    pub(super) status: StatusCode,
-    pub(super) cause: &'a str,
-    pub(super) vars: &'a V,
+pub(crate) struct Told<'a, V> {
+    pub(crate) status: StatusCode,
+    pub(crate) cause: &'a str,
+    pub(crate) vars: &'a V,
 }
 
 const MOST_BYTES: usize = 256 * 1024;
@@ -65,7 +58,7 @@ impl Page {
     }
 
     /// The page for an answer. What clients may have chosen is escaped, so that it stays text.
-    pub(super) fn fill<V: Vars>(&self, form: Form, told: &Told<'_, V>) -> Vec<u8> {
+    pub(super) fn fill<V: Vars>(&self, form: PageForm, told: &Told<'_, V>) -> Vec<u8> {
         let mut out = Vec::new();
         let mut value = Vec::new();
         for part in &self.parts {
@@ -103,9 +96,7 @@ fn variable(text: &str) -> Option<(Part, usize)> {
     Some((part, end + 1))
 }
 
-impl Form {
-    pub(super) const ALL: [Self; 3] = [Self::Html, Self::Json, Self::Text];
-
+impl PageForm {
     /// As clients ask for it.
     pub(super) fn media(self) -> &'static str {
         match self {
@@ -170,7 +161,7 @@ mod tests {
         }
     }
 
-    fn fill(text: &str, form: Form) -> String {
+    fn fill(text: &str, form: PageForm) -> String {
         let page = Page::read(text.as_bytes()).unwrap();
         let told = Told { status: StatusCode::NOT_FOUND, cause: "no_route", vars: &Hostile };
         String::from_utf8(page.fill(form, &told)).unwrap()
@@ -180,21 +171,21 @@ mod tests {
     fn names_that_are_known_are_filled_in_and_braces_stay() {
         let page = "<style>p { color: red } a{}{{x}}</style>{status} {reason}: {cause}{unknown} {";
         let expected = "<style>p { color: red } a{}{{x}}</style>404 Not Found: no_route{unknown} {";
-        assert_eq!(fill(page, Form::Html), expected);
-        assert_eq!(fill("", Form::Html), "");
-        assert_eq!(fill("{a{status}", Form::Html), "{a404");
+        assert_eq!(fill(page, PageForm::Html), expected);
+        assert_eq!(fill("", PageForm::Html), "");
+        assert_eq!(fill("{a{status}", PageForm::Html), "{a404");
     }
 
     #[test]
     fn what_clients_choose_stays_text() {
         for name in ["{host}", "{path}", "{var.x}", "{method}"] {
             assert_eq!(
-                fill(name, Form::Html),
+                fill(name, PageForm::Html),
                 "&lt;/p&gt;&#39;&quot;&gt;&lt;script&gt;&amp;\\\n&quot;",
                 "{name}"
             );
-            assert_eq!(fill(name, Form::Text), HOSTILE);
-            let json = fill(&format!("{{\"error\": \"{name}\", \"status\": {{status}}}}"), Form::Json);
+            assert_eq!(fill(name, PageForm::Text), HOSTILE);
+            let json = fill(&format!("{{\"error\": \"{name}\", \"status\": {{status}}}}"), PageForm::Json);
             let json: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!((json["error"].as_str(), json["status"].as_u64()), (Some(HOSTILE), Some(404)));
         }

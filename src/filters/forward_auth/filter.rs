@@ -63,7 +63,8 @@ impl ForwardAuth {
         };
         let known = settings.cache.map(|cache| Known::new(cache, cx.ipv6_prefix())).transpose()?;
         Ok(Self {
-            client: cx.client(pool),
+            // A question changes nothing, by whichever method it is asked.
+            client: cx.client(pool).repeatable(),
             limits: FetchLimits { total: timeout, head: LARGEST_HEAD, body, larger: Larger::Cut },
             question,
             takes,

@@ -80,7 +80,8 @@ pub struct AuthCacheSettings {
     /// For how long, 1s to 1m.
     pub ttl: Span,
     /// Requests that are alike in these parts are one to the service: `client_ip`, `host`, `path`, `{ header: NAME }`,
-    /// `{ cookie: NAME }`, `{ query: NAME }` or `{ var: NAME }`; one, or a list. Where a part is missing the service is asked.
+    /// `{ cookie: NAME }`, `{ query: NAME }` or `{ var: NAME }`; one, or a list. Where a part is missing, or stands
+    /// twice, the service is asked.
     /// Default: alike in all that the service is sent.
     #[serde(default)]
     pub key: Option<OneOrMany<KeySpec>>,

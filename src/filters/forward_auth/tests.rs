@@ -238,6 +238,31 @@ async fn what_is_alike_can_be_chosen_and_a_missing_part_is_alike_to_nothing() {
 }
 
 #[tokio::test]
+async fn a_part_of_the_key_that_stands_twice_is_alike_to_nothing() {
+    for (part, once, twice) in [
+        ("{ header: X-Tenant }", ("/", "x-tenant", "a"), ("/", "x-tenant", "b")),
+        ("{ header: X-Tenant }", ("/", "x-tenant", "a"), ("/", "x_tenant", "b")),
+        ("{ cookie: t }", ("/", "cookie", "t=a"), ("/", "cookie", "t=b")),
+        ("{ query: t }", ("/?t=a", "x-tenant", "a"), ("/?t=a&t=b", "x-other", "")),
+        ("{ query: t }", ("/?t=a", "x-tenant", "a"), ("/?t=a&%74=b", "x-other", "")),
+    ] {
+        let keys = format!("cache: {{ ttl: 5s, key: {part} }}");
+        let (filter, asked) = with_service(&keys, || response(200, &[], ""));
+        let (target, name, value) = once;
+        let first = || Exchange::get(target, Instant::now()).with_header(name, value);
+        for mut exchange in [first(), first()] {
+            exchange.on_request(&filter).await.unwrap();
+        }
+        assert_eq!(asked.lock().len(), 1, "{part}");
+        for count in [2, 3] {
+            let exchange = Exchange::get(twice.0, Instant::now()).with_header(name, value);
+            exchange.with_header(twice.1, twice.2).on_request(&filter).await.unwrap();
+            assert_eq!(asked.lock().len(), count, "{part} {twice:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn refusals_and_what_is_for_one_request_do_not_count_for_others() {
     type Answers = fn() -> Result<Response<Bytes>, FetchError>;
     let answers: [Answers; 4] = [

@@ -8,13 +8,13 @@ use crate::config::spec::OneOrMany;
 use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
 use crate::types::{ByteSize, VarName};
 
-use super::database::{Database, Record};
+use super::database::{Database, Unreadable};
 use super::{CountryCode, GeoSettings, OnUnknown, RecordPath};
 
 /// The filter `geo`.
 ///
 /// A client that may not come in gets 403 with the cause `country_refused`. Variables are set before that is judged, and
-/// whether it is or not.
+/// whether it is or not. Where the database is broken, whoever is judged by it fails with 500.
 pub struct Geo {
     database: Watched<Database>,
     country: RecordPath,
@@ -66,9 +66,21 @@ impl Geo {
         })
     }
 
-    fn may_come_in(&self, record: &Record<'_>) -> bool {
-        // What is no code of a country is none that could be in a list.
-        let known = record.get(&self.country).and_then(|text| text.parse().ok());
+    /// What was read, or nothing where nobody is judged by it. What cannot be read is not what is not known: `deny` must not
+    /// let it pass.
+    fn readable<T: Default>(&self, database: &Database, read: Result<T, Unreadable>) -> Result<T, HookError> {
+        let error = match read {
+            Ok(read) => return Ok(read),
+            Err(error) => error,
+        };
+        if database.may_tell() {
+            log::error!("geo {} error={error}", self.description);
+        }
+        let judges = self.allowed.is_some() || !self.denied.is_empty() || self.on_unknown == OnUnknown::Deny;
+        if judges { Err(HookError::new(error.to_string())) } else { Ok(T::default()) }
+    }
+
+    fn may_come_in(&self, known: Option<CountryCode>) -> bool {
         match known {
             None => self.on_unknown == OnUnknown::Allow,
             Some(country) => {
@@ -83,13 +95,16 @@ impl Geo {
 impl Filter for Geo {
     async fn on_request(&self, _: &mut RequestView<'_>, cx: &mut FilterCx<'_>) -> Result<Flow, HookError> {
         let database = self.database.get();
-        let record = database.record(cx.facts().client_ip);
+        let record = self.readable(&database, database.record(cx.facts().client_ip))?;
         for (name, path) in &self.variables {
-            if let Some(value) = record.get(path).filter(|value| value.len() <= LONGEST_VARIABLE) {
+            let value = self.readable(&database, record.get(path))?;
+            if let Some(value) = value.filter(|value| value.len() <= LONGEST_VARIABLE) {
                 cx.set_var(name, Cow::into_owned(value))?;
             }
         }
-        match self.may_come_in(&record) {
+        // What is no code of a country is none that could be in a list.
+        let known = self.readable(&database, record.get(&self.country))?.and_then(|text| text.parse().ok());
+        match self.may_come_in(known) {
             true => Ok(Flow::Continue),
             false => Ok(Rejection::new(self.status, "country_refused").into()),
         }
@@ -198,6 +213,28 @@ mod tests {
         );
         let filter = build(folder.path(), "allow: [GB, JP]").unwrap();
         assert_eq!(filter.describe(), format!("allow GB, JP, by {}/geo.mmdb", folder.path().display()));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_lets_nobody_in_who_is_judged() {
+        let folder = with_sample();
+        let mut broken = sample();
+        let british = broken.windows(3).position(|bytes| bytes == b"BGB").unwrap();
+        // A kind of value that there is not.
+        broken[british] = 0;
+        std::fs::write(folder.path().join("geo.mmdb"), broken).unwrap();
+        for yaml in ["allow: GB", "deny: JP", "on_unknown: deny", "allow: GB, on_unknown: allow"] {
+            let filter = build(folder.path(), yaml).unwrap();
+            let mut exchange = Exchange::get("/", Instant::now()).from_client("81.2.69.7".parse().unwrap());
+            let error = exchange.on_request(&filter).await.unwrap_err();
+            assert!(error.to_string().contains("a record of the database cannot be read"), "{yaml}: {error}");
+            assert!(!filter.database.get().may_tell(), "it was told");
+            assert_eq!(ask(&filter, "2001:218::7").await.1, yaml == "on_unknown: deny", "{yaml}");
+        }
+        let filter = build(folder.path(), "").unwrap();
+        let (exchange, passes) = ask(&filter, "81.2.69.7").await;
+        assert_eq!((exchange.var("geo.country"), passes), (None, true));
+        assert_eq!(ask(&filter, "2001:218::7").await.0.var("geo.country"), Some(&b"JP"[..]));
     }
 
     #[test]

@@ -65,10 +65,14 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether a key is for one of these algorithms.
-    pub(super) fn has_any_for(&self, algorithms: &[JwtAlgorithm]) -> bool {
+    /// # Errors
+    /// When no key is for one of these algorithms.
+    pub(super) fn check_for(&self, algorithms: &[JwtAlgorithm]) -> Result<(), String> {
         let mut known = self.0.iter().flat_map(|key| &key.verifiers);
-        known.any(|(algorithm, _)| algorithms.contains(algorithm))
+        match known.any(|(algorithm, _)| algorithms.contains(algorithm)) {
+            true => Ok(()),
+            false => Err("no key of it is for one of the `algorithms`".to_owned()),
+        }
     }
 
     /// Whether the token was signed with one of the keys. Its algorithm is to be an allowed one.

@@ -10,17 +10,24 @@
 
 mod algorithm;
 mod claims;
+mod file;
 mod filter;
 mod fresh;
+#[cfg(any(fuzzing, test))]
+pub(in crate::filters) mod fuzzing;
 #[cfg(test)]
 mod issuer;
 mod json;
 mod keys;
+mod last_set;
+mod place;
 mod refusal;
 mod settings;
 mod source;
 mod token;
+mod url;
 
 pub use algorithm::{InvalidJwtAlgorithm, JwtAlgorithm, Sha};
 pub use filter::Jwt;
 pub use settings::{JwksSettings, JwtKeysSettings, JwtSettings};
+pub use url::{InvalidJwksUrl, JwksUrl};

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::config::spec::SecretSpec;
-use crate::hooks::{BuildCx, BuildError, Watched};
+use crate::hooks::{BuildCx, BuildError};
 
+use super::file::FileKeys;
 use super::fresh::FreshKeys;
 use super::keys::KeySet;
+use super::last_set::LastSet;
+use super::place::Place;
 use super::refusal::Refusal;
 use super::token::Token;
 use super::{JwksSettings, JwtAlgorithm, JwtKeysSettings};
@@ -17,8 +20,8 @@ use super::{JwksSettings, JwtAlgorithm, JwtKeysSettings};
 #[derive(Debug)]
 pub(super) enum KeySource {
     Secret(KeySet),
-    File(Watched<KeySet>),
-    Pool(Arc<FreshKeys>),
+    File(FileKeys),
+    Server(Arc<FreshKeys>),
 }
 
 /// Why a token could not be verified.
@@ -47,8 +50,11 @@ impl KeySource {
             (Some(secret), None, None) => {
                 read_secret(secret, algorithms, cx).map_err(|error| error.at("secret"))
             }
-            (None, Some(file), None) => watch(file, algorithms, cx).map_err(|error| error.at("file")),
-            (None, None, Some(jwks)) => fetch(jwks, cx).map_err(|error| error.at("jwks")),
+            (None, Some(file), None) => {
+                let keys = FileKeys::watch(file, algorithms, cx).map_err(|error| error.at("file"));
+                keys.map(Self::File)
+            }
+            (None, None, Some(jwks)) => fetch(jwks, algorithms, cx).map_err(|error| error.at("jwks")),
             _ => Err(BuildError::new("exactly one of `secret`, `file` and `jwks` has to be there")),
         };
         source.map_err(|error| error.at("keys"))
@@ -59,7 +65,7 @@ impl KeySource {
         match self {
             Self::Secret(keys) => keys.verify(token).map_err(Unverified::Refused),
             Self::File(keys) => keys.get().verify(token).map_err(Unverified::Refused),
-            Self::Pool(keys) => keys.verify(token, now).await,
+            Self::Server(keys) => keys.verify(token, now).await,
         }
     }
 }
@@ -91,22 +97,20 @@ fn read_secret(
     Ok(KeySource::Secret(KeySet::of_secret(&secret, algorithms)))
 }
 
-fn watch(file: &Path, algorithms: &[JwtAlgorithm], cx: &BuildCx<'_>) -> Result<KeySource, BuildError> {
-    let keys = cx.watch_file(file, KeySet::parse)?;
-    if !keys.get().has_any_for(algorithms) {
-        let file = file.display();
-        return Err(BuildError::new(format!("`{file}`: no key of it is for one of the `algorithms`")));
-    }
-    Ok(KeySource::File(keys))
-}
-
-fn fetch(settings: &JwksSettings, cx: &BuildCx<'_>) -> Result<KeySource, BuildError> {
+fn fetch(
+    settings: &JwksSettings,
+    algorithms: &[JwtAlgorithm],
+    cx: &BuildCx<'_>,
+) -> Result<KeySource, BuildError> {
     settings.check()?;
-    cx.pool(settings.pool.as_str()).map_err(|error| error.at("pool"))?;
-    let JwksSettings { pool, path, host, refresh, min_refresh, timeout } = settings;
-    let host = host.as_deref().unwrap_or_default();
-    let name = format!("jwks {pool} {host} {path} {refresh} {min_refresh} {timeout}");
-    Ok(KeySource::Pool(cx.job(&name, || FreshKeys::new(settings.clone()))))
+    let place = Place::build(settings, cx)?;
+    // By where the set is had from alone: other times of fetching make no other keys.
+    let from = format!("{place} {:?} {:?}", settings.host, settings.ca);
+    let last = cx.share_exported(&format!("last jwks {from}"), LastSet::default);
+    let JwksSettings { refresh, min_refresh, timeout, max_age, .. } = settings;
+    let name = format!("jwks {from} {refresh} {min_refresh} {timeout} {max_age:?} {algorithms:?}");
+    let fresh = || FreshKeys::new(place, settings.clone(), algorithms.to_vec(), last);
+    Ok(KeySource::Server(cx.job(&name, fresh)))
 }
 
 impl fmt::Display for KeySource {
@@ -114,7 +118,7 @@ impl fmt::Display for KeySource {
         match self {
             Self::Secret(_) => f.write_str("a secret"),
             Self::File(_) => f.write_str("the keys of a file"),
-            Self::Pool(keys) => write!(f, "the keys of {keys}"),
+            Self::Server(keys) => write!(f, "the keys of {keys}"),
         }
     }
 }

@@ -1,14 +1,15 @@
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method, Request, Version};
 
-use crate::filters::forwarded::{header_value, tell_of};
+use crate::filters::forwarded::header_value;
 use crate::filters::own;
 use crate::hooks::{
     BuildCx, BuildError, FetchLimits, Filter, FilterCx, Flow, HookError, Larger, Needs, RequestView,
 };
-use crate::types::with_random;
+use crate::semantics::is_grpc;
+use crate::types::{content_length, with_random};
 
 use super::MirrorSettings;
 use super::copies::{Copy, Slot};
@@ -60,7 +61,8 @@ impl Mirror {
         self.methods.contains(request.method())
             && !request.headers().contains_key(UPGRADE)
             && !request.headers().contains_key(X_EVENER_MIRROR)
-            && !is_grpc(request)
+            // Calls may go on for hours, in both directions.
+            && !is_grpc(request.headers())
             && with_random(|random| random.u16(..100)) < self.percent
     }
 
@@ -81,8 +83,8 @@ impl Filter for Mirror {
             return Ok(Flow::Continue);
         }
         let has_body = has_body(request);
-        let length = request.header(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if has_body && (!self.sees_bodies() || length.is_some_and(|length: usize| length > self.max_body)) {
+        let is_longer = content_length(request.headers()).is_some_and(|length| length > self.max_body as u64);
+        if has_body && (!self.sees_bodies() || is_longer) {
             self.sending.drop_one("the body is too large", cx.now());
             return Ok(Flow::Continue);
         }
@@ -136,13 +138,14 @@ impl Filter for Mirror {
     }
 }
 
-/// The request as the filters so far left it, and with what endpoints are told of clients.
+/// The request as the filters so far left it, and with what endpoints are told of the way that it came.
 fn copy_of(request: &RequestView<'_>, cx: &FilterCx<'_>) -> Result<Request<()>, HookError> {
     let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.head().uri.clone();
     *copy.headers_mut() = request.headers().clone();
-    tell_of(request, cx, copy.headers_mut())?;
+    let told = cx.way.tell(cx.facts(), request.version(), copy.headers_mut());
+    told.ok_or_else(|| HookError::new("there are too many fields"))?;
     copy.headers_mut().insert(X_EVENER_MIRROR, header_value(cx.route().as_str())?);
     Ok(copy)
 }
@@ -159,9 +162,4 @@ fn has_body(request: &RequestView<'_>) -> bool {
         None if request.head().version == Version::HTTP_2 => may_have_body(request.method()),
         None => request.headers().contains_key(TRANSFER_ENCODING),
     }
-}
-
-/// Calls of gRPC may go on for hours, in both directions.
-fn is_grpc(request: &RequestView<'_>) -> bool {
-    request.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

@@ -71,6 +71,8 @@ async fn a_copy_is_the_request_and_says_that_it_is_one() {
         ("x-forwarded-for", &["192.0.2.1"]),
         ("x-forwarded-proto", &["http"]),
         ("x-forwarded-host", &["www.example.com"]),
+        ("x-real-ip", &["192.0.2.1"]),
+        ("via", &["1.1 evener"]),
         ("x-request-id", &["0193-test"]),
     ] {
         assert_eq!(values(name).collect::<Vec<_>>(), expected, "{name}");

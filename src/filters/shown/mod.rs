@@ -47,9 +47,8 @@ pub(super) fn shown<T: PartialEq>(
                 fields.fold(shown, |shown, field| shown.with(read(key_in(&name.0, field))))
             }
             CredentialSource::Query(name) => {
-                let parameters = parameters(request.query().unwrap_or_default());
-                let named = parameters.filter(|(found, _)| *decoded(found) == *name.as_bytes());
-                named.fold(shown, |shown, (_, value)| shown.with(read(&decoded(value))))
+                let named = parameters_named(name, request.query().unwrap_or_default());
+                named.fold(shown, |shown, value| shown.with(read(&decoded(value))))
             }
             CredentialSource::Cookie(name) => {
                 cookies(request.headers(), name).fold(shown, |shown, value| shown.with(read(value)))
@@ -143,8 +142,10 @@ fn key_in<'f>(name: &HeaderName, field: &'f HeaderValue) -> &'f [u8] {
     }
 }
 
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query.split('&').map(split_pair)
+/// The values of the parameters of that name, however it is escaped.
+pub(super) fn parameters_named<'q>(name: &str, query: &'q str) -> impl Iterator<Item = &'q str> {
+    let pairs = query.split('&').map(split_pair);
+    pairs.filter(|(found, _)| *decoded(found) == *name.as_bytes()).map(|(_, value)| value)
 }
 
 fn split_pair(pair: &str) -> (&str, &str) {

@@ -35,6 +35,12 @@ pub(super) struct Rules {
     set: NonNull<c_void>,
 }
 
+/// Rules that nobody uses any more; freed when this is dropped.
+struct Discarded {
+    engine: &'static Engine,
+    set: NonNull<c_void>,
+}
+
 /// A piece of rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -241,11 +247,13 @@ impl Rules {
 }
 
 impl Drop for Rules {
-    #[expect(unsafe_code, reason = "a call of C")]
+    /// The last request with an old configuration drops its rules, on the thread of a worker. To free them takes milliseconds, and
+    /// longer while others are read.
     fn drop(&mut self) {
-        let _alone = READING.lock();
-        // SAFETY: transactions borrow the rules, so that none is left, and nobody else has the set.
-        unsafe { (self.engine.calls.rules_cleanup)(self.set.as_ptr()) };
+        let discarded = Discarded { engine: self.engine, set: self.set };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(move || drop(discarded)));
+        }
     }
 }
 
@@ -255,6 +263,19 @@ unsafe impl Send for Rules {}
 // SAFETY: transactions only read it, and `add` is called before anybody else has it.
 #[expect(unsafe_code, reason = "the set is a pointer")]
 unsafe impl Sync for Rules {}
+
+impl Drop for Discarded {
+    #[expect(unsafe_code, reason = "a call of C")]
+    fn drop(&mut self) {
+        let _alone = READING.lock();
+        // SAFETY: transactions borrowed the rules, so that none is left, and nobody else has the set.
+        unsafe { (self.engine.calls.rules_cleanup)(self.set.as_ptr()) };
+    }
+}
+
+// SAFETY: a set belongs to no thread.
+#[expect(unsafe_code, reason = "the set is a pointer")]
+unsafe impl Send for Discarded {}
 
 impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -384,5 +405,32 @@ extern "C" fn tell(told: *mut c_void, line: *const c_void) {
     if told.bytes < MOST_TOLD {
         told.bytes += line.count_bytes();
         told.lines.push(line.to_string_lossy().into_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_drops_rules_does_not_wait_for_those_that_are_read() {
+        let engine = Engine::get().unwrap();
+        let rules = engine.read(&[Source::Text("SecRuleEngine On\n".to_owned())]).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let alone = READING.lock();
+        let (dropped, is_dropped) = mpsc::sync_channel(1);
+        let worker = thread::spawn(move || {
+            runtime.block_on(async { drop(rules) });
+            dropped.send(()).unwrap();
+            // Waits for what it has put aside.
+            drop(runtime);
+        });
+        assert!(is_dropped.recv_timeout(Duration::from_secs(30)).is_ok(), "it waits");
+        drop(alone);
+        worker.join().unwrap();
     }
 }

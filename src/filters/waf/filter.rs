@@ -3,16 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::hooks::{
-    BuildCx, BuildError, EarlyBody, Filter, FilterCx, Flow, HookError, Overloaded, Rejection, RequestView,
-    offload,
+    BuildCx, BuildError, EarlyBody, Filter, FilterCx, Flow, HookError, Offload, Overloaded, Rejection,
+    RequestView,
 };
-use crate::types::VarName;
+use crate::types::{VarName, content_length};
 
 use super::engine::{Engine, Rules};
 use super::fingerprint::fingerprint;
@@ -25,6 +24,7 @@ use super::{WafLarger, WafMode, WafOverload, WafSettings, WafVerdict, WafWord};
 /// A request that the rules object to gets 403 with the cause `waf_blocked`.
 pub struct Waf {
     rules: Arc<Result<Rules, (usize, String)>>,
+    inspections: Offload,
     settings: WafSettings,
     refusal: StatusCode,
     score_var: VarName,
@@ -64,6 +64,7 @@ impl Waf {
         );
         Ok(Self {
             rules,
+            inspections: Offload::new(),
             refusal,
             score_var: "waf.score".parse().map_err(BuildError::new)?,
             rules_var: "waf.rules".parse().map_err(BuildError::new)?,
@@ -79,7 +80,7 @@ impl Waf {
         if most == 0 || is_stream(request) {
             return Ok((EarlyBody::default(), false));
         }
-        if self.refuses_larger() && length(request).is_some_and(|length| length > most) {
+        if self.refuses_larger() && content_length(request.headers()).is_some_and(|length| length > most) {
             // It is not asked for.
             return Ok((EarlyBody::default(), true));
         }
@@ -155,7 +156,7 @@ impl Filter for Waf {
         }
         let subject = subject(request, cx.facts(), &body, is_larger);
         let rules = self.rules.clone();
-        let inspected = offload(move || match &*rules {
+        let inspected = self.inspections.run(move || match &*rules {
             Ok(rules) => rules.inspect(&subject).map_err(|error| error.to_string()),
             Err((_, problem)) => Err(problem.clone()),
         });
@@ -178,10 +179,6 @@ impl fmt::Debug for Waf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waf").field("description", &self.description).finish_non_exhaustive()
     }
-}
-
-fn length(request: &RequestView<'_>) -> Option<u64> {
-    request.header(CONTENT_LENGTH).map(HeaderValue::to_str)?.ok()?.parse().ok()
 }
 
 fn listed(rules: &[u32]) -> String {

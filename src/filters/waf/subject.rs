@@ -1,9 +1,11 @@
 use std::borrow::Cow;
 
-use http::header::{CONTENT_TYPE, COOKIE};
+use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::hooks::{EarlyBody, Facts, RequestView};
+
+use crate::semantics::is_grpc;
 
 use super::engine::Subject;
 
@@ -34,9 +36,7 @@ pub(super) fn subject(
 
 /// Whether the body belongs to a call that may go on for as long as it likes.
 pub(super) fn is_stream(request: &RequestView<'_>) -> bool {
-    let kind = request.header(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    request.version() == Version::HTTP_2
-        && kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+    request.version() == Version::HTTP_2 && is_grpc(request.headers())
 }
 
 /// The engine decodes a path before it looks for the query, up to 3.0.11 (CVE-2024-1019), and then rules for paths would not see

@@ -78,18 +78,18 @@ fn told_scheme<'a>(head: &'a RequestHeader, cx: &'a RequestCx) -> Option<Cow<'a,
 }
 
 fn told_host<'a>(head: &'a RequestHeader, cx: &'a RequestCx) -> Cow<'a, [u8]> {
-    let own = || Cow::Borrowed(cx.asked_host.as_ref().map_or(&b""[..], HeaderValue::as_bytes));
+    let own = || Cow::Borrowed(cx.way.host.as_ref().map_or(&b""[..], HeaderValue::as_bytes));
     said_by_proxy(head, cx, &X_FORWARDED_HOST).unwrap_or_else(own)
 }
 
 /// What a trusted proxy says stays.
 fn said_by_proxy<'a>(head: &'a RequestHeader, cx: &RequestCx, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-    if cx.peer_is_trusted { normalised(&head.headers, name) } else { None }
+    if cx.way.is_by_proxy() { normalised(&head.headers, name) } else { None }
 }
 
 /// What a trusted proxy tells besides, other than of the client itself, in an order of its own.
 fn told_besides(head: &RequestHeader, cx: &RequestCx) -> Vec<u8> {
-    if !cx.peer_is_trusted {
+    if !cx.way.is_by_proxy() {
         return Vec::new();
     }
     let mut names: SmallVec<[&HeaderName; 4]> = head.headers.keys().filter(|name| is_told(name)).collect();

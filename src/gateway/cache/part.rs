@@ -12,8 +12,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{MultiRangeInfo, RangeType};
 
 use crate::semantics::{Precondition, Ranges, Validators, content_range, made_at};
-
-use super::super::admit::content_length;
+use crate::types::content_length;
 
 /// Whether the client has the answer already.
 pub(super) fn is_not_modified(request: &RequestHeader, response: &ResponseHeader) -> bool {

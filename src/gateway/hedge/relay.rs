@@ -5,6 +5,7 @@ use pingora_http::ResponseHeader;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::pools::Streamed;
+use crate::types::put_head;
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +78,7 @@ fn framing(answer: &mut Streamed, method: &Method) -> Result<Framing, Box<Error>
 
 fn head_lines(head: &ResponseHeader) -> Vec<u8> {
     let mut lines = Vec::with_capacity(512);
-    lines.extend_from_slice(b"HTTP/1.1 ");
-    lines.extend_from_slice(head.status.as_str().as_bytes());
-    lines.push(b' ');
-    lines.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
-    lines.extend_from_slice(b"\r\n");
-    head.header_to_h1_wire(&mut lines);
+    put_head(head, &mut lines);
     lines.extend_from_slice(b"\r\n");
     lines
 }

@@ -12,7 +12,7 @@ use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use crate::hooks::{
     Bounds, BuildCx, EarlyBody, End, Facts, Filter, FilterCx, Flow, HedgeAfter, HookError, Incoming, PoolRef,
-    RequestView, ResponseView, Scheme, TlsSession, Variables,
+    RequestView, ResponseHead, ResponseView, Scheme, TlsSession, Variables, Way,
 };
 
 /// One request and its response, on which a test calls a filter as the edge would.
@@ -25,6 +25,7 @@ pub struct Exchange {
     body: Bytes,
     response: ResponseHeader,
     facts: Facts,
+    way: Way,
     route: RouteName,
     pools: Vec<PoolName>,
     pool: Option<PoolRef>,
@@ -34,6 +35,9 @@ pub struct Exchange {
     bounds: Bounds,
     now: Instant,
 }
+
+/// The client of an [`Exchange`], unless it has another.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// The host that every [`Exchange`] asks for.
 const HOST: &str = "www.example.com";
@@ -82,13 +86,14 @@ impl Exchange {
             response: ResponseHeader::build(StatusCode::OK, None).expect("a constant"),
             facts: Facts {
                 connection: 1,
-                client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+                client_ip: CLIENT,
                 listener: "web".parse().expect("a constant"),
                 scheme: Scheme::Http,
                 tls: None,
                 request_id: HeaderValue::from_static("0193-test"),
                 received: now,
             },
+            way: way_of(CLIENT),
             route: "test".parse().expect("a constant"),
             pools: vec!["app".parse().expect("a constant")],
             pool: Some(PoolRef(0)),
@@ -104,6 +109,7 @@ impl Exchange {
     #[must_use]
     pub fn from_client(mut self, client_ip: IpAddr) -> Self {
         self.facts.client_ip = client_ip;
+        self.way = way_of(client_ip);
         self
     }
 
@@ -217,12 +223,13 @@ impl Exchange {
     /// # Errors
     /// Those of the filter.
     pub fn on_response(&mut self, filter: &dyn Filter) -> Result<(), HookError> {
-        let Self { request, response, facts, route, pools, pool, endpoint, extensions, .. } = self;
+        let Self { request, response, facts, way, route, pools, pool, endpoint, extensions, .. } = self;
         let Self { variables, bounds, now, .. } = self;
         let endpoint = endpoint.as_ref();
-        let mut response = ResponseView::new(response, request, HOST).given_by_endpoint(endpoint.is_some());
+        let mut response = ResponseView::new(ResponseHead::There(response), request, HOST)
+            .given_by_endpoint(endpoint.is_some());
         let mut cx =
-            FilterCx { facts, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
+            FilterCx { facts, way, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
         filter.on_response(&mut response, &mut cx)
     }
 
@@ -299,6 +306,7 @@ impl Exchange {
 
     /// For how long filters have held up what passed since this was asked last.
     pub fn take_delay(&mut self) -> Duration {
+        self.bounds.delay_from = Duration::ZERO;
         std::mem::take(&mut self.bounds.delay)
     }
 
@@ -344,12 +352,19 @@ impl Exchange {
     }
 
     fn head_and_cx(&mut self) -> (&mut RequestHeader, FilterCx<'_>) {
-        let Self { request, facts, route, pools, pool, endpoint, extensions, variables, bounds, now, .. } =
-            self;
+        let Self { request, facts, way, route, pools, pool, endpoint, extensions, .. } = self;
+        let Self { variables, bounds, now, .. } = self;
         let endpoint = endpoint.as_ref();
-        let cx = FilterCx { facts, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
+        let cx =
+            FilterCx { facts, way, route, pools, pool, endpoint, extensions, variables, bounds, now: *now };
         (request, cx)
     }
+}
+
+/// The way of a request that came from this client itself.
+fn way_of(client: IpAddr) -> Way {
+    let host = Some(HeaderValue::from_static(HOST));
+    Way { client: HeaderValue::try_from(client.to_string()).ok(), proxy: None, host }
 }
 
 /// A request that has come as a whole.

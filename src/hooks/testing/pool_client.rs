@@ -1,11 +1,12 @@
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::hooks::{BuildCx, Fetch, FetchError, FetchLimits, Fetched, JobCx, Larger, PoolClient};
-use crate::types::EndpointAddr;
+use crate::hooks::{
+    Authorities, BuildCx, Fetch, FetchError, FetchLimits, FetchUrl, Fetched, JobCx, Larger, PoolClient,
+    Sender,
+};
+use crate::types::{EndpointAddr, PoolName};
 
 use super::exchange::pool_names;
 
@@ -37,13 +38,29 @@ pub fn build_with_clients<S, H, E>(
 /// The surroundings of a job in a configuration with these pools.
 pub fn job_cx(pools: &[(&str, PoolClient)]) -> JobCx {
     let pools: Vec<_> = pools.iter().map(|(name, client)| ((*name).to_owned(), client.clone())).collect();
-    JobCx::new(move |name| {
+    let client = move |name: &PoolName| {
         let found = pools.iter().find(|(known, _)| known == name.as_str());
         found.map(|(_, client)| client.clone())
-    })
+    };
+    JobCx::new(client, NoServer)
 }
 
 struct StandIn<A>(A);
+
+/// Knows no server by any URL.
+struct NoServer;
+
+#[async_trait]
+impl FetchUrl for NoServer {
+    async fn fetch_url(
+        &self,
+        _: Request<Bytes>,
+        _: Option<&Authorities>,
+        _: FetchLimits,
+    ) -> Result<Fetched, FetchError> {
+        Err(FetchError::NoEndpoint)
+    }
+}
 
 #[async_trait]
 impl<A> Fetch for StandIn<A>
@@ -53,7 +70,7 @@ where
     async fn fetch(
         &self,
         request: Request<Bytes>,
-        _: IpAddr,
+        _: Sender,
         limits: FetchLimits,
     ) -> Result<Fetched, FetchError> {
         let (head, mut body) = (self.0)(&request)?.into_parts();

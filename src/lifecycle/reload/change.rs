@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use crate::config::{Config, Origin};
 use crate::edge::Inherited;
 use crate::lifecycle::limits::edge_limits;
-use crate::runtime::{Assembled, Refused, Report, SecretFile, Standing, assemble};
+use crate::runtime::{
+    Assembled, Refused, Report, SecretFile, Standing, assemble, assemble_again, reserve_folders,
+};
 
 use super::history::Made;
 use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
@@ -49,8 +51,13 @@ impl Shared {
             return Err(Refused(OVERTAKEN.to_owned()));
         }
         let (origin, configuration) = self.find(&wanted)?;
-        let new = assemble(&origin, &self.registry, Some(served)).map_err(refused)?;
+        let assembled = match configuration {
+            Some(_) => assemble_again(&origin, &self.registry, served),
+            None => assemble(&origin, &self.registry, Some(served)),
+        };
+        let new = assembled.map_err(refused)?;
         new.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
+        reserve_folders(&new.snapshot.caches).map_err(refused)?;
         self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
@@ -107,7 +114,7 @@ impl Serving {
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edges.traffic.change_limits(edge_limits(config));
         self.live.replace(snapshot.clone());
-        snapshot.pools.iter().for_each(|pool| pool.take_over(now));
+        snapshot.take_over(now);
         self.edges.adopt(prepared, config.drain);
         self.prober.update(&snapshot.pools);
         Ok(())

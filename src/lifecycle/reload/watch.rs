@@ -4,16 +4,10 @@ use std::future::pending;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::sleep;
 
 use crate::config::{Includes, Loaded, Origin};
 use crate::runtime::{Changes, Live, Why};
-use crate::types::Stamp;
-
-/// How soon a change of the file is seen.
-const PERIOD: Duration = Duration::from_secs(1);
+use crate::types::{Stamp, looking, next_look};
 
 /// What a look at the file came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +30,8 @@ struct Watched {
     seen: Option<Stamps>,
 }
 
-/// Has a file be served that changes, or one that it includes, while the configuration wants that. It asks for the files'
-/// dates, as for certificates: this also sees what happens on network file systems and behind links. What differs from what
-/// was last `read` has changed, too; what somebody else has had read meanwhile has not, also if that was taken back.
+/// Has a file be served that changes, or one that it includes, while the configuration wants that. What differs
+/// from what was last `read` has changed, too; what somebody else has had read meanwhile has not, also if that was taken back.
 pub(crate) async fn watch(
     file: &Path,
     read: impl Fn() -> Origin,
@@ -47,15 +40,15 @@ pub(crate) async fn watch(
 ) -> Infallible {
     let (mut files, mut watched) = (Files::new(file), Watched::new(None));
     loop {
-        sleep(PERIOD).await;
+        next_look().await;
         let found;
-        (files, found) = looking(files, Files::stamps).await;
+        (files, found) = looked(files, Files::stamps).await;
         if !live.snapshot().watches_file {
             watched = Watched::new(found);
         } else if watched.look(found) == Look::Changed {
             let last = read();
             let same;
-            (files, same) = looking(files, move |files| files.stamps_of(&last)).await;
+            (files, same) = looked(files, move |files| files.stamps_of(&last)).await;
             if same.is_none() {
                 // What came of it is in the log.
                 let _ = changes.reload(Why::Watch, None).await;
@@ -64,19 +57,14 @@ pub(crate) async fn watch(
     }
 }
 
-/// Disks may hang.
-async fn looking<T: Send + 'static>(
-    mut files: Files,
+async fn looked<T: Send + 'static>(
+    files: Files,
     look: impl FnOnce(&mut Files) -> T + Send + 'static,
 ) -> (Files, T) {
-    let looking = tokio::task::spawn_blocking(move || {
-        let found = look(&mut files);
-        (files, found)
-    });
-    match looking.await {
-        Ok(found) => found,
+    match looking(files, look).await {
+        Some(found) => found,
         // The runtime ends.
-        Err(_) => pending().await,
+        None => pending().await,
     }
 }
 
@@ -168,8 +156,11 @@ mod tests {
     use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use std::time::Duration;
+
     use async_trait::async_trait;
     use parking_lot::Mutex;
+    use tokio::time::sleep;
 
     use crate::runtime::{
         Applied, ChangeCounts, Generation, NotUpgraded, Probation, Refused, Registry, UpgradeOrder, Upgraded,
@@ -228,7 +219,7 @@ mod tests {
         let (live, asked) = (Arc::new(Live::new(served.snapshot.clone())), Asked::default());
         let read = Mutex::new(now());
         let script = async {
-            let periods = 5 * PERIOD;
+            let periods = Duration::from_secs(5);
             sleep(periods).await;
             write(201);
             // By a command, and taken back at once: what is served is not what the file has.

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -11,7 +11,7 @@ use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{FetchError, FetchLimits, Fetched, Larger};
-use crate::pools::failure::{is_gone, is_our_own_fault};
+use crate::pools::failure::{is_break, is_gone, is_our_own_fault};
 use crate::pools::proxy_header::{begin_with_header, local_header};
 use crate::pools::{Lease, Pool};
 
@@ -47,17 +47,20 @@ pub(super) enum Next {
     Elsewhere,
 }
 
+/// A kept connection that breaks later did not break because it had been closed.
+const YOUNG: Duration = Duration::from_secs(1);
+
 impl Attempt<'_> {
     pub(super) async fn run(&self) -> Result<Fetched, Failure> {
         let began = Instant::now();
         let peer = self.peer(began);
         let (mut session, head) = self.in_time(began, self.begin(&peer)).await?;
         let is_failure = self.note_head(&head, began);
-        if size(&head.headers) > self.limits.head {
+        if is_larger(&head.headers, self.limits.head) {
             return Err(Failure::ours(FetchError::HeadTooLarge(self.limits.head)));
         }
         session.set_read_timeout(Some(self.pool.timeouts().idle.get()));
-        let (body, is_whole) = self.in_time(began, self.read_body(&mut session)).await?;
+        let (body, is_whole) = self.in_time(began, read_body(&mut session, self.limits)).await?;
         if !is_failure {
             self.pool.succeeded(self.lease, Instant::now());
         }
@@ -112,6 +115,7 @@ impl Attempt<'_> {
         let (first_byte, idle) = (timeouts.first_byte.get(), timeouts.idle.get());
         let sending = Sending { connector: self.connector, endpoint, peer, first_byte, idle };
         let make_head = |is_h2| self.message.head(endpoint, is_h2);
+        let began = Instant::now();
         let begun = sending.begin(make_head, self.message.body()).await;
         begun.map_err(|stop| match stop {
             Stop::NoConnection(error) => no_connection(&error),
@@ -121,8 +125,10 @@ impl Attempt<'_> {
             }
             Stop::Unsendable(error) => Failure::ours(error),
             Stop::NoAnswer { error, is_reused } => {
-                if !sending.may_repeat(&error, is_reused, self.message.is_idempotent()) {
-                    return broken(&error);
+                if !sending.may_repeat(&error, is_reused, self.message.may_repeat()) {
+                    // A connection that had been closed before the request came tells nothing of the endpoint.
+                    let is_stale = is_reused && is_break(&error) && began.elapsed() < YOUNG;
+                    return Failure { is_the_endpoints: !is_stale, ..broken(&error) };
                 }
                 let error = FetchError::Broken(error.to_string());
                 Failure { error, next: Next::Here, is_the_endpoints: false }
@@ -141,27 +147,6 @@ impl Attempt<'_> {
         }
         is_failure
     }
-
-    /// The body as far as it is wanted, and whether that is all of it.
-    async fn read_body(&self, session: &mut HttpSession) -> Result<(Bytes, bool), Failure> {
-        let most = self.limits.body;
-        let mut body = BytesMut::new();
-        while let Some(piece) = session.read_response_body().await.map_err(|error| broken(&error))? {
-            let room = most - body.len();
-            body.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.len() > room {
-                return match self.limits.larger {
-                    Larger::Refuse => Err(Failure::ours(FetchError::BodyTooLarge(most))),
-                    Larger::Cut => Ok((body.freeze(), false)),
-                };
-            }
-        }
-        if let HttpSession::H2(h2) = session {
-            // A stream that was reset ends too.
-            h2.check_response_end_or_error().map_err(|error| broken(&error))?;
-        }
-        Ok((body.freeze(), true))
-    }
 }
 
 impl Failure {
@@ -169,6 +154,30 @@ impl Failure {
     fn ours(error: FetchError) -> Self {
         Self { error, next: Next::Nothing, is_the_endpoints: false }
     }
+}
+
+/// The body as far as it is wanted, and whether that is all of it.
+pub(super) async fn read_body(
+    session: &mut HttpSession,
+    limits: FetchLimits,
+) -> Result<(Bytes, bool), Failure> {
+    let most = limits.body;
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_response_body().await.map_err(|error| broken(&error))? {
+        let room = most - body.len();
+        body.extend_from_slice(&piece[..piece.len().min(room)]);
+        if piece.len() > room {
+            return match limits.larger {
+                Larger::Refuse => Err(Failure::ours(FetchError::BodyTooLarge(most))),
+                Larger::Cut => Ok((body.freeze(), false)),
+            };
+        }
+    }
+    if let HttpSession::H2(h2) = session {
+        // A stream that was reset ends too.
+        h2.check_response_end_or_error().map_err(|error| broken(&error))?;
+    }
+    Ok((body.freeze(), true))
 }
 
 fn no_connection(error: &Error) -> Failure {
@@ -180,7 +189,7 @@ fn no_connection(error: &Error) -> Failure {
     }
 }
 
-fn broken(error: &Error) -> Failure {
+pub(super) fn broken(error: &Error) -> Failure {
     let error = match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => FetchError::TimedOut,
         _ => FetchError::Broken(error.to_string()),
@@ -193,7 +202,9 @@ pub(crate) fn retry_after(head: &ResponseHeader) -> Option<Duration> {
     head.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// What the fields take on the wire of HTTP/1.
-fn size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+/// Whether the fields take more than that on the wire of HTTP/1.
+pub(super) fn is_larger(headers: &HeaderMap, most: usize) -> bool {
+    let size =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    headers.iter().map(size).sum::<usize>() > most
 }

@@ -27,12 +27,15 @@ pub(super) struct Message {
     authority: Option<Authority>,
     host: RequestHost,
     body: Bytes,
+    may_repeat: bool,
 }
 
 impl Message {
+    /// One that may be served twice if its method or `may_repeat` says so (RFC 9110 §9.2.2).
+    ///
     /// # Errors
     /// When it is none that can be sent.
-    pub(super) fn new(request: Request<Bytes>) -> Result<Self, FetchError> {
+    pub(super) fn new(request: Request<Bytes>, may_repeat: bool) -> Result<Self, FetchError> {
         let (parts, body) = request.into_parts();
         let unsendable = |why: &str| FetchError::Unsendable(why.to_owned());
         if parts.method == Method::CONNECT {
@@ -59,7 +62,8 @@ impl Message {
         }
         let target = parts.uri.path_and_query().cloned();
         let target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { method: parts.method, target, headers, authority, host, body })
+        let may_repeat = may_repeat || parts.method.is_idempotent();
+        Ok(Self { method: parts.method, target, headers, authority, host, body, may_repeat })
     }
 
     pub(super) fn pick_cx(&self, client_ip: IpAddr, now: Instant) -> PickCx<'_> {
@@ -78,9 +82,9 @@ impl Message {
         &self.body
     }
 
-    /// Whether it may be sent again although it may have been served (RFC 9110 §9.2.2).
-    pub(super) fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent()
+    /// Whether it may be sent again although it may have been served.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.may_repeat
     }
 
     /// The head for an endpoint.
@@ -92,9 +96,19 @@ impl Message {
         head.map(Box::new).map_err(|error| FetchError::Unsendable(error.to_string()))
     }
 
+    /// The head for HTTP/1 and the server that the request names itself.
+    ///
+    /// # Errors
+    /// When it names none, or there are too many fields.
+    pub(super) fn head_for_named(&self) -> Result<Box<RequestHeader>, FetchError> {
+        let authority = self.authority.as_ref().map(ToString::to_string);
+        let authority = authority.ok_or_else(|| FetchError::Unsendable("no host".to_owned()))?;
+        let head = self.head_with(authority).map(Box::new);
+        head.map_err(|error| FetchError::Unsendable(error.to_string()))
+    }
+
     fn http1_head(&self, endpoint: &Endpoint) -> pingora_core::Result<RequestHeader> {
-        let mut head = self.bare_head()?;
-        head.insert_header(HOST, self.authority_for(endpoint))?;
+        let mut head = self.head_with(self.authority_for(endpoint))?;
         if endpoint.pool().send_proxy_protocol != SendProxyProtocol::Off {
             // The PROXY header holds for this request alone.
             head.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
@@ -110,6 +124,12 @@ impl Message {
         head.set_uri(uri.map_err(|error| {
             pingora_core::Error::because(pingora_core::ErrorType::InvalidHTTPHeader, "its URI", error)
         })?);
+        Ok(head)
+    }
+
+    fn head_with(&self, host: String) -> pingora_core::Result<RequestHeader> {
+        let mut head = self.bare_head()?;
+        head.insert_header(HOST, host)?;
         Ok(head)
     }
 
@@ -143,7 +163,7 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
 }
 
 /// The names of those that are, as far as they may be there.
-pub(super) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(crate) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
     let options = headers.get_all(CONNECTION).iter();
     let options = options.flat_map(|field| field.as_bytes().split(|&byte| byte == b','));
     let mut names: Vec<_> =
@@ -172,7 +192,7 @@ mod tests {
     use super::*;
 
     fn message(request: http::request::Builder, body: &'static str) -> Result<Message, FetchError> {
-        Message::new(request.body(Bytes::from_static(body.as_bytes())).unwrap())
+        Message::new(request.body(Bytes::from_static(body.as_bytes())).unwrap(), false)
     }
 
     fn endpoint(address: &str) -> Arc<Endpoint> {

@@ -4,6 +4,7 @@ mod attempt;
 mod message;
 mod sending;
 mod streamed;
+mod url;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use pingora_core::connectors::http::Connector;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::hooks::{Fetch, FetchError, FetchLimits, Fetched, PoolClient};
+use crate::hooks::{Fetch, FetchError, FetchLimits, Fetched, PoolClient, Sender};
 use crate::types::with_random;
 
 use super::reserve::{Terms, Unreserved, reserve};
@@ -25,7 +26,9 @@ use super::{Lease, Pool, Tried, is_among};
 pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
 use message::Message;
+pub(crate) use message::connection_fields;
 pub(crate) use streamed::{Streamed, StreamedLimits, Unanswered, send_streamed};
+pub(crate) use url::UrlClient;
 
 /// So often a request is sent again, at most, that its endpoint has not looked at.
 const MOST_REPEATS: u32 = 2;
@@ -52,13 +55,13 @@ impl Fetch for Client {
     async fn fetch(
         &self,
         request: Request<Bytes>,
-        client_ip: IpAddr,
+        sender: Sender,
         limits: FetchLimits,
     ) -> Result<Fetched, FetchError> {
-        let message = Message::new(request)?;
+        let message = Message::new(request, sender.may_repeat)?;
         let until = Instant::now() + limits.total.min(LONGEST);
         let connector = connector().await?;
-        let mut lease = self.reserve(&message, client_ip, until).await?;
+        let mut lease = self.reserve(&message, sender.client_ip, until).await?;
         let mut repeats = 0;
         let mut tried = Tried::new();
         loop {

@@ -72,18 +72,19 @@ impl Sending<'_> {
     }
 
     /// Whether the request may be sent to the endpoint again, which has not looked at it.
-    pub(super) fn may_repeat(&self, error: &Error, is_reused: bool, is_idempotent: bool) -> bool {
+    pub(super) fn may_repeat(&self, error: &Error, is_reused: bool, may_be_served_twice: bool) -> bool {
         let is_auto = self.endpoint.pool().protocol == UpstreamProtocol::Auto;
         let is_downgrade = *error.etype() == ErrorType::H2Downgrade && is_auto;
         if is_downgrade {
             self.connector.prefer_h1(self.peer);
         }
-        let is_stale = is_reused && is_break(error) && is_idempotent;
+        let is_stale = is_reused && is_break(error) && may_be_served_twice;
         is_stale || is_downgrade || is_ended_politely(error) || is_refused_stream(error)
     }
 }
 
-async fn exchange(
+/// Sends a request, and reads the head of its answer.
+pub(super) async fn exchange(
     session: &mut HttpSession,
     head: Box<RequestHeader>,
     body: &Bytes,

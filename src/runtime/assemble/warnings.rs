@@ -20,7 +20,7 @@ pub(super) fn warn_of_unreachable(
     }
 }
 
-/// Filters that have no effect where they stand, or refuse everything.
+/// Filters that have no effect where they stand, refuse everything, or do over what is done already.
 pub(super) fn warn_of_idle_filters(config: &Config, source: &Source, warnings: &mut Diagnostics) {
     for route in &config.routes {
         let asks = listeners_of(route, config).any(asks_for_certificates);
@@ -33,6 +33,9 @@ pub(super) fn warn_of_idle_filters(config: &Config, source: &Source, warnings: &
                 "cache" if !matches!(route.action, Action::Pool(_)) => {
                     "the route has no pool, so that there is nothing to store"
                 }
+                "mirror" if is_own_pool(route, &filter.settings, config, source) => {
+                    "the copies go to the route's own pool, whose endpoints serve each of these requests twice"
+                }
                 "cache" if caches > 0 => "it takes the place of the `cache` before it on the route",
                 _ => "",
             };
@@ -42,6 +45,13 @@ pub(super) fn warn_of_idle_filters(config: &Config, source: &Source, warnings: &
             }
         }
     }
+}
+
+/// Whether the settings of a filter name the pool that serves its route.
+fn is_own_pool(route: &Route, settings: &KeyPath, config: &Config, source: &Source) -> bool {
+    let Action::Pool(own) = route.action else { return false };
+    let named = source.read_at::<String>(&settings.child("pool"));
+    named.is_ok_and(|named| named == config.pools[own].name.as_str())
 }
 
 /// The listeners whose requests may take a route.

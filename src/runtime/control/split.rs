@@ -1,10 +1,8 @@
 //! What operators do to splits.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use crate::runtime::{Action, Snapshot, SplitStatus};
+use crate::runtime::{Snapshot, SplitStatus};
 use crate::split::{CanaryOrder, NotRunning, Split, WeightRefused};
 use crate::types::{EndpointAddr, RouteName, Weight};
 
@@ -21,7 +19,7 @@ impl Control {
         let snapshot = self.live.snapshot();
         let is_address = target.endpoint.parse::<EndpointAddr>().is_ok();
         let (route, split) =
-            splits(&snapshot).find(|(route, _)| route.as_str() == target.pool && !is_address)?;
+            snapshot.splits().find(|(route, _)| route.as_str() == target.pool && !is_address)?;
         let _alone = self.changing.lock();
         Some(change_weight(route, split, &target.endpoint, weight))
     }
@@ -29,7 +27,7 @@ impl Control {
     /// What a canary does, after it was steered if it is to be.
     ///
     /// # Errors
-    /// When there is no such canary, or it has ended.
+    /// When there is no such canary, or it has ended and the order is for one that runs.
     pub(crate) fn canary(
         &self,
         route: &str,
@@ -48,20 +46,10 @@ impl Control {
     }
 }
 
-fn splits(snapshot: &Arc<Snapshot>) -> impl Iterator<Item = (&RouteName, &Split)> {
-    snapshot.routes.iter().filter_map(|route| match &route.action {
-        Action::Split(split) => Some((&route.name, split)),
-        _ => None,
-    })
-}
-
-fn find_split<'s>(
-    snapshot: &'s Arc<Snapshot>,
-    route: &str,
-) -> Result<(&'s RouteName, &'s Split), ControlError> {
-    let found = splits(snapshot).find(|(name, _)| name.as_str() == route);
+fn find_split<'s>(snapshot: &'s Snapshot, route: &str) -> Result<(&'s RouteName, &'s Split), ControlError> {
+    let found = snapshot.splits().find(|(name, _)| name.as_str() == route);
     found.ok_or_else(|| {
-        let known = splits(snapshot).map(|(name, _)| name.to_string()).collect();
+        let known = snapshot.splits().map(|(name, _)| name.to_string()).collect();
         ControlError::UnknownSplit { found: route.to_owned(), help: Known::for_name(route, known) }
     })
 }

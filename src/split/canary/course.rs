@@ -14,7 +14,7 @@ use super::verdict::{Verdict, Window};
 pub(super) struct Course {
     pub(super) phase: Phase,
     pub(super) share: Share,
-    /// When it got this share.
+    /// When it got this share, was resumed, or came under other rules: what is counted from then on decides whether it grows.
     pub(super) since: Instant,
     pub(super) is_paused: bool,
 }
@@ -36,7 +36,7 @@ pub(super) enum Turn {
     IsAborted,
 }
 
-/// A canary that has ended cannot be paused or resumed.
+/// A canary that has ended cannot be paused, nor resumed unless it was promoted and may have more by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotRunning;
 
@@ -48,20 +48,30 @@ impl Course {
         Self { phase: Phase::Running, share: rules.start, since: now, is_paused: false }
     }
 
-    /// Looks at the requests since it got its share.
-    pub(super) fn look(&mut self, rules: &Rules, window: &Window, now: Instant) -> Option<Turn> {
+    /// Looks at the requests since `since`, and at the most recent ones.
+    pub(super) fn look(
+        &mut self,
+        rules: &Rules,
+        window: &Window,
+        recent: &Window,
+        now: Instant,
+    ) -> Option<Turn> {
         if self.phase != Phase::Running {
             return None;
         }
-        match window.judge(rules) {
-            Verdict::TooFew | Verdict::Unclear => None,
-            Verdict::Worse(fault) => {
-                self.abort(rules, window.why_worse(fault, rules), now);
-                Some(Turn::IsAborted)
-            }
-            Verdict::Good if self.is_paused || !self.is_due(rules, now) => None,
-            Verdict::Good => Some(self.advance(rules, window, now)),
+        if let Some(why) = window.why_worse(rules).or_else(|| recent.why_worse(rules)) {
+            self.abort(rules, why, now);
+            return Some(Turn::IsAborted);
         }
+        let may_grow = !self.is_paused && self.is_due(rules, now);
+        let is_good = || window.judge(rules) == Verdict::Good;
+        (may_grow && is_good()).then(|| self.advance(rules, window, now))
+    }
+
+    /// Comes under other rules, which may make its share smaller at once, and never larger.
+    pub(super) fn come_under(&mut self, rules: &Rules, now: Instant) {
+        let most = if matches!(self.phase, Phase::Aborted { .. }) { rules.on_abort } else { rules.max };
+        (self.share, self.since) = (self.share.min(most), now);
     }
 
     /// Whether it has had its share for as long as it has to.
@@ -77,16 +87,26 @@ impl Course {
         now: Instant,
     ) -> Result<(), NotRunning> {
         match order {
-            CanaryOrder::Pause | CanaryOrder::Resume if self.phase != Phase::Running => {
-                return Err(NotRunning);
-            }
+            CanaryOrder::Pause if self.phase != Phase::Running => return Err(NotRunning),
+            CanaryOrder::Resume if !self.may_run(rules) => return Err(NotRunning),
             CanaryOrder::Pause => self.is_paused = true,
-            CanaryOrder::Resume => self.is_paused = false,
+            CanaryOrder::Resume => {
+                (self.phase, self.since, self.is_paused) = (Phase::Running, now, false);
+            }
             CanaryOrder::Restart => *self = Self::begin(rules, now),
             CanaryOrder::Promote => self.promote(rules, BY_OPERATOR.to_owned(), now),
             CanaryOrder::Abort => self.abort(rules, BY_OPERATOR.to_owned(), now),
         }
         Ok(())
+    }
+
+    /// Whether there is anything to resume: one that has got all that it could may be allowed more by now.
+    fn may_run(&self, rules: &Rules) -> bool {
+        match self.phase {
+            Phase::Running => true,
+            Phase::Promoted { .. } => self.share < rules.max,
+            Phase::Aborted { .. } => false,
+        }
     }
 
     /// Beside a canary that has everything there is nobody to compare it with, so that it needs no last window.

@@ -2,7 +2,8 @@
 //! is taken back when it surely does not.
 //!
 //! [`course`] is the state machine, [`verdict`] the comparison, [`rules`] what both go by, all three pure; [`state`] counts
-//! requests, has the machine look at them once a second while there are any, and is what is kept and handed over.
+//! requests, has the machine look at them once a second while there are any, and is what is kept and handed over. It is
+//! known by whom it compares: other rules make no other canary of it.
 
 mod course;
 mod rules;
@@ -33,6 +34,8 @@ pub(crate) use status::{CanaryPhase, CanaryStatus, FiguresStatus};
 #[derive(Debug)]
 pub(crate) struct Canary {
     side: usize,
+    /// Those of this configuration; the state has those of the one that is served.
+    rules: Rules,
     state: Arc<State>,
 }
 
@@ -51,7 +54,7 @@ pub(crate) struct Outcome {
 pub(crate) enum CanaryOrder {
     /// It keeps its share until it is resumed; it is still taken back if it is worse.
     Pause,
-    /// It grows again.
+    /// It grows again, once it was good for as long as it has to be with each share.
     Resume,
     /// It begins anew.
     Restart,
@@ -67,18 +70,27 @@ pub(crate) enum CanaryOrder {
 pub(crate) struct InvalidOrder;
 
 impl Canary {
-    /// The canary of a route, which goes on with its course if its settings are the same.
+    /// The canary among the pools of a route, which goes on with its course if it is still compared with the same.
     pub(super) fn kept(
         config: &config::Canary,
         start: Option<Share>,
-        (route, pool): (&RouteName, &PoolName),
+        route: &RouteName,
+        sides: &[PoolName],
         cx: &BuildCx<'_>,
         now: Instant,
     ) -> Self {
         let rules = Rules::new(&config.spec, start);
-        let name = format!("canary {pool} {rules}");
-        let state = cx.keep_exported(&name, || State::new(rules, route.clone(), pool.clone(), now));
-        Self { side: config.side, state }
+        let pool = &sides[config.side];
+        let mut others: Vec<_> = sides.iter().filter(|side| *side != pool).map(PoolName::as_str).collect();
+        others.sort_unstable();
+        let name = format!("canary {pool} beside {}", others.join(" "));
+        let make = || State::new(rules.clone(), route.clone(), pool.clone(), now);
+        Self { side: config.side, state: cx.keep_returning(&name, make), rules }
+    }
+
+    /// Goes by the rules of this configuration from now on.
+    pub(super) fn take_over(&self, now: Instant) {
+        self.state.come_under(&self.rules, now);
     }
 
     /// Its place among the pools of the split.
@@ -98,7 +110,7 @@ impl Canary {
     /// Does what an operator wants.
     ///
     /// # Errors
-    /// When it is to be paused or resumed, and has ended.
+    /// When it has ended, and is to be paused, or resumed without being allowed more than it has.
     pub(crate) fn steer(&self, order: CanaryOrder, now: Instant) -> Result<(), NotRunning> {
         self.state.steer(order, now)
     }
@@ -109,7 +121,7 @@ impl Canary {
 
     /// Its settings in words.
     pub(crate) fn describe(&self) -> &impl fmt::Display {
-        self.state.rules()
+        &self.rules
     }
 }
 

@@ -35,6 +35,11 @@ impl Rules {
         }
     }
 
+    /// Whether a canary is judged alike by both. What it begins with is nothing that it is judged by.
+    pub(super) fn judge_like(&self, other: &Self) -> bool {
+        Self { start: other.start, ..self.clone() } == *other
+    }
+
     /// The slowest that a hundredth of the canary's requests may be, where it is `p99` for the others. A difference of a
     /// millisecond may come of colder connections and caches alone.
     pub(super) fn slowest(&self, p99: Duration) -> Duration {
@@ -44,7 +49,6 @@ impl Rules {
     }
 }
 
-/// Says all that a canary depends on: one that is described otherwise begins anew.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { start, step, every, max_error_increase, max_p99_increase, min_requests, max, on_abort } =

@@ -22,7 +22,6 @@ use super::{CanaryOrder, Outcome};
 pub(super) struct State {
     route: RouteName,
     pool: PoolName,
-    rules: Rules,
     start: Instant,
     /// In hundredths of a percent.
     share: AtomicU32,
@@ -43,13 +42,29 @@ struct Tally {
 
 #[derive(Debug)]
 struct Watched {
+    /// Those of the configuration that is served.
+    rules: Rules,
     course: Course,
-    /// What the tallies said when the canary got its share.
+    /// What the tallies said when the course says that counting began.
     before: Window,
+    recent: Recent,
+}
+
+/// Readings of the tallies by which the most recent requests are told from those before: in a long window, what breaks late
+/// would hardly count.
+#[derive(Debug)]
+struct Recent {
+    older: Window,
+    newer: Window,
+    /// When the newer one was taken.
+    at: Instant,
 }
 
 /// How long a look suffices.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Recent is what came so long ago at most, or twice as long.
+const RECENT: Duration = Duration::from_secs(60);
 
 impl State {
     pub(super) fn new(rules: Rules, route: RouteName, pool: PoolName, now: Instant) -> Self {
@@ -62,13 +77,27 @@ impl State {
             canary: Tally::default(),
             others: Tally::default(),
             next_look: AtomicU64::new(millis(LOOK)),
-            watched: Mutex::new(Watched { course, before: Window::default() }),
-            rules,
+            watched: Mutex::new(Watched {
+                rules,
+                course,
+                before: Window::default(),
+                recent: Recent::begin(Window::default(), now),
+            }),
         }
     }
 
-    pub(super) fn rules(&self) -> &Rules {
-        &self.rules
+    /// Goes by these rules from now on, after which it takes a whole window until it grows.
+    pub(super) fn come_under(&self, rules: &Rules, now: Instant) {
+        let mut watched = self.watched.lock();
+        let is_news = !watched.rules.judge_like(rules);
+        watched.rules = rules.clone();
+        if !is_news {
+            return;
+        }
+        watched.course.come_under(rules, now);
+        watched.before = self.counted();
+        let (route, pool, share) = (&self.route, &self.pool, self.spread(&watched));
+        log::info!("canary goes on by other settings route={route} pool={pool} share=\"{share}\"");
     }
 
     pub(super) fn share(&self) -> Share {
@@ -90,9 +119,17 @@ impl State {
 
     pub(super) fn steer(&self, order: CanaryOrder, now: Instant) -> Result<(), NotRunning> {
         let mut watched = self.watched.lock();
-        watched.course.steer(order, &self.rules, now)?;
-        let share = self.settle(&mut watched);
-        let (route, pool, order) = (&self.route, &self.pool, order.as_str());
+        let Watched { rules, course, .. } = &mut *watched;
+        course.steer(order, rules, now)?;
+        match order {
+            CanaryOrder::Pause => {}
+            // What is known against it stays.
+            CanaryOrder::Resume => watched.before = self.counted(),
+            CanaryOrder::Restart | CanaryOrder::Promote | CanaryOrder::Abort => {
+                watched.count_anew(self.counted(), now);
+            }
+        }
+        let (route, pool, order, share) = (&self.route, &self.pool, order.as_str(), self.spread(&watched));
         log::info!(
             "canary is steered by an operator route={route} pool={pool} order={order} share=\"{share}\""
         );
@@ -101,7 +138,7 @@ impl State {
 
     pub(super) fn status(&self, now: Instant) -> CanaryStatus {
         let watched = self.watched.lock();
-        let (course, window) = (&watched.course, self.window(&watched.before));
+        let (course, window) = (&watched.course, self.counted().since(&watched.before));
         let (phase, why) = match &course.phase {
             Phase::Running => (CanaryPhase::Running, None),
             Phase::Promoted { why } => (CanaryPhase::Promoted, Some(why.clone())),
@@ -114,27 +151,21 @@ impl State {
             for_s: now.saturating_duration_since(course.since).as_secs(),
             paused: course.is_paused,
             why,
-            waits_for: (phase == CanaryPhase::Running).then(|| self.waits_for(course, &window, now)),
+            waits_for: (phase == CanaryPhase::Running).then(|| watched.waits_for(&window, now)),
             canary: FiguresStatus::of(&window.canary),
             others: FiguresStatus::of(&window.others),
         }
     }
 
-    fn waits_for(&self, course: &Course, window: &Window, now: Instant) -> String {
-        match window.judge(&self.rules) {
-            Verdict::TooFew => format!("{} requests on either side", self.rules.min_requests),
-            Verdict::Unclear => "more requests, since it looks worse, which may be chance".to_owned(),
-            _ if course.is_paused => "an operator".to_owned(),
-            _ if !course.is_due(&self.rules, now) => format!("the end of {}", self.rules.every),
-            _ => "the next request".to_owned(),
-        }
-    }
-
     fn look(&self, now: Instant) {
         let mut watched = self.watched.lock();
-        let window = self.window(&watched.before);
-        let Some(turn) = watched.course.look(&self.rules, &window, now) else { return };
-        let share = self.settle(&mut watched);
+        let counted = self.counted();
+        let window = counted.since(&watched.before);
+        let recent = watched.recent.pass(&counted, now);
+        let Watched { rules, course, .. } = &mut *watched;
+        let Some(turn) = course.look(rules, &window, &recent, now) else { return };
+        watched.count_anew(counted, now);
+        let share = self.spread(&watched);
         let (route, pool, figures) = (&self.route, &self.pool, window.describe());
         match (turn, &watched.course.phase) {
             (Turn::IsAborted, Phase::Aborted { why }) => {
@@ -149,21 +180,50 @@ impl State {
         }
     }
 
-    /// Has requests spread by the share that the course has come to. What is counted begins anew.
-    fn settle(&self, watched: &mut Watched) -> Share {
+    /// Has requests spread by the share that the course has come to.
+    fn spread(&self, watched: &Watched) -> Share {
         let share = watched.course.share;
         self.share.store(share.hundredths(), Ordering::Relaxed);
-        watched.before = self.counted();
         share
     }
 
     fn counted(&self) -> Window {
         Window { canary: self.canary.read(), others: self.others.read() }
     }
+}
 
-    fn window(&self, before: &Window) -> Window {
-        let Window { canary, others } = self.counted();
-        Window { canary: canary.since(&before.canary), others: others.since(&before.others) }
+impl Watched {
+    /// Nothing that was counted by now matters any more.
+    fn count_anew(&mut self, counted: Window, now: Instant) {
+        self.recent = Recent::begin(counted.clone(), now);
+        self.before = counted;
+    }
+
+    fn waits_for(&self, window: &Window, now: Instant) -> String {
+        let Self { rules, course, .. } = self;
+        match window.judge(rules) {
+            _ if course.is_paused => "an operator".to_owned(),
+            Verdict::TooFew => format!("{} requests on either side", rules.min_requests),
+            Verdict::Unclear => "more requests, since it looks worse, which may be chance".to_owned(),
+            _ if !course.is_due(rules, now) => format!("the end of {}", rules.every),
+            _ => "the next request".to_owned(),
+        }
+    }
+}
+
+impl Recent {
+    fn begin(counted: Window, now: Instant) -> Self {
+        Self { older: counted.clone(), newer: counted, at: now }
+    }
+
+    /// The most recent requests.
+    fn pass(&mut self, counted: &Window, now: Instant) -> Window {
+        let recent = counted.since(&self.older);
+        if now.saturating_duration_since(self.at) >= RECENT {
+            self.older = std::mem::replace(&mut self.newer, counted.clone());
+            self.at = now;
+        }
+        recent
     }
 }
 
@@ -209,8 +269,11 @@ impl Export for State {
     fn import(&mut self, bytes: &[u8], at: Instant) -> Result<(), ImportError> {
         let Handed { phase, share, paused } = serde_json::from_slice(bytes).map_err(ImportError::new)?;
         let share = Share::from_hundredths(share.hundredths());
-        self.watched.get_mut().course = Course { phase, share, since: at, is_paused: paused };
-        self.share = AtomicU32::new(share.hundredths());
+        let Watched { rules, course, .. } = self.watched.get_mut();
+        *course = Course { phase, share, since: at, is_paused: paused };
+        // They may not be those that it had there.
+        course.come_under(rules, at);
+        self.share = AtomicU32::new(course.share.hundredths());
         Ok(())
     }
 }

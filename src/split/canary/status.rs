@@ -9,7 +9,7 @@ pub(crate) struct CanaryStatus {
     pub(crate) phase: CanaryPhase,
     /// What it has of all requests.
     pub(crate) share_percent: f64,
-    /// How long it has had that.
+    /// How long it has had that, or less: since it was resumed, or came under other settings.
     pub(crate) for_s: u64,
     /// Whether an operator keeps it from growing.
     pub(crate) paused: bool,
@@ -17,7 +17,7 @@ pub(crate) struct CanaryStatus {
     pub(crate) why: Option<String>,
     /// What it waits for until it grows, if it runs.
     pub(crate) waits_for: Option<String>,
-    /// The requests since it got its share.
+    /// The requests since then.
     pub(crate) canary: FiguresStatus,
     /// Those of the other pools over the same time.
     pub(crate) others: FiguresStatus,

@@ -46,7 +46,7 @@ pub(super) enum Fault {
 const CERTAIN: f64 = 3.0;
 
 impl Counts {
-    pub(super) fn since(&self, earlier: &Self) -> Self {
+    fn since(&self, earlier: &Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
             failures: self.failures.saturating_sub(earlier.failures),
@@ -68,6 +68,11 @@ impl Counts {
 }
 
 impl Window {
+    /// What came after an earlier reading.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        Self { canary: self.canary.since(&earlier.canary), others: self.others.since(&earlier.others) }
+    }
+
     pub(super) fn judge(&self, rules: &Rules) -> Verdict {
         let Self { canary, others } = self;
         if canary.requests.min(others.requests) < rules.min_requests {
@@ -94,19 +99,22 @@ impl Window {
         format!("{}, p99 {}", self.describe_failures(), self.describe_latency())
     }
 
-    /// Why the canary is taken back.
-    pub(super) fn why_worse(&self, fault: Fault, rules: &Rules) -> String {
-        match fault {
-            Fault::Failures => {
-                format!("{}, where {} more is allowed", self.describe_failures(), rules.max_error_increase)
-            }
-            Fault::Latency => format!(
+    /// Why the canary is taken back, if it is.
+    pub(super) fn why_worse(&self, rules: &Rules) -> Option<String> {
+        match self.judge(rules) {
+            Verdict::Worse(Fault::Failures) => Some(format!(
+                "{}, where {} more is allowed",
+                self.describe_failures(),
+                rules.max_error_increase
+            )),
+            Verdict::Worse(Fault::Latency) => Some(format!(
                 "p99 {} ({} and {} requests), where {} more is allowed",
                 self.describe_latency(),
                 self.canary.requests,
                 self.others.requests,
                 rules.max_p99_increase
-            ),
+            )),
+            Verdict::TooFew | Verdict::Unclear | Verdict::Good => None,
         }
     }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_rustls::TlsConnector;
 
-use crate::types::{Random, RedisAddr, jittered};
+use crate::types::{Random, Rarely, RedisAddr, jittered};
 
 use super::resp::{read_reply, write_command};
 use super::{RedisSettings, Reply, StoreError};
@@ -92,6 +94,7 @@ impl Lane {
 async fn keep_connected(settings: Arc<RedisSettings>, mut commands: mpsc::Receiver<Command>) {
     let mut pause = PAUSES.0;
     let mut random = Random::new();
+    let told = Rarely::default();
     loop {
         let error = match timeout(CONNECT_TIMEOUT, connect(&settings)).await {
             Ok(Ok(stream)) => {
@@ -104,7 +107,9 @@ async fn keep_connected(settings: Arc<RedisSettings>, mut commands: mpsc::Receiv
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
-        log::debug!("no connection to a store store={} error={error}", settings.name);
+        if told.may_tell(Instant::now()) {
+            log::warn!("no connection to a store store={} error={error}", settings.name);
+        }
         if !refuse_for(jittered(pause, &mut random), &mut commands).await {
             return;
         }
@@ -136,17 +141,24 @@ async fn connect(settings: &RedisSettings) -> io::Result<Box<dyn Stream>> {
     }
     let mut stream: Box<dyn Stream> = match &settings.address {
         RedisAddr::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        RedisAddr::Tcp { host, port, database } => {
+        RedisAddr::Tcp { host, port, database, .. } => {
             let stream = TcpStream::connect((&**host, *port)).await?;
             stream.set_nodelay(true)?;
             if *database != 0 {
                 write_command(&[b"SELECT", database.to_string().as_bytes()], &mut hello);
                 replies += 1;
             }
-            Box::new(stream)
+            match &settings.tls {
+                None => Box::new(stream),
+                Some(tls) => {
+                    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                    Box::new(TlsConnector::from(tls.client.clone()).connect(name, stream).await?)
+                }
+            }
         }
     };
     stream.write_all(&hello).await?;
+    stream.flush().await?;
     let mut input = BytesMut::new();
     while replies > 0 {
         match read_reply(&input).map_err(io::Error::other)? {
@@ -171,14 +183,20 @@ async fn serve(stream: Box<dyn Stream>, commands: &mut mpsc::Receiver<Command>) 
     let mut askers: VecDeque<Asker> = VecDeque::new();
     let mut batch = Vec::with_capacity(MOST_AT_ONCE);
     let mut look = interval(DEAD_AFTER / 4);
+    // TLS keeps what the socket does not take at once.
+    let mut is_flushed = true;
     loop {
         let has_room = output.is_empty() && askers.len() < MOST_COMMANDS;
+        let flushes = output.is_empty();
         let done = tokio::select! {
             count = commands.recv_many(&mut batch, MOST_AT_ONCE), if has_room => match count {
                 0 => return End::Unused,
                 _ => { take(&mut batch, &mut output, &mut askers); Ok(1) }
             },
-            written = writer.write_buf(&mut output), if !output.is_empty() => written,
+            sent = send(&mut writer, &mut output), if !output.is_empty() || !is_flushed => {
+                is_flushed = flushes;
+                sent
+            }
             read = reader.read_buf(&mut input) => match read {
                 Ok(1..) => hand_out(&mut input, &mut askers).map(|()| 1),
                 end => end,
@@ -196,6 +214,11 @@ async fn serve(stream: Box<dyn Stream>, commands: &mut mpsc::Receiver<Command>) 
             Err(error) => return End::Lost(error),
         }
     }
+}
+
+/// Writes some of the output, or has all that was written go out.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), output: &mut BytesMut) -> io::Result<usize> {
+    if output.is_empty() { writer.flush().await.map(|()| 1) } else { writer.write_buf(output).await }
 }
 
 /// Those commands whose askers have not given up yet.

@@ -4,6 +4,8 @@
 
 mod breaker;
 mod client;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod lane;
 mod resp;
 mod script;
@@ -15,4 +17,4 @@ use lane::Lane;
 pub(crate) use client::{Redis, StoreError};
 pub(crate) use resp::Reply;
 pub(crate) use script::Script;
-pub(crate) use settings::RedisSettings;
+pub(crate) use settings::{RedisSettings, StoreTls};

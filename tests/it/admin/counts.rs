@@ -204,3 +204,28 @@ async fn connections_over_a_limit_are_counted() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn requests_of_the_edge_itself_are_nobodys() {
+    let endpoint = Endpoint::with(|_| {
+        "HTTP/1.1 200 OK\r\nCache-Control: max-age=1, stale-while-revalidate=600\r\nAge: 10\r\nContent-Length: 2\r\n\r\nok"
+            .to_owned()
+    })
+    .await;
+    let pools = pool("app", "", &[endpoint.address()]);
+    let text = config(&pools, "{ name: api, pool: app, filters: [cache: { in: main }] }");
+    let edge = Edge::start(&format!("server: {{ caches: {{ main: {{ memory: 8MiB }} }} }}\n{text}")).await;
+    for _ in 0..2 {
+        assert_eq!(edge.get("/").await.status, 200);
+    }
+    eventually("the answer is refreshed", async || endpoint.requests().len() == 2).await;
+    edge.get("/other").await;
+    comes_to(
+        &edge,
+        &[
+            ("evener_http_requests_total{route=\"api\",status=\"2xx\"}", 3.0),
+            ("evener_http_requests_in_flight{route=\"api\"}", 0.0),
+        ],
+    )
+    .await;
+}

@@ -17,7 +17,7 @@ use evener::types::PoolName;
 use http::{HeaderValue, Request, StatusCode};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::sync::Notify;
 
 use crate::support::{Ca, Edge, Endpoint, H2Endpoint, Response, dead, eventually};
 
@@ -212,6 +212,17 @@ async fn a_kept_connection_that_was_closed_is_replaced_for_what_may_be_sent_twic
     assert_eq!(served.load(Ordering::Relaxed), 3);
     assert_eq!(post(&edge, "/", "x").await.text(), "broken");
     assert_eq!(served.load(Ordering::Relaxed), 4);
+    // Where the connection was the reason, the endpoint is none the worse for it, and the other one is not needed.
+    let other = Endpoint::answering("other").await;
+    let pool = format!(
+        "endpoints: [{}, {}], balance: first, outlier: {{ consecutive: 1 }}",
+        endpoint.address(),
+        other.address()
+    );
+    let edge = edge_with(&pool).await;
+    for expected in ["200 ok", "broken", "200 ok"] {
+        assert_eq!(post(&edge, "/", "x").await.text(), expected);
+    }
 }
 
 #[tokio::test]
@@ -328,22 +339,26 @@ async fn a_reload_that_takes_the_pool_away_fails_no_request() {
     assert_eq!(told(&edge, "/").await, "new");
 }
 
-/// Asks again and again, whichever pool is served, and says what it was told last.
-struct Asking(Mutex<Option<String>>);
+/// Asks when it is told to, whichever pool is served, and says what it was told last.
+#[derive(Default)]
+struct Asking {
+    told: Mutex<Option<String>>,
+    wanted: Notify,
+}
 
 #[async_trait]
 impl Job for Asking {
     async fn run(&self, cx: &JobCx) {
         let name: PoolName = "own".parse().unwrap();
         loop {
+            self.wanted.notified().await;
             let told = match cx.client(&name) {
                 Some(client) => {
                     client.send(Request::new(Bytes::new()), LIMITS).await.map(|fetched| fetched.body)
                 }
                 None => Ok(Bytes::from_static(b"no pool")),
             };
-            *self.0.lock() = told.ok().map(|body| String::from_utf8(body.to_vec()).unwrap());
-            sleep(Duration::from_millis(10)).await;
+            *self.told.lock() = told.ok().map(|body| String::from_utf8(body.to_vec()).unwrap());
         }
     }
 }
@@ -353,7 +368,8 @@ struct TellsJob(Arc<Asking>);
 #[async_trait]
 impl Filter for TellsJob {
     async fn on_request(&self, _: &mut RequestView<'_>, _: &mut FilterCx<'_>) -> Result<Flow, HookError> {
-        let told = self.0.0.lock().clone().unwrap_or_default();
+        let told = self.0.told.lock().clone().unwrap_or_default();
+        self.0.wanted.notify_one();
         Ok(Answer::new(StatusCode::OK, told).into())
     }
 }
@@ -365,9 +381,8 @@ struct NoSettings {}
 #[tokio::test]
 async fn a_job_asks_the_pool_that_is_served() {
     let (old, new) = (Endpoint::answering("old").await, Endpoint::answering("new").await);
-    let builder = App::builder().filter("tell", |_: NoSettings, cx: &BuildCx<'_>| {
-        Ok(TellsJob(cx.job("asking", || Asking(Mutex::default()))))
-    });
+    let builder = App::builder()
+        .filter("tell", |_: NoSettings, cx: &BuildCx<'_>| Ok(TellsJob(cx.job("asking", Asking::default))));
     let config = |pools: &str| {
         format!(
             "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n{pools}\n\

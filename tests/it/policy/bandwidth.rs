@@ -1,7 +1,7 @@
 //! How fast bodies and tunnels pass. What is checked is that never more has come than burst and rate allow by then, which
 //! holds however slow the machine is.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +70,51 @@ async fn an_answer_comes_no_faster_than_it_may() {
     download(&edge, 128 * KIB).await;
     let line = &edge.log_of(1).await[0];
     assert_eq!((&line["bytes_out"], &line["cause"]), (&(128 * KIB).into(), &serde_json::Value::Null));
+}
+
+/// What a piece of the coded body becomes is more than the rate lets pass in a minute.
+#[tokio::test]
+async fn the_head_goes_out_at_once_and_a_long_piece_in_parts() {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for block in 0..2000_u32 {
+        let noise: Vec<u8> =
+            (0..60_u32).map(|byte| ((block * 60 + byte).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        writer.write_all(&noise.repeat(100)).unwrap();
+    }
+    let coded = writer.finish().unwrap();
+    let endpoint = Endpoint::scripted(move |mut exchange| {
+        let coded = coded.clone();
+        async move {
+            let length = coded.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n");
+            exchange.send([head.as_bytes(), &coded].concat()).await;
+            Some(exchange)
+        }
+    })
+    .await;
+    let decompress = "{ decompress: { always: true, max_ratio: 200 } }";
+    let edge = Edge::start(&filtered(endpoint.address(), &format!("{LIMITS}, {decompress}"))).await;
+    let mut client = edge.connect().await;
+    let mut meter = Meter::start();
+    client.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200"));
+    client.until(b"\r\n").await;
+    for _ in 0..64 {
+        client.exactly(KIB).await;
+        meter.count(KIB);
+    }
+    let stream = TcpStream::connect(edge.address()).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut meter = Meter::start();
+    let request = http::Request::get("http://example.com/").body(()).unwrap();
+    let (response, _) = requests.send_request(request, true).unwrap();
+    let mut body = timeout(PATIENCE, response).await.expect("its head comes at once").unwrap().into_body();
+    while meter.bytes < 48 * KIB {
+        let piece = timeout(PATIENCE, body.data()).await.expect("goes on in time").unwrap().unwrap();
+        meter.count(piece.len());
+    }
 }
 
 #[tokio::test]

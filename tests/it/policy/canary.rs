@@ -1,6 +1,8 @@
 //! A pool whose share grows by itself.
 
-use crate::support::{Edge, Endpoint, eventually};
+use futures::future::join_all;
+
+use crate::support::{Client, Edge, Endpoint, eventually};
 
 /// A configuration whose one route has `new` as a canary beside `old`.
 fn config(old: &Endpoint, new: &str, canary: &str) -> String {
@@ -34,12 +36,14 @@ async fn one_that_does_well_gets_everything_step_by_step() {
     eventually("it serves all", async || all(&edge, "new").await).await;
     let (before, of_new) = (old.requests().len(), new.requests().len());
     assert!(before >= 10, "{before} and {of_new}");
-    // It stays so over a reload, and begins anew with other settings.
+    // It stays so over reloads, with other settings too, which may only take something from it.
     let config = |canary: &str| config(&old, &new.address().to_string(), canary);
     edge.reload(&config(QUICK).replace("old: {", "old: { balance: random,")).await;
     assert!(all(&edge, "new").await);
     assert_eq!(old.requests().len(), before);
     edge.reload(&config("step: 5%, every: 1h")).await;
+    assert!(all(&edge, "new").await);
+    edge.reload(&config("step: 5%, every: 1h, max: 50%")).await;
     eventually("the others serve again", async || edge.get("/").await.text() == "old").await;
 }
 
@@ -52,8 +56,15 @@ async fn one_that_fails_is_taken_back() {
     eventually("it serves nothing", async || all(&edge, "old").await).await;
     let failed = new.requests().len();
     assert!(failed >= 10, "{failed}");
-    edge.reload(&config.replace("old: {", "old: { balance: random,")).await;
-    assert!(all(&edge, "old").await);
+    for (from, to) in [
+        ("old: {", "old: { balance: random,"),
+        ("every: 1h", "every: 1s, on_abort: 50%"),
+        ("{ pool: old }", "{ pool: old, weight: 7 }"),
+        ("{ pool: new }", "{ pool: new, weight: 7 }"),
+    ] {
+        edge.reload(&config.replace(from, to)).await;
+        assert!(all(&edge, "old").await, "{to}");
+    }
     assert_eq!(new.requests().len(), failed);
 }
 
@@ -67,16 +78,26 @@ async fn one_that_cannot_be_reached_is_taken_back() {
 
 #[tokio::test]
 async fn one_that_is_slow_is_taken_back() {
-    let old = Endpoint::answering("old").await;
-    let new = Endpoint::scripted(|mut exchange| async move {
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew").await;
-        Some(exchange)
-    })
-    .await;
+    let (old, (new, gate)) = (Endpoint::answering("old").await, Endpoint::held().await);
     let canary = "step: 40%, every: 1h, min_requests: 10, max_p99_increase: 50%";
     let edge = Edge::start(&config(&old, &new.address().to_string(), canary)).await;
-    eventually("it serves nothing", async || all(&edge, "old").await).await;
+    eventually("it serves nothing", async || {
+        let before = new.requests().len();
+        let mut waiting = Vec::new();
+        for _ in 0..60 {
+            let counts = || (old.requests().len(), new.requests().len());
+            let (of_old, of_new) = counts();
+            let mut client = edge.connect().await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            eventually("it has come", async || counts() != (of_old, of_new)).await;
+            waiting.push(client);
+        }
+        // Those of `new` have taken as long as all that came to `old` meanwhile.
+        gate.add_permits(new.requests().len() - before);
+        join_all(waiting.iter_mut().map(Client::response)).await;
+        new.requests().len() == before
+    })
+    .await;
 }
 
 /// `conf/canary.yaml` with endpoints of this test.

@@ -1,7 +1,7 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::process::Running;
 use crate::support::{Client, Edge, Redis, eventually};
@@ -141,6 +141,9 @@ async fn answers_that_count_do_so_for_all_processes() {
 const RATE: f64 = 200.0;
 const BURST: f64 = 20.0;
 
+/// What the load asks the store in a fraction of a second; looking at that asks it too.
+const ASKED: u64 = 100;
+
 /// What became of requests.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
@@ -249,8 +252,9 @@ async fn three_processes_keep_to_one_limit_and_go_on_without_the_store() {
     all_count_there(&processes, &redis).await;
     assert_exact(&processes).await;
 
+    let before = redis.commands().await;
     let (outage, ()) = tokio::join!(load_all(&processes, Duration::from_secs(3)), async {
-        sleep(Duration::from_millis(500)).await;
+        eventually("it is asked", async || redis.commands().await > before + ASKED).await;
         redis.kill();
     });
     let (tally, time) = outage;

@@ -63,7 +63,7 @@ async fn each_client_gets_what_it_takes_best() {
         assert_eq!(response.header("transfer-encoding"), Some("chunked"));
         assert_eq!(
             (response.header("etag"), response.header("vary")),
-            (Some("W/\"page\""), Some("Accept-Encoding"))
+            (Some(format!("W/\"page--{coding}\"").as_str()), Some("Accept-Encoding"))
         );
         assert!(response.header("content-length").is_none() && response.header("accept-ranges").is_none());
         assert!(response.body.len() < 1000, "{} bytes", response.body.len());
@@ -83,9 +83,13 @@ async fn each_client_gets_what_it_takes_best() {
     }
     let head = ask(&edge, "HEAD", "Accept-Encoding: gzip\r\n").await;
     assert_eq!((head.header("content-encoding"), head.header("content-length")), (Some("gzip"), None));
-    let known = ask(&edge, "GET", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"page\"\r\n").await;
-    assert_eq!((known.status, known.header("etag")), (304, Some("W/\"page\"")));
-    assert!(known.header("content-encoding").is_none());
+    assert_eq!(head.header("vary"), Some("Accept-Encoding"));
+    let known = ask(&edge, "GET", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"page--gzip\"\r\n").await;
+    assert_eq!((known.status, known.header("etag")), (304, Some("W/\"page--gzip\"")));
+    assert_eq!((known.header("content-encoding"), known.header("vary")), (None, Some("Accept-Encoding")));
+    assert_eq!(endpoint.last().header("if-none-match"), Some("\"page\""));
+    ask(&edge, "PUT", "Content-Length: 0\r\nIf-Match: W/\"page--br\"\r\n").await;
+    assert_eq!(endpoint.last().header("if-match"), Some("\"page\""));
 }
 
 #[tokio::test]
@@ -202,11 +206,12 @@ async fn a_stored_answer_is_coded_for_whoever_asks() {
     for (accepted, coding) in [("gzip", "gzip"), ("br", "br"), ("zstd", "zstd"), ("gzip", "gzip")] {
         let response = ask(&edge, "GET", &format!("Accept-Encoding: {accepted}\r\n")).await;
         assert_eq!(decoded(coding, &response.body), page());
-        assert_eq!(response.header("etag"), Some("W/\"page\""));
+        assert_eq!(response.header("etag"), Some(format!("W/\"page--{coding}\"").as_str()));
     }
     assert_eq!(ask(&edge, "GET", "").await.text(), page());
-    let known = ask(&edge, "GET", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"page\"\r\n").await;
-    assert_eq!((known.status, known.header("etag")), (304, Some("W/\"page\"")));
+    let known = ask(&edge, "GET", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"page--gzip\"\r\n").await;
+    assert_eq!((known.status, known.header("etag")), (304, Some("W/\"page--gzip\"")));
+    assert_eq!(known.header("vary"), Some("Accept-Encoding"));
     // A part is one of the plain page.
     let part = ask(&edge, "GET", "Accept-Encoding: gzip\r\nRange: bytes=3-10\r\n").await;
     assert_eq!((part.status, part.header("content-encoding"), part.text()), (206, None, "The same"));
@@ -266,8 +271,9 @@ async fn an_answer_over_http2_ends_whole_also_where_trailers_follow() {
         let Some(mut stream) = exchange.begin(response, false) else { return };
         stream.send_data(page().into(), exchange.path() == "/plain").unwrap();
         if exchange.path() != "/plain" {
+            let digest = ("content-digest".parse().unwrap(), "sha-256=:x:".parse().unwrap());
             let sum = ("x-sum".parse().unwrap(), "7".parse().unwrap());
-            stream.send_trailers(http::HeaderMap::from_iter([sum])).unwrap();
+            stream.send_trailers(http::HeaderMap::from_iter([digest, sum])).unwrap();
         }
     })
     .await;
@@ -280,11 +286,37 @@ async fn an_answer_over_http2_ends_whole_also_where_trailers_follow() {
         assert_eq!(response.header("content-encoding"), Some("gzip"), "{path}");
         assert_eq!(decoded("gzip", &response.body), page(), "{path}");
     }
-    // Trailers that are announced are part of the answer, which stays as it is.
-    let mut client = edge.connect().await;
-    client
-        .send("GET /announced HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\nAccept-Encoding: gzip\r\n\r\n")
-        .await;
-    assert!(!client.head().await.to_ascii_lowercase().contains("content-encoding"));
-    assert!(client.until(b"x-sum: 7\r\n\r\n").await.windows(8).any(|bytes| bytes == b"<p>The s"));
+    for path in ["/silent", "/announced"] {
+        let mut client = edge.connect().await;
+        client
+            .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\nAccept-Encoding: gzip\r\n\r\n"))
+            .await;
+        assert!(client.head().await.to_ascii_lowercase().contains("content-encoding: gzip"));
+        let mut coded = Vec::new();
+        loop {
+            let size = client.until(b"\r\n").await;
+            let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim(), 16).unwrap();
+            if size == 0 {
+                break;
+            }
+            coded.extend(client.exactly(size).await);
+            client.exactly(2).await;
+        }
+        assert_eq!(decoded("gzip", &coded), page(), "{path}");
+        // The digest of the bytes that came is none of those that go.
+        assert_eq!(client.until(b"\r\n\r\n").await, b"x-sum: 7\r\n\r\n", "{path}");
+        let stream = TcpStream::connect(edge.address()).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://a{path}")).header("accept-encoding", "br");
+        let (response, _) = requests.send_request(request.body(()).unwrap(), true).unwrap();
+        let mut stream = timeout(PATIENCE, response).await.expect("is answered").unwrap().into_body();
+        let mut body = Vec::new();
+        while let Some(piece) = timeout(PATIENCE, stream.data()).await.expect("goes on in time") {
+            body.extend(piece.unwrap());
+        }
+        assert_eq!(decoded("br", &body), page());
+        let trailers = timeout(PATIENCE, stream.trailers()).await.expect("ends").unwrap().unwrap();
+        assert_eq!((trailers.len(), &trailers["x-sum"]), (1, &"7".parse().unwrap()));
+    }
 }

@@ -170,3 +170,89 @@ async fn a_page_that_changes_is_read_again() {
     })
     .await;
 }
+
+/// An edge with pages for the server as a whole, and a route with one of its own.
+async fn with_pages_of_the_server() -> (TempDir, Edge) {
+    let folder = tempfile::tempdir().unwrap();
+    pages(folder.path());
+    let place = folder.path().display();
+    let config = format!(
+        "server: {{ error_pages: {{ pages: {{ \"404\": {{ html: {place}/page.html, json: {place}/page.json }}, \
+         4xx: {place}/page.html, 5xx: {place}/404.txt }} }} }}\n\
+         listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         pools: {{ dead: {{ endpoints: [{}] }} }}\n\
+         routes:\n  - match: {{ host: a.example, path: /dead }}\n    pool: dead\n  \
+         - match: {{ host: a.example, path: /own }}\n    \
+         filters: [{{ error_pages: {{ pages: {{ \"404\": {place}/404.txt }} }} }}]\n    files: {{ root: {place} }}\n",
+        dead().await
+    );
+    (folder, Edge::start(&config).await)
+}
+
+#[tokio::test]
+async fn what_no_route_has_a_page_for_gets_that_of_the_server() {
+    let (_folder, edge) = with_pages_of_the_server().await;
+    let missing = edge.send(&get("/nothing?a=b", "text/html")).await;
+    assert_eq!((missing.status, missing.header("vary")), (404, Some("accept")));
+    assert_eq!(missing.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        missing.header("proxy-status"),
+        Some("evener; error=destination_not_found; details=\"no_route\"")
+    );
+    let start = "<h1>404 Not Found</h1><p>no_route</p><p>a.example/nothing</p>";
+    assert!(missing.text().starts_with(start), "{}", missing.text());
+    let json = edge.send(&get("/nothing", "application/json")).await;
+    let body: serde_json::Value = serde_json::from_slice(&json.body).unwrap();
+    assert_eq!((body["error"].as_str(), body["path"].as_str()), (Some("no_route"), Some("/nothing")));
+    let neither = edge.send(&get("/nothing", "image/png")).await;
+    assert!(neither.text().starts_with("404 Not Found: nothing is served"), "{}", neither.text());
+    assert_eq!(edge.send(&get("/dead", "*/*")).await.text(), "nothing at /dead");
+    let own = edge.send(&get("/own/x", "text/*")).await;
+    assert_eq!((own.status, own.text()), (404, "nothing at /own/x"));
+    // A status that the route has no page for.
+    let refused = edge.send("DELETE /own/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n").await;
+    assert!(refused.text().starts_with("<h1>405 Method Not Allowed</h1>"), "{}", refused.text());
+    let h2 = H2::connect(&edge).await;
+    let response = h2.send(Request::get("http://a.example/nothing").header("accept", "text/html"), "").await;
+    assert_eq!(response.body(), missing.text());
+    let call = Request::post("http://a.example/nothing").header("content-type", "application/grpc");
+    let call = h2.send(call, "").await;
+    assert_eq!((call.status().as_u16(), &call.headers()["grpc-status"]), (200, &"12".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_the_page_of_the_server() {
+    let (_folder, edge) = with_pages_of_the_server().await;
+    for (request, cause) in [
+        ("GET / HTTP/1.1\r\nHost: a<b>\r\n\r\n", "bad_request"),
+        ("GET / HTTP/1.1\r\n\r\n", "bad_request"),
+        ("GET /<script> HTTP/1.1\r\nHost: <script>\r\n\r\n", "bad_request"),
+        ("GET /\r\n\r\n", "bad_request"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "bad_request"),
+    ] {
+        let response = edge.send(request).await;
+        let start = format!("<h1>400 Bad Request</h1><p>{cause}</p><p>");
+        assert!(response.text().starts_with(&start), "{request:?}: {}", response.text());
+        assert!(!response.text().contains("<script>"), "{}", response.text());
+        assert_eq!(response.headers("content-length"), [response.body.len().to_string()]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_server_that_cannot_be_read_refuses_the_configuration() {
+    let (folder, edge) = with_pages_of_the_server().await;
+    let config = |file: &str| {
+        format!(
+            "server: {{ error_pages: {{ pages: {{ \"404\": {file} }} }} }}\n\
+             listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\nroutes: []\n"
+        )
+    };
+    let refused = edge.try_reload(&config("/nonexistent/404.html")).await.unwrap_err();
+    assert!(
+        refused.contains("server.error_pages.pages.404") && refused.contains("No such file"),
+        "{refused}"
+    );
+    fs::write(folder.path().join("404.txt"), "changed {status}").unwrap();
+    edge.reload(&config(&folder.path().join("404.txt").display().to_string())).await;
+    assert_eq!(edge.get("/").await.text(), "changed 404");
+}

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http::Request as HttpRequest;
 use tokio::net::TcpStream;
@@ -113,6 +112,32 @@ async fn a_refusal_is_the_clients_and_no_way_leads_past_it() {
     assert_eq!((refused.header("x-internal"), refused.header("cache-control")), (None, Some("no-store")));
     let redirect = ask(&edge, "GET /", "").await;
     assert_eq!(redirect.header("location"), Some("https://login.example/?rd=1"));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_service_has_closed_refuses_nobody() {
+    // Every second question on a connection finds it closed.
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = count.clone();
+    let auth = Endpoint::scripted(move |mut exchange| {
+        let is_closed = asked.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        async move {
+            if is_closed {
+                return None;
+            }
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            Some(exchange)
+        }
+    })
+    .await;
+    let app = Endpoint::answering("app").await;
+    let config = config(&app, auth.address(), "", "method: POST, timeout: 10s");
+    let edge = Edge::start(&config).await;
+    for _ in 0..4 {
+        assert_eq!(ask(&edge, "POST /", "Content-Length: 0\r\n").await.status, 200);
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 7);
+    assert_eq!(auth.last().line(), "POST / HTTP/1.1");
 }
 
 /// Answers, if at all, as the path of the client's request says.
@@ -287,7 +312,6 @@ async fn clients_that_leave_leave_nothing_behind() {
     drop(client);
     // Its place at the service is free again, at the latest when the time is over.
     let is_asked = async || {
-        tokio::time::sleep(Duration::from_millis(20)).await;
         let _ = ask(&edge, "GET /", "").await;
         auth.requests().len() > 1
     };

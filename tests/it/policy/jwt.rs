@@ -15,7 +15,7 @@ const FILTER: &str = "{ jwt: { algorithms: HS256, keys: { secret: 0123456789abcd
                       from: [{ header: Authorization }, { query: token }] } }";
 
 /// Claims for this subject, which are right for another minute.
-fn claims(subject: &str) -> String {
+pub(super) fn claims(subject: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let expires = (now + Duration::from_secs(60)).as_secs();
     format!("{{\"sub\":\"{subject}\",\"iss\":\"https://idp.example\",\"aud\":\"api\",\"exp\":{expires}}}")
@@ -29,7 +29,7 @@ async fn ask(edge: &Edge, target: &str, fields: &str) -> Response {
     edge.send(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await
 }
 
-async fn bear(edge: &Edge, token: &str) -> u16 {
+pub(super) async fn bear(edge: &Edge, token: &str) -> u16 {
     ask(edge, "/", &format!("Authorization: Bearer {token}\r\n")).await.status
 }
 
@@ -181,7 +181,7 @@ impl Site {
     }
 }
 
-fn jwk_set(issuers: &[&Issuer]) -> String {
+pub(super) fn jwk_set(issuers: &[&Issuer]) -> String {
     let keys: Vec<_> = issuers.iter().map(|issuer| issuer.jwk()).collect();
     format!("{{\"keys\":[{}]}}", keys.join(","))
 }
@@ -255,6 +255,9 @@ async fn the_last_keys_count_while_their_server_is_gone_also_after_a_reload() {
     assert_eq!(bear(&site.edge, &token).await, 200);
     site.edge.reload(&format!("{}\nserver: {{ zone: other }}\n", site.config)).await;
     assert_eq!(bear(&site.edge, &token).await, 200);
+    // Also where they are to be fetched at other times.
+    site.edge.reload(&site.config.replace("min_refresh: 1s", "min_refresh: 2s, refresh: 2h")).await;
+    assert_eq!(bear(&site.edge, &token).await, 200);
 }
 
 #[tokio::test]
@@ -274,4 +277,34 @@ async fn keys_of_a_file_change_with_it() {
     assert_eq!(bear(&edge, &old.token(&claims("ada"))).await, 401);
     std::fs::remove_file(&file).unwrap();
     assert_eq!(bear(&edge, &new.token(&claims("ada"))).await, 200);
+}
+
+#[tokio::test]
+async fn a_file_without_a_key_for_the_algorithms_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    let (old, other) = (Issuer::new("EdDSA", "old"), Issuer::new("ES256", "other"));
+    std::fs::write(&file, jwk_set(&[&old])).unwrap();
+    let endpoint = Endpoint::answering("ok").await;
+    let filter = |algorithms: &str| {
+        let file = file.display();
+        format!("{{ jwt: {{ algorithms: {algorithms}, audience: api, keys: {{ file: '{file}' }} }} }}")
+    };
+    let edge = Edge::start(&format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         pools: {{ app: {{ endpoints: ['{}'] }} }}\n\
+         routes:\n- {{ match: {{ path: /both }}, pool: app, filters: [{}] }}\n- {{ pool: app, filters: [{}] }}\n",
+        endpoint.address(),
+        filter("[EdDSA, ES256]"),
+        filter("EdDSA")
+    ))
+    .await;
+    let bear = async |target: &str, issuer: &Issuer| {
+        let token = issuer.token(&claims("ada"));
+        ask(&edge, target, &format!("Authorization: Bearer {token}\r\n")).await.status
+    };
+    assert_eq!((bear("/both", &old).await, bear("/", &old).await), (200, 200));
+    std::fs::write(&file, jwk_set(&[&other])).unwrap();
+    eventually("the file is read again", async || bear("/both", &other).await == 200).await;
+    assert_eq!((bear("/both", &old).await, bear("/", &old).await, bear("/", &other).await), (401, 200, 401));
 }

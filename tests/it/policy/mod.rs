@@ -21,10 +21,12 @@ mod geo;
 mod hedge;
 mod http2;
 mod jwt;
+mod jwt_url;
 mod mirror;
 mod networks;
 mod security_headers;
 mod split;
+mod store_tls;
 mod waf;
 
 use std::fmt::Display;

@@ -3,6 +3,7 @@
 mod attacks;
 mod bodies;
 mod ordinary;
+mod overload;
 mod settings;
 
 use crate::support::{Edge, Endpoint, Response};

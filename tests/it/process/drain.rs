@@ -230,6 +230,49 @@ async fn a_cut_blames_no_endpoint() {
     assert_eq!(endpoint.requests().len(), 1);
 }
 
+/// What has been sent of an answer that a filter holds up has gone out, and the rest does not keep the process.
+#[tokio::test]
+async fn what_a_filter_holds_up_is_cut_in_time() {
+    let endpoint = Endpoint::scripted(|mut exchange| async move {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 262144\r\nCache-Control: max-age=60\r\n\r\n";
+        exchange.send([head.as_bytes(), &[b'x'; 262_144]].concat()).await;
+        Some(exchange)
+    })
+    .await;
+    let config = format!(
+        "server: {{ drain: {{ requests: 100ms }}, caches: {{ main: {{ memory: 8MiB }} }} }}
+listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+pools: {{ app: {{ endpoints: ['{}'] }} }}
+routes:
+  - {{ match: {{ path: /stored }}, filters: [{{ bandwidth: {{ down: 4KiB/s }} }}, {{ cache: {{ in: main }} }}], pool: app }}
+  - {{ filters: [{{ bandwidth: {{ down: 4KiB/s }} }}], pool: app }}
+log: {{ access: {{ to: access.log }} }}
+",
+        endpoint.address()
+    );
+    let mut running = Running::start(&config, 1).await;
+    let mut clients = Vec::new();
+    for path in ["/", "/stored"] {
+        let mut client = client(&running).await;
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200"));
+        clients.push(client);
+    }
+    let h2 = H2::connect(&running).await;
+    let mut body = h2.get("/", &[]).await.await.unwrap().into_body();
+    running.signal(Signal::TERM);
+    for client in &mut clients {
+        assert!(client.rest().await.len() < 262_144);
+    }
+    while let Some(Ok(piece)) = timeout(PATIENCE, body.data()).await.expect("it ends") {
+        body.flow_control().release_capacity(piece.len()).unwrap();
+    }
+    ends(&mut running).await;
+    let lines = lines(&running);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines.iter().all(|line| line["cause"] == "cut"), "{lines:?}");
+}
+
 // === What goes on for as long as its clients like ===
 
 #[tokio::test]

@@ -143,6 +143,39 @@ async fn operators_steer_a_canary() {
     assert!(code == 1 && err.contains("evener canary shop ORDER"), "{err}");
 }
 
+#[tokio::test]
+async fn a_canary_comes_back_with_its_configuration_as_far_as_it_was() {
+    const CANARY: &str = "canary: { every: 1h }";
+    let (running, _old, _new, text) = start(200, CANARY).await;
+    let command = async |arguments: &[&str]| {
+        let (code, _, err) = running.evener(arguments).await;
+        assert_eq!(code, 0, "{arguments:?}: {err}");
+    };
+    let phase = async || split(&running).await["canary"]["phase"].clone();
+    let without = text.replace(CANARY, "by: path");
+    for order in ["abort", "promote"] {
+        command(&["canary", "shop", order]).await;
+        let before = (phase().await, shares(&running).await);
+        // A process takes over once; another upgrade would wait for the old one's end.
+        for upgrades in [false, order == "promote"] {
+            std::fs::write(running.file("edge.yaml"), &without).unwrap();
+            command(&["reload"]).await;
+            assert!(phase().await.is_null());
+            if upgrades {
+                command(&["upgrade"]).await;
+            }
+            command(&["rollback"]).await;
+            assert_eq!((phase().await, shares(&running).await), before, "{order} {upgrades}");
+        }
+        // One that is written anew begins anew.
+        std::fs::write(running.file("edge.yaml"), &without).unwrap();
+        command(&["reload"]).await;
+        std::fs::write(running.file("edge.yaml"), &text).unwrap();
+        command(&["reload"]).await;
+        assert_eq!(phase().await, "running");
+    }
+}
+
 // === Explain ===
 
 fn explained(split: &str, arguments: &[&str]) -> String {

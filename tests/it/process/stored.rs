@@ -7,8 +7,8 @@ use rustix::process::Signal;
 
 use crate::support::{Client, Endpoint, Response, eventually};
 
-use super::Running;
 use super::control::{Started, evener};
+use super::{Place, Running};
 
 const LONG: usize = 2 << 20;
 
@@ -116,4 +116,23 @@ async fn after_a_kill_no_answer_is_wrong() {
         assert!(is_of_one_piece(&get(&running, &path).await, &path), "{path}");
     }
     assert!(hits > 6, "{hits}: what was stored is found again");
+}
+
+#[tokio::test]
+async fn a_process_that_is_started_does_not_take_the_files_of_another() {
+    let endpoint = endpoint().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&endpoint, folder.path());
+    let running = Running::start(&config, 1).await;
+    eventually("it is stored", async || is_hit(&get(&running, "/a").await)).await;
+    let place = Place::with(&config);
+    let (code, _, errors) = Started::new(place.path(), &["run", "-c", "edge.yaml"]).ended().await;
+    let process = format!("another process has it ({})", running.id());
+    assert!(code != 0 && errors.contains(&process) && errors.contains("`evener upgrade`"), "{code} {errors}");
+    assert_eq!(Started::new(place.path(), &["check", "-c", "edge.yaml"]).ended().await.0, 0);
+    let (code, status, _) = evener(&running, &["status"]).await;
+    let disk = format!(" of 64 MiB in {}\n", folder.path().display());
+    assert!(code == 0 && status.contains("\ncache main  ") && status.contains(&disk), "{status}");
+    assert!(is_hit(&get(&running, "/a").await));
+    assert_eq!(running.status().await["caches"][0]["disk"]["state"], "in_use");
 }

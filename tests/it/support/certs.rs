@@ -43,6 +43,11 @@ impl Ca {
         Self { issuer: Issuer::new(params, key), pem, der }
     }
 
+    /// The authority's own certificate.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// A certificate for these names, good for years.
     pub fn issue(&self, names: &[&str]) -> Issued {
         self.issue_with(names, |_| {})

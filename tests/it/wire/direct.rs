@@ -9,13 +9,14 @@ const BY_PINGORA: &str = "Upgrade: nothing\r\n";
 
 async fn site() -> (Endpoint, Edge) {
     let endpoint = Endpoint::with(|request| match request.path() {
-        "/stored/empty" => "HTTP/1.1 204 No Content\r\nCache-Control: max-age=60\r\n\r\n".to_owned(),
-        "/stored/large" => {
+        path if path.ends_with("/empty") => "HTTP/1.1 204 No Content\r\nCache-Control: max-age=60\r\n\r\n".to_owned(),
+        path if path.ends_with("/none") => "HTTP/1.1 404 Not Found\r\nCache-Control: max-age=60\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        path if path.ends_with("/large") => {
             let body = "0123456789abcdef".repeat(16 * 1024);
             format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         }
         path => format!(
-            "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nVary: X-Kind\r\nETag: \"1\"\r\nX-Case: Kept\r\nContent-Length: {}\r\n\r\n{path}",
+            "HTTP/1.1 200 Fine\r\nCache-Control: max-age=60\r\nVary: X-Kind\r\nETag: \"1\"\r\nX-Case: Kept\r\nx-twice: 1\r\nX-Twice: 2\r\nage: 5\r\nAccept-Ranges: none\r\nCache-Status: other; hit\r\nContent-Length: {}\r\n\r\n{path}",
             path.len()
         ),
     })
@@ -33,6 +34,8 @@ routes:
   - match: {{ path: /stored }}
     filters: [security_headers: {{}}, cache: {{ in: main }}, response_headers: {{ set: {{ X-Path: '{{path}}' }} }}]
     pool: app
+  - {{ match: {{ path: /kept }}, filters: [cache: {{ in: main }}], pool: app }}
+  - {{ match: {{ path: /quiet }}, filters: [cache: {{ in: main, status_header: false }}], pool: app }}
 log: {{ access: {{ to: LOG }} }}
 ",
         endpoint.address()
@@ -76,6 +79,12 @@ async fn both_ways_lead_to_the_same_answer() {
         "/stored?kind",
         "/stored/empty",
         "/stored/large",
+        "/kept",
+        "/kept?kind",
+        "/kept/empty",
+        "/kept/none",
+        "/kept/large",
+        "/quiet",
     ];
     for path in paths {
         // What can be stored is.
@@ -96,7 +105,7 @@ async fn both_ways_lead_to_the_same_answer() {
         }
     }
     let fetched = endpoint.requests().iter().filter(|request| !request.is_probe()).count();
-    assert_eq!(fetched, 4, "the others were stored");
+    assert_eq!(fetched, 10, "the others were stored");
     let log = edge.log_of(paths.len() * 9).await;
     for pair in log.chunks(9).flat_map(|lines| lines[1..].chunks(2)) {
         let of = |line: usize, key: &str| pair[line].get(key).cloned();

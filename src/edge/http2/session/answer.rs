@@ -1,5 +1,6 @@
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,9 +12,9 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::date::get_cached_date;
 use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use crate::runtime::{BrokenOff, Ending, Lasting, is_endless};
+use crate::runtime::{BrokenOff, Ending, Lasting, Pacing, Room, is_endless};
 
 use super::sender::Sender;
 
@@ -32,12 +33,14 @@ pub(super) struct Answer {
     sent: usize,
     /// For each piece of the body.
     limit: Option<Duration>,
+    /// How fast the body may go.
+    pacing: Option<Pacing>,
 }
 
 impl Answer {
     pub(super) fn new(opening: SendResponse<Bytes>, ending: Ending) -> Self {
         let sender = Sender::new(opening);
-        Self { sender, ending, lasting: None, head: None, ended: None, sent: 0, limit: None }
+        Self { sender, ending, lasting: None, head: None, ended: None, sent: 0, limit: None, pacing: None }
     }
 
     /// Says that the request goes on for as long as its client likes.
@@ -70,6 +73,10 @@ impl Answer {
 
     pub(super) fn set_limit(&mut self, limit: Option<Duration>) {
         self.limit = limit;
+    }
+
+    pub(super) fn set_pacing(&mut self, pacing: Option<Pacing>) {
+        self.pacing = pacing;
     }
 
     /// Resolves once the client has reset the stream, or the connection has ended.
@@ -111,24 +118,53 @@ impl Answer {
         Ok(())
     }
 
-    /// Sends a piece of the body as fast as the client takes it, which it has to do within the limit.
-    pub(super) async fn write(&mut self, piece: Bytes, end: bool) -> Result<()> {
+    /// Sends a piece of the body as fast as filters let it pass and the client takes it, which it has to do within the limit.
+    pub(super) async fn write(&mut self, mut piece: Bytes, end: bool) -> Result<()> {
         if self.ended.is_some() {
             return Ok(());
         }
         self.expect_head()?;
-        let size = piece.len();
+        loop {
+            let part = piece.split_to(self.room(piece.len()).await?);
+            let (size, is_last) = (part.len(), piece.is_empty());
+            self.send(part, end && is_last).await?;
+            self.sent += size;
+            if let Some(pacing) = &self.pacing {
+                pacing.on_passed(size);
+            }
+            if is_last {
+                self.note_end(end);
+                return Ok(());
+            }
+        }
+    }
+
+    /// How much of a piece may pass, perhaps after a wait.
+    async fn room(&self, wanted: usize) -> Result<usize> {
+        let Some(pacing) = self.pacing.as_ref().filter(|_| wanted > 0) else { return Ok(wanted) };
+        loop {
+            let due = match pacing.room(wanted, Instant::now()) {
+                Room::Bytes(count) => return Ok(count),
+                Room::NotBefore(due) => due,
+            };
+            let mut pause = pin!(sleep_until(due));
+            let paused = poll_fn(|cx| match self.sender.is_broken_off() {
+                true => Poll::Ready(Err(BrokenOff)),
+                false => pause.as_mut().poll(cx).map(Ok),
+            });
+            paused.await.map_err(io::Error::from).or_err(ErrorType::WriteError, "a body")?;
+        }
+    }
+
+    async fn send(&self, piece: Bytes, end: bool) -> Result<()> {
         let sending = send(&self.sender, piece, end);
         match self.limit {
-            None => sending.await?,
+            None => sending.await,
             Some(limit) => match timeout(limit, sending).await {
-                Ok(sent) => sent?,
-                Err(_) => return Error::e_explain(ErrorType::WriteTimedout, "a body"),
+                Ok(sent) => sent,
+                Err(_) => Error::e_explain(ErrorType::WriteTimedout, "a body"),
             },
         }
-        self.sent += size;
-        self.note_end(end);
-        Ok(())
     }
 
     /// Sends a short body at once, whatever the client has room for.

@@ -18,7 +18,21 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::timeout;
 
+use crate::runtime::LastTrailers;
+
 use super::Session;
+
+/// Has trailers follow the last piece of a body.
+fn end_with(tasks: &mut Vec<HttpTask>, trailers: HeaderMap) {
+    let last = tasks.iter_mut().enumerate().find_map(|(index, task)| match task {
+        HttpTask::Body(_, end) if *end => Some((index, end)),
+        _ => None,
+    });
+    if let Some((index, end)) = last {
+        *end = false;
+        tasks.insert(index + 1, HttpTask::Trailer(Some(Box::new(trailers))));
+    }
+}
 
 type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -100,6 +114,7 @@ impl Custom for Session {
     }
 
     async fn write_body(&mut self, piece: Bytes, end: bool) -> Result<()> {
+        self.answer.set_pacing(self.request.extensions.get().cloned());
         self.answer.write(piece, end).await.map_err(Error::into_down)
     }
 
@@ -107,7 +122,11 @@ impl Custom for Session {
         self.answer.write_trailers(trailers).map_err(Error::into_down)
     }
 
-    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+    async fn response_duplex_vec(&mut self, mut tasks: Vec<HttpTask>) -> Result<bool> {
+        self.answer.set_pacing(self.request.extensions.get().cloned());
+        if let Some(LastTrailers(trailers)) = self.request.extensions_mut().remove() {
+            end_with(&mut tasks, trailers);
+        }
         self.answer.write_tasks(tasks).await
     }
 

@@ -24,14 +24,15 @@ use bytes::Bytes;
 use futures::FutureExt;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use pingora_core::protocols::Digest;
 use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::edge::cut::Breakable;
-use crate::runtime::{ANSWERED, BrokenOff, Cause, Ending, ErrorBody, error_answer, is_grpc};
+use crate::runtime::{ANSWERED, BrokenOff, Ending, ErrorAnswer};
+use crate::semantics::is_grpc;
 
 use self::answer::Answer;
 use self::body::Body;
@@ -99,9 +100,12 @@ impl Session {
         malformed::is_malformed(&self.request)
     }
 
+    pub(super) fn request_headers(&self) -> &HeaderMap {
+        &self.request.headers
+    }
+
     /// Answers a request that is not served; how many bytes the body of the answer has.
-    pub(super) fn refuse(mut self, cause: &Cause) -> usize {
-        let refusal = error_answer(cause, ErrorBody::Text, None);
+    pub(super) fn refuse(mut self, refusal: ErrorAnswer) -> usize {
         let is_bare = self.request.method == Method::HEAD;
         let Ok(mut head) = ResponseHeader::build(refusal.status, Some(refusal.headers.len() + 2)) else {
             return 0;

@@ -10,17 +10,17 @@ fn build(yaml: &str) -> Result<Bandwidth, BuildError> {
 const KIB: usize = 1024;
 
 #[derive(Clone, Copy)]
-enum Direction {
+enum Way {
     Down,
     Up,
 }
 
 /// Lets a piece pass; how long it is held up.
-fn pass(exchange: &mut Exchange, filter: &Bandwidth, direction: Direction, size: usize) -> Duration {
+fn pass(exchange: &mut Exchange, filter: &Bandwidth, way: Way, size: usize) -> Duration {
     let mut body = Some(Bytes::from(vec![0; size]));
-    let passed = match direction {
-        Direction::Down => exchange.on_response_body(filter, &mut body, false),
-        Direction::Up => exchange.on_request_body(filter, &mut body, false),
+    let passed = match way {
+        Way::Down => exchange.on_response_body(filter, &mut body, false),
+        Way::Up => exchange.on_request_body(filter, &mut body, false),
     };
     passed.unwrap();
     assert_eq!(body.unwrap().len(), size, "nothing is lost");
@@ -34,7 +34,7 @@ async fn no_stretch_of_time_sees_more_than_the_burst_and_the_rate() {
     let mut exchange = Exchange::get("/", start);
     let (mut now, mut sent) = (start, 0);
     for size in [10, 6, 1, 64, 3, 64, 64, 2].map(|size| size * KIB) {
-        now += pass(&mut exchange, &filter, Direction::Down, size);
+        now += pass(&mut exchange, &filter, Way::Down, size);
         exchange.set_now(now);
         sent += size;
         let allowed = 16.0 * KIB as f64 + 64.0 * KIB as f64 * (now - start).as_secs_f64();
@@ -45,8 +45,8 @@ async fn no_stretch_of_time_sees_more_than_the_burst_and_the_rate() {
     assert!(((now - start).as_secs_f64() - due).abs() < 0.001, "{:?} for {due} s", now - start);
     // After a rest the burst is there again.
     exchange.set_now(now + Duration::from_secs(10));
-    assert_eq!(pass(&mut exchange, &filter, Direction::Down, 16 * KIB), Duration::ZERO);
-    assert_eq!(pass(&mut exchange, &filter, Direction::Down, 64 * KIB), Duration::from_secs(1));
+    assert_eq!(pass(&mut exchange, &filter, Way::Down, 16 * KIB), Duration::ZERO);
+    assert_eq!(pass(&mut exchange, &filter, Way::Down, 64 * KIB), Duration::from_secs(1));
 }
 
 #[tokio::test]
@@ -54,17 +54,17 @@ async fn directions_and_connections_have_their_own() {
     let filter = build("{ down: 64KiB/s, up: 32KiB/s, burst: 32KiB }").unwrap();
     let now = Instant::now();
     let mut exchange = Exchange::get("/", now);
-    assert_eq!(pass(&mut exchange, &filter, Direction::Down, 32 * KIB), Duration::ZERO);
-    assert_eq!(pass(&mut exchange, &filter, Direction::Up, 32 * KIB), Duration::ZERO);
-    assert_eq!(pass(&mut exchange, &filter, Direction::Down, 64 * KIB), Duration::from_secs(1));
-    assert_eq!(pass(&mut exchange, &filter, Direction::Up, 64 * KIB), Duration::from_secs(2));
+    assert_eq!(pass(&mut exchange, &filter, Way::Down, 32 * KIB), Duration::ZERO);
+    assert_eq!(pass(&mut exchange, &filter, Way::Up, 32 * KIB), Duration::ZERO);
+    assert_eq!(pass(&mut exchange, &filter, Way::Down, 64 * KIB), Duration::from_secs(1));
+    assert_eq!(pass(&mut exchange, &filter, Way::Up, 64 * KIB), Duration::from_secs(2));
     // Another stream of the same connection waits behind it; another connection does not.
     let mut stream = Exchange::get("/other", now);
-    assert_eq!(pass(&mut stream, &filter, Direction::Down, 64 * KIB), Duration::from_secs(2));
+    assert_eq!(pass(&mut stream, &filter, Way::Down, 64 * KIB), Duration::from_secs(2));
     let mut other = Exchange::get("/", now).on_connection(2);
-    assert_eq!(pass(&mut other, &filter, Direction::Down, 32 * KIB), Duration::ZERO);
+    assert_eq!(pass(&mut other, &filter, Way::Down, 32 * KIB), Duration::ZERO);
     let free = build("{ up: 32KiB/s }").unwrap();
-    assert_eq!(pass(&mut other, &free, Direction::Down, 1024 * KIB), Duration::ZERO);
+    assert_eq!(pass(&mut other, &free, Way::Down, 1024 * KIB), Duration::ZERO);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_key_has_its_rate_over_all_connections_and_who_has_none_shares_one() {
     for (name, connection) in [(Some("ada"), 1), (Some("ada"), 2), (Some("bob"), 3), (None, 4), (None, 5)] {
         let mut exchange = user(name, connection);
         exchange.on_request(&filter).await.unwrap();
-        waits.push(pass(&mut exchange, &filter, Direction::Down, 64 * KIB).as_secs());
+        waits.push(pass(&mut exchange, &filter, Way::Down, 64 * KIB).as_secs());
     }
     assert_eq!(waits, [0, 1, 0, 0, 1]);
 }
@@ -105,13 +105,23 @@ async fn the_longer_of_two_pauses_counts() {
 #[tokio::test]
 async fn what_would_wait_for_more_than_a_minute_is_broken_off() {
     let filter = build("{ down: 4KiB/s, burst: 4KiB }").unwrap();
-    let mut exchange = Exchange::get("/", Instant::now());
-    for wait in [15, 31, 47] {
-        assert_eq!(pass(&mut exchange, &filter, Direction::Down, 64 * KIB).as_secs(), wait);
+    let now = Instant::now();
+    let mut streams: Vec<_> = (0..5).map(|_| Exchange::get("/", now)).collect();
+    for (stream, wait) in streams.iter_mut().zip([15, 31, 47, 63]) {
+        assert_eq!(pass(stream, &filter, Way::Down, 64 * KIB).as_secs(), wait);
     }
     let mut body = Some(Bytes::from(vec![0; 64 * KIB]));
-    let error = exchange.on_response_body(&filter, &mut body, false).unwrap_err();
+    let error = streams[4].on_response_body(&filter, &mut body, false).unwrap_err();
     assert_eq!((error.status(), error.cause()), (StatusCode::SERVICE_UNAVAILABLE, "bandwidth_exceeded"));
+}
+
+#[tokio::test]
+async fn one_answer_alone_is_never_too_much_however_long_its_pieces_are() {
+    let filter = build("{ down: 64KiB/s, burst: 64KiB }").unwrap();
+    let mut exchange = Exchange::get("/", Instant::now());
+    let wait = |mebibytes: u64| mebibytes * 16 - 1;
+    assert_eq!(pass(&mut exchange, &filter, Way::Down, 8192 * KIB).as_secs(), wait(8));
+    assert_eq!(pass(&mut exchange, &filter, Way::Down, 8192 * KIB).as_secs(), wait(16));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 use std::io::Write;
 
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, VARY};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, VARY};
 use tokio::time::Instant;
 
 use super::*;
 use crate::hooks::testing::{self, Exchange};
+use crate::hooks::{Filter, Flow};
 
 fn build(yaml: &str) -> Result<Decompress, BuildError> {
     testing::build(serde_yaml::from_str(yaml).unwrap(), Decompress::build)
@@ -49,7 +52,7 @@ async fn clients_that_do_not_take_the_coding_get_it_off() {
         let headers = told(&filter, &mut exchange).await.unwrap();
         assert_eq!(
             (&headers[ETAG], &headers[VARY]),
-            (&HeaderValue::from_static("W/\"a\""), &HeaderValue::from_static("Accept-Encoding"))
+            (&HeaderValue::from_static("W/\"a--plain\""), &HeaderValue::from_static("Accept-Encoding"))
         );
         for gone in [CONTENT_ENCODING, CONTENT_LENGTH, ACCEPT_RANGES] {
             assert!(!headers.contains_key(&gone), "{gone}");
@@ -106,6 +109,37 @@ async fn what_must_stay_as_it_is_does() {
 }
 
 #[tokio::test]
+async fn parts_are_not_asked_for_where_they_could_not_be_decoded() {
+    let all = "gzip, br, zstd, deflate";
+    for (settings, accepted, stays) in
+        [("{}", "", false), ("{}", "gzip", false), ("{}", all, true), ("{ always: true }", all, false)]
+    {
+        let filter = build(settings).unwrap();
+        let mut exchange = coded("gzip", accepted).with_header("range", "bytes=0-9");
+        exchange = exchange.with_header("if-range", "\"a\"");
+        exchange.on_request(&filter).await.unwrap();
+        for name in [RANGE, IF_RANGE] {
+            assert_eq!(exchange.request_headers().contains_key(&name), stays, "{settings} {accepted}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_was_decoded_is_asked_for_by_the_tag_of_the_coded_one() {
+    let filter = build("{}").unwrap();
+    let mut exchange = Exchange::get("/", Instant::now())
+        .with_header("if-none-match", "W/\"a--plain\"")
+        .with_response_status(StatusCode::NOT_MODIFIED)
+        .with_response_header("etag", "\"a\"");
+    let headers = told(&filter, &mut exchange).await.unwrap();
+    assert_eq!(exchange.request_headers()[IF_NONE_MATCH], "\"a\"");
+    assert_eq!(
+        (&headers[ETAG], &headers[VARY]),
+        (&"W/\"a--plain\"".parse().unwrap(), &"Accept-Encoding".parse().unwrap())
+    );
+}
+
+#[tokio::test]
 async fn bombs_and_half_bodies_are_broken_off_with_a_word() {
     let filter = build("{ max_size: 1kB }").unwrap();
     let mut exchange = coded("gzip", "");
@@ -120,22 +154,48 @@ async fn bombs_and_half_bodies_are_broken_off_with_a_word() {
 }
 
 #[tokio::test]
-async fn without_a_place_the_answer_fails_rather_than_pass() {
-    let filter = build("{ max_active: 1 }").unwrap();
-    let mut first = coded("gzip", "");
+async fn without_memory_the_answer_fails_rather_than_pass() {
+    let filter = build("{ memory: 32MiB }").unwrap();
+    let from = |client: u8, coding| coded(coding, "").from_client([10, 0, 0, client].into());
+    let mut first = from(1, "br");
     told(&filter, &mut first).await.unwrap();
-    let error = told(&filter, &mut coded("gzip", "")).await.unwrap_err();
+    let error = told(&filter, &mut from(2, "br")).await.unwrap_err();
     assert_eq!((error.status(), error.cause()), (StatusCode::SERVICE_UNAVAILABLE, "decompress_busy"));
-    drop(first);
-    let mut second = coded("gzip", "");
-    told(&filter, &mut second).await.unwrap();
-    assert_eq!(piece(&mut second, &filter, &gzip(b"x"), true).unwrap(), b"x");
+    // It is counted as what its window takes once that is known.
+    let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 18);
+    writer.write_all(b"plain").unwrap();
+    let bytes = writer.into_inner();
+    piece(&mut first, &filter, &bytes[..1], false).unwrap();
+    told(&filter, &mut from(2, "br")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_keeps_nobody_else_out() {
+    let filter = build("{ memory: 32MiB }").unwrap();
+    let mut slow = Vec::new();
+    loop {
+        let mut exchange = coded("gzip", "");
+        if told(&filter, &mut exchange).await.is_err() {
+            break;
+        }
+        slow.push(exchange);
+    }
+    assert_eq!(slow.len(), 256, "half of it");
+    let mut other = coded("gzip", "").from_client([10, 0, 0, 2].into());
+    told(&filter, &mut other).await.unwrap();
+    assert_eq!(piece(&mut other, &filter, &gzip(b"x"), true).unwrap(), b"x");
+    // What has ended holds only what its client has not taken.
+    for exchange in &mut slow[..2] {
+        piece(exchange, &filter, &gzip(&[b'x'; 60_000]), true).unwrap();
+    }
+    assert!(told(&filter, &mut coded("gzip", "")).await.is_err());
+    slow.clear();
     told(&filter, &mut coded("gzip", "")).await.unwrap();
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
-    for yaml in ["{ max_size: 0B }", "{ max_ratio: 1 }", "{ max_ratio: 201 }", "{ max_active: 0 }"] {
+    for yaml in ["{ max_size: 0B }", "{ max_ratio: 1 }", "{ max_ratio: 201 }", "{ memory: 31MiB }"] {
         assert!(build(yaml).is_err(), "{yaml}");
     }
     assert_eq!(build("{ always: true }").unwrap().describe(), "for all, up to 100MiB");

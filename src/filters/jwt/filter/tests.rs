@@ -171,6 +171,7 @@ fn settings_that_do_not_go_together_are_refused_at_their_key() {
     let secret = "keys: { secret: 0123456789abcdef0123456789abcdef }";
     let jwks =
         |rest: &str| format!("{{ algorithms: ES256, keys: {{ jwks: {{ pool: idp, path: /k{rest} }} }} }}");
+    let url = |url: &str| format!("{{ algorithms: ES256, keys: {{ jwks: {{ url: {url} }} }} }}");
     for (yaml, key, words) in [
         (format!("{{ algorithms: [HS256, RS256], {secret} }}"), &["algorithms"][..], "cannot be mixed"),
         (format!("{{ algorithms: RS256, {secret} }}"), &["keys"], "others have public keys"),
@@ -187,6 +188,16 @@ fn settings_that_do_not_go_together_are_refused_at_their_key() {
         (jwks(", min_refresh: 2h"), &["keys", "jwks", "min_refresh"], "1s to 1h"),
         (jwks(", refresh: 1m, min_refresh: 2m"), &["keys", "jwks", "min_refresh"], "longer than `refresh`"),
         (jwks(", timeout: 11s"), &["keys", "jwks", "timeout"], "100ms to 10s"),
+        (jwks(", max_age: 1h"), &["keys", "jwks", "max_age"], "2h to 30days"),
+        (jwks(", ca: x"), &["keys", "jwks", "ca"], "`tls` of the pool"),
+        (jwks(", cleartext: true"), &["keys", "jwks", "cleartext"], "for a `url`"),
+        (jwks(", url: 'https://a/'"), &["keys", "jwks"], "exactly one of `pool` and `url`"),
+        (url("http://a.example/"), &["keys", "jwks", "url"], "anybody on the way"),
+        (url("https://a.example/, path: /"), &["keys", "jwks", "path"], "stands in the `url`"),
+        (url("https://a.example/, host: b"), &["keys", "jwks", "host"], "stands in the `url`"),
+        (url("https://a.example/, ca: /nonexistent"), &["keys", "jwks", "ca"], "No such file"),
+        (url("http://localhost/, ca: x"), &["keys", "jwks", "ca"], "for an `https:` URL"),
+        (jwks("").replace(", path: /k", ""), &["keys", "jwks"], "`path` of the set in the pool is missing"),
         (jwks(" k"), &["keys", "jwks", "path"], "is no path"),
         (jwks("").replace("idp", "ipd"), &["keys", "jwks", "pool"], "no pool named `ipd`"),
         (format!("{{ {SETTINGS}, leeway: 6m }}"), &["leeway"], "0s to 5m"),

@@ -67,7 +67,8 @@ impl Site {
         }
         self.now += Duration::from_secs(1);
         let [canary, others] = [&self.sides[0], &self.sides[1]].map(Side::counts);
-        let turn = self.course.look(&self.rules, &Window { canary, others }, self.now);
+        let window = Window { canary, others };
+        let turn = self.course.look(&self.rules, &window, &window, self.now);
         if turn.is_some() {
             self.sides = Default::default();
         }
@@ -175,7 +176,8 @@ fn a_small_difference_of_small_latencies_is_none() {
     counts(0.5, &mut site.sides[0]);
     let [canary, others] = [&site.sides[0], &site.sides[1]].map(Side::counts);
     let later = site.now + Duration::from_secs(10);
-    let turn = site.course.look(&site.rules, &Window { canary, others }, later);
+    let window = Window { canary, others };
+    let turn = site.course.look(&site.rules, &window, &window, later);
     assert_eq!(turn, Some(Turn::IsPromoted));
 }
 
@@ -203,7 +205,8 @@ fn a_paused_canary_does_not_grow_and_may_still_be_taken_back() {
     assert_eq!(steer(&mut site, CanaryOrder::Pause), Ok(()));
     assert_eq!(site.run(USUAL, 60), (None, vec!["20 %".to_owned()]));
     assert_eq!(steer(&mut site, CanaryOrder::Resume), Ok(()));
-    assert_eq!(site.second(USUAL), Some(Turn::Grows));
+    let turns: Vec<_> = (0..5).map(|_| site.second(USUAL)).collect();
+    assert_eq!(turns, [None, None, None, None, Some(Turn::Grows)], "a whole `every` later");
     assert_eq!(steer(&mut site, CanaryOrder::Pause), Ok(()));
     site.run(Manner { failures: 1.0, ..USUAL }, 60);
     assert!(matches!(site.course.phase, Phase::Aborted { .. }));
@@ -221,4 +224,27 @@ fn operators_have_the_last_word() {
     assert_eq!(told(CanaryOrder::Promote), ("80 %".to_owned(), Phase::Promoted { why: why() }));
     assert_eq!(told(CanaryOrder::Abort), ("0 %".to_owned(), Phase::Aborted { why: why() }));
     assert_eq!(told(CanaryOrder::Restart), ("5 %".to_owned(), Phase::Running));
+}
+
+#[test]
+fn other_rules_make_a_share_smaller_and_never_larger() {
+    let mut site = Site::new(rules("max: 80%, on_abort: 5%"), 200, 1);
+    let steer = |site: &mut Site, order| site.course.steer(order, &site.rules, site.now);
+    let under = |site: &mut Site, yaml: &str| {
+        (site.rules, site.now) = (rules(yaml), site.now + Duration::from_secs(1));
+        site.course.come_under(&site.rules, site.now);
+        (site.course.share.to_string(), site.course.since == site.now)
+    };
+    steer(&mut site, CanaryOrder::Promote).unwrap();
+    assert_eq!(under(&mut site, "max: 90%"), ("80 %".to_owned(), true));
+    assert_eq!(under(&mut site, "max: 70%"), ("70 %".to_owned(), true));
+    assert_eq!(steer(&mut site, CanaryOrder::Resume), Err(NotRunning), "it has all that it may");
+    assert_eq!(under(&mut site, "max: 90%, step: 20%, every: 5s"), ("70 %".to_owned(), true));
+    assert_eq!(steer(&mut site, CanaryOrder::Resume), Ok(()));
+    assert_eq!(site.run(USUAL, 600).1, ["70 %", "90 %"]);
+    assert_eq!(under(&mut site, "on_abort: 5%"), ("90 %".to_owned(), true));
+    steer(&mut site, CanaryOrder::Abort).unwrap();
+    assert_eq!(under(&mut site, "on_abort: 10%, step: 50%"), ("5 %".to_owned(), true));
+    assert_eq!(under(&mut site, "on_abort: 0%"), ("0 %".to_owned(), true));
+    assert!(matches!(site.course.phase, Phase::Aborted { .. }));
 }

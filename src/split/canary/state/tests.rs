@@ -51,6 +51,75 @@ fn requests_are_looked_at_once_a_second() {
 }
 
 #[test]
+fn pausing_forgets_nothing_and_after_resuming_it_takes_a_whole_window() {
+    let start = Instant::now();
+    let state = state(start);
+    let at = |seconds| start + Duration::from_secs(seconds);
+    both(&state, 200, false, at(1));
+    let requests = |seconds| state.status(at(seconds)).canary.requests;
+    state.steer(CanaryOrder::Pause, at(9)).unwrap();
+    assert_eq!(requests(9), 200);
+    assert_eq!(state.status(at(9)).waits_for.as_deref(), Some("an operator"));
+    both(&state, 1, false, at(30));
+    assert_eq!((state.share(), requests(30)), (Share::of(0.2), 201));
+    state.steer(CanaryOrder::Resume, at(31)).unwrap();
+    assert_eq!(requests(31), 0);
+    both(&state, 200, false, at(40));
+    assert_eq!(state.share(), Share::of(0.2), "ten seconds are not over");
+    both(&state, 1, false, at(42));
+    assert_eq!(state.share(), Share::of(0.4));
+    state.steer(CanaryOrder::Pause, at(43)).unwrap();
+    state.steer(CanaryOrder::Resume, at(44)).unwrap();
+    both(&state, 50, false, at(60));
+    assert_eq!(state.share(), Share::of(0.4), "there are too few");
+}
+
+#[test]
+fn what_was_seen_before_it_was_resumed_still_counts_against_it() {
+    let start = Instant::now();
+    let state = state(start);
+    both(&state, 90, true, start);
+    state.steer(CanaryOrder::Pause, start).unwrap();
+    state.steer(CanaryOrder::Resume, start).unwrap();
+    both(&state, 11, true, start);
+    both(&state, 1, true, start + LOOK);
+    assert_eq!(state.status(start + LOOK).phase, CanaryPhase::Aborted);
+}
+
+#[test]
+fn what_breaks_late_in_a_long_window_is_seen_at_once() {
+    let start = Instant::now();
+    let state = state(start);
+    let at = |seconds| start + Duration::from_secs(seconds);
+    state.steer(CanaryOrder::Pause, start).unwrap();
+    for minute in 0..60 {
+        both(&state, 1000, false, at(60 * minute));
+    }
+    assert_eq!(state.status(at(3600)).canary.requests, 60_000);
+    // One percent of all would be 600.
+    both(&state, 200, true, at(3600));
+    both(&state, 1, true, at(3602));
+    assert_eq!(state.status(at(3602)).phase, CanaryPhase::Aborted);
+}
+
+#[test]
+fn what_it_begins_with_is_no_reason_to_count_anew() {
+    let start = Instant::now();
+    let state = state(start);
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let rules = |yaml: &str, share| Rules::new(&serde_yaml::from_str(yaml).unwrap(), Some(Share::of(share)));
+    both(&state, 200, false, at(1));
+    state.come_under(&rules("{ step: 20%, every: 10s }", 0.01), at(5));
+    assert_eq!((state.share(), state.status(at(5)).canary.requests), (Share::of(0.2), 200));
+    state.come_under(&rules("{ step: 10%, every: 10s }", 0.01), at(8));
+    assert_eq!((state.share(), state.status(at(8)).canary.requests), (Share::of(0.2), 0));
+    both(&state, 200, false, at(12));
+    assert_eq!(state.share(), Share::of(0.2), "the window has begun anew");
+    both(&state, 1, false, at(18));
+    assert_eq!(state.share(), Share::of(0.3));
+}
+
+#[test]
 fn another_process_goes_on_with_it() {
     let start = Instant::now();
     let old = state(start);

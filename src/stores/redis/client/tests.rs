@@ -66,7 +66,13 @@ fn text(reply: Reply) -> String {
 fn settings(address: SocketAddr, timeout: u64) -> RedisSettings {
     RedisSettings {
         name: "limits".to_owned(),
-        address: RedisAddr::Tcp { host: address.ip().to_string(), port: address.port(), database: 0 },
+        address: RedisAddr::Tcp {
+            host: address.ip().to_string(),
+            port: address.port(),
+            database: 0,
+            is_tls: false,
+        },
+        tls: None,
         user: None,
         password: None,
         timeout: Duration::from_millis(timeout),

@@ -7,14 +7,16 @@ use crate::support::{Client, Edge, Endpoint, Response, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 
-/// An endpoint that answers with these fields, one request for each permit.
+/// An endpoint that answers with these fields, one GET for each permit and all else at once.
 pub(super) async fn held(fields: &'static str) -> (Endpoint, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let held = gate.clone();
     let endpoint = Endpoint::scripted(move |mut exchange| {
         let gate = held.clone();
         async move {
-            gate.acquire().await.unwrap().forget();
+            if exchange.request.line().starts_with("GET ") {
+                gate.acquire().await.unwrap().forget();
+            }
             exchange.send(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok")).await;
             Some(exchange)
         }

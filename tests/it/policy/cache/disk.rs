@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::AsyncReadExt;
 
-use super::{ask, did, with};
+use super::{ask, did};
 use crate::support::{Edge, Endpoint, eventually};
 
 const LONG: usize = 5 << 20;
@@ -151,14 +151,29 @@ async fn a_reload_may_change_folder_and_size() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_had_leaves_the_memory() {
-    let endpoint = with(|_, _| "Cache-Control: max-age=60\r\n".to_owned()).await;
+async fn a_folder_that_nobody_can_have_is_refused_and_one_that_is_lost_is_told() {
+    let endpoint = endpoint().await;
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("file"), "").unwrap();
-    let edge = Edge::start(&config(&endpoint, &place.path().join("file"), "size: 64MiB")).await;
-    assert_eq!(edge.get("/").await.text(), "answer 1");
-    assert_eq!(edge.get("/").await.text(), "answer 1");
-    assert_eq!(edge.get("/other").await.status, 200);
+    let text = config(&endpoint, &place.path().join("file/cache"), "size: 64MiB");
+    let error =
+        evener::app::App::builder().load_text("edge.yaml", Path::new("/"), &text).map(|_| ()).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.starts_with("edge.yaml:1:") && error.contains("server.caches.main.disk.path: `"),
+        "{error}"
+    );
+    assert!(error.contains("file` is no folder") && error.contains("help: name a folder"), "{error}");
+
+    let folder = place.path().join("cache");
+    let edge = Edge::start(&config(&endpoint, &folder, "size: 64MiB")).await;
+    settle(&edge, &folder).await;
+    std::fs::remove_dir_all(folder.join("v1")).unwrap();
+    let long = edge.get("/long").await;
+    assert_eq!((long.body.len(), did(&long)), (LONG, "evener; fwd=uri-miss"), "it is not stored");
+    let short = edge.get("/short").await;
+    assert_eq!(did(&short), "evener; fwd=uri-miss; stored", "in memory");
+    assert_eq!(edge.get("/short").await.text(), short.text());
 }
 
 #[tokio::test]

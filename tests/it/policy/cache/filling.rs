@@ -1,12 +1,8 @@
 //! How answers get into the cache: whole, and in nobody's way.
 
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
-
 use super::collapsing::held;
 use super::{ask, counting, did, edge, with};
-use crate::support::{Client, Edge, Endpoint, Response, eventually};
+use crate::support::{Client, Edge, Response, eventually};
 
 async fn asking(edge: &Edge, fields: &str, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
@@ -75,21 +71,7 @@ async fn nobody_waits_for_what_is_for_another_alone() {
 
 #[tokio::test]
 async fn what_is_asked_for_before_a_removal_is_not_stored_after_it() {
-    let gate = Arc::new(Semaphore::new(0));
-    let held = gate.clone();
-    let endpoint = Endpoint::scripted(move |mut exchange| {
-        let gate = held.clone();
-        async move {
-            if exchange.request.line().starts_with("GET ") {
-                gate.acquire().await.unwrap().forget();
-            }
-            exchange
-                .send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok")
-                .await;
-            Some(exchange)
-        }
-    })
-    .await;
+    let (endpoint, gate) = held("Cache-Control: max-age=60\r\n").await;
     let edge = edge(&endpoint, "").await;
     let mut clients = asking(&edge, "", 1).await;
     eventually("it is asked for", async || endpoint.requests().len() == 1).await;

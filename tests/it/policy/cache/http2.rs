@@ -6,8 +6,9 @@ use http::{Request, Response, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::collapsing::held;
 use super::{counting, edge};
-use crate::support::{Edge, Endpoint, PATIENCE, eventually};
+use crate::support::{Edge, PATIENCE, eventually};
 
 async fn connect(edge: &Edge) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(edge.address()).await.unwrap();
@@ -79,19 +80,7 @@ async fn stored_answers_are_given_whole_in_part_and_by_validators() {
 
 #[tokio::test]
 async fn streams_that_ask_for_the_same_cost_one_request() {
-    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let held = gate.clone();
-    let endpoint = Endpoint::scripted(move |mut exchange| {
-        let gate = held.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            exchange
-                .send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok")
-                .await;
-            Some(exchange)
-        }
-    })
-    .await;
+    let (endpoint, gate) = held("Cache-Control: max-age=60\r\n").await;
     let edge = edge(&endpoint, "").await;
     let requests = connect(&edge).await;
     let streams: Vec<_> = (0..20)

@@ -8,6 +8,7 @@ mod filling;
 mod http2;
 mod personal;
 mod poisoning;
+mod refresh;
 mod reuse;
 mod stale;
 mod told;

@@ -97,6 +97,36 @@ async fn attacks_are_blocked_wherever_they_stand() {
 }
 
 #[tokio::test]
+async fn attacks_in_fields_are_blocked() {
+    let (endpoint, edge) = guarded("").await;
+    let script = "<script>alert(document.cookie)</script>";
+    let java = "java.lang.Runtime";
+    let shell = "() { :; }; /bin/cat /etc/passwd";
+    let plain = get("/", "");
+    let agent = plain.lines().find(|line| line.starts_with("User-Agent")).unwrap();
+    let of_agent = |value: &str| plain.replace(agent, &format!("User-Agent: {value}"));
+    for request in [
+        of_agent(script),
+        of_agent(java),
+        of_agent(shell),
+        of_agent("sqlmap/1.8 (https://sqlmap.org)"),
+        get("/", &format!("Referer: https://www.example.com/?q={script}\r\n")),
+        get("/", &format!("Referer: {java}\r\n")),
+        get("/", &format!("X-Api-Version: {java}\r\n")),
+        get("/", &format!("X-Anything: {shell}\r\n")),
+        get("/", &format!("Cookie: {java}\r\n")),
+        get("/", "Cookie: theme=dark; seen=1' OR '1'='1\r\n"),
+        get("/", "Cookie: theme=dark\r\nCookie: seen=1' UNION SELECT 1,2 --\r\n"),
+        get("/", &format!("Cookie: seen=\"{script}\"\r\n")),
+        get("/", &format!("Cookie: {script}=1\r\n")),
+        get("/", "Cookie: f=../../../../etc/passwd\r\n"),
+    ] {
+        assert!(is_blocked(&edge, &request).await, "{request}");
+    }
+    assert!(endpoint.requests().is_empty());
+}
+
+#[tokio::test]
 async fn encodings_hide_nothing() {
     let (endpoint, edge) = guarded("").await;
     let script = "<script>alert(1)</script>";

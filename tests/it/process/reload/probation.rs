@@ -100,11 +100,13 @@ async fn another_change_ends_it() {
 }
 
 #[test]
-fn less_than_a_second_is_no_probation() {
-    for time in ["0s", "999ms"] {
-        let (code, _, err) = told(&Place::with("").evener(&["reload", "--probation", time]));
+fn less_than_a_second_is_no_probation_and_no_time_to_start() {
+    for (command, flag, time) in
+        [("reload", "--probation", "0s"), ("reload", "--probation", "999ms"), ("upgrade", "--timeout", "0s")]
+    {
+        let (code, _, err) = told(&Place::with("").evener(&[command, flag, time]));
         let expected = format!(
-            "error: invalid value '{time}' for '--probation <TIME>': `{time}` is too short; give 1s or more\n"
+            "error: invalid value '{time}' for '{flag} <TIME>': `{time}` is too short; give 1s or more\n"
         );
         assert_eq!((code, err.starts_with(&expected)), (2, true), "{err}");
     }

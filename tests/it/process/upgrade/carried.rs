@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::issuer::Issuer;
 use crate::support::{Client, Endpoint, Response, eventually};
 
 use super::super::Running;
@@ -83,6 +84,34 @@ log: { access: { format: off } }
     for _ in 0..2 {
         let new = upgrade(&running, &[]).await;
         assert_eq!(get(&running).await, 429);
+        only(&running, &[new]).await;
+    }
+}
+
+#[tokio::test]
+async fn keys_of_tokens_go_on_though_their_server_is_gone() {
+    let issuer = Issuer::new("ES256", "a");
+    let set = format!("{{\"keys\":[{}]}}", issuer.jwk());
+    let idp =
+        Endpoint::with(move |_| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{set}", set.len()))
+            .await;
+    let text = format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+pools: {{ idp: {{ endpoints: ['{}'] }} }}
+routes: [{{ filters: [{{ jwt: {{ algorithms: ES256, keys: {{ jwks: {{ pool: idp, path: / }} }} }} }}], respond: {{}} }}]
+log: {{ access: {{ format: off }} }}
+",
+        idp.address()
+    );
+    let running = Running::start(&text, 1).await;
+    // The year 2200.
+    let bearing = format!("Authorization: Bearer {}\r\n", issuer.token("{\"exp\":7258118400}"));
+    assert_eq!(ask(&running, &bearing).await.status, 200);
+    drop(idp);
+    for _ in 0..2 {
+        let new = upgrade(&running, &[]).await;
+        assert_eq!(ask(&running, &bearing).await.status, 200);
+        assert_eq!(ask(&running, "").await.status, 401);
         only(&running, &[new]).await;
     }
 }

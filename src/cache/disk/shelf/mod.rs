@@ -1,8 +1,8 @@
-use std::cell::LazyCell;
-use std::collections::HashSet;
+mod removal;
+
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,18 +10,22 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use super::block_file::{Writer, read_block, read_body, read_header};
-use super::folder::{Folder, SHELVES, Taken};
+use super::folder::{Folder, SHELVES};
 use super::format::{Header, Layout};
+use super::health::{Health, is_lack_of_room, is_of_a_file};
 use super::rules::Rules;
-use crate::cache::Purge;
+use super::target_of_name;
 use crate::cache::entry::{Body, Draft};
+use crate::cache::purges::Names;
 use crate::cache::s3fifo::{S3Fifo, Weigh};
+pub(super) use removal::Swept;
 
 /// The answers in a folder, while it is this process's. All that touches files waits for the disk, so none of it is for
 /// threads that serve.
 #[derive(Debug)]
 pub(super) struct Shelf {
     pub(super) folder: Folder,
+    health: Arc<Health>,
     index: S3Fifo<Slot>,
     /// Whether the index knows all files.
     is_indexed: AtomicBool,
@@ -30,8 +34,8 @@ pub(super) struct Shelf {
     saving: Mutex<()>,
     /// Whoever changes what lies under a name has its lock.
     locks: Box<[Mutex<()>]>,
-    /// What is removed, and may still be there.
-    doomed: Mutex<HashSet<u128>>,
+    /// The targets whose answers are removed and may still be there, and how many have yet to look.
+    doomed: Mutex<HashMap<u64, u32>>,
 }
 
 /// What is known of a file without a look at it.
@@ -67,10 +71,10 @@ pub(super) struct Publication<'a> {
 }
 
 const LOCKS: usize = 64;
+/// One part of so many is given up where there is no room for more.
+const SHARE_GIVEN_UP: usize = 16;
 /// What files take of a disk is a multiple of that.
 const PAGE: u64 = 4096;
-/// So many removals are waited for; beyond, everything is removed.
-const MOST_DOOMED: usize = 100_000;
 
 impl Weigh for Slot {
     fn weight(&self) -> usize {
@@ -79,13 +83,13 @@ impl Weigh for Slot {
 }
 
 impl Shelf {
-    /// Takes the folder below `path`; `None` while another process has it.
-    pub(super) fn open(path: &Path, size: usize) -> io::Result<Option<Self>> {
-        let Taken::Folder(folder) = Folder::take(path)? else { return Ok(None) };
+    /// What lies in a folder.
+    pub(super) fn open(folder: Folder, size: usize, health: Arc<Health>) -> io::Result<Self> {
         let rules = folder.read_state()?.and_then(|state| Rules::decode(&state));
         let is_known = rules.is_some();
         let shelf = Self {
             folder,
+            health,
             index: S3Fifo::new(size),
             is_indexed: AtomicBool::new(false),
             rules: RwLock::new(rules.unwrap_or_default()),
@@ -98,7 +102,7 @@ impl Shelf {
             shelf.clear_all()?;
             shelf.save_rules()?;
         }
-        Ok(Some(shelf))
+        Ok(shelf)
     }
 
     fn clear_all(&self) -> io::Result<()> {
@@ -117,13 +121,45 @@ impl Shelf {
     /// Whether there may be something under a name. Waits for nothing.
     pub(super) fn may_have(&self, name: u128) -> bool {
         let is_known = || !self.is_indexed.load(Ordering::Acquire) || self.index.peek(name).is_some();
-        is_known() && !self.doomed.lock().contains(&name)
+        is_known() && !self.is_doomed(name)
+    }
+
+    /// The same of all answers for a target.
+    pub(super) fn may_have_any(&self, target: u64) -> bool {
+        !self.is_indexed.load(Ordering::Acquire) || self.index.has_group(target)
+    }
+
+    fn is_doomed(&self, name: u128) -> bool {
+        self.doomed.lock().contains_key(&target_of_name(name))
     }
 
     /// What lies under a name. A body that is no longer than `most` is read whole.
     pub(super) fn find(&self, name: u128, most: usize) -> io::Result<Option<Found>> {
+        match self.read(name, most) {
+            Ok(found) => {
+                if found.is_some() {
+                    self.health.found_asked();
+                }
+                Ok(found)
+            }
+            Err(error) if is_of_a_file(&error) => {
+                let _lock = self.lock(name).lock();
+                self.give_up(name);
+                self.health.lost_asked(error).map(|()| None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file that cannot be read, or puts it out of the way; whether that could be done. Its lock is held.
+    fn give_up(&self, name: u128) -> bool {
+        self.index.remove(name);
+        self.folder.remove(name).map(drop).or_else(|_| self.folder.set_aside(name)).is_ok()
+    }
+
+    fn read(&self, name: u128, most: usize) -> io::Result<Option<Found>> {
         let lock = self.lock(name).lock();
-        if self.doomed.lock().contains(&name) {
+        if self.is_doomed(name) {
             return Ok(None);
         }
         let Some(file) = self.folder.open(name)? else {
@@ -140,14 +176,14 @@ impl Shelf {
             None => self.enter(name, layout.file(), 0),
         };
         drop(lock);
-        self.clear(&evicted)?;
+        self.clear(&evicted);
         let body = if layout.body <= most as u64 {
             read_body(&file, layout)?.map(FoundBody::Whole)
         } else {
             read_block(&file, layout, 0)?.map(|first| FoundBody::Long(file, first))
         };
         if body.is_none() {
-            self.spoil(name, layout.id)?;
+            self.spoil(name, layout.id, None)?;
         }
         Ok(body.map(|body| Found { draft, layout, body }))
     }
@@ -155,7 +191,7 @@ impl Shelf {
     /// What a header says, unless it has been removed since.
     fn fit(&self, header: &Header, layout: Layout) -> Option<(Layout, Draft)> {
         let draft = Draft::decode(&header.answer)?;
-        let is_removed = self.rules.read().remove(header.sequence, |purge| draft.is_meant(purge));
+        let is_removed = self.rules.read().remove(header.sequence, || draft.names());
         (!is_removed).then_some((layout, draft))
     }
 
@@ -171,15 +207,33 @@ impl Shelf {
     }
 
     /// Removes files that the index has given up.
-    fn clear(&self, evicted: &[u128]) -> io::Result<()> {
+    fn clear(&self, evicted: &[u128]) {
         for &name in evicted {
             let _lock = self.lock(name).lock();
             // It may have come back meanwhile.
-            if self.index.peek(name).is_none() {
-                self.folder.remove(name)?;
+            if self.index.peek(name).is_none()
+                && let Err(error) = self.folder.remove(name)
+            {
+                self.health.lost_file(&error);
             }
         }
-        Ok(())
+    }
+
+    /// Takes in what came of writing: where there is no room, some is made for later.
+    pub(super) fn noting_room<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        match &result {
+            Ok(_) => self.health.has_room(),
+            Err(error) if is_lack_of_room(error) && self.health.has_no_room(error) => self.make_room(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn make_room(&self) {
+        let bytes = self.index.bytes();
+        let mut evicted = Vec::new();
+        self.index.shrink_to(bytes - bytes / SHARE_GIVEN_UP, |name| evicted.push(name));
+        self.clear(&evicted);
     }
 
     /// Removes a file whose lock is held.
@@ -188,20 +242,31 @@ impl Shelf {
         self.folder.remove(name).map(drop)
     }
 
-    /// Removes a file with a block that is not as it was written.
-    pub(super) fn spoil(&self, name: u128, id: u64) -> io::Result<()> {
+    /// Removes a file with a block that is not as it was written, or cannot be read.
+    pub(super) fn spoil(&self, name: u128, id: u64, error: Option<io::Error>) -> io::Result<()> {
         let _lock = self.lock(name).lock();
-        let header = self.folder.open(name)?.map(|file| read_header(&file)).transpose()?.flatten();
+        let header = || Ok(self.folder.open(name)?.map(|file| read_header(&file)).transpose()?.flatten());
         // What came in its place is not to blame.
-        if header.is_none_or(|(header, _)| header.id == id) {
-            self.drop_file(name)?;
+        let is_same = header().map(|header| header.is_none_or(|(header, _)| header.id == id));
+        let dropped = match is_same {
+            Ok(false) => return Ok(()),
+            Ok(true) => self.drop_file(name),
+            Err(error) => Err(error),
+        };
+        match error.or(dropped.err()) {
+            None => Ok(()),
+            Some(error) if is_of_a_file(&error) => {
+                self.give_up(name);
+                self.health.lost_asked(error)
+            }
+            Some(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Gives an answer that was written its place, unless something newer lies there, or it has been removed meanwhile.
     pub(super) fn publish(&self, mut writer: Writer, publication: Publication<'_>) -> io::Result<()> {
         let Publication { name, number, answer, is_due } = publication;
+        let names = Draft::decode(&answer).map(|draft| draft.names());
         let length = writer.finish(answer);
         let sequence = writer.sequence();
         let draft = writer.into_draft();
@@ -214,20 +279,43 @@ impl Shelf {
         };
         let lock = self.lock(name).lock();
         let is_newest = self.index.peek(name).is_none_or(|slot| slot.number < number);
-        let is_sound = is_newest && self.rules.read().sequence() == sequence && is_due();
-        let published = if is_sound { self.folder.publish(&draft, name) } else { Ok(()) };
-        if !is_sound || published.is_err() {
+        let is_removed = |names: &Names| self.rules.read().remove(sequence, || names.clone());
+        let is_sound = || names.as_ref().is_some_and(|names| !is_removed(names)) && is_due();
+        let is_to_be = is_newest && is_sound();
+        let published = if is_to_be { self.folder.publish(&draft, name) } else { Ok(()) };
+        if !is_to_be || published.is_err() {
             self.folder.discard(&draft)?;
-            return published;
+            return match published {
+                // What lies there may be no file.
+                Err(error) if is_of_a_file(&error) => {
+                    self.give_up(name);
+                    self.health.lost_asked(error)
+                }
+                published => published,
+            };
         }
         let evicted = self.enter(name, Some(length), number);
+        // Who removed it meanwhile may have looked before it was there.
+        if !is_sound() {
+            self.drop_file(name)?;
+        }
         drop(lock);
-        self.clear(&evicted)
+        self.clear(&evicted);
+        Ok(())
     }
 
     /// Gives a body that lies under a name another head.
     pub(super) fn rewrite(&self, name: u128, id: u64, number: u64, answer: Vec<u8>) -> io::Result<bool> {
         let _lock = self.lock(name).lock();
+        let rewritten = self.write_head(name, id, number, answer);
+        rewritten.or_else(|error| {
+            // Nobody knows what stands there now.
+            self.give_up(name);
+            if is_of_a_file(&error) { self.health.lost_asked(error).map(|()| false) } else { Err(error) }
+        })
+    }
+
+    fn write_head(&self, name: u128, id: u64, number: u64, answer: Vec<u8>) -> io::Result<bool> {
         let Some(file) = self.folder.open(name)? else { return Ok(false) };
         let Some((header, layout)) = read_header(&file)? else { return Ok(false) };
         let is_newer = self.index.peek(name).is_none_or(|slot| slot.number < number);
@@ -246,94 +334,13 @@ impl Shelf {
         Ok(true)
     }
 
-    // === Removal ===
-
-    /// Has nothing found under a name from now on. The file goes by [`remove`](Self::remove).
-    pub(super) fn doom(&self, name: u128) {
-        let mut doomed = self.doomed.lock();
-        doomed.insert(name);
-        if doomed.len() > MOST_DOOMED {
-            self.rules.write().add(Purge::All);
-            doomed.clear();
-        }
-    }
-
-    /// Removes the file of a name that was doomed; whether there was one.
-    pub(super) fn remove(&self, name: u128) -> io::Result<bool> {
-        let _lock = self.lock(name).lock();
-        self.index.remove(name);
-        let was_there = self.folder.remove(name)?;
-        self.doomed.lock().remove(&name);
-        Ok(was_there)
-    }
-
-    /// From now on nothing is found that is meant. [`save_rules`](Self::save_rules) makes it last.
-    pub(super) fn add_rule(&self, purge: Purge) {
-        self.rules.write().add(purge);
-    }
-
-    pub(super) fn sequence(&self) -> u64 {
-        self.rules.read().sequence()
-    }
-
-    pub(super) fn save_rules(&self) -> io::Result<()> {
-        let _saving = self.saving.lock();
-        // Threads that serve ask for the rules, so nobody keeps them for as long as a disk takes.
-        let rules = self.rules.read().encode();
-        self.folder.write_state(&rules)
-    }
-
-    /// Looks through one of the [`SHELVES`]: what is not known yet is noted, what was removed or is not whole goes. Says what was
-    /// removed by a rule.
-    pub(super) fn sweep(&self, shelf: u16) -> io::Result<Vec<u128>> {
-        let mut removed = Vec::new();
-        let has_rules = !self.rules.read().is_empty();
-        for name in self.folder.names(shelf)? {
-            if (has_rules || self.index.peek(name).is_none()) && self.look(name)? {
-                removed.push(name);
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Whether a rule has removed what lies under a name.
-    fn look(&self, name: u128) -> io::Result<bool> {
-        let lock = self.lock(name).lock();
-        let Some(file) = self.folder.open(name)? else { return Ok(false) };
-        let Some((header, layout)) = read_header(&file)? else {
-            return self.drop_file(name).map(|()| false);
-        };
-        let draft = LazyCell::new(|| Draft::decode(&header.answer));
-        let is_meant = |purge: &Purge| draft.as_ref().is_none_or(|draft| draft.is_meant(purge));
-        if self.rules.read().remove(header.sequence, is_meant) {
-            self.drop_file(name)?;
-            return Ok(true);
-        }
-        let evicted = match self.index.peek(name) {
-            Some(_) => Vec::new(),
-            None => self.enter(name, layout.file(), 0),
-        };
-        drop(lock);
-        self.clear(&evicted).map(|()| false)
-    }
-
-    /// Whether there is nothing to look for in any file.
-    pub(super) fn is_settled(&self) -> bool {
-        self.is_indexed.load(Ordering::Acquire) && self.rules.read().is_empty()
-    }
-
-    /// All [`SHELVES`] have been looked through since there were so many rules.
-    pub(super) fn settle(&self, sequence: u64) -> io::Result<()> {
-        self.is_indexed.store(true, Ordering::Release);
-        if self.rules.read().is_empty() {
-            return Ok(());
-        }
-        self.rules.write().settle(sequence);
-        self.save_rules()
+    /// How many bytes its files take.
+    pub(super) fn bytes(&self) -> usize {
+        self.index.bytes()
     }
 
     #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.index.bytes()
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
     }
 }
