@@ -1,5 +1,7 @@
 //! What is counted is what happened.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::{Client, Edge, Endpoint, dead, eventually};
 
 use super::{Scrape, comes_to, config, pool};
@@ -207,25 +209,28 @@ async fn connections_over_a_limit_are_counted() {
 
 #[tokio::test]
 async fn requests_of_the_edge_itself_are_nobodys() {
-    let endpoint = Endpoint::with(|_| {
-        "HTTP/1.1 200 OK\r\nCache-Control: max-age=1, stale-while-revalidate=600\r\nAge: 10\r\nContent-Length: 2\r\n\r\nok"
-            .to_owned()
+    const OLD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1, stale-while-revalidate=600\r\nAge: 10\r\n\
+                       Content-Length: 3\r\n\r\nold";
+    const NEW: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 3\r\n\r\nnew";
+    let is_first = AtomicBool::new(true);
+    let endpoint = Endpoint::scripted(move |mut exchange| {
+        let answer = if is_first.swap(false, Ordering::SeqCst) { OLD } else { NEW };
+        async move {
+            if exchange.request.path() == "/held" {
+                std::future::pending::<()>().await;
+            }
+            exchange.send(answer).await;
+            Some(exchange)
+        }
     })
     .await;
     let pools = pool("app", "", &[endpoint.address()]);
     let text = config(&pools, "{ name: api, pool: app, filters: [cache: { in: main }] }");
     let edge = Edge::start(&format!("server: {{ caches: {{ main: {{ memory: 8MiB }} }} }}\n{text}")).await;
-    for _ in 0..2 {
-        assert_eq!(edge.get("/").await.status, 200);
-    }
-    eventually("the answer is refreshed", async || endpoint.requests().len() == 2).await;
-    edge.get("/other").await;
-    comes_to(
-        &edge,
-        &[
-            ("evener_http_requests_total{route=\"api\",status=\"2xx\"}", 3.0),
-            ("evener_http_requests_in_flight{route=\"api\"}", 0.0),
-        ],
-    )
-    .await;
+    assert_eq!(edge.get("/").await.text(), "old");
+    eventually("the answer is refreshed", async || edge.get("/").await.text() == "new").await;
+    let mut held = edge.connect().await;
+    held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually("it is with the endpoint", async || endpoint.requests().len() == 3).await;
+    comes_to(&edge, &[("evener_http_requests_in_flight{route=\"api\"}", 1.0)]).await;
 }
