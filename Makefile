@@ -30,7 +30,7 @@ test: needs ## Run all tests, as CI does
 	@scripts/need $(TEST_NEEDS)
 	$(CARGO) test --locked
 
-test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket, Chromium, Redis, PostgreSQL and dig
+test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket, Chromium, Redis, PostgreSQL, dig and Prometheus
 	$(CARGO) build --locked
 	scripts/peers
 

@@ -227,6 +227,11 @@ impl BoundApp {
         self.parts.addresses()
     }
 
+    /// Where `admin` really answers.
+    pub fn admin_addresses(&self) -> Vec<BindAddr> {
+        self.parts.admin_addresses()
+    }
+
     /// Whether another process serves at these addresses until this one takes over.
     pub(crate) fn is_taking_over(&self) -> bool {
         self.parts.takeover.is_some()
@@ -235,7 +240,7 @@ impl BoundApp {
     /// What to print when the app is up: addresses, pools, and requests to try.
     pub fn banner(&self) -> String {
         let control = self.control.as_ref().and_then(ControlSocket::path);
-        lifecycle::banner(&self.parts.assembled, &self.addresses(), control)
+        lifecycle::banner(&self.parts.assembled, &self.addresses(), &self.admin_addresses(), control)
     }
 
     /// Opens the control socket now, so that the banner can tell where it is; else [`run`](Self::run) does. Commands

@@ -14,6 +14,7 @@
 
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+mod admin;
 pub mod app;
 mod cache;
 pub mod cli;
@@ -29,6 +30,7 @@ mod handover;
 pub mod hooks;
 mod l4;
 mod lifecycle;
+mod metrics;
 mod net;
 pub mod pools;
 pub mod router;

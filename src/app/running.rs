@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::config::Diff;
-use crate::lifecycle::{self, Parts, Reloader, Running, Serving};
+use crate::lifecycle::{self, Edges, Parts, Reloader, Running, Serving};
 use crate::runtime::{self, Applied, Changes, Why};
 use crate::telemetry::AccessLog;
 use crate::types::{BindAddr, ListenerName};
@@ -13,6 +13,7 @@ use crate::types::{BindAddr, ListenerName};
 pub struct RunningApp {
     addresses: Vec<(ListenerName, BindAddr)>,
     live: Arc<runtime::Live>,
+    edges: Edges,
     reloader: Reloader,
     log: Arc<AccessLog>,
     /// What ends by itself after a drain.
@@ -37,15 +38,21 @@ impl RunningApp {
     pub(super) fn start(parts: Parts) -> Self {
         let addresses = parts.addresses();
         parts.tell_unused();
-        let Running { reloader, serving, takeover, unclaimed, .. } = parts.into_running(None);
+        let Running { reloader, serving, admin, takeover, unclaimed, .. } = parts.into_running(None);
         lifecycle::take_place(takeover, &reloader, &serving, unclaimed);
-        let Serving { live, edge, prober, log, .. } = serving;
+        let Serving { live, edges, prober, log, .. } = serving;
         let mut tasks = JoinSet::new();
         let prober_drain = live.drain();
-        tasks.spawn(async move { edge.run().await });
+        let traffic = edges.traffic.clone();
+        tasks.spawn(async move { traffic.run().await });
         tasks.spawn(async move { prober.run(prober_drain).await });
         tasks.spawn(runtime::TlsFiles::new(live.clone()).run(live.drain()));
         let mut jobs = JoinSet::new();
+        let answering = edges.admin.clone();
+        jobs.spawn(async move {
+            answering.run().await;
+            drop(admin);
+        });
         jobs.spawn(runtime::run_jobs(live.clone()));
         let (watching, mut drain) = (reloader.clone(), live.drain());
         tasks.spawn(async move {
@@ -54,12 +61,17 @@ impl RunningApp {
                 _ = drain.wait_for(|draining| *draining) => {}
             }
         });
-        Self { addresses, live, reloader, log, tasks, jobs }
+        Self { addresses, live, edges, reloader, log, tasks, jobs }
     }
 
     /// Where the listeners listen.
     pub fn addresses(&self) -> &[(ListenerName, BindAddr)] {
         &self.addresses
+    }
+
+    /// Where `admin` answers at this moment.
+    pub fn admin_addresses(&self) -> Vec<BindAddr> {
+        self.edges.admin_addresses()
     }
 
     /// Reads the configuration again and serves it from then on, as `evener reload` does. Nothing is lost: connections stay,
@@ -115,5 +127,6 @@ impl Drop for RunningApp {
     /// The listeners are closed; requests that run end by themselves, and their connections with them.
     fn drop(&mut self) {
         self.live.begin_drain();
+        self.edges.admin.end();
     }
 }

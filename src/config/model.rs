@@ -1,3 +1,4 @@
+mod admin;
 mod listener;
 mod split;
 
@@ -16,6 +17,7 @@ use super::spec::{
     UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
+pub use admin::{Admin, Ready};
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
 pub use split::{Canary, Split, SplitBy, SplitPool};
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// In the order of the file.
     pub routes: Vec<Route>,
+    /// How those who look after the process reach it over HTTP, if they do.
+    pub admin: Option<Admin>,
     /// The least important messages that are written.
     pub log_level: LogLevel,
     /// The form of the access log.

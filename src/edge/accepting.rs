@@ -161,7 +161,7 @@ impl Service {
     /// of them.
     fn is_of(&self, listener: &Listener) -> bool {
         let what = |listener: &Listener| (listener.id, listener.serves_as(), listener.tls.is_some());
-        what(&self.listener) == what(listener) && listener.believes_all_of(&self.listener)
+        what(&self.listener) == what(listener) && listener.welcomes_all_of(&self.listener)
     }
 }
 
@@ -176,7 +176,11 @@ impl Means {
     }
 
     pub(super) fn of(listener: &Listener) -> Kind {
-        if listener.udp().is_some() { Kind::Datagrams } else { Kind::Connections }
+        match listener.udp() {
+            Some(_) => Kind::Datagrams,
+            None if listener.is_admin() => Kind::Admin,
+            None => Kind::Connections,
+        }
     }
 }
 

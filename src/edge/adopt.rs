@@ -209,7 +209,7 @@ impl Accepted {
         let mut all = HashMap::with_capacity(listeners.len());
         for listener in listeners {
             let means = match Means::of(listener) {
-                Kind::Connections => self.limits(edge, listener),
+                Kind::Connections | Kind::Admin => self.limits(edge, listener),
                 Kind::Datagrams => match self.proxy(edge, listener, sharing) {
                     Some(means) => means,
                     None => continue,
@@ -233,10 +233,10 @@ impl Accepted {
 
     fn proxy(&mut self, edge: &Edge, listener: &Listener, sharing: usize) -> Option<Means> {
         if let Some(proxy) = self.datagrams.get(&listener.id).and_then(Weak::upgrade) {
-            edge.layer4.change_datagrams(&proxy, listener, sharing);
+            edge.layer4()?.change_datagrams(&proxy, listener, sharing);
             return Some(Means::Datagrams(proxy));
         }
-        let proxy = edge.layer4.datagrams(listener, sharing)?;
+        let proxy = edge.layer4()?.datagrams(listener, sharing)?;
         self.datagrams.insert(listener.id, Arc::downgrade(&proxy));
         Some(Means::Datagrams(proxy))
     }

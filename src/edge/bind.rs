@@ -78,8 +78,10 @@ impl BoundSocket {
     pub(super) fn bind(kind: Kind, configured: &BindAddr, sockets: usize) -> io::Result<Self> {
         let (address, sockets) = match (kind, configured) {
             (Kind::Datagrams, BindAddr::Inet(inet)) => bind_udp(*inet, sockets)?,
-            (Kind::Connections, BindAddr::Inet(inet)) => bind_inet(*inet)?,
-            (Kind::Connections, BindAddr::Unix(path)) => (configured.clone(), vec![bind_unix(path)?]),
+            (Kind::Connections | Kind::Admin, BindAddr::Inet(inet)) => bind_inet(*inet)?,
+            (Kind::Connections | Kind::Admin, BindAddr::Unix(path)) => {
+                (configured.clone(), vec![bind_unix(path)?])
+            }
             (Kind::Datagrams, BindAddr::Unix(_)) => return Err(io::ErrorKind::Unsupported.into()),
         };
         let file = match configured {
@@ -109,8 +111,8 @@ impl BoundSocket {
                     let predecessor = channels.next().map(Predecessor::new).unwrap_or_default();
                     StdSocket::Udp(DatagramSocket::new(socket.into(), predecessor))
                 }
-                (Kind::Connections, BindAddr::Unix(_)) => StdSocket::Unix(socket.into()),
-                (Kind::Connections, BindAddr::Inet(_)) => {
+                (Kind::Connections | Kind::Admin, BindAddr::Unix(_)) => StdSocket::Unix(socket.into()),
+                (Kind::Connections | Kind::Admin, BindAddr::Inet(_)) => {
                     socket.set_tcp_nodelay(true)?;
                     StdSocket::Tcp(socket.into())
                 }

@@ -29,7 +29,7 @@ pub(super) fn check(addresses: impl Iterator<Item = Kind>, sockets: usize) -> Re
 fn at_address(kind: Kind, sockets: usize) -> usize {
     match kind {
         // One keeps it open, and another is known to the runtime that accepts.
-        Kind::Connections => 2,
+        Kind::Connections | Kind::Admin => 2,
         // One keeps it open, two belong to the run on it, a fourth is known to the runtime; and what watches its flows.
         Kind::Datagrams => 5 * sockets,
     }

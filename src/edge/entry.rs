@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::net::Transport;
-use crate::runtime::{ConnectionTls, Ending, Ends, Listener, Peer};
+use crate::runtime::{ConnectionTls, Ending, Ends, HandshakeEnd, Listener, Peer};
 use crate::tls::{Accepted, HandshakeError};
 
 use super::limits::{Full, ListenerLimits, Place};
@@ -63,7 +63,9 @@ pub(super) fn admit(
     }
     let counted = peer.filter(|_| !listener.expects_proxy_header());
     let place = limits.enter(counted);
-    place.inspect_err(|full| tell_full(listener, peer, *full)).ok()
+    let place = place.inspect_err(|full| tell_full(listener, peer, *full)).ok()?;
+    listener.stats.count_accepted();
+    Some(place)
 }
 
 /// Closes a connection without a word. Where it would have been passed on, a clean end would look like the endpoint's.
@@ -120,14 +122,22 @@ async fn secure(
     match timeout_at(due, termination.accept(transport)).await {
         Ok(Ok(accepted)) => {
             let Accepted { stream, session, policy } = accepted;
+            let is_resumed = session.is_resumed;
+            listener.stats.count_handshake(if is_resumed {
+                HandshakeEnd::Resumed
+            } else {
+                HandshakeEnd::Full
+            });
             let tls = ConnectionTls { session: Arc::new(session), policy };
             Some((Transport::Tls(Box::new(stream.into())), Some(tls)))
         }
         Ok(Err(error)) => {
+            listener.stats.count_handshake(HandshakeEnd::Failed);
             tell_handshake(listener, peer, &error);
             None
         }
         Err(_) => {
+            listener.stats.count_handshake(HandshakeEnd::TimedOut);
             log::debug!("handshake failed listener={} peer={peer:?} error=\"too slow\"", listener.name);
             None
         }

@@ -61,6 +61,15 @@ pub(crate) struct InheritError(String);
 pub(crate) enum Kind {
     Connections,
     Datagrams,
+    /// Connections of those who look after the process.
+    Admin,
+}
+
+impl Kind {
+    /// Whether a socket for the one does for the other as well.
+    fn is_like(self, other: Self) -> bool {
+        (self == Self::Datagrams) == (other == Self::Datagrams)
+    }
 }
 
 #[derive(Debug)]
@@ -125,8 +134,9 @@ impl Inherited {
         address: &BindAddr,
         listener: &ListenerName,
     ) -> io::Result<Option<BoundSocket>> {
-        let found = |one: &HandedOver| one.listens(kind, address) && one.listener == *listener;
-        self.take_handed_over(found)
+        let found =
+            |one: &HandedOver| one.kind == kind && one.listens(kind, address) && one.listener == *listener;
+        self.take_handed_over(kind, found)
     }
 
     /// Takes out what listens at this address, whomever it was for.
@@ -134,7 +144,7 @@ impl Inherited {
     /// # Errors
     /// When it cannot be used, or clients of IPv4 and IPv6 come to the same socket, which listeners keep apart.
     pub(super) fn at(&mut self, kind: Kind, address: &BindAddr) -> io::Result<Option<BoundSocket>> {
-        if let Some(found) = self.take_handed_over(|one| one.listens(kind, address))? {
+        if let Some(found) = self.take_handed_over(kind, |one| one.listens(kind, address))? {
             return Ok(Some(found));
         }
         let matching = self.matching(kind, address)?;
@@ -144,9 +154,13 @@ impl Inherited {
             .transpose()
     }
 
-    fn take_handed_over(&mut self, is_it: impl Fn(&HandedOver) -> bool) -> io::Result<Option<BoundSocket>> {
+    fn take_handed_over(
+        &mut self,
+        kind: Kind,
+        is_it: impl Fn(&HandedOver) -> bool,
+    ) -> io::Result<Option<BoundSocket>> {
         let Some(place) = self.handed_over.iter().position(is_it) else { return Ok(None) };
-        self.handed_over.remove(place).into_bound().map(Some)
+        self.handed_over.remove(place).into_bound(kind).map(Some)
     }
 
     /// Takes out what the service manager has for this address.
@@ -186,17 +200,17 @@ impl HandedOver {
     }
 
     fn listens(&self, kind: Kind, address: &BindAddr) -> bool {
-        self.kind == kind && is_same(&self.address, address)
+        self.kind.is_like(kind) && is_same(&self.address, address)
     }
 
-    fn into_bound(self) -> io::Result<BoundSocket> {
+    fn into_bound(self, kind: Kind) -> io::Result<BoundSocket> {
         let file = match &self.address {
             // It may have been removed from under its socket, which then serves those that are connected to it.
             BindAddr::Unix(path) if self.is_own => SocketFile::at(path).ok(),
             _ => None,
         };
         let sockets = self.sockets.into_iter().map(Socket::from).collect();
-        BoundSocket::adopt(self.kind, &self.address, sockets, self.channels, file)
+        BoundSocket::adopt(kind, &self.address, sockets, self.channels, file)
     }
 }
 
@@ -207,7 +221,7 @@ impl InheritedSocket {
     }
 
     fn listens(&self, kind: Kind, address: &BindAddr) -> bool {
-        self.place.as_ref().is_ok_and(|place| place.kind == kind && is_same(&place.address, address))
+        self.place.as_ref().is_ok_and(|place| place.kind.is_like(kind) && is_same(&place.address, address))
     }
 
     /// Whether clients of this address come here, and those of another one too.
@@ -216,9 +230,9 @@ impl InheritedSocket {
             BindAddr::Inet(inet) => Some(inet.port()),
             BindAddr::Unix(_) => None,
         };
-        self.place
-            .as_ref()
-            .is_ok_and(|place| place.is_dual && place.kind == kind && port(&place.address) == port(address))
+        self.place.as_ref().is_ok_and(|place| {
+            place.is_dual && place.kind.is_like(kind) && port(&place.address) == port(address)
+        })
     }
 }
 

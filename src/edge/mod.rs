@@ -35,4 +35,5 @@ pub(crate) use bind::{BindError, Lent};
 pub(crate) use descriptors::limit as descriptor_limit;
 pub(crate) use inherited::{Address, HandedOver, InheritError, Inherited, Kind};
 pub(crate) use open::Open;
+pub(crate) use prepared::Prepared;
 pub(crate) use serve::{Edge, EdgeLimits};

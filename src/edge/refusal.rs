@@ -44,7 +44,7 @@ pub(super) fn refusal(
 /// full is memory of every one for its life.
 pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, app: &HttpApp, log: &AccessLog) {
     let answer = refusal(app, stream.connection(), cause, &HeaderMap::new());
-    log_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
+    note_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
     let mut text = BytesMut::with_capacity(512);
     text.extend_from_slice(format!("HTTP/1.1 {}\r\n", status_line(answer.status)).as_bytes());
     for (name, value) in &answer.headers {
@@ -67,14 +67,15 @@ fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or("Error"))
 }
 
-/// Writes a line for what was refused before it was a request.
-pub(super) fn log_refusal(
+/// Counts what was refused before it was a request, and writes its line.
+pub(super) fn note_refusal(
     connection: &Connection,
     protocol: &str,
     cause: &Cause,
     bytes_out: usize,
     log: &AccessLog,
 ) {
+    connection.listener().stats.refused.count(cause);
     if !log.is_on() {
         return;
     }

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use crate::config::spec::HttpVersion;
 use crate::gateway::HttpApp;
 use crate::l4::{Arrival, Layer4};
 use crate::net::Transport;
-use crate::runtime::{Cause, Connection, Ending, Stage};
+use crate::runtime::{AdminService, Cause, Connection, Ending, Stage};
 use crate::telemetry::AccessLog;
 
 use super::accepting::{Means, Service};
@@ -29,12 +29,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// RFC 9113 §3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Accepts clients on every listener, and hands their requests to `app` or passes their connections on.
+/// Accepts clients on every listener, and hands their connections on.
 pub(crate) struct Edge {
-    app: Arc<HttpApp>,
-    pub(super) layer4: Layer4,
-    log: Arc<AccessLog>,
-    /// That of the process.
+    serves: Serves,
+    /// That of the process, or of what those have who look after it.
     pub(super) ending: Ending,
     pub(super) limits: Arc<ConnectionLimits>,
     /// How many sockets take the datagrams of an address.
@@ -42,6 +40,20 @@ pub(crate) struct Edge {
     pub(super) accepted: Mutex<Accepted>,
     /// How many sockets are accepted on, or were left to another process while their flows go on.
     pub(super) busy: Arc<AtomicUsize>,
+}
+
+/// Whom connections go to.
+enum Serves {
+    Traffic(Arc<Traffic>),
+    /// Those who look after the process are answered by this, as long as it is there.
+    Admin(OnceLock<Weak<dyn AdminService>>),
+}
+
+/// Hands requests to `app`, or passes connections on.
+struct Traffic {
+    app: Arc<HttpApp>,
+    layer4: Layer4,
+    log: Arc<AccessLog>,
 }
 
 /// What holds for all listeners together.
@@ -65,7 +77,41 @@ impl Edge {
     ) -> Arc<Self> {
         let limits = ConnectionLimits::new(connections, ipv6_prefix);
         let (accepted, busy) = (Mutex::default(), Arc::default());
-        Arc::new(Self { app, layer4, log, ending, limits, threads, accepted, busy })
+        let serves = Serves::Traffic(Arc::new(Traffic { app, layer4, log }));
+        Arc::new(Self { serves, ending, limits, threads, accepted, busy })
+    }
+
+    /// One for those who look after the process. It has an end of its own, so that it answers them while the process
+    /// drains, and limits of its own, so that it does when clients have taken all there is.
+    pub(crate) fn for_admin() -> Arc<Self> {
+        Arc::new(Self {
+            serves: Serves::Admin(OnceLock::new()),
+            ending: Ending::default(),
+            limits: ConnectionLimits::new(usize::MAX, 128),
+            threads: 1,
+            accepted: Mutex::default(),
+            busy: Arc::default(),
+        })
+    }
+
+    /// Has those who look after the process answered by this, as long as somebody keeps it.
+    pub(crate) fn answer_by(&self, service: &Arc<dyn AdminService>) {
+        if let Serves::Admin(answering) = &self.serves {
+            // It is set once.
+            let _ = answering.set(Arc::downgrade(service));
+        }
+    }
+
+    /// Ends what was accepted here, and accepts nobody any more unless it is to [`resume`](Self::resume).
+    pub(crate) fn end(&self) {
+        self.ending.advance(Stage::Draining);
+    }
+
+    pub(super) fn layer4(&self) -> Option<&Layer4> {
+        match &self.serves {
+            Serves::Traffic(traffic) => Some(&traffic.layer4),
+            Serves::Admin(_) => None,
+        }
     }
 
     /// Has other limits from here on. No connection ends for that.
@@ -112,7 +158,7 @@ impl Edge {
 
     /// Has a task serve a connection, if there is a place for it.
     pub(super) fn take_in(
-        self: &Arc<Self>,
+        &self,
         (transport, peer): (Transport, Option<SocketAddr>),
         Service { listener, ending, means }: &Service,
     ) {
@@ -125,13 +171,30 @@ impl Edge {
         }
         let accepted = Instant::now();
         let arrived = Arrived { transport, peer, place, listener: listener.clone(), accepted };
-        if listener.tcp().is_some() {
-            tokio::spawn(self.clone().pass(arrived, ending.clone()));
-        } else {
-            tokio::spawn(self.clone().serve(arrived, ending.clone()));
+        let ending = ending.clone();
+        match &self.serves {
+            Serves::Traffic(traffic) if listener.tcp().is_some() => {
+                tokio::spawn(traffic.clone().pass(arrived, ending));
+            }
+            Serves::Traffic(traffic) => {
+                tokio::spawn(traffic.clone().serve(arrived, ending));
+            }
+            Serves::Admin(answering) => {
+                let Some(service) = answering.get().and_then(Weak::upgrade) else { return };
+                tokio::spawn(answer(service, arrived, ending));
+            }
         }
     }
+}
 
+/// Answers somebody who looks after the process.
+async fn answer(service: Arc<dyn AdminService>, arrived: Arrived, ending: Ending) {
+    let Some(Opened { transport, place, .. }) = open(arrived, &ending).await else { return };
+    service.serve(transport, ending).await;
+    drop(place);
+}
+
+impl Traffic {
     /// Passes a connection on that is not understood here.
     async fn pass(self: Arc<Self>, arrived: Arrived, ending: Ending) {
         let (listener, accepted) = (arrived.listener.clone(), arrived.accepted);

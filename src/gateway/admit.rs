@@ -76,7 +76,7 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     if let Some(flow) = to_https(head, &connection, cx)? {
         return Ok(flow);
     }
-    cx.route = Some(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?.0);
+    cx.set_route(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
         cx.shown_pool = Some(*pool);
     }

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hooks::{End, Flow, HookError, Needs, PoolRef, RequestView, ResponseHead, ResponseView};
-use crate::runtime::{Action, Cause, Connection, Route, Stage};
+use crate::runtime::{Action, Cause, Connection, Decision, Route, Stage, Step};
 
 use super::cx::{RequestCx, filter_parts};
 use super::downstream::Downstream;
@@ -44,7 +44,10 @@ pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx
         if let Some(cause) = client.into_failure() {
             return Err(cause);
         }
-        let flow = settle(&step.name, outcome)?;
+        let flow = settle(step, outcome)?;
+        if let Some(decision) = decision(&flow) {
+            step.stats.count(decision);
+        }
         if has_waited {
             cx.has_waited = true;
             now = Instant::now();
@@ -54,6 +57,15 @@ pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx
         }
     }
     Ok(Flow::Continue)
+}
+
+/// What the counts have of a filter's call; nothing where the request passed.
+fn decision(flow: &Flow) -> Option<Decision> {
+    match flow {
+        Flow::Continue => None,
+        Flow::Respond(_) => Some(Decision::Answered),
+        Flow::Reject(_) => Some(Decision::Rejected),
+    }
 }
 
 /// When the filters have to be through, by what those so far have made of the request.
@@ -105,7 +117,7 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, cx: &mut RequestC
     let mut request = RequestView::new(request, host);
     for step in &route.filters {
         let call = || step.filter.on_upstream_request(&mut request, &mut filter_cx);
-        settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
+        settle(step, catch_unwind(AssertUnwindSafe(call)))?;
     }
     Ok(())
 }
@@ -128,7 +140,7 @@ pub(super) fn on_response(
         .given_by_endpoint(is_from_endpoint);
     for step in route.filters[..entered].iter().rev() {
         let call = || step.filter.on_response(&mut response, &mut filter_cx);
-        settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
+        settle(step, catch_unwind(AssertUnwindSafe(call)))?;
     }
     Ok(())
 }
@@ -167,7 +179,7 @@ pub(super) fn on_request_body(
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
     for step in route.filters.iter().filter(|step| passing.is_wanted(step.needs)) {
         let call = || step.filter.on_request_body(body, end, &mut filter_cx);
-        settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
+        settle(step, catch_unwind(AssertUnwindSafe(call)))?;
     }
     // Pingora takes a piece that is none for the end of the body, and an empty last one for two ends.
     if body.as_ref().is_none_or(Bytes::is_empty) {
@@ -196,7 +208,7 @@ pub(super) fn on_response_body(
     let Some((mut filter_cx, route, _)) = filter_parts(cx, Instant::now()) else { return Ok(()) };
     for step in route.filters[..entered].iter().rev().filter(|step| passing.is_wanted(step.needs)) {
         let call = || step.filter.on_response_body(body, end, &mut filter_cx);
-        settle(&step.name, catch_unwind(AssertUnwindSafe(call)))?;
+        settle(step, catch_unwind(AssertUnwindSafe(call)))?;
     }
     body.take_if(|piece| piece.is_empty());
     Ok(())
@@ -223,7 +235,7 @@ pub(super) fn on_response_trailers(
             }
             if is_end { Ok(None) } else { step.filter.on_response_trailers(trailers, &mut filter_cx) }
         };
-        if let Some(more) = settle(&step.name, catch_unwind(AssertUnwindSafe(call)))? {
+        if let Some(more) = settle(step, catch_unwind(AssertUnwindSafe(call)))? {
             last = Some(match last {
                 Some(last) => [last, more].concat().into(),
                 None => more,
@@ -240,21 +252,24 @@ pub(super) fn on_end(end: &End<'_>, cx: &mut RequestCx) {
     for step in route.filters[..entered].iter().rev().filter(|step| step.needs.end) {
         let call = || step.filter.on_end(end, &mut filter_cx);
         // A panic is in the log, and nothing can fail any more.
-        let _ = settle(&step.name, catch_unwind(AssertUnwindSafe(call)).map(Ok));
+        let _ = settle(step, catch_unwind(AssertUnwindSafe(call)).map(Ok));
     }
 }
 
 /// Turns what a filter's call came to into a flow or the cause of a failure, and logs the latter.
-fn settle<T>(filter: &str, outcome: std::thread::Result<Result<T, HookError>>) -> Result<T, Cause> {
+fn settle<T>(step: &Step, outcome: std::thread::Result<Result<T, HookError>>) -> Result<T, Cause> {
     match outcome {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            step.stats.count(Decision::Failed);
+            let filter = &step.name;
             log::warn!("filter failed filter={filter} error={error} source={source:?}");
             Err(Cause::HookFailed(error.status(), error.cause()))
         }
         Err(_) => {
-            log::error!("filter panicked filter={filter}");
+            step.stats.count(Decision::Failed);
+            log::error!("filter panicked filter={}", step.name);
             Err(Cause::HookPanicked)
         }
     }

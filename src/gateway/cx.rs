@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables, Way};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
-use crate::runtime::{Cause, GrpcStatus, Route, Snapshot};
+use crate::router::RouteId;
+use crate::runtime::{Cause, GrpcStatus, Route, RouteStats, Snapshot};
 use crate::split::Choice;
 use crate::types::RequestHost;
 
@@ -34,7 +35,9 @@ pub(crate) struct RequestCx {
     pub(super) came_authorized: bool,
     /// Which way it came.
     pub(super) way: Way,
-    pub(super) route: Option<usize>,
+    route: Option<usize>,
+    /// Whether it is in flight for its route, as requests of clients are.
+    is_in_flight: bool,
     /// So many filters saw the request; they will see the response in reverse.
     pub(super) entered: usize,
     pub(super) pool: Option<PoolRef>,
@@ -141,6 +144,7 @@ impl RequestCx {
             came_authorized: false,
             way: Way::default(),
             route: None,
+            is_in_flight: false,
             entered: 0,
             pool: None,
             shown_pool: None,
@@ -241,6 +245,27 @@ impl RequestCx {
         (!total.is_zero()).then(|| self.received + total)
     }
 
+    /// Gives the request its route, which it counts for from here on.
+    pub(super) fn set_route(&mut self, route: RouteId) {
+        self.leave_route();
+        self.route = Some(route.0);
+        self.is_in_flight = true;
+        if let Some(route) = self.route() {
+            route.stats.requests.enter();
+        }
+    }
+
+    fn leave_route(&self) {
+        if let Some(route) = self.route().filter(|_| self.is_in_flight) {
+            route.stats.requests.leave();
+        }
+    }
+
+    /// Where it counts: at its route, or among those that have none.
+    pub(super) fn stats(&self) -> &RouteStats {
+        self.route().map_or(&self.snapshot.unrouted, |route| &route.stats)
+    }
+
     pub(super) fn route(&self) -> Option<&Route> {
         self.route.map(|index| &self.snapshot.routes[index])
     }
@@ -279,6 +304,7 @@ impl Drop for RequestCx {
         if let Some(unfinished) = self.unfinished.take() {
             record::finish_dropped(&unfinished, self);
         }
+        self.leave_route();
     }
 }
 

@@ -9,7 +9,7 @@ use crate::filters::{RateLimitVerdict, WafVerdict};
 use crate::hooks::End;
 use crate::pools::Lease;
 use crate::runtime::{Cause, Connection, GrpcStatus};
-use crate::telemetry::{AccessLine, AccessLog, Millis, Timings, WafFinding, started};
+use crate::telemetry::{AccessLine, AccessLog, EndedRequest, Millis, Timings, WafFinding, started};
 
 use super::chain;
 use super::cx::RequestCx;
@@ -24,7 +24,8 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
     cx.watchdog = None;
     cx.unfinished = None;
     hedge::settle(cx);
-    count(session, cx);
+    let (status, bytes) = (answered(session), (session.bytes_read(), session.bytes_sent()));
+    count(status, bytes, cx);
     if log.is_on() {
         let head = session.request();
         let told = Told {
@@ -33,14 +34,14 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
             method: &head.method,
             target: &head.uri,
             user_agent: head.headers.get(USER_AGENT),
-            status: answered(session),
-            bytes_in: session.bytes_read(),
-            bytes_out: session.bytes_sent(),
+            status,
+            bytes_in: bytes.0,
+            bytes_out: bytes.1,
         };
         write_line(&told, cx, log);
     }
     if cx.route().is_some_and(|route| route.needs.end) {
-        tell_filters(answered(session), (session.bytes_read(), session.bytes_sent()), cx);
+        tell_filters(status, bytes, cx);
     }
     split::record(cx);
     retry::note_end(cx);
@@ -48,14 +49,21 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
     cx.retry_permit = None;
 }
 
-/// Counts the request as one of its configuration's: how it was answered, and how long its client waited for the head of the
-/// answer. One whose client has left before that says nothing of the configuration.
-fn count(session: &impl Downstream, cx: &RequestCx) {
-    let Some(status) = answered(session) else { return };
+/// Counts the request for its route, and as one of its configuration's: how it was answered, and how long its client waited
+/// for the head of the answer. One whose client has left before that says nothing of the configuration.
+fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestCx) {
     let now = Instant::now();
-    let answered = cx.timings.first_byte.unwrap_or(now);
-    let waited = answered.saturating_duration_since(cx.received);
-    cx.snapshot.pulse.record(status.as_u16(), waited, now);
+    let took = now.saturating_duration_since(cx.received);
+    let stats = cx.stats();
+    stats.requests.count(&EndedRequest { status, took, received, sent });
+    if let Some(cause) = &cx.cause {
+        stats.errors.count(cause);
+    }
+    if let Some(status) = status {
+        let answered = cx.timings.first_byte.unwrap_or(now);
+        let waited = answered.saturating_duration_since(cx.received);
+        cx.snapshot.pulse.record(status.as_u16(), waited, now);
+    }
 }
 
 /// The status of the answer, once it is on its way.
@@ -101,6 +109,7 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
     if !unfinished.is_answered {
         cx.cause.get_or_insert(Cause::ClientGone);
     }
+    count(unfinished.status, (cx.body_bytes, unfinished.bytes_out), cx);
     if unfinished.log.is_on() {
         let told = Told {
             listener: unfinished.connection.listener().name.as_str(),

@@ -77,6 +77,8 @@ pub(crate) enum SocketKind {
     Datagrams,
     /// Commands such as `evener status` come over it.
     Control,
+    /// Those who look after the process connect to it.
+    Admin,
     /// It is a stream between the two processes themselves.
     Channel,
     /// Something of a later version.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::types::{CacheName, PoolName, RouteName, StoreName};
+use crate::types::{CacheName, ListenerName, PoolName, RouteName, StoreName};
 
 use super::{Export, Job};
 use former::{Former, Left, LeftState};
@@ -195,7 +195,7 @@ impl Scope {
     }
 
     /// What all hooks share.
-    pub(super) fn shared() -> &'static Self {
+    pub(crate) fn shared() -> &'static Self {
         static SHARED: LazyLock<Scope> = LazyLock::new(|| Scope("shared".into()));
         &SHARED
     }
@@ -213,6 +213,16 @@ impl Scope {
     /// The split of a route.
     pub(crate) fn split(route: &RouteName) -> Self {
         Self(format!("splits/{route}").into())
+    }
+
+    /// A route as a whole.
+    pub(crate) fn route(route: &RouteName) -> Self {
+        Self(format!("routes/{route}").into())
+    }
+
+    /// A listener.
+    pub(crate) fn listener(listener: &ListenerName) -> Self {
+        Self(format!("listeners/{listener}").into())
     }
 
     /// The error pages of the server.
@@ -264,6 +274,11 @@ impl<'p> Keeping<'p> {
         let value = known.unwrap_or_else(|| Arc::new(make()));
         self.next.lock().states.insert(key, State::plain(value.clone()));
         value
+    }
+
+    /// What is counted under this name, as it was.
+    pub(crate) fn counts<T: Default + Send + Sync + 'static>(&self, scope: &Scope, name: &str) -> Arc<T> {
+        self.keep_while(scope, name, T::default, |_| true)
     }
 
     fn known<T: Send + Sync + 'static>(&self, key: &Key) -> Option<Arc<T>> {

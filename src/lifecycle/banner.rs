@@ -15,18 +15,19 @@ const EXAMPLES: usize = 3;
 pub(crate) fn banner(
     assembled: &Assembled,
     addresses: &[(ListenerName, BindAddr)],
+    admin: &[BindAddr],
     control: Option<&Path>,
 ) -> String {
     let mut out = String::new();
     // Writing into a String cannot fail.
-    let _ = write_banner(assembled, addresses, control, &mut out);
+    let _ = write_banner(assembled, addresses, (admin, control), &mut out);
     out
 }
 
 fn write_banner(
     assembled: &Assembled,
     addresses: &[(ListenerName, BindAddr)],
-    control: Option<&Path>,
+    (admin, control): (&[BindAddr], Option<&Path>),
     out: &mut String,
 ) -> std::fmt::Result {
     let config = &assembled.config;
@@ -43,6 +44,9 @@ fn write_banner(
             pool.balance.policy,
             endpoints.join(" ")
         )?;
+    }
+    for address in admin {
+        writeln!(out, "  admin    {address}")?;
     }
     if let Some(path) = control {
         writeln!(out, "  control  {}", path.display())?;

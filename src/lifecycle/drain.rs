@@ -5,14 +5,16 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::config::spec::DrainSpec;
-use crate::edge::{Address, Edge, Open};
+use crate::edge::{Address, Open};
 use crate::runtime::{Live, Stage};
 use crate::types::Span;
+
+use super::edges::Edges;
 
 /// The way from the first signal to the end, step by step, as long as each may take.
 pub(super) struct Drain {
     live: Arc<Live>,
-    edge: Arc<Edge>,
+    edges: Edges,
 }
 
 /// How often what is left is told.
@@ -25,8 +27,8 @@ const LINGER: Duration = Duration::from_secs(3);
 const CUT_LIMIT: Duration = Duration::from_millis(200);
 
 impl Drain {
-    pub(super) fn new(live: Arc<Live>, edge: Arc<Edge>) -> Self {
-        Self { live, edge }
+    pub(super) fn new(live: Arc<Live>, edges: Edges) -> Self {
+        Self { live, edges }
     }
 
     /// Returns when nothing is left, or what is left has had its time. It may be dropped on the way: the stage that it has
@@ -55,7 +57,9 @@ impl Drain {
         let DrainSpec { requests, tunnels, .. } = self.live.snapshot().drain;
         let begun = Instant::now();
         self.live.ending().advance(Stage::Leaving);
-        self.edge.close(unclaimed);
+        self.edges.close(unclaimed);
+        // Whoever looks after the process is to see the other one.
+        self.edges.admin.end();
         // The other process may yet turn out to be stillborn.
         sleep(LINGER).await;
         self.finish(begun, requests, tunnels).await;
@@ -76,7 +80,7 @@ impl Drain {
 
     /// Leaves the addresses to whoever binds them next.
     pub(super) fn let_go(&self) {
-        self.edge.let_go();
+        self.edges.let_go();
     }
 
     /// Says that the process is about to end, and no more.
@@ -89,13 +93,13 @@ impl Drain {
         log::warn!("drain cut short {} reason=\"{why}\"", self.open());
         self.live.ending().advance(Stage::AllCut);
         // However it ends: what still goes on is not worth waiting for.
-        let _ = timeout(CUT_LIMIT, self.edge.drained()).await;
+        let _ = timeout(CUT_LIMIT, self.edges.traffic.drained()).await;
     }
 
     async fn is_empty_within(&self, limit: Duration) -> bool {
         let emptied = async {
             tokio::select! {
-                () = self.edge.drained() => {}
+                () = self.edges.traffic.drained() => {}
                 never = self.telling() => match never {},
             }
         };
@@ -108,7 +112,7 @@ impl Drain {
     }
 
     fn open(&self) -> Open {
-        self.edge.open()
+        self.edges.traffic.open()
     }
 }
 

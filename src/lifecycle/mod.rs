@@ -3,6 +3,7 @@
 mod banner;
 mod control;
 mod drain;
+mod edges;
 mod limits;
 mod parts;
 mod reload;
@@ -14,6 +15,7 @@ mod upgrade;
 
 pub(crate) use banner::banner;
 pub(crate) use control::ControlSocket;
+pub(crate) use edges::Edges;
 pub(crate) use parts::{Parts, Running, StartError};
 pub(crate) use reload::{Reloader, Serving};
 pub(crate) use server::{LOG_PATIENCE, serve};

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use pingora_core::server::configuration::ServerConf;
 
+use crate::admin::Admin;
 use crate::config::Origin;
 use crate::control::CannotOpen;
 use crate::edge::{Address, BindError, Edge, InheritError, Inherited};
@@ -11,12 +12,13 @@ use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{
-    Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
+    AdminService, Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
 };
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
 
 use super::control::ControlSocket;
+use super::edges::Edges;
 use super::limits::{edge_limits, flow_sockets, raise_nofile};
 use super::reload::{Reloader, Serving};
 use super::upgrade::Takeover;
@@ -24,7 +26,7 @@ use super::upgrade::Takeover;
 /// Everything of a configuration that runs, built and bound but not started yet.
 pub(crate) struct Parts {
     live: Arc<Live>,
-    edge: Arc<Edge>,
+    edges: Edges,
     prober: Arc<Prober>,
     log: Arc<AccessLog>,
     threads: usize,
@@ -41,6 +43,8 @@ pub(crate) struct Parts {
 pub(crate) struct Running {
     pub(crate) reloader: Reloader,
     pub(crate) serving: Serving,
+    /// Whoever answers those who look after the process.
+    pub(crate) admin: Arc<dyn AdminService>,
     pub(super) threads: usize,
     pub(crate) takeover: Option<Takeover>,
     pub(crate) unclaimed: Vec<Address>,
@@ -98,14 +102,15 @@ impl Parts {
         let app = HttpApp::new(&Arc::new(server_conf(threads)), live.clone(), log.clone());
         let layer4 = Layer4::new(log.clone(), flow_sockets());
         let ending = live.ending().clone();
-        let edge = Edge::new(app, layer4, log.clone(), ending, edge_limits(config), threads);
-        let prepared = edge.prepare(&assembled.snapshot.listeners, &mut inherited)?;
-        edge.adopt(prepared, config.drain);
+        let traffic = Edge::new(app, layer4, log.clone(), ending, edge_limits(config), threads);
+        let edges = Edges { traffic, admin: Edge::for_admin() };
+        let prepared = edges.prepare(&assembled.snapshot, &mut inherited)?;
+        edges.adopt(prepared, config.drain);
         if takes_over {
-            edge.hold();
+            edges.hold();
         }
         Ok(Self {
-            edge,
+            edges,
             prober: Arc::new(Prober::new(&assembled.snapshot.pools)),
             live,
             log,
@@ -120,11 +125,14 @@ impl Parts {
 
     /// Whoever changes the configuration from now on, and what is to be started.
     pub(crate) fn into_running(self, messages: Option<Arc<Messages>>) -> Running {
-        let Self { live, edge, prober, log, threads, assembled, source, takeover, unclaimed, .. } = self;
-        let serving = Serving { live, edge, prober, log, messages };
+        let Self { live, edges, prober, log, threads, assembled, source, takeover, unclaimed, .. } = self;
+        let serving = Serving { live, edges, prober, log, messages };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
-        Running { reloader, serving, threads, takeover, unclaimed }
+        let admin: Arc<dyn AdminService> =
+            Arc::new(Admin::new(serving.live.clone(), Arc::new(reloader.clone())));
+        serving.edges.admin.answer_by(&admin);
+        Running { reloader, serving, admin, threads, takeover, unclaimed }
     }
 
     /// The control socket, opened where the configuration says, or taken over with everything else.
@@ -145,7 +153,12 @@ impl Parts {
 
     /// Where the listeners really listen.
     pub(crate) fn addresses(&self) -> Vec<(ListenerName, BindAddr)> {
-        self.edge.addresses()
+        self.edges.traffic.addresses()
+    }
+
+    /// Where those who look after the process really reach it.
+    pub(crate) fn admin_addresses(&self) -> Vec<BindAddr> {
+        self.edges.admin_addresses()
     }
 }
 

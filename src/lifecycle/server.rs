@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::edge::Edge;
 use crate::pools::Prober;
-use crate::runtime::{Control, Live, TlsFiles, run_jobs};
+use crate::runtime::{AdminService, Control, Live, TlsFiles, run_jobs};
 use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
@@ -36,14 +36,14 @@ pub(crate) fn serve(
 ) -> Result<(), StartError> {
     parts.tell_unused();
     let running = parts.into_running(Some(messages));
-    let Serving { edge, log, .. } = running.serving.clone();
+    let Serving { edges, log, .. } = running.serving.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_conf(running.threads));
     server.bootstrap();
     let signals = compose(&mut server, running, &mut control)?;
     let arrival = signals.arrival.clone();
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
-    edge.clear_away();
+    edges.clear_away();
     log.settle(LOG_PATIENCE);
     match &*arrival.borrow() {
         Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
@@ -54,13 +54,14 @@ pub(crate) fn serve(
 /// Gives the server its services, and returns what leads it to its end.
 fn compose(
     server: &mut Server,
-    Running { reloader, serving, threads, takeover, unclaimed }: Running,
+    Running { reloader, serving, admin, threads, takeover, unclaimed }: Running,
     control: &mut ControlSocket,
 ) -> Result<Signals, StartError> {
-    let Serving { live, edge, prober, log, .. } = serving.clone();
+    let Serving { live, edges, prober, log, .. } = serving.clone();
     let (started, data_plane) = watch::channel(None);
     let (arrival, arriving) = watch::channel(takeover.as_ref().map_or(Arrival::Serving, |_| Arrival::Coming));
-    let manager = Arc::new(ServiceManager::new(live.clone(), edge.clone(), data_plane, arriving.clone()));
+    let manager =
+        Arc::new(ServiceManager::new(live.clone(), edges.traffic.clone(), data_plane, arriving.clone()));
     let (predecessor, door) = (Arc::default(), control.door().cloned());
     let (handed, successors) = mpsc::channel(1);
     let (leaving, upgrader_door) = (Arc::clone(&predecessor), door.clone());
@@ -80,8 +81,9 @@ fn compose(
         tls_files,
         reloader: Some(reloader.clone()),
     });
-    server.add_service(EdgeService { edge: edge.clone(), threads, started });
-    let (drain, successors) = (Drain::new(live, edge), Mutex::new(Some(successors)));
+    server.add_service(AdminEdge { edge: edges.admin.clone(), _answering: admin });
+    server.add_service(EdgeService { edge: edges.traffic.clone(), threads, started });
+    let (drain, successors) = (Drain::new(live, edges), Mutex::new(Some(successors)));
     Ok(Signals { reloader, drain, log, manager, successors, arrival: arriving })
 }
 
@@ -109,6 +111,35 @@ impl Service for EdgeService {
     }
 
     /// The sockets are bound before the server is, so Pingora holds none of them.
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+/// The accept loops of those who look after the process, on a thread of its own, so that they have their answers when the
+/// data plane is busy, and do not hold it up.
+struct AdminEdge {
+    edge: Arc<Edge>,
+    /// The edge does not keep it.
+    _answering: Arc<dyn AdminService>,
+}
+
+#[async_trait]
+impl Service for AdminEdge {
+    async fn start_service(&mut self, _: Option<ListenFds>, mut shutdown: ShutdownWatch, _: usize) {
+        self.edge.run().await;
+        // It may serve again after that. An error here means that the process ends.
+        let _ = shutdown.wait_for(|is_over| *is_over).await;
+    }
+
+    fn name(&self) -> &'static str {
+        "evener-admin"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn listen_addresses(&self) -> Option<Vec<String>> {
         Some(Vec::new())
     }

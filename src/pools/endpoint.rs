@@ -36,6 +36,10 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// All there are.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Checking, Self::Fit, Self::Unfit, Self::Ejected, Self::Draining, Self::Drained];
+
     /// Whether an operator took it out.
     pub(crate) fn is_in_drain(self) -> bool {
         matches!(self, Self::Draining | Self::Drained)

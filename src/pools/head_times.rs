@@ -1,10 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::telemetry::{AtomicHistogram, Histogram};
+use crate::telemetry::RecentLatencies;
 
 use super::pool::Pool;
 
@@ -14,39 +13,28 @@ use super::pool::Pool;
 #[derive(Debug)]
 pub(super) struct HeadTimes {
     began: Instant,
-    counted: AtomicHistogram,
+    times: RecentLatencies,
     /// When the next one works it out, in nanoseconds from `began`.
     due: AtomicU64,
     samples: AtomicU64,
     p95: AtomicU64,
-    readings: Mutex<Readings>,
 }
 
-/// What had been counted when the halves of the window began.
-#[derive(Debug, Default)]
-struct Readings {
-    older: Histogram,
-    newer: Histogram,
-    newer_since: Duration,
-}
-
-const HALF: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl HeadTimes {
     fn new(now: Instant) -> Self {
         Self {
             began: now,
-            counted: AtomicHistogram::default(),
+            times: RecentLatencies::new(now),
             due: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             p95: AtomicU64::new(0),
-            readings: Mutex::default(),
         }
     }
 
     fn count(&self, took: Duration) {
-        self.counted.count(took);
+        self.times.count(took);
     }
 
     /// What 95 of 100 do not exceed, if there are at least so many samples.
@@ -56,26 +44,13 @@ impl HeadTimes {
         if nanos(age) >= due {
             let next = nanos(age + PAUSE);
             if self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                self.work_out(age);
+                let recent = self.times.recent(now);
+                self.samples.store(recent.len(), Ordering::Relaxed);
+                self.p95.store(nanos(recent.percentile(95)), Ordering::Relaxed);
             }
         }
         let is_enough = self.samples.load(Ordering::Relaxed) >= u64::from(min_samples);
         is_enough.then(|| Duration::from_nanos(self.p95.load(Ordering::Relaxed)))
-    }
-
-    fn work_out(&self, age: Duration) {
-        let all = self.counted.read();
-        let mut readings = self.readings.lock();
-        let since = age.saturating_sub(readings.newer_since);
-        if since >= HALF {
-            // What is older than both halves is of no concern, which is all where nobody has asked for long.
-            let newer = std::mem::replace(&mut readings.newer, all.clone());
-            readings.older = if since >= 2 * HALF { all.clone() } else { newer };
-            readings.newer_since = age;
-        }
-        let recent = all.since(&readings.older);
-        self.samples.store(recent.len(), Ordering::Relaxed);
-        self.p95.store(nanos(recent.percentile(95)), Ordering::Relaxed);
     }
 }
 
@@ -102,6 +77,9 @@ fn nanos(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Half of the window that is looked back.
+    const HALF: Duration = Duration::from_secs(30);
 
     fn is_about(found: Option<Duration>, millis: u64) -> bool {
         let expected = Duration::from_millis(millis);

@@ -19,6 +19,7 @@ use super::picker::Picker;
 use super::queue::Queue;
 use super::record::Record;
 use super::roster::Roster;
+use super::stats::PoolStats;
 
 /// What the generations of a pool share: everything but the configuration.
 ///
@@ -37,6 +38,7 @@ pub(super) struct Lineage {
     pub(super) settled: watch::Sender<bool>,
     /// Woken when an ejection begins, so that its end can be waited for.
     pub(super) ejected: Notify,
+    pub(super) stats: PoolStats,
     /// Where a filter asks for it.
     pub(super) head_times: OnceLock<Box<HeadTimes>>,
 }
@@ -62,6 +64,7 @@ impl Lineage {
             load,
             retries: AtomicU32::new(0),
             ejected: Notify::new(),
+            stats: PoolStats::new(now),
             head_times: OnceLock::new(),
         };
         (Arc::new(lineage), endpoints)

@@ -28,6 +28,7 @@ mod reserve;
 mod retry_budget;
 mod roster;
 mod standing;
+mod stats;
 mod sticky;
 mod succession;
 #[cfg(test)]
@@ -54,3 +55,4 @@ pub(crate) use queue::QueueError;
 pub(crate) use reserve::{Reserved, Terms, Unreserved, reserve};
 pub(crate) use retry_budget::{BetweenAttempts, RetryPermit};
 pub(crate) use standing::Health;
+pub(crate) use stats::UNRESERVED;

@@ -14,6 +14,7 @@ use super::lease::Lease;
 use super::pool::Pool;
 use super::roster::Roster;
 use super::standing::Standing;
+use super::stats::add_one;
 
 /// A failure counts as slow as this, so that fast failures attract nothing.
 const PENALTY: Duration = Duration::from_secs(5);
@@ -32,12 +33,15 @@ enum Reason {
 impl Pool {
     /// The head of an answer came after `latency`, with a status below 500. Whether the attempt succeeds is told later.
     pub(crate) fn answered(&self, lease: &Lease, latency: Duration, now: Instant) {
+        let endpoint = lease.endpoint();
+        self.lineage.stats.latencies.count(latency);
+        endpoint.record().stats.latencies.count(latency);
         if !lease.is_current() {
             return;
         }
-        lease.endpoint().load().observe(latency, now);
+        endpoint.load().observe(latency, now);
         if lease.take_probe() {
-            self.pass_trial(lease.endpoint(), now);
+            self.pass_trial(endpoint, now);
         }
     }
 
@@ -99,6 +103,7 @@ impl Pool {
             })
         });
         let Some(length) = ejected else { return false };
+        add_one(&endpoint.record().stats.ejections);
         self.lineage.ejected.notify_one();
         let (pool, address) = (self.name(), endpoint.address());
         log::warn!("endpoint is ejected pool={pool} endpoint={address} for={length:.1?} reason=\"{reason}\"");

@@ -15,6 +15,7 @@ use super::endpoint::{Endpoint, State};
 use super::health::History;
 use super::queue::Queue;
 use super::standing::Health;
+use super::stats::EndpointStats;
 use super::window::Window;
 
 /// What is known of an address of a pool, whatever the configuration says of it meanwhile: the endpoints of all
@@ -28,6 +29,7 @@ pub(super) struct Record {
     pub(super) failures_in_row: AtomicU32,
     pub(super) window: Window,
     pub(super) history: History,
+    pub(super) stats: EndpointStats,
     /// What the first probes find before the address is one of the pool's.
     ahead: Mutex<Health>,
     /// Whether HTTP/2 was chosen last, where the endpoint chooses.
@@ -56,6 +58,7 @@ impl Record {
             failures_in_row: AtomicU32::new(0),
             window: Window::new(window_of(pool)),
             history: History::default(),
+            stats: EndpointStats::new(now),
             ahead: Mutex::new(Health::Checking),
             chose_h2: AtomicBool::new(false),
             told: Rarely::default(),

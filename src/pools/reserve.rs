@@ -5,6 +5,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::hooks::PickCx;
 use crate::types::with_random;
 
+use super::stats::add_one;
 use super::{Lease, Pick, Pool, QueueError};
 
 /// What an endpoint is taken by, beside the policy.
@@ -49,6 +50,18 @@ pub(crate) async fn reserve<'c>(
     pick_cx: impl Fn(Instant) -> PickCx<'c>,
     terms: Terms,
 ) -> Result<Reserved, Unreserved> {
+    let reserved = find(pool, pick_cx, terms).await;
+    if let Err(why) = reserved {
+        pool.lineage.stats.count_unreserved(why);
+    }
+    reserved
+}
+
+async fn find<'c>(
+    pool: &Pool,
+    pick_cx: impl Fn(Instant) -> PickCx<'c>,
+    terms: Terms,
+) -> Result<Reserved, Unreserved> {
     let pick = |now| with_random(|random| pool.pick(&pick_cx(now), terms.pinned, random));
     let mut has_waited = false;
     let mut picked = pick(terms.now);
@@ -64,6 +77,7 @@ pub(crate) async fn reserve<'c>(
         Pick::Endpoint(lease) => lease,
         Pick::NoRoom => {
             has_waited = true;
+            add_one(&pool.lineage.stats.waited);
             wait_for_room(pool, pick_cx, terms.until).await?
         }
         Pick::NobodyFit => return Err(Unreserved::NobodyFit),

@@ -5,6 +5,7 @@ use crate::hooks::PoolLoad;
 
 use super::lineage::Lineage;
 use super::pool::Pool;
+use super::stats::add_one;
 
 /// A request that is between two attempts: in flight at the pool, though at no endpoint.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ impl Pool {
         let one_more = |count: u32| (count < allowed).then_some(count + 1);
         let retries = &self.lineage.retries;
         let permitted = retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        if permitted.is_err() {
+            add_one(&self.lineage.stats.retries_refused);
+        }
         permitted.is_ok().then(|| RetryPermit { lineage: self.lineage.clone() })
     }
 
@@ -43,9 +47,10 @@ impl Pool {
         retry.budget.of(self.in_flight()).max(retry.budget_min)
     }
 
-    /// Counts a request as in flight while it has no endpoint, so that the budget does not shrink by those that wait for
-    /// their next attempt.
+    /// Begins a retry: the request counts as in flight while it has no endpoint, so that the budget does not shrink by those
+    /// that wait for their next attempt.
     pub(crate) fn between_attempts(&self) -> BetweenAttempts {
+        add_one(&self.lineage.stats.retries);
         self.lineage.load.begin();
         BetweenAttempts { load: self.lineage.load.clone() }
     }

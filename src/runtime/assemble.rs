@@ -26,7 +26,7 @@ use super::edge_paths::EdgePaths;
 use super::peer_tls::{peer_tls, report};
 use super::route::{Redirect, Respond, Step};
 use super::stores::stores;
-use super::{Action, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
+use super::{Action, Admin, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
@@ -68,11 +68,12 @@ struct Built {
 
 impl Built {
     /// The listeners, which go on with their numbers, and the router that knows them by these.
-    fn listeners(&self, config: &Config, mut ids: ListenerIds) -> (Listeners, Router) {
+    fn listeners(&self, config: &Config, mut ids: ListenerIds, keeping: &Keeping<'_>) -> (Listeners, Router) {
         let id_of: Vec<_> = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect();
         let parts = id_of.iter().zip(&config.listeners).zip(&self.terminations);
         let listener = |((id, config), tls): ((&usize, &config::Listener), &Option<Arc<Termination>>)| {
-            Arc::new(Listener::new(*id, config, tls.clone(), &self.pools))
+            let stats = keeping.counts(&Scope::listener(&config.name), "connections");
+            Arc::new(Listener::new(*id, config, tls.clone(), &self.pools, stats))
         };
         (Listeners::new(parts.map(listener).collect(), ids), router(config, &id_of))
     }
@@ -153,21 +154,25 @@ fn assemble_keeping(
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
     let ids = previous.map(|previous| previous.snapshot.listeners.ids().clone());
-    let (listeners, router) = built.listeners(&config, ids.unwrap_or_default());
+    let (listeners, router) = built.listeners(&config, ids.unwrap_or_default(), &keeping);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
     warn_of_idle_filters(&config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
+    let unrouted = keeping.counts(Scope::shared(), "requests without a route");
     let kept = keeping.into_kept();
+    let admin = config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools));
     let snapshot = Arc::new(Snapshot {
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
         routes: built.routes,
+        unrouted,
         pools: built.pools,
         pool_names,
         caches,
         error_pages: built.error_pages,
         listeners,
+        admin,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
         drain: config.drain,
@@ -327,6 +332,7 @@ impl Builder<'_> {
             needs: filters.iter().fold(Needs::NOTHING, |needs, step| needs.and(step.needs)),
             filters,
             action: self.action(config),
+            stats: self.keeping.counts(&Scope::route(&config.name), "requests"),
         }
     }
 
@@ -365,7 +371,12 @@ impl Builder<'_> {
             self.diagnostics.warning(self.source, settings, warning);
         }
         match built {
-            Ok(filter) => Some(Step { name: name.clone(), needs: filter.needs(), filter }),
+            Ok(filter) => Some(Step {
+                name: name.clone(),
+                needs: filter.needs(),
+                filter,
+                stats: self.keeping.counts(&scope, "decisions"),
+            }),
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None

@@ -105,6 +105,56 @@ const fn row(status: u16, word: &'static str, text: &'static str, proxy_error: O
 }
 
 impl Cause {
+    /// The words by which requests are counted: that of each row, and one for all that hooks make up.
+    pub(crate) const WORDS: [&'static str; 36] = [
+        "bad_request",
+        "header_timeout",
+        "header_too_large",
+        "target_too_long",
+        "method_refused",
+        "expectation_failed",
+        "version_refused",
+        "body_too_large",
+        "body_timeout",
+        "http2_abuse",
+        "client_gone",
+        "misdirected",
+        "no_route",
+        "no_file",
+        "file_unreadable",
+        "file_timeout",
+        "answer_broken",
+        "no_endpoint_fit",
+        "queue_full",
+        "queue_timeout",
+        "connect_failed",
+        "connect_timeout",
+        "tls_failed",
+        "upgrade_unsupported",
+        "response_timeout",
+        "total_timeout",
+        "upstream_closed",
+        "upstream_invalid",
+        "upstream_status",
+        "unexpected_upgrade",
+        "rejected",
+        "hook_failed",
+        "hook_panicked",
+        "cut",
+        "not_cached",
+        "internal",
+    ];
+
+    /// Where it is counted, as an index of [`WORDS`](Self::WORDS).
+    pub(crate) fn index(&self) -> usize {
+        let word = match self {
+            Self::HookFailed(..) => "hook_failed",
+            _ => self.row().word,
+        };
+        // Errors are seldom, and a test finds every row in the list.
+        Self::WORDS.iter().position(|known| *known == word).unwrap_or(Self::WORDS.len() - 1)
+    }
+
     #[rustfmt::skip]
     fn row(&self) -> Row {
         match self {
@@ -200,5 +250,24 @@ impl From<Unreserved> for Cause {
             Unreserved::OutOfTime => Self::TotalTimeout,
             Unreserved::PolicyFailed => Self::HookPanicked,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_place_among_the_words() {
+        let rows = include_str!("cause.rs").lines().filter(|line| line.trim_start().starts_with("Self::"));
+        let rows = rows.filter_map(|line| line.split_once("row(")?.1.split_once(", "));
+        let words = rows.filter_map(|(_, word)| word.strip_prefix('"')?.split('"').next());
+        let mut words: Vec<_> = words.chain(["hook_failed"]).collect();
+        words.sort_unstable();
+        words.dedup();
+        let mut known = Cause::WORDS;
+        known.sort_unstable();
+        assert_eq!(known.as_slice(), words);
+        assert_eq!(Cause::WORDS[Cause::Internal.index()], "internal");
     }
 }

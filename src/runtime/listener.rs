@@ -9,9 +9,9 @@ use crate::config;
 use crate::config::spec::{AlpnName, HttpVersion, HttpsPort, Limits, TrustedProxy};
 use crate::pools::Pool;
 use crate::tls::Termination;
-use crate::types::{BindAddr, HostMap, ListenerName, Rarely, Span};
+use crate::types::{BindAddr, Cidr, HostMap, ListenerName, Rarely, Span};
 
-use super::{Counted, ListenerCounts};
+use super::{Counted, ListenerCounts, ListenerStats};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -32,10 +32,13 @@ pub(crate) struct Listener {
     pub(crate) shortages_told: Rarely,
     /// Who alone may connect, and has to begin with a PROXY header; `None` where nobody does.
     proxies: Option<Vec<TrustedProxy>>,
+    /// Who may connect besides this machine, where it is that of `admin`; `None` where everybody may.
+    guests: Option<Vec<Cidr>>,
     redirect_https: Option<HttpsPort>,
     /// None where it does not speak HTTP.
     versions: Vec<HttpVersion>,
     passthrough: Option<Passthrough>,
+    pub(crate) stats: Arc<ListenerStats>,
     /// Whoever accepts for it, once somebody does.
     counted: OnceLock<Arc<dyn Counted>>,
 }
@@ -81,6 +84,7 @@ impl Listener {
         config: &config::Listener,
         tls: Option<Arc<Termination>>,
         pools: &[Arc<Pool>],
+        stats: Arc<ListenerStats>,
     ) -> Self {
         let http = config.service.http();
         Self {
@@ -93,9 +97,33 @@ impl Listener {
             handshakes_told: Rarely::default(),
             shortages_told: Rarely::default(),
             proxies: config.proxy_protocol_from.clone(),
+            guests: None,
             redirect_https: http.and_then(|http| http.redirect_https),
             versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),
             passthrough: Passthrough::of(&config.service, pools),
+            stats,
+            counted: OnceLock::new(),
+        }
+    }
+
+    /// The listener of `admin`, which has an edge of its own and therefore needs no number.
+    pub(super) fn of_admin(config: &config::Admin) -> Self {
+        let (connections, per_client) = (Some(config.connections), config.connections);
+        Self {
+            id: 0,
+            name: ListenerName::of_admin(),
+            binds: config.binds.clone(),
+            limits: Limits { connections, per_client, ..Limits::default() },
+            h2_streams: 0,
+            tls: None,
+            handshakes_told: Rarely::default(),
+            shortages_told: Rarely::default(),
+            proxies: None,
+            guests: Some(config.open_to.clone()),
+            redirect_https: None,
+            versions: vec![HttpVersion::H1],
+            passthrough: None,
+            stats: Arc::default(),
             counted: OnceLock::new(),
         }
     }
@@ -118,6 +146,11 @@ impl Listener {
             Some(Passthrough::Tcp(_)) => "tcp",
             Some(Passthrough::Udp(_)) => "udp",
         }
+    }
+
+    /// Whether it is that of `admin`.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.guests.is_some()
     }
 
     /// Whether it serves requests.
@@ -146,18 +179,29 @@ impl Listener {
         self.proxies.is_some()
     }
 
-    /// Whether whoever begins with a PROXY header at the `former` listener is believed here, too.
-    pub(crate) fn believes_all_of(&self, former: &Self) -> bool {
-        match (&former.proxies, &self.proxies) {
+    /// Whether whoever may connect to the `former` listener may connect here, too, and is believed here if believed there.
+    pub(crate) fn welcomes_all_of(&self, former: &Self) -> bool {
+        let believes_all = match (&former.proxies, &self.proxies) {
             (None, None) => true,
             (Some(former), Some(now)) => former.iter().all(|proxy| now.contains(proxy)),
             _ => false,
-        }
+        };
+        let admits_all = match (&former.guests, &self.guests) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(former), Some(now)) => former.iter().all(|guest| now.contains(guest)),
+        };
+        believes_all && admits_all
     }
 
     /// Whether a connection from there may begin at all; `None` for one on a Unix socket.
     pub(crate) fn admits(&self, peer: Option<IpAddr>) -> bool {
+        let is_guest = |guests: &Vec<Cidr>| match peer {
+            Some(ip) => ip.is_loopback() || guests.iter().any(|guest| guest.contains(ip)),
+            None => true,
+        };
         self.proxies.as_ref().is_none_or(|proxies| proxies.iter().any(|proxy| proxy.is(peer)))
+            && self.guests.as_ref().is_none_or(is_guest)
     }
 
     pub(crate) fn serves(&self, version: HttpVersion) -> bool {

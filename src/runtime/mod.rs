@@ -1,5 +1,6 @@
 //! What is running: the immutable [`Snapshot`], how it is built from a `Config`, and how requests reach it.
 
+mod admin;
 mod answer;
 mod assemble;
 mod caches;
@@ -19,6 +20,7 @@ mod heritage;
 mod jobs;
 mod listener;
 mod listener_counts;
+mod listener_stats;
 mod listeners;
 mod live;
 mod pacing;
@@ -27,18 +29,21 @@ mod peer_tls;
 mod registry;
 mod replay;
 mod route;
+mod route_stats;
 mod routing;
 mod secret_file;
 mod snapshot;
 mod split_status;
 mod stage_watch;
 mod status;
+mod step_stats;
 mod stores;
 mod summary;
 mod tls_files;
 mod trust;
 mod way;
 
+pub(crate) use admin::{Admin, AdminService};
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
 pub(crate) use caches::{FolderTaken, reserve_folders};
@@ -60,13 +65,15 @@ pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use jobs::run_jobs;
 pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
+pub(crate) use listener_stats::{HandshakeEnd, ListenerStats};
 pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use pacing::{Hold, Pacing, Room};
 pub(crate) use peer::{Ends, Peer};
 pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};
-pub(crate) use route::{Action, Route};
+pub(crate) use route::{Action, Route, Step};
+pub(crate) use route_stats::{CauseCounts, RouteStats};
 pub(crate) use routing::find_route;
 pub(crate) use secret_file::{CannotSave, SecretFile};
 pub(crate) use snapshot::Snapshot;
@@ -77,6 +84,7 @@ pub(crate) use status::CacheDiskStatus;
 pub(crate) use status::{
     CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status,
 };
+pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};

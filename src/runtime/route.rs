@@ -9,6 +9,8 @@ use crate::hooks::{Filter, Needs, PoolRef};
 use crate::split::Split;
 use crate::types::{RouteName, Template};
 
+use super::{RouteStats, StepStats};
+
 /// A route as requests take it.
 pub(crate) struct Route {
     pub(crate) name: RouteName,
@@ -16,6 +18,7 @@ pub(crate) struct Route {
     /// What any of the filters needs.
     pub(crate) needs: Needs,
     pub(crate) action: Action,
+    pub(crate) stats: Arc<RouteStats>,
 }
 
 /// A filter on a route.
@@ -23,6 +26,7 @@ pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) filter: Box<dyn Filter>,
     pub(crate) needs: Needs,
+    pub(crate) stats: Arc<StepStats>,
 }
 
 /// Who answers.

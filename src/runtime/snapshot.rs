@@ -16,13 +16,15 @@ use crate::telemetry::Pulse;
 use crate::types::{Cidr, PoolName, RouteName};
 
 use super::edge_paths::EdgePaths;
-use super::{Action, Listener, Listeners, Route};
+use super::{Action, Admin, Listener, Listeners, Route, RouteStats};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 pub(crate) struct Snapshot {
     pub(crate) router: Router,
     /// By `RouteId`.
     pub(crate) routes: Vec<Route>,
+    /// What requests come to that have no route.
+    pub(crate) unrouted: Arc<RouteStats>,
     /// By `PoolRef`.
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.
@@ -32,6 +34,8 @@ pub(crate) struct Snapshot {
     /// Pages for errors that no route has one for.
     pub(crate) error_pages: Pages,
     pub(crate) listeners: Listeners,
+    /// Where the process tells how it does, if it does. No route knows of it.
+    pub(crate) admin: Option<Admin>,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,

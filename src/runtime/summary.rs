@@ -22,6 +22,10 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  {:<20} {binds}{}", listener.name.as_str(), manner(listener))?;
         write_passthrough(listener, config, out)?;
     }
+    if let Some(admin) = &config.admin {
+        let binds: Vec<_> = admin.binds.iter().map(ToString::to_string).collect();
+        writeln!(out, "admin\n  {:<20} {}", "metrics, health", binds.join(", "))?;
+    }
     if !config.routes.is_empty() {
         writeln!(out, "routes, in the order in which they are tried")?;
     }

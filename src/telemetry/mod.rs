@@ -1,11 +1,13 @@
 //! What Evener tells of itself: messages for operators, and a line for every request, connection and flow.
 
 mod access_log;
-mod histogram;
+pub(crate) mod histogram;
 mod lines;
 mod messages;
 mod pulse;
 mod read_lines;
+mod recent;
+mod request_stats;
 mod settle;
 
 pub(crate) use access_log::AccessLog;
@@ -14,3 +16,5 @@ pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Ti
 pub(crate) use messages::Messages;
 pub use pulse::{Pulse, PulseSummary};
 pub(crate) use read_lines::read_lines;
+pub(crate) use recent::RecentLatencies;
+pub(crate) use request_stats::{CLASS_NAMES, EndedRequest, RequestStats};

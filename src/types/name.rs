@@ -85,6 +85,13 @@ names! {
     ZoneName, "a zone's name", "a";
 }
 
+impl ListenerName {
+    /// What the listener of `admin` is called in messages; another one may have that name, too.
+    pub(crate) fn of_admin() -> Self {
+        Self("admin".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

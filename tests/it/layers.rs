@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers of docs/architecture.md: a module imports from lower ones only, never sideways.
-const LAYERS: [(&str, u32); 26] = [
+const LAYERS: [(&str, u32); 28] = [
     ("types", 0),
     ("cache", 1),
     ("config", 1),
@@ -22,7 +22,9 @@ const LAYERS: [(&str, u32); 26] = [
     ("gateway", 5),
     ("l4", 5),
     ("control", 5),
+    ("metrics", 5),
     ("simulate", 5),
+    ("admin", 6),
     ("edge", 6),
     ("handover", 6),
     ("lifecycle", 7),

@@ -7,6 +7,7 @@
 )]
 #![expect(unreachable_pub, reason = "the harness is written like a library's interface")]
 
+mod admin;
 mod basics;
 mod conf_examples;
 mod config_errors;

@@ -9,8 +9,11 @@ use super::Resolver;
 use super::names::PoolNames;
 
 /// Addresses that are in use, and by whom; those of UDP beside the others.
-type Taken = Vec<(BindAddr, IsUdp, KeyPath)>;
+pub(super) type Taken = Vec<(BindAddr, IsUdp, KeyPath)>;
 type IsUdp = bool;
+
+/// Of an address that connections are accepted on.
+pub(super) const TCP: IsUdp = false;
 
 impl Resolver<'_> {
     pub(super) fn listeners(
@@ -18,17 +21,15 @@ impl Resolver<'_> {
         specs: NamedMap<ListenerName, ListenerSpec>,
         at: &KeyPath,
         pools: &PoolNames<'_>,
+        taken: &mut Taken,
     ) -> Vec<Listener> {
         if specs.is_empty() && !self.is_partial(at) {
             self.error(at, "there is no listener, so no client can connect")
                 .help("add one, like `listeners: { web: { bind: 0.0.0.0:8080 } }`");
         }
-        let mut taken = Taken::new();
         let paths: Vec<_> = specs.iter().map(|(name, _)| at.child(name.as_str())).collect();
         let listeners = specs.into_iter().zip(paths);
-        listeners
-            .map(|((name, spec), path)| self.one_listener(name, spec, &path, &mut taken, pools))
-            .collect()
+        listeners.map(|((name, spec), path)| self.one_listener(name, spec, &path, taken, pools)).collect()
     }
 
     fn one_listener(
@@ -67,7 +68,7 @@ impl Resolver<'_> {
         Http { spec, redirect_https }
     }
 
-    fn binds(
+    pub(super) fn binds(
         &mut self,
         specs: OneOrMany<BindAddr>,
         at: &KeyPath,

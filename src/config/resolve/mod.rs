@@ -1,6 +1,7 @@
 //! From the spec to the [`Config`]: names become indexes, relative paths get their directory, and what no single
 //! value can know is checked.
 
+mod admin;
 mod caches;
 mod files;
 mod health;
@@ -19,6 +20,8 @@ mod tls;
 use std::fmt;
 use std::path::Path;
 
+use admin::Served;
+use listeners::Taken;
 use names::{Names, PoolNames};
 
 use super::node::Node;
@@ -41,12 +44,15 @@ pub(super) fn resolve(
     let stores = resolver.stores(spec.server.stores, &root.child("server").child("stores"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
     let pool_names = PoolNames::of(&pools);
-    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pool_names);
+    let mut taken = Taken::new();
+    let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pool_names, &mut taken);
     let routes = resolver.routes(
         spec.routes,
         &root.child("routes"),
         &Names { listeners: &listeners, pools: &pool_names },
     );
+    let served = Served { listeners: &listeners, pools: &pools, routes: &routes, pool_names: &pool_names };
+    let admin = spec.admin.map(|admin| resolver.admin(admin, &root.child("admin"), &served, &mut taken));
     resolver.check_pools_of_l4(&listeners, &routes, &pools);
     let is_serving = !routes.is_empty() || listeners.iter().any(|listener| listener.service.http().is_none());
     if !resolver.diagnostics.has_errors() && is_serving {
@@ -69,6 +75,7 @@ pub(super) fn resolve(
         listeners,
         pools,
         routes,
+        admin,
         log_level: spec.log.level,
         access_format: spec.log.access.format,
         access_sink: sink_relative_to(base, spec.log.access.to),

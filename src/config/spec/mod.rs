@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
+mod admin;
 mod cache;
 mod error_pages;
 mod files;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
+pub use admin::{AdminLimits, AdminSpec, ReadySpec};
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub(crate) use error_pages::PageForm;
 pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
@@ -85,6 +87,9 @@ pub struct Spec {
     /// What is logged, and where to.
     #[serde(default)]
     pub log: LogSpec,
+    /// Where the process tells how it does, over HTTP. Default: nowhere.
+    #[serde(default)]
+    pub admin: Option<AdminSpec>,
     /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
     /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
     /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.

@@ -32,7 +32,7 @@ use self::meter::{Abuse, Meter};
 use self::running::Running;
 use self::session::Session;
 use super::cut;
-use super::refusal::{log_refusal, refusal};
+use super::refusal::{note_refusal, refusal};
 use super::serve::PREFACE;
 use super::stream::EdgeStream;
 
@@ -186,7 +186,7 @@ impl Requests<'_> {
         let cause = Cause::BadRequest;
         let answer = refusal(self.app, self.client, &cause, session.request_headers());
         let size = session.refuse(answer);
-        log_refusal(self.client, "HTTP/2", &cause, size, self.log);
+        note_refusal(self.client, "HTTP/2", &cause, size, self.log);
     }
 }
 
@@ -205,7 +205,7 @@ fn report(client: &Connection, abuse: Abuse, log: &AccessLog) {
         Abuse::SlowHeader => Cause::HeaderTimeout,
         _ => Cause::Http2Abuse,
     };
-    log_refusal(client, "HTTP/2", &cause, 0, log);
+    note_refusal(client, "HTTP/2", &cause, 0, log);
 }
 
 fn options(listener: &Listener) -> Builder {

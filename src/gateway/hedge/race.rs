@@ -118,6 +118,7 @@ impl Race {
         if is_among(tried, lease.endpoint()) {
             return None;
         }
+        self.pool.count_hedge();
         self.shared.change(|result| result.second = Some(lease.endpoint().clone()));
         Some(Second { lease, began, _permit: permit })
     }

@@ -108,14 +108,14 @@ impl Serving {
     pub(super) fn serve(&self, new: &Assembled) -> Result<(), Refused> {
         let Assembled { config, snapshot, .. } = new;
         let mut nobody = Inherited::default();
-        let prepared = self.edge.prepare(&snapshot.listeners, &mut nobody).map_err(refused)?;
+        let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(refused)?;
         self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
         let now = Instant::now();
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
-        self.edge.change_limits(edge_limits(config));
+        self.edges.traffic.change_limits(edge_limits(config));
         self.live.replace(snapshot.clone());
         snapshot.take_over(now);
-        self.edge.adopt(prepared, config.drain);
+        self.edges.adopt(prepared, config.drain);
         self.prober.update(&snapshot.pools);
         Ok(())
     }

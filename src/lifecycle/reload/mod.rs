@@ -22,7 +22,7 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::config::Origin;
-use crate::edge::{Edge, Inherited};
+use crate::edge::Inherited;
 use crate::pools::Prober;
 use crate::runtime::{
     Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
@@ -30,6 +30,7 @@ use crate::runtime::{
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
+use super::edges::Edges;
 use super::upgrade::Upgrader;
 
 use change::refused;
@@ -41,7 +42,7 @@ use watch::watch;
 #[derive(Clone)]
 pub(crate) struct Serving {
     pub(crate) live: Arc<Live>,
-    pub(crate) edge: Arc<Edge>,
+    pub(crate) edges: Edges,
     pub(crate) prober: Arc<Prober>,
     pub(crate) log: Arc<AccessLog>,
     /// Those of a program that leaves its messages to this library.
@@ -158,8 +159,8 @@ impl Reloader {
         let _served = self.0.served.lock().await;
         let snapshot = self.0.serving.live.snapshot();
         // Some addresses may be closed, since the other process had no use for them.
-        match self.0.serving.edge.prepare(&snapshot.listeners, &mut Inherited::default()) {
-            Ok(prepared) => self.0.serving.edge.adopt(prepared, snapshot.drain),
+        match self.0.serving.edges.prepare(&snapshot, &mut Inherited::default()) {
+            Ok(prepared) => self.0.serving.edges.adopt(prepared, snapshot.drain),
             Err(error) => log::error!("not all listeners are served again error=\"{error}\""),
         }
         if let Some(upgrader) = self.0.upgrader.get() {

@@ -9,10 +9,11 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Origin;
 use crate::control::Door;
-use crate::edge::{Address, Edge, Lent};
+use crate::edge::{Address, Lent};
 use crate::handover::{
     Cause, Giver, HandoverError, Limits, Peer, Program, SocketKind, Stage, Successor, may_leave, own_program,
 };
+use crate::lifecycle::edges::Edges;
 use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
 use crate::runtime::{Assembled, Generation, Heritage, Live, NotUpgraded, UpgradeOrder, Upgraded};
@@ -26,7 +27,7 @@ pub(in crate::lifecycle) struct Upgrader {
     /// Where the program of this process is, as far as that is known.
     program: Option<PathBuf>,
     live: Arc<Live>,
-    edge: Arc<Edge>,
+    edges: Edges,
     control: Option<Arc<Door>>,
     manager: Arc<ServiceManager>,
     /// The process before this one, as long as it finishes its work.
@@ -71,8 +72,8 @@ impl Upgrader {
         let program = own_program();
         let program =
             program.inspect_err(|error| log::debug!("the own program is unknown error={error}")).ok();
-        let (live, edge) = (serving.live.clone(), serving.edge.clone());
-        Self { program, live, edge, control, manager, predecessor, successors }
+        let (live, edges) = (serving.live.clone(), serving.edges.clone());
+        Self { program, live, edges, control, manager, predecessor, successors }
     }
 
     /// The process before this one, as long as it finishes its work.
@@ -162,7 +163,7 @@ impl Upgrader {
             return Err(HandoverError::own(Stage::Ready, error));
         }
         // From here on the other process would serve, and only one of the two may accept.
-        if timeout(GIVE_WAY, self.edge.give_way()).await.is_err() {
+        if timeout(GIVE_WAY, self.edges.give_way()).await.is_err() {
             let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "its sockets cannot be given up");
             giver.stay("its sockets cannot be given up").await;
             self.take_back().await;
@@ -194,12 +195,12 @@ impl Upgrader {
             Some(door) => Some((door.path().to_owned(), door.duplicate()?)),
             None => None,
         };
-        Ok(Sockets { listening: self.edge.sockets()?, control })
+        Ok(Sockets { listening: self.edges.sockets()?, control })
     }
 
     /// Serves again, since nobody else does any more.
     pub(in crate::lifecycle) async fn take_back(&self) {
-        if timeout(GIVE_WAY, self.edge.resume()).await.is_err() {
+        if timeout(GIVE_WAY, self.edges.resume()).await.is_err() {
             log::error!("not all sockets are served again");
         }
         self.control.iter().for_each(|door| door.open());

@@ -48,6 +48,7 @@ impl Sockets {
                 SocketKind::Control => sockets.control = Some((entry.address.into(), socket)),
                 SocketKind::Connections => sockets.add(Kind::Connections, &entry, socket),
                 SocketKind::Datagrams => sockets.add(Kind::Datagrams, &entry, socket),
+                SocketKind::Admin => sockets.add(Kind::Admin, &entry, socket),
                 SocketKind::Channel => sockets.add_channel(&entry, socket),
                 SocketKind::Other => {}
             }
@@ -60,7 +61,12 @@ impl Sockets {
         let name = entry.listener.as_ref().and_then(|name| name.parse::<ListenerName>().ok());
         let (Some(listener), Ok(address)) = (name, entry.address.parse::<BindAddr>()) else { return };
         match self.listening.last_mut() {
-            Some(last) if entry.ordinal > 0 && last.listener == listener && last.address == address => {
+            Some(last)
+                if entry.ordinal > 0
+                    && last.kind == kind
+                    && last.listener == listener
+                    && last.address == address =>
+            {
                 last.sockets.push(socket);
             }
             _ => {
@@ -103,6 +109,7 @@ fn kind_of(kind: Kind) -> SocketKind {
     match kind {
         Kind::Connections => SocketKind::Connections,
         Kind::Datagrams => SocketKind::Datagrams,
+        Kind::Admin => SocketKind::Admin,
     }
 }
 
@@ -131,6 +138,7 @@ pub(super) fn heard(unclaimed: Vec<SocketEntry>) -> Vec<Address> {
         let kind = match entry.kind {
             SocketKind::Connections => Kind::Connections,
             SocketKind::Datagrams => Kind::Datagrams,
+            SocketKind::Admin => Kind::Admin,
             _ => return None,
         };
         let (listener, address) = (entry.listener?.parse().ok()?, entry.address.parse().ok()?);

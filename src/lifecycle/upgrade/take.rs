@@ -166,7 +166,7 @@ impl Newcomer {
             }
             Ok(mut predecessor) => {
                 let Peer { version, pid } = &welcome.peer;
-                if timeout(GIVE_WAY, self.serving.edge.resume()).await.is_err() {
+                if timeout(GIVE_WAY, self.serving.edges.resume()).await.is_err() {
                     log::error!("not all sockets are served");
                 }
                 self.control.iter().for_each(|door| door.open());

@@ -205,9 +205,11 @@ impl Probe {
             }
             Err(_) => (Health::Unfit { is_reachable: true }, format!("no answer within {:?}", self.timeout)),
         };
+        let passed = found == Health::Fit;
+        self.endpoint.record().stats.count_probe(passed);
         self.endpoint.record().history.note(ProbeResult {
             at: SystemTime::now(),
-            passed: found == Health::Fit,
+            passed,
             took: begun.elapsed(),
             reason: reason.clone(),
         });

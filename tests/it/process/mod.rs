@@ -1,5 +1,6 @@
 //! The `evener` command as a process: what it prints, how it exits, what signals do.
 
+mod admin;
 mod certificates;
 mod check;
 mod control;

@@ -60,6 +60,19 @@ impl Edge {
         self.running.addresses().iter().filter_map(inet).collect()
     }
 
+    /// The addresses of `admin` at this moment.
+    pub fn admin_addresses(&self) -> Vec<BindAddr> {
+        self.running.admin_addresses()
+    }
+
+    /// The first address of `admin`.
+    pub fn admin_address(&self) -> SocketAddr {
+        match &self.admin_addresses()[0] {
+            BindAddr::Inet(inet) => *inet,
+            BindAddr::Unix(path) => panic!("{} is a file", path.display()),
+        }
+    }
+
     /// A folder of this edge's own, where `DIR` is.
     pub fn folder(&self) -> &Path {
         self.folder.path()

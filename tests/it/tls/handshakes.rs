@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Client, Edge, Endpoint, eventually};
+use crate::support::{Ca, Client, Edge, Endpoint, eventually};
 
 use super::{Site, get};
 
@@ -114,4 +114,35 @@ async fn garbage_and_silence_end_and_others_are_served() {
     eventually("the dripping client is cut", async || stream.write_all(&[0x16]).await.is_err()).await;
     client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
     assert_eq!(client.response().await.status, 200);
+}
+
+#[tokio::test]
+async fn handshakes_are_counted_by_how_they_end() {
+    let site = Site::with(&["a.example"]);
+    let endpoint = Endpoint::answering("hello").await;
+    let certificates = site.certificates(&["a.example"]);
+    let edge = Edge::start(&format!(
+        "admin: {{ bind: 127.0.0.1:0 }}
+listeners: {{ web: {{ bind: 127.0.0.1:0, tls: {{ certificates: [{certificates}] }} }} }}
+pools: {{ app: {{ endpoints: ['{}'] }} }}
+routes: [{{ pool: app }}]
+",
+        endpoint.address()
+    ))
+    .await;
+    let client = site.client();
+    for _ in 0..3 {
+        assert_eq!(get(&edge, "a.example", &client).await.unwrap().1, 200);
+    }
+    let strange = Arc::new(Ca::new("somebody else").client(&[]));
+    assert!(get(&edge, "a.example", &strange).await.is_err());
+    for (result, count) in [("full", 1), ("resumed", 2), ("failed", 1), ("timed_out", 0)] {
+        let series = format!("evener_tls_handshakes_total{{listener=\"web\",result=\"{result}\"}} {count}");
+        eventually(&series, async || {
+            let mut admin = Client::connect(edge.admin_address()).await;
+            admin.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            admin.response().await.text().lines().any(|line| line == series)
+        })
+        .await;
+    }
 }

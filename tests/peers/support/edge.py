@@ -46,6 +46,10 @@ class Edge:
         address = next(line[2] for line in words if line[:2] == ["listener", listener])
         return int(address.rsplit(":", 1)[1])
 
+    def admin(self) -> str:
+        """The address of the admin listener."""
+        return next(line.split()[1] for line in self.messages if line.startswith("  admin "))
+
     def log(self) -> list[dict[str, Any]]:
         """The lines of the access log so far."""
         return [json.loads(line) for line in list(self._lines)]

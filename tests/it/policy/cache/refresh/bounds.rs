@@ -110,3 +110,30 @@ async fn a_reload_leaves_them_to_their_end() {
     assert_eq!(super::until_fresh(&edge, "answer 2").await.text(), "answer 2");
     assert_eq!(endpoint.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn one_that_waits_for_an_endpoint_holds_no_place_of_its_clients() {
+    let (endpoint, gate) = held(|_, number| (200, if number == 1 { OLD } else { FRESH }.to_owned())).await;
+    let edge = Edge::start(&format!(
+        "server: {{ caches: {{ main: {{ memory: 8MiB }} }} }}
+listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+pools: {{ app: {{ endpoints: [{{ address: '{}', max_requests: 1 }}], queue: {{ timeout: 1m }} }} }}
+routes:
+  - {{ match: {{ path: /other }}, pool: app }}
+  - {{ filters: [concurrency: {{ max: 1 }}, cache: {{ in: main }}], pool: app }}
+",
+        endpoint.address()
+    ))
+    .await;
+    gate.add_permits(1);
+    assert_eq!(edge.get("/").await.text(), "answer 1");
+    let mut other = edge.connect().await;
+    other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually("the endpoint is taken", async || endpoint.requests().len() == 2).await;
+    for _ in 0..5 {
+        assert!(is_old(&edge.get("/").await));
+    }
+    gate.add_permits(2);
+    assert_eq!(other.response().await.text(), "answer 2");
+    eventually("it is refreshed", async || edge.get("/").await.text() == "answer 3").await;
+}

@@ -1,0 +1,88 @@
+use std::path::PathBuf;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
+use crate::config::Origin;
+use crate::runtime::{Registry, Unchanging, assemble};
+
+use super::*;
+
+const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 } }
+pools: { app: { endpoints: [127.0.0.1:9001] } }
+routes: [{ pool: app }]
+admin: { bind: 127.0.0.1:0 }
+";
+
+fn admin() -> Admin {
+    let origin = Origin::Text {
+        name: "test.yaml".to_owned(),
+        base: PathBuf::new(),
+        text: TEXT.to_owned(),
+        included: None,
+    };
+    let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
+    Admin::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging))
+}
+
+/// A client, and the task that serves it.
+fn client() -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
+    let (client, server) = UnixStream::pair().unwrap();
+    let ending = Ending::default();
+    let of_server = ending.clone();
+    let task = tokio::spawn(async move { admin().serve(Transport::Unix(server), of_server).await });
+    (client, ending, task)
+}
+
+const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_does_not_keep_its_place() {
+    let begun = Instant::now();
+    let (mut client, _ending, task) = client();
+    task.await.unwrap();
+    assert!(begun.elapsed() >= HEADER_LIMIT && begun.elapsed() < HEADER_LIMIT * 2, "{:?}", begun.elapsed());
+    assert_eq!(client.read_u8().await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_that_rests_after_its_answer() {
+    let begun = Instant::now();
+    let (mut client, _ending, task) = client();
+    client.write_all(GET).await.unwrap();
+    task.await.unwrap();
+    assert!(begun.elapsed() >= HEADER_LIMIT && begun.elapsed() < HEADER_LIMIT * 2, "{:?}", begun.elapsed());
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_end_closes_what_rests() {
+    let (mut client, ending, task) = client();
+    client.write_all(GET).await.unwrap();
+    client.read_exact(&mut [0; 12]).await.unwrap();
+    ending.advance(Stage::Draining);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_not_waited_for() {
+    let (mut client, server): (DuplexStream, _) = tokio::io::duplex(10);
+    let mut server = Patient::new(server, SEND_IDLE);
+    // As long as it takes a little now and then.
+    let taking = tokio::spawn(async move {
+        let mut taken = [0; 10];
+        for _ in 0..3 {
+            tokio::time::sleep(SEND_IDLE / 2).await;
+            client.read_exact(&mut taken).await.unwrap();
+        }
+        client
+    });
+    server.write_all(&[0; 40]).await.unwrap();
+    let _client = taking.await.unwrap();
+    let begun = Instant::now();
+    let error = server.write_all(&[0]).await.unwrap_err();
+    assert_eq!((error.kind(), begun.elapsed()), (std::io::ErrorKind::TimedOut, SEND_IDLE));
+}

@@ -1,0 +1,27 @@
+use std::num::NonZeroU32;
+
+use crate::types::{BindAddr, Cidr, HostPattern};
+
+/// How those who look after the process reach it over HTTP.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it accepts; Unix paths are relative to the working directory.
+    pub binds: Vec<BindAddr>,
+    /// Who may connect besides this machine.
+    pub open_to: Vec<Cidr>,
+    /// Names under which it may be asked for.
+    pub hosts: Vec<HostPattern>,
+    /// Connections at once.
+    pub connections: NonZeroU32,
+    /// When the process is ready.
+    pub ready: Ready,
+}
+
+/// When the process is ready.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The pools that have to serve, as indexes into [`Config::pools`](crate::config::Config::pools), in their order.
+    pub pools: Vec<usize>,
+    /// So many endpoints of each have to be fit.
+    pub min_fit: NonZeroU32,
+}

@@ -1,0 +1,84 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::pools::{Endpoint, Pool, State, UNRESERVED};
+
+use super::families as f;
+use super::writer::Writer;
+
+pub(super) fn write(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
+    sums(writer, pools)?;
+    endpoints(writer, pools)
+}
+
+fn sums(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
+    let all = || pools.iter().map(|pool| (pool.name().as_str(), pool));
+    let mut series = writer.family(&f::POOL_IN_FLIGHT)?;
+    all().try_for_each(|(name, pool)| series.gauge([name], pool.in_flight()))?;
+    let mut series = writer.family(&f::POOL_WAITING)?;
+    all().try_for_each(|(name, pool)| series.gauge([name], pool.waiting() as u64))?;
+    let mut series = writer.family(&f::POOL_WAITED)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.counts().waited))?;
+    let mut series = writer.family(&f::POOL_UNSERVED)?;
+    for (name, pool) in all() {
+        for (reason, count) in UNRESERVED.into_iter().zip(pool.counts().unreserved) {
+            series.counter([name, reason], count)?;
+        }
+    }
+    let mut series = writer.family(&f::POOL_RETRIES)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.counts().retries))?;
+    let mut series = writer.family(&f::POOL_RETRIES_REFUSED)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.counts().retries_refused))?;
+    let mut series = writer.family(&f::POOL_HEDGES)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.counts().hedges))?;
+    let mut series = writer.family(&f::POOL_ENDPOINTS)?;
+    for (name, pool) in all() {
+        for state in State::ALL {
+            let count = pool.endpoints().iter().filter(|endpoint| endpoint.state() == state).count();
+            series.gauge([name, state.as_str()], count as u64)?;
+        }
+    }
+    let mut series = writer.family(&f::POOL_PANIC)?;
+    all().try_for_each(|(name, pool)| series.gauge([name], i64::from(pool.is_in_panic())))?;
+    let mut series = writer.family(&f::POOL_LATENCY)?;
+    all().try_for_each(|(name, pool)| series.histogram([name], &pool.latencies()))
+}
+
+/// Writes the series of an endpoint, whose labels these are.
+type Write<'a> = Box<dyn FnMut([&str; 2], &Endpoint) -> fmt::Result + 'a>;
+
+fn endpoints(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
+    let named = |pool: &'_ Arc<Pool>| {
+        let name = pool.name().to_string();
+        let endpoints = pool.endpoints().to_vec().into_iter();
+        endpoints.map(move |endpoint| (name.clone(), endpoint.address().to_string(), endpoint))
+    };
+    let all: Vec<(String, String, Arc<Endpoint>)> = pools.iter().flat_map(named).collect();
+    let each = |mut write: Write<'_>| {
+        all.iter().try_for_each(|(pool, address, endpoint)| write([pool, address], endpoint))
+    };
+    let mut series = writer.family(&f::ENDPOINT_STATE)?;
+    each(Box::new(|[pool, address], endpoint| {
+        let now = endpoint.state();
+        let mut states = State::ALL.into_iter();
+        states.try_for_each(|state| series.gauge([pool, address, state.as_str()], i64::from(state == now)))
+    }))?;
+    let mut series = writer.family(&f::ENDPOINT_WEIGHT)?;
+    each(Box::new(|labels, endpoint| series.gauge(labels, u32::from(endpoint.weight()))))?;
+    let mut series = writer.family(&f::ENDPOINT_IN_FLIGHT)?;
+    each(Box::new(|labels, endpoint| series.gauge(labels, endpoint.in_flight())))?;
+    let mut series = writer.family(&f::ENDPOINT_PICKS)?;
+    each(Box::new(|labels, endpoint| series.counter(labels, endpoint.load().picks())))?;
+    let mut series = writer.family(&f::ENDPOINT_FAILURES)?;
+    each(Box::new(|labels, endpoint| series.counter(labels, endpoint.load().failures())))?;
+    let mut series = writer.family(&f::ENDPOINT_EJECTIONS)?;
+    each(Box::new(|labels, endpoint| series.counter(labels, endpoint.counts().ejections)))?;
+    let mut series = writer.family(&f::ENDPOINT_PROBES)?;
+    each(Box::new(|[pool, address], endpoint| {
+        let counts = endpoint.counts();
+        series.counter([pool, address, "passed"], counts.probes_passed)?;
+        series.counter([pool, address, "failed"], counts.probes_failed)
+    }))?;
+    let mut series = writer.family(&f::ENDPOINT_LATENCY)?;
+    each(Box::new(|labels, endpoint| series.histogram(labels, &endpoint.latencies())))
+}

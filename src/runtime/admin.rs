@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::config;
+use crate::net::Transport;
+use crate::pools::Pool;
+use crate::types::HostPattern;
+
+use super::{Ending, Listener};
+
+/// Where those who look after the process reach it over HTTP, and what they are told by one configuration.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) listener: Arc<Listener>,
+    /// Names under which it may be asked for.
+    pub(crate) hosts: Vec<HostPattern>,
+    /// Those that have to serve for the process to be ready.
+    pub(crate) ready_pools: Vec<Arc<Pool>>,
+    /// So many endpoints of each have to be fit.
+    pub(crate) min_fit: usize,
+}
+
+/// Whoever answers them.
+#[async_trait]
+pub(crate) trait AdminService: Send + Sync {
+    /// Serves a connection to its end, which comes soon once `ending` begins.
+    async fn serve(&self, transport: Transport, ending: Ending);
+}
+
+impl Admin {
+    /// The `pools` are those of the configuration.
+    pub(super) fn new(config: &config::Admin, pools: &[Arc<Pool>]) -> Self {
+        let ready = &config.ready;
+        Self {
+            listener: Arc::new(Listener::of_admin(config)),
+            hosts: config.hosts.clone(),
+            ready_pools: ready.pools.iter().map(|index| pools[*index].clone()).collect(),
+            min_fit: usize::try_from(ready.min_fit.get()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Origin;
+    use crate::runtime::{Registry, assemble};
+
+    fn listener(open_to: &str) -> Arc<Listener> {
+        let text = format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+routes: [{{ respond: {{}} }}]
+admin: {{ bind: '0.0.0.0:0', open_to: [{open_to}] }}
+"
+        );
+        let origin =
+            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text, included: None };
+        let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
+        assembled.snapshot.admin.as_ref().unwrap().listener.clone()
+    }
+
+    #[test]
+    fn nobody_may_connect_but_this_machine_and_its_guests() {
+        let listener = listener("10.0.3.0/24, '2001:db8::/32'");
+        for (peer, is_admitted) in [
+            ("127.0.0.1", true),
+            ("127.8.8.8", true),
+            ("::1", true),
+            ("10.0.3.9", true),
+            ("2001:db8::9", true),
+            ("10.0.4.9", false),
+            ("192.0.2.1", false),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(listener.admits(Some(peer.parse().unwrap())), is_admitted, "{peer}");
+        }
+        assert!(listener.admits(None));
+    }
+
+    #[test]
+    fn connections_end_with_the_welcome_of_those_who_made_them() {
+        let (few, many) = (listener("10.0.3.0/24"), listener("10.0.3.0/24, 10.0.4.0/24"));
+        assert!(many.welcomes_all_of(&few) && few.welcomes_all_of(&few));
+        assert!(!few.welcomes_all_of(&many));
+    }
+}

@@ -1,0 +1,236 @@
+//! What is counted is what happened.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Client, Edge, Endpoint, dead, eventually};
+
+use super::{Scrape, comes_to, config, pool};
+
+/// Answers with the status that the path names.
+async fn by_path() -> Endpoint {
+    Endpoint::with(|request| {
+        let status = request.path().trim_start_matches('/').to_owned();
+        format!("HTTP/1.1 {status} Something\r\nContent-Length: 5\r\n\r\nhello")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_class() {
+    let endpoint = by_path().await;
+    let pools = pool("app", "", &[endpoint.address()]);
+    let edge = Edge::start(&config(&pools, "{ name: api, match: { host: example.com }, pool: app }")).await;
+    for path in ["/200", "/201", "/404", "/500"] {
+        edge.get(path).await;
+    }
+    edge.send("POST /200 HTTP/1.1\r\nHost: example.com\r\nContent-Length: 7\r\n\r\n1234567").await;
+    assert_eq!(edge.send("GET / HTTP/1.1\r\nHost: other.example\r\n\r\n").await.status, 404);
+    assert_eq!(edge.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").await.status, 400);
+    comes_to(
+        &edge,
+        &[
+            ("evener_http_requests_total{route=\"api\",status=\"2xx\"}", 3.0),
+            ("evener_http_requests_total{route=\"api\",status=\"4xx\"}", 1.0),
+            ("evener_http_requests_total{route=\"api\",status=\"5xx\"}", 1.0),
+            ("evener_http_requests_in_flight{route=\"api\"}", 0.0),
+            ("evener_http_errors_total{route=\"\",cause=\"no_route\"}", 1.0),
+            ("evener_http_request_duration_seconds_count{route=\"api\"}", 5.0),
+            ("evener_http_request_duration_seconds_bucket{le=\"+Inf\",route=\"api\"}", 5.0),
+            ("evener_http_request_body_bytes_total{route=\"api\"}", 7.0),
+            ("evener_http_response_body_bytes_total{route=\"api\"}", 25.0),
+            // Not that of the attempt that failed.
+            ("evener_pool_latency_seconds_count{pool=\"app\"}", 4.0),
+        ],
+    )
+    .await;
+    let scrape = Scrape::of(&edge).await;
+    let endpoint = format!("pool=\"app\",endpoint=\"{}\"", endpoint.address());
+    assert_eq!(scrape.value(&format!("evener_endpoint_picks_total{{{endpoint}}}")), 5.0);
+    assert_eq!(scrape.value(&format!("evener_endpoint_failures_total{{{endpoint}}}")), 1.0);
+    assert_eq!(scrape.value(&format!("evener_endpoint_state{{{endpoint},state=\"fit\"}}")), 1.0);
+    // What no endpoint has answered is an error of some cause.
+    assert_eq!(scrape.sum("evener_http_errors_total{route=\"api\""), 0.0);
+    assert_eq!(scrape.sum("evener_listener_accepted_total{listener=\"web\"}"), 7.0);
+}
+
+#[tokio::test]
+async fn what_waits_for_an_endpoint_is_in_flight() {
+    let (endpoint, gate) = Endpoint::held().await;
+    let pools = pool("app", "", &[endpoint.address()]);
+    let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = edge.connect().await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    let of_endpoint =
+        format!("evener_endpoint_in_flight{{pool=\"app\",endpoint=\"{}\"}}", endpoint.address());
+    comes_to(
+        &edge,
+        &[
+            ("evener_http_requests_in_flight{route=\"api\"}", 3.0),
+            ("evener_pool_in_flight{pool=\"app\"}", 3.0),
+            (&of_endpoint, 3.0),
+            ("evener_listener_connections{listener=\"web\"}", 3.0),
+        ],
+    )
+    .await;
+    gate.add_permits(3);
+    for client in &mut clients {
+        assert_eq!(client.response().await.status, 200);
+    }
+    comes_to(
+        &edge,
+        &[
+            ("evener_http_requests_in_flight{route=\"api\"}", 0.0),
+            ("evener_http_requests_total{route=\"api\",status=\"2xx\"}", 3.0),
+            (&of_endpoint, 0.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn attempts_are_counted_where_they_went() {
+    let (gone, alive) = (dead().await, Endpoint::answering("ok").await);
+    let pools = pool("app", "balance: first,", &[gone, alive.address()]);
+    let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
+    assert_eq!(edge.get("/").await.status, 200);
+    let of = |family: &str, endpoint| {
+        format!("evener_endpoint_{family}_total{{pool=\"app\",endpoint=\"{endpoint}\"}}")
+    };
+    comes_to(
+        &edge,
+        &[
+            ("evener_pool_retries_total{pool=\"app\"}", 1.0),
+            (&of("picks", gone), 1.0),
+            (&of("failures", gone), 1.0),
+            (&of("picks", alive.address()), 1.0),
+            (&of("failures", alive.address()), 0.0),
+            ("evener_http_requests_total{route=\"api\",status=\"2xx\"}", 1.0),
+            ("evener_http_requests_total{route=\"api\",status=\"5xx\"}", 0.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_pool_that_cannot_serve_is_an_error_of_a_cause() {
+    let pools = pool("app", "", &[dead().await]);
+    let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
+    assert_eq!(edge.get("/").await.status, 502);
+    comes_to(
+        &edge,
+        &[
+            ("evener_http_errors_total{route=\"api\",cause=\"connect_failed\"}", 1.0),
+            ("evener_http_requests_total{route=\"api\",status=\"5xx\"}", 1.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_filters_stop_is_counted_at_them() {
+    let routes =
+        "{ name: api, respond: {}, filters: [rate_limit: { rate: 2/h }, rate_limit: { rate: 1000/s }] }";
+    let edge = Edge::start(&config("", routes)).await;
+    let mut refused = 0;
+    for _ in 0..5 {
+        refused += u32::from(edge.get("/").await.status == 429);
+    }
+    assert!(refused > 0);
+    let of = |number, decision| {
+        format!(
+            "evener_filter_decisions_total{{route=\"api\",filter=\"rate_limit\",number=\"{number}\",decision=\"{decision}\"}}"
+        )
+    };
+    comes_to(
+        &edge,
+        &[
+            (&of(0, "rejected"), f64::from(refused)),
+            (&of(1, "rejected"), 0.0),
+            (&of(0, "failed"), 0.0),
+            ("evener_http_requests_total{route=\"api\",status=\"4xx\"}", f64::from(refused)),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn counts_go_on_over_a_reload_and_series_go_with_what_they_are_of() {
+    let endpoint = Endpoint::answering("ok").await;
+    let both =
+        format!("{}, {}", pool("app", "", &[endpoint.address()]), pool("other", "", &[endpoint.address()]));
+    let routes = "{ name: api, match: { path: /a }, pool: app }, { name: rest, pool: other }";
+    let edge = Edge::start(&config(&both, routes)).await;
+    for path in ["/a", "/a", "/b"] {
+        edge.get(path).await;
+    }
+    let requests = "evener_http_requests_total{route=\"api\",status=\"2xx\"}";
+    comes_to(&edge, &[(requests, 2.0), ("evener_http_requests_total{route=\"rest\",status=\"2xx\"}", 1.0)])
+        .await;
+    let only = pool("app", "timeouts: { connect: 1s },", &[endpoint.address()]);
+    edge.reload(&config(&only, "{ name: api, pool: app }")).await;
+    edge.get("/a").await;
+    let picks = format!("evener_endpoint_picks_total{{pool=\"app\",endpoint=\"{}\"}}", endpoint.address());
+    comes_to(&edge, &[(requests, 3.0), (&picks, 3.0), ("evener_config_generation", 2.0)]).await;
+    let scrape = Scrape::of(&edge).await;
+    assert!(!scrape.has("pool=\"other\"") && !scrape.has("route=\"rest\""), "{scrape:#?}");
+    assert_eq!(scrape.value("evener_config_changes_total{result=\"made\"}"), 1.0);
+    edge.try_reload("listeners: 5\n").await.unwrap_err();
+    comes_to(&edge, &[("evener_config_changes_total{result=\"refused\"}", 1.0)]).await;
+}
+
+#[tokio::test]
+async fn connections_over_a_limit_are_counted() {
+    let text = config("", "{ respond: {} }")
+        .replace("web: { bind: 127.0.0.1:0 }", "web: { bind: 127.0.0.1:0, limits: { connections: 1 } }");
+    let edge = Edge::start(&text).await;
+    let mut first = edge.connect().await;
+    first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(first.response().await.status, 200);
+    let mut second = Client::connect(edge.address()).await;
+    assert!(second.is_closed().await);
+    comes_to(
+        &edge,
+        &[
+            ("evener_listener_turned_away_total{listener=\"web\"}", 1.0),
+            ("evener_listener_connections{listener=\"web\"}", 1.0),
+        ],
+    )
+    .await;
+    drop(first);
+    eventually("the place is free", async || {
+        Scrape::of(&edge).await.value("evener_listener_connections{listener=\"web\"}") == 0.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_of_the_edge_itself_are_nobodys() {
+    const OLD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1, stale-while-revalidate=600\r\nAge: 10\r\n\
+                       Content-Length: 3\r\n\r\nold";
+    const NEW: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 3\r\n\r\nnew";
+    let is_first = AtomicBool::new(true);
+    let endpoint = Endpoint::scripted(move |mut exchange| {
+        let answer = if is_first.swap(false, Ordering::SeqCst) { OLD } else { NEW };
+        async move {
+            if exchange.request.path() == "/held" {
+                std::future::pending::<()>().await;
+            }
+            exchange.send(answer).await;
+            Some(exchange)
+        }
+    })
+    .await;
+    let pools = pool("app", "", &[endpoint.address()]);
+    let text = config(&pools, "{ name: api, pool: app, filters: [cache: { in: main }] }");
+    let edge = Edge::start(&format!("server: {{ caches: {{ main: {{ memory: 8MiB }} }} }}\n{text}")).await;
+    assert_eq!(edge.get("/").await.text(), "old");
+    eventually("the answer is refreshed", async || edge.get("/").await.text() == "new").await;
+    let mut held = edge.connect().await;
+    held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually("it is with the endpoint", async || endpoint.requests().len() == 3).await;
+    comes_to(&edge, &[("evener_http_requests_in_flight{route=\"api\"}", 1.0)]).await;
+}
