@@ -21,6 +21,7 @@ impl Collector for Scraped {
         requests(&mut writer, &snapshot)?;
         decisions(&mut writer, &snapshot)?;
         splits(&mut writer, &snapshot)?;
+        stores(&mut writer, &snapshot)?;
         pools::write(&mut writer, &snapshot.pools)?;
         process::write(&mut writer)
     }
@@ -123,4 +124,12 @@ fn splits(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn stores(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let all = || snapshot.stores.iter().map(|store| (&*store.settings().name, store));
+    let mut series = writer.family(&f::STORE_ASKED)?;
+    all().try_for_each(|(name, store)| series.counter([name], store.asked()))?;
+    let mut series = writer.family(&f::STORE_MISSED)?;
+    all().try_for_each(|(name, store)| series.counter([name], store.missed()))
 }

@@ -64,6 +64,9 @@ families! {
     DECISIONS: Counter "evener_filter_decisions" ["route", "filter", "number", "decision"] "Requests that a filter did not let pass: `answered`, `rejected`, `failed`. `number` counts filters of that name on the route, from 0.";
     SPLIT_SHARE: Gauge "evener_split_share" ["route", "pool"] "The share of new requests that a pool of a split gets, 0 to 1.";
 
+    STORE_ASKED: Counter "evener_store_asked" ["store"] "Decisions that a store was asked for.";
+    STORE_MISSED: Counter "evener_store_missed" ["store"] "Decisions that were made without the store, since it was gone or did not answer in time.";
+
     POOL_IN_FLIGHT: Gauge "evener_pool_in_flight" ["pool"] "Requests, connections or flows at the pool's endpoints, or between two attempts.";
     POOL_WAITING: Gauge "evener_pool_waiting" ["pool"] "Requests that wait for an endpoint to have room.";
     POOL_WAITED: Counter "evener_pool_waited" ["pool"] "Requests that had to wait for an endpoint to have room.";

@@ -170,6 +170,7 @@ fn assemble_keeping(
         pools: built.pools,
         pool_names,
         caches,
+        stores,
         error_pages: built.error_pages,
         listeners,
         admin,

@@ -12,6 +12,7 @@ use crate::hooks::Job;
 use crate::pools::Pool;
 use crate::router::Router;
 use crate::split::Split;
+use crate::stores::Redis;
 use crate::telemetry::Pulse;
 use crate::types::{Cidr, PoolName, RouteName};
 
@@ -31,6 +32,8 @@ pub(crate) struct Snapshot {
     pub(crate) pool_names: Vec<PoolName>,
     /// In the order of the file.
     pub(crate) caches: Vec<Arc<Cache>>,
+    /// In the order of the file.
+    pub(crate) stores: Vec<Arc<Redis>>,
     /// Pages for errors that no route has one for.
     pub(crate) error_pages: Pages,
     pub(crate) listeners: Listeners,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, IF_RANGE, RANGE};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, IF_RANGE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::filters::coding::recoder::{Recoder, Recodes};
@@ -64,6 +64,11 @@ impl Decompress {
         own::kept(self, cx).zip(place).is_some_and(|(Taken(codings), place)| codings[place])
     }
 
+    /// Whether the client can read all answers as they come, so that it gets parts of them, too.
+    fn takes_all(&self, cx: &FilterCx<'_>) -> bool {
+        own::kept(self, cx).is_some_and(|Taken(codings)| codings.iter().all(|taken| *taken))
+    }
+
     fn begin(&self, coded: Coded, cx: &FilterCx<'_>) -> Result<Running, HookError> {
         let client = client_key(cx.facts().client_ip, self.ipv6_prefix);
         let Some(share) = self.budget.take(client, coded.most_memory(), self.memory) else {
@@ -119,7 +124,14 @@ impl Recodes for Decompress {
             }
             return tags::confirm(self, response, Some(DECODED), &[DECODED], cx).map(|()| None);
         }
-        if is_plain(response) || !is_whole_answer(response) {
+        if !is_whole_answer(response) {
+            return Ok(None);
+        }
+        if !self.takes_all(cx) {
+            // It would not get a part if it asked for one.
+            response.remove_header(&ACCEPT_RANGES);
+        }
+        if is_plain(response) {
             return Ok(None);
         }
         let Some(coded) = coding_of(response) else {

@@ -17,7 +17,8 @@ pub(crate) struct Redis {
     lanes: Box<[Lane]>,
     next_lane: AtomicUsize,
     breaker: Breaker,
-    /// How often somebody had to do without it.
+    /// How often it was asked, and how often somebody had to do without it.
+    asked: AtomicU64,
     missed: AtomicU64,
     told: Rarely,
 }
@@ -48,6 +49,7 @@ impl Redis {
             lanes,
             next_lane: AtomicUsize::new(0),
             breaker: Breaker::new(now),
+            asked: AtomicU64::new(0),
             missed: AtomicU64::new(0),
             told: Rarely::default(),
             settings,
@@ -56,6 +58,16 @@ impl Redis {
 
     pub(crate) fn settings(&self) -> &RedisSettings {
         &self.settings
+    }
+
+    /// How often it was asked since the process began, or it was configured otherwise.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How often somebody had to do without it, in the same time.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// Runs the script on one key. Ends within the time that the store has; when that is up, the script may have been
@@ -73,6 +85,7 @@ impl Redis {
         if !self.breaker.lets_ask(Instant::now()) {
             return Err(StoreError::Resting);
         }
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = timeout(self.settings.timeout, self.run_unlimited(script, key, arguments)).await;
         let answer = answer.unwrap_or(Err(StoreError::Late));
         let answer = answer.and_then(|reply| read(reply).ok_or(StoreError::Nonsense));

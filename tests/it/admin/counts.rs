@@ -234,3 +234,22 @@ async fn requests_of_the_edge_itself_are_nobodys() {
     eventually("it is with the endpoint", async || endpoint.requests().len() == 3).await;
     comes_to(&edge, &[("evener_http_requests_in_flight{route=\"api\"}", 1.0)]).await;
 }
+
+#[tokio::test]
+async fn limits_that_do_without_their_store_are_counted() {
+    let limit = "rate_limit: { scope: cluster, store: limits, name: api, rate: 100/s }";
+    let routes = format!("{{ respond: {{}}, filters: [{limit}] }}");
+    let store = "server: { stores: { limits: { redis: 'unix:nobody.sock' } } }";
+    let edge = Edge::start(&format!("{}{store}\n", config("", &routes))).await;
+    for _ in 0..3 {
+        assert_eq!(edge.get("/").await.status, 200);
+    }
+    comes_to(
+        &edge,
+        &[
+            ("evener_store_missed_total{store=\"limits\"}", 3.0),
+            ("evener_store_asked_total{store=\"limits\"}", 3.0),
+        ],
+    )
+    .await;
+}

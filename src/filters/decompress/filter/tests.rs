@@ -121,6 +121,9 @@ async fn parts_are_not_asked_for_where_they_could_not_be_decoded() {
         for name in [RANGE, IF_RANGE] {
             assert_eq!(exchange.request_headers().contains_key(&name), stays, "{settings} {accepted}");
         }
+        exchange.on_response(&filter).unwrap();
+        let headers = exchange.response_headers();
+        assert_eq!(headers.contains_key(ACCEPT_RANGES), stays, "{settings} {accepted}");
     }
 }
 
