@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -16,12 +14,7 @@ admin: { bind: 127.0.0.1:0 }
 ";
 
 fn admin() -> Admin {
-    let origin = Origin::Text {
-        name: "test.yaml".to_owned(),
-        base: PathBuf::new(),
-        text: TEXT.to_owned(),
-        included: None,
-    };
+    let origin = Origin::test(TEXT);
     let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
     Admin::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging))
 }

@@ -26,6 +26,12 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// A text for tests, whose messages call it `test.yaml`.
+    #[cfg(test)]
+    pub(crate) fn test(text: impl Into<String>) -> Self {
+        Self::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text: text.into(), included: None }
+    }
+
     /// Reads and checks it.
     ///
     /// # Errors

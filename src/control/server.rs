@@ -229,7 +229,6 @@ fn may_ask(peer: u32, own: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::*;
     use crate::config::Origin;
@@ -242,12 +241,7 @@ routes: [{ pool: app }]
 
     /// A client of a connection that is served.
     fn connected() -> UnixStream {
-        let origin = Origin::Text {
-            name: "test.yaml".to_owned(),
-            base: PathBuf::new(),
-            text: TEXT.to_owned(),
-            included: None,
-        };
+        let origin = Origin::test(TEXT);
         let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };

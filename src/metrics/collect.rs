@@ -104,9 +104,8 @@ fn requests(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
 fn decisions(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
     let mut series = writer.family(&f::DECISIONS)?;
     for route in &snapshot.routes {
-        for (index, step) in route.filters.iter().enumerate() {
-            let number = route.filters[..index].iter().filter(|other| other.name == step.name).count();
-            let number = number.to_string();
+        for step in &route.filters {
+            let number = step.number.to_string();
             for (decision, count) in Decision::NAMES.into_iter().zip(step.stats.decisions()) {
                 series.counter([route.name.as_str(), &step.name, &number, decision], count)?;
             }

@@ -44,41 +44,38 @@ fn sums(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
     all().try_for_each(|(name, pool)| series.histogram([name], &pool.latencies()))
 }
 
-/// Writes the series of an endpoint, whose labels these are.
-type Write<'a> = Box<dyn FnMut([&str; 2], &Endpoint) -> fmt::Result + 'a>;
-
 fn endpoints(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
-    let named = |pool: &'_ Arc<Pool>| {
-        let name = pool.name().to_string();
-        let endpoints = pool.endpoints().to_vec().into_iter();
-        endpoints.map(move |endpoint| (name.clone(), endpoint.address().to_string(), endpoint))
-    };
-    let all: Vec<(String, String, Arc<Endpoint>)> = pools.iter().flat_map(named).collect();
-    let each = |mut write: Write<'_>| {
-        all.iter().try_for_each(|(pool, address, endpoint)| write([pool, address], endpoint))
-    };
+    let mut named: Vec<(&str, String, &Endpoint)> = Vec::new();
+    for pool in pools {
+        let endpoints = pool.endpoints().iter();
+        named.extend(
+            endpoints.map(|endpoint| (pool.name().as_str(), endpoint.address().to_string(), &**endpoint)),
+        );
+    }
+    let all = || named.iter().map(|(pool, address, endpoint)| ([*pool, address.as_str()], *endpoint));
     let mut series = writer.family(&f::ENDPOINT_STATE)?;
-    each(Box::new(|[pool, address], endpoint| {
+    for ([pool, address], endpoint) in all() {
         let now = endpoint.state();
-        let mut states = State::ALL.into_iter();
-        states.try_for_each(|state| series.gauge([pool, address, state.as_str()], i64::from(state == now)))
-    }))?;
+        for state in State::ALL {
+            series.gauge([pool, address, state.as_str()], i64::from(state == now))?;
+        }
+    }
     let mut series = writer.family(&f::ENDPOINT_WEIGHT)?;
-    each(Box::new(|labels, endpoint| series.gauge(labels, u32::from(endpoint.weight()))))?;
+    all().try_for_each(|(labels, endpoint)| series.gauge(labels, u32::from(endpoint.weight())))?;
     let mut series = writer.family(&f::ENDPOINT_IN_FLIGHT)?;
-    each(Box::new(|labels, endpoint| series.gauge(labels, endpoint.in_flight())))?;
+    all().try_for_each(|(labels, endpoint)| series.gauge(labels, endpoint.in_flight()))?;
     let mut series = writer.family(&f::ENDPOINT_PICKS)?;
-    each(Box::new(|labels, endpoint| series.counter(labels, endpoint.load().picks())))?;
+    all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.load().picks()))?;
     let mut series = writer.family(&f::ENDPOINT_FAILURES)?;
-    each(Box::new(|labels, endpoint| series.counter(labels, endpoint.load().failures())))?;
+    all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.load().failures()))?;
     let mut series = writer.family(&f::ENDPOINT_EJECTIONS)?;
-    each(Box::new(|labels, endpoint| series.counter(labels, endpoint.counts().ejections)))?;
+    all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.counts().ejections))?;
     let mut series = writer.family(&f::ENDPOINT_PROBES)?;
-    each(Box::new(|[pool, address], endpoint| {
+    for ([pool, address], endpoint) in all() {
         let counts = endpoint.counts();
         series.counter([pool, address, "passed"], counts.probes_passed)?;
-        series.counter([pool, address, "failed"], counts.probes_failed)
-    }))?;
+        series.counter([pool, address, "failed"], counts.probes_failed)?;
+    }
     let mut series = writer.family(&f::ENDPOINT_LATENCY)?;
-    each(Box::new(|labels, endpoint| series.histogram(labels, &endpoint.latencies())))
+    all().try_for_each(|(labels, endpoint)| series.histogram(labels, &endpoint.latencies()))
 }

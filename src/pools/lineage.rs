@@ -64,7 +64,7 @@ impl Lineage {
             load,
             retries: AtomicU32::new(0),
             ejected: Notify::new(),
-            stats: PoolStats::new(now),
+            stats: PoolStats::default(),
             head_times: OnceLock::new(),
         };
         (Arc::new(lineage), endpoints)

@@ -14,7 +14,6 @@ use super::lease::Lease;
 use super::pool::Pool;
 use super::roster::Roster;
 use super::standing::Standing;
-use super::stats::add_one;
 
 /// A failure counts as slow as this, so that fast failures attract nothing.
 const PENALTY: Duration = Duration::from_secs(5);
@@ -103,7 +102,7 @@ impl Pool {
             })
         });
         let Some(length) = ejected else { return false };
-        add_one(&endpoint.record().stats.ejections);
+        endpoint.record().stats.ejections.count();
         self.lineage.ejected.notify_one();
         let (pool, address) = (self.name(), endpoint.address());
         log::warn!("endpoint is ejected pool={pool} endpoint={address} for={length:.1?} reason=\"{reason}\"");

@@ -58,7 +58,7 @@ impl Record {
             failures_in_row: AtomicU32::new(0),
             window: Window::new(window_of(pool)),
             history: History::default(),
-            stats: EndpointStats::new(now),
+            stats: EndpointStats::default(),
             ahead: Mutex::new(Health::Checking),
             chose_h2: AtomicBool::new(false),
             told: Rarely::default(),

@@ -5,7 +5,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::hooks::PickCx;
 use crate::types::with_random;
 
-use super::stats::add_one;
 use super::{Lease, Pick, Pool, QueueError};
 
 /// What an endpoint is taken by, beside the policy.
@@ -77,7 +76,7 @@ async fn find<'c>(
         Pick::Endpoint(lease) => lease,
         Pick::NoRoom => {
             has_waited = true;
-            add_one(&pool.lineage.stats.waited);
+            pool.lineage.stats.waited.count();
             wait_for_room(pool, pick_cx, terms.until).await?
         }
         Pick::NobodyFit => return Err(Unreserved::NobodyFit),

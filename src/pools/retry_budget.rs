@@ -5,7 +5,6 @@ use crate::hooks::PoolLoad;
 
 use super::lineage::Lineage;
 use super::pool::Pool;
-use super::stats::add_one;
 
 /// A request that is between two attempts: in flight at the pool, though at no endpoint.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl Pool {
         let retries = &self.lineage.retries;
         let permitted = retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         if permitted.is_err() {
-            add_one(&self.lineage.stats.retries_refused);
+            self.lineage.stats.retries_refused.count();
         }
         permitted.is_ok().then(|| RetryPermit { lineage: self.lineage.clone() })
     }
@@ -50,7 +49,7 @@ impl Pool {
     /// Begins a retry: the request counts as in flight while it has no endpoint, so that the budget does not shrink by those
     /// that wait for their next attempt.
     pub(crate) fn between_attempts(&self) -> BetweenAttempts {
-        add_one(&self.lineage.stats.retries);
+        self.lineage.stats.retries.count();
         self.lineage.load.begin();
         BetweenAttempts { load: self.lineage.load.clone() }
     }

@@ -43,7 +43,6 @@ impl Admin {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::*;
     use crate::config::Origin;
@@ -56,8 +55,7 @@ routes: [{{ respond: {{}} }}]
 admin: {{ bind: '0.0.0.0:0', open_to: [{open_to}] }}
 "
         );
-        let origin =
-            Origin::Text { name: "test.yaml".to_owned(), base: PathBuf::new(), text, included: None };
+        let origin = Origin::test(text);
         let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
         assembled.snapshot.admin.as_ref().unwrap().listener.clone()
     }

@@ -374,6 +374,7 @@ impl Builder<'_> {
         match built {
             Ok(filter) => Some(Step {
                 name: name.clone(),
+                number,
                 needs: filter.needs(),
                 filter,
                 stats: self.keeping.counts(&scope, "decisions"),

@@ -322,7 +322,6 @@ impl fmt::Display for Known {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::*;
     use crate::config::Origin;
@@ -335,12 +334,7 @@ pools:
   local: { endpoints: ['unix:/run/a/b.sock', '[::1]:80'] }
 routes: [{ pool: app }, { match: { path: /x }, pool: local }]
 ";
-        let origin = Origin::Text {
-            name: "test.yaml".to_owned(),
-            base: PathBuf::new(),
-            text: text.to_owned(),
-            included: None,
-        };
+        let origin = Origin::test(text);
         let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
         Control::new(Arc::new(Live::new(assembled.snapshot)), Arc::new(Unchanging))
     }

@@ -1,12 +1,12 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::telemetry::Counter;
 
 use super::CauseCounts;
 
 /// What the connections of a listener came to since the process began; by its name it goes on over reloads.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerStats {
-    accepted: AtomicU64,
-    handshakes: [AtomicU64; HANDSHAKES],
+    accepted: Counter,
+    handshakes: [Counter; HANDSHAKES],
     /// What was refused before it was a request.
     pub(crate) refused: CauseCounts,
 }
@@ -33,19 +33,19 @@ impl HandshakeEnd {
 impl ListenerStats {
     /// Counts a connection, or a flow of datagrams.
     pub(crate) fn count_accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.accepted.count();
     }
 
     pub(crate) fn count_handshake(&self, end: HandshakeEnd) {
-        self.handshakes[end as usize].fetch_add(1, Ordering::Relaxed);
+        self.handshakes[end as usize].count();
     }
 
     pub(crate) fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
+        self.accepted.get()
     }
 
     /// By how they ended, in the order of [`HandshakeEnd::NAMES`].
     pub(crate) fn handshakes(&self) -> [u64; HANDSHAKES] {
-        self.handshakes.each_ref().map(|count| count.load(Ordering::Relaxed))
+        self.handshakes.each_ref().map(Counter::get)
     }
 }

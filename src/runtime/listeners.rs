@@ -71,7 +71,7 @@ mod tests {
             "listeners: {{ {one}: {{ bind: 127.0.0.1:0 }}, {other}: {{ bind: 127.0.0.1:0 }} }}\n\
              routes: [{{ respond: {{}}, match: {{ listeners: [{other}] }} }}]\n"
         );
-        let origin = Origin::Text { name: "test.yaml".to_owned(), base: "".into(), text, included: None };
+        let origin = Origin::test(text);
         assemble(&origin, &Registry::with_built_ins(), previous).unwrap()
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Route {
 /// A filter on a route.
 pub(crate) struct Step {
     pub(crate) name: String,
+    /// Which of those of its name on the route it is, from 0.
+    pub(crate) number: usize,
     pub(crate) filter: Box<dyn Filter>,
     pub(crate) needs: Needs,
     pub(crate) stats: Arc<StepStats>,

@@ -1,6 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::telemetry::RequestStats;
+use crate::telemetry::{Counter, RequestStats};
 
 use super::Cause;
 
@@ -13,23 +11,23 @@ pub(crate) struct RouteStats {
 
 /// How often the edge answered with an error of its own, by cause.
 #[derive(Debug)]
-pub(crate) struct CauseCounts([AtomicU64; Cause::WORDS.len()]);
+pub(crate) struct CauseCounts([Counter; Cause::WORDS.len()]);
 
 impl CauseCounts {
     pub(crate) fn count(&self, cause: &Cause) {
-        self.0[cause.index()].fetch_add(1, Ordering::Relaxed);
+        self.0[cause.index()].count();
     }
 
     /// Each word with its count, if there is any.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts = self.0.iter().map(Counter::get);
         Cause::WORDS.into_iter().zip(counts).filter(|(_, count)| *count > 0)
     }
 }
 
 impl Default for CauseCounts {
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; Cause::WORDS.len()])
+        Self(std::array::from_fn(|_| Counter::default()))
     }
 }
 

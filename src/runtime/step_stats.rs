@@ -1,9 +1,9 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::telemetry::Counter;
 
 /// What a filter on a route has decided since the process began, but for the requests that it let pass: these are all the
 /// others of the route that have come to it.
 #[derive(Debug, Default)]
-pub(crate) struct StepStats([AtomicU64; DECISIONS]);
+pub(crate) struct StepStats([Counter; DECISIONS]);
 
 /// What a filter made of a request that did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,11 @@ impl Decision {
 
 impl StepStats {
     pub(crate) fn count(&self, decision: Decision) {
-        self.0[decision as usize].fetch_add(1, Ordering::Relaxed);
+        self.0[decision as usize].count();
     }
 
     /// In the order of [`Decision::NAMES`].
     pub(crate) fn decisions(&self) -> [u64; DECISIONS] {
-        self.0.each_ref().map(|count| count.load(Ordering::Relaxed))
+        self.0.each_ref().map(Counter::get)
     }
 }

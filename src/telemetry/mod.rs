@@ -1,6 +1,7 @@
 //! What Evener tells of itself: messages for operators, and a line for every request, connection and flow.
 
 mod access_log;
+mod counter;
 pub(crate) mod histogram;
 mod lines;
 mod messages;
@@ -11,6 +12,7 @@ mod request_stats;
 mod settle;
 
 pub(crate) use access_log::AccessLog;
+pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
 pub(crate) use messages::Messages;

@@ -1,20 +1,20 @@
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 
+use super::counter::Counter;
 use super::histogram::{AtomicHistogram, Histogram};
 
 /// What requests of one kind came to since the process began. Counting takes no lock; what is read of it is no moment's
 /// picture, since others count meanwhile, but each count is right.
 #[derive(Debug, Default)]
 pub(crate) struct RequestStats {
-    begun: AtomicU64,
-    ended: AtomicU64,
+    begun: Counter,
+    ended: Counter,
     /// By class of status; at zero those that had no answer.
-    classes: [AtomicU64; CLASSES],
-    received: AtomicU64,
-    sent: AtomicU64,
+    classes: [Counter; CLASSES],
+    received: Counter,
+    sent: Counter,
     latencies: AtomicHistogram,
 }
 
@@ -39,43 +39,43 @@ pub(crate) const CLASS_NAMES: [&str; CLASSES] = ["none", "1xx", "2xx", "3xx", "4
 impl RequestStats {
     /// Counts a request in. Whoever does so calls [`leave`](Self::leave) once, however it ends.
     pub(crate) fn enter(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.begun.count();
     }
 
     pub(crate) fn leave(&self) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.ended.count();
     }
 
     /// Counts what a request came to.
     pub(crate) fn count(&self, request: &EndedRequest) {
-        self.classes[class(request.status)].fetch_add(1, Ordering::Relaxed);
+        self.classes[class(request.status)].count();
         // Most have no body, and a count that is not written stays in everybody's cache.
         if request.received > 0 {
-            self.received.fetch_add(request.received, Ordering::Relaxed);
+            self.received.add(request.received);
         }
         if request.sent > 0 {
-            self.sent.fetch_add(request.sent, Ordering::Relaxed);
+            self.sent.add(request.sent);
         }
         self.latencies.count(request.took);
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
         // In this order, so that no request is seen to end that was not seen to begin.
-        let ended = self.ended.load(Ordering::Relaxed);
-        self.begun.load(Ordering::Relaxed).saturating_sub(ended)
+        let ended = self.ended.get();
+        self.begun.get().saturating_sub(ended)
     }
 
     /// How many ended, by class of status.
     pub(crate) fn by_class(&self) -> [u64; CLASSES] {
-        self.classes.each_ref().map(|count| count.load(Ordering::Relaxed))
+        self.classes.each_ref().map(Counter::get)
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.received.get()
     }
 
     pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        self.sent.get()
     }
 
     /// How long they took.

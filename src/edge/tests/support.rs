@@ -152,7 +152,7 @@ fn assembled(listeners: &str, pools: &str, previous: Option<&Assembled>) -> Asse
         "listeners: {{ always: {{ bind: 127.0.0.1:0 }}, {listeners} }}\npools: {{ {pools} }}\n\
          routes: [{{ match: {{ path: /app }}, pool: app }}, {{ respond: {{ body: served }} }}]\n"
     );
-    let origin = Origin::Text { name: "test.yaml".to_owned(), base: "".into(), text, included: None };
+    let origin = Origin::test(text);
     assemble(&origin, &Registry::with_built_ins(), previous).unwrap_or_else(|error| panic!("{error}"))
 }
 
