@@ -26,6 +26,7 @@ mod live;
 mod pacing;
 mod peer;
 mod peer_tls;
+mod recording;
 mod registry;
 mod replay;
 mod route;
@@ -41,6 +42,7 @@ mod stores;
 mod summary;
 mod tls_files;
 mod trust;
+mod watchers;
 mod way;
 mod windows;
 
@@ -71,6 +73,10 @@ pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use pacing::{Hold, Pacing, Room};
 pub(crate) use peer::{Ends, Peer};
+pub(crate) use recording::{
+    Asked, Attempt, Ended, FilterRun, FilterVerdict, OutOfWork, Outcome, PickRun, Recording, Routing,
+    SplitRun, WaitedFor, WhyAttempt,
+};
 pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};
 pub(crate) use route::{Action, Route, Step};
@@ -90,4 +96,5 @@ pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};
+pub(crate) use watchers::{Uses, Watchers};
 pub(crate) use windows::turn_windows;

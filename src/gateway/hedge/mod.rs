@@ -26,12 +26,14 @@ use tokio::time::Instant;
 use crate::config::spec::SendProxyProtocol;
 use crate::hooks::HedgeAfter;
 use crate::pools::{StreamedLimits, Unanswered};
+use crate::runtime::Outcome;
 
 use super::cx::{Noted, RequestCx};
-use super::{retry, upstream};
+use super::{recording, retry, upstream};
 
 use pipe::pipe;
 use race::Race;
+pub(super) use result::SecondAttempt;
 use result::Shared;
 
 /// No sooner is another endpoint asked, however fast the pool is.
@@ -96,11 +98,14 @@ pub(super) fn settle(cx: &mut RequestCx) {
     let result = shared.take_result();
     let Some(second) = result.second else { return };
     cx.attempts += 1;
+    let now = Instant::now();
     let Some(won) = result.won else {
-        cx.tried.push(second);
+        recording::note_hedge(cx, &second, None, now);
+        cx.tried.push(second.endpoint);
         return;
     };
-    let now = Instant::now();
+    let of_first = result.first_failed.as_ref().map_or(Outcome::Outrun, |failure| failure.outcome.clone());
+    recording::note_hedge(cx, &second, Some(of_first), now);
     if let Some(failure) = result.first_failed {
         if failure.is_the_endpoints {
             retry::note_failure(cx, failure.retry_after, now);

@@ -12,10 +12,12 @@ use crate::pools::{
     Endpoint, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among, is_our_own_fault,
     retry_after, send_streamed,
 };
+use crate::runtime::Outcome;
 use crate::types::with_random;
 
+use super::super::failure::cause_of;
 use super::relay::relay;
-use super::result::{FailedAttempt, Shared, Won};
+use super::result::{FailedAttempt, SecondAttempt, Shared, Won};
 
 /// A request that is sent to one endpoint, and to another if the first takes long.
 pub(super) struct Race {
@@ -119,7 +121,8 @@ impl Race {
             return None;
         }
         self.pool.count_hedge();
-        self.shared.change(|result| result.second = Some(lease.endpoint().clone()));
+        let second = SecondAttempt { endpoint: lease.endpoint().clone(), began, failed: None };
+        self.shared.change(|result| result.second = Some(second));
         Some(Second { lease, began, _permit: permit })
     }
 
@@ -150,6 +153,11 @@ impl Race {
             let now = Instant::now();
             self.pool.answered(&second.lease, now.saturating_duration_since(second.began), now);
         }
+        self.shared.change(|result| {
+            if let Some(second) = &mut result.second {
+                second.failed = Some(failed.outcome);
+            }
+        });
     }
 }
 
@@ -159,9 +167,11 @@ fn judge(answered: &Answered) -> FailedAttempt {
         Ok(answer) => FailedAttempt {
             is_the_endpoints: answer.head.status.is_server_error(),
             retry_after: retry_after(&answer.head),
+            outcome: Outcome::Answered(answer.head.status),
         },
         Err(Unanswered { error, .. }) => {
-            FailedAttempt { is_the_endpoints: !is_our_own_fault(error), retry_after: None }
+            let outcome = Outcome::Failed(cause_of(error));
+            FailedAttempt { is_the_endpoints: !is_our_own_fault(error), retry_after: None, outcome }
         }
     }
 }
