@@ -31,6 +31,7 @@ mod retry;
 mod serve;
 mod split;
 mod stored;
+mod trace;
 mod trailers;
 mod upstream;
 

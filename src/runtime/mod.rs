@@ -40,6 +40,7 @@ mod step_stats;
 mod stores;
 mod summary;
 mod tls_files;
+mod tracing;
 mod trust;
 mod way;
 
