@@ -28,6 +28,7 @@ use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::grpc::Call;
 use super::pause;
+use super::recording;
 use super::split;
 use super::trace;
 use super::upstream::{head_limit, is_overdue};
@@ -61,6 +62,7 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
     trace::take(head, cx);
+    recording::begin(head, cx);
     strip_untrusted(head, cx.way.is_by_proxy());
     cx.is_upgrade_req = asks_upgrade(head);
     strip_nominated(head)?;
@@ -80,7 +82,11 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     if let Some(flow) = to_https(head, &connection, cx)? {
         return Ok(flow);
     }
-    cx.set_route(find_route(&cx.snapshot.router, &parts(head, &connection, cx))?);
+    let parts = parts(head, &connection, cx);
+    let found = find_route(&cx.snapshot.router, &parts);
+    let routing = recording::routing(&parts, found.as_ref(), cx);
+    recording::note_routing(head, cx, routing);
+    cx.set_route(found?);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
         cx.shown_pool = Some(*pool);
     }

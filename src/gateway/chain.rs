@@ -17,6 +17,7 @@ use crate::runtime::{Action, Cause, Connection, Decision, Route, Stage, Step};
 use super::cx::{RequestCx, filter_parts};
 use super::downstream::Downstream;
 use super::early::Client;
+use super::recording;
 
 /// What all filters together may take before the request goes on, where its pool allows no less.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -32,22 +33,10 @@ pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx
     for number in 0..count {
         // It sees the answer, also if it never comes to an end.
         cx.entered = number + 1;
-        let until = filtered_by(cx);
-        let Some((mut filter_cx, route, host)) = filter_parts(cx, now) else {
-            return Err(Cause::Internal);
-        };
-        let step = &route.filters[number];
-        let mut client = Client::new(session);
-        let mut request = RequestView::incoming(&mut client, host);
-        let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
-        let Called { outcome, has_waited } = finish(call, until, &connection).await?;
-        if let Some(cause) = client.into_failure() {
-            return Err(cause);
-        }
-        let flow = settle(step, outcome)?;
-        if let Some(decision) = decision(&flow) {
-            step.stats.count(decision);
-        }
+        let began = recording::filter_begins(cx);
+        let called = call_filter(session, &connection, (number, now), cx).await;
+        recording::note_filter(cx, number, began, called.as_ref().map(|called| &called.outcome));
+        let Called { outcome: flow, has_waited } = called?;
         if has_waited {
             cx.has_waited = true;
             now = Instant::now();
@@ -57,6 +46,32 @@ pub(super) async fn on_request(session: &mut impl Downstream, cx: &mut RequestCx
         }
     }
     Ok(Flow::Continue)
+}
+
+/// Shows the request to the filter of this number.
+async fn call_filter(
+    session: &mut impl Downstream,
+    connection: &Connection,
+    (number, now): (usize, Instant),
+    cx: &mut RequestCx,
+) -> Result<Called<Flow>, Cause> {
+    let until = filtered_by(cx);
+    let Some((mut filter_cx, route, host)) = filter_parts(cx, now) else {
+        return Err(Cause::Internal);
+    };
+    let step = &route.filters[number];
+    let mut client = Client::new(session);
+    let mut request = RequestView::incoming(&mut client, host);
+    let call = AssertUnwindSafe(step.filter.on_request(&mut request, &mut filter_cx)).catch_unwind();
+    let Called { outcome, has_waited } = finish(call, until, connection).await?;
+    if let Some(cause) = client.into_failure() {
+        return Err(cause);
+    }
+    let outcome = settle(step, outcome)?;
+    if let Some(decision) = decision(&outcome) {
+        step.stats.count(decision);
+    }
+    Ok(Called { outcome, has_waited })
 }
 
 /// What the counts have of a filter's call; nothing where the request passed.

@@ -6,7 +6,7 @@
 //! [`retry`] decides whether another endpoint follows, [`proxy_header`] tells endpoints whose connection it is, [`forward`]
 //! makes the request that they see, [`relay`] the response that clients see,
 //! [`cache`] answers from what is stored, [`reply`] makes answers at the edge and [`serve`] writes them, and [`record`] the
-//! access log. [`direct`] does without Pingora what can be done without it.
+//! access log. [`recording`] is what somebody who wants to understand a request is told of it. [`direct`] does without Pingora what can be done without it.
 
 mod admit;
 mod cache;
@@ -25,10 +25,12 @@ mod hedge;
 mod pause;
 mod proxy_header;
 mod record;
+mod recording;
 mod relay;
 mod reply;
 mod retry;
 mod serve;
+mod spans;
 mod split;
 mod stored;
 mod trace;
@@ -110,7 +112,7 @@ impl ProxyHttp for Gateway {
     type CTX = Box<RequestCx>;
 
     fn new_ctx(&self) -> Box<RequestCx> {
-        Box::new(RequestCx::new(self.live.snapshot(), Instant::now()))
+        Box::new(RequestCx::watched_by(self.live.watchers(), self.live.snapshot(), Instant::now()))
     }
 
     /// None: Pingora's compression would be built for every request only to stay off.
@@ -247,13 +249,13 @@ impl ProxyHttp for Gateway {
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
-        _: bool,
+        is_reused: bool,
         _: &HttpPeer,
         fd: RawFd,
         _: Option<&Digest>,
         cx: &mut Box<RequestCx>,
     ) -> Result<()> {
-        upstream::connected(cx, fd);
+        upstream::connected(cx, fd, is_reused);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::chain;
 use super::cx::RequestCx;
 use super::downstream::Downstream;
 use super::hedge;
+use super::recording;
 use super::reply::is_final;
 use super::retry;
 use super::split;
@@ -26,6 +27,7 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
     hedge::settle(cx);
     let (status, bytes) = (answered(session), (session.bytes_read(), session.bytes_sent()));
     count(status, bytes, cx);
+    recording::finish(status, bytes, cx);
     if log.is_on() {
         let head = session.request();
         let told = Told {
@@ -109,7 +111,9 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
     if !unfinished.is_answered {
         cx.cause.get_or_insert(Cause::ClientGone);
     }
-    count(unfinished.status, (cx.body_bytes, unfinished.bytes_out), cx);
+    let bytes = (cx.body_bytes, unfinished.bytes_out);
+    count(unfinished.status, bytes, cx);
+    recording::finish(unfinished.status, bytes, cx);
     if unfinished.log.is_on() {
         let told = Told {
             listener: unfinished.connection.listener().name.as_str(),
@@ -124,7 +128,7 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
         write_line(&told, cx, &unfinished.log);
     }
     if cx.route().is_some_and(|route| route.needs.end) {
-        tell_filters(unfinished.status, (cx.body_bytes, unfinished.bytes_out), cx);
+        tell_filters(unfinished.status, bytes, cx);
     }
     split::record(cx);
     retry::note_end(cx);
@@ -161,6 +165,8 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
     log.write(&AccessLine {
         time: started(cx.received.elapsed()),
         request_id: cx.request_id(),
+        trace_id: cx.traced.as_ref().map(|traced| traced.context.trace_id.to_string()),
+        span_id: cx.traced.as_ref().and_then(|traced| traced.span()).map(|span| span.to_string()),
         client: client.unwrap_or_default(),
         listener: told.listener,
         protocol: protocol(told.version),

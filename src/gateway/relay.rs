@@ -22,6 +22,7 @@ use super::downstream::{Downstream, is_leaving};
 use super::grpc::{self, Call};
 use super::hedge;
 use super::pause;
+use super::recording;
 use super::retry;
 use super::split;
 use super::upstream::is_overdue;
@@ -46,6 +47,7 @@ pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mu
     }
     grpc::note_head(response, cx);
     let now = Instant::now();
+    recording::note_head(cx, response.status, now);
     if let Some(repeat) = retry::judge_answer(session, response, cx, now) {
         return Err(repeat);
     }

@@ -17,6 +17,7 @@ use super::deadline::Watchdog;
 use super::failure;
 use super::grpc;
 use super::hedge;
+use super::recording;
 use super::reply::is_final;
 use super::upstream::{self, is_overdue, left_of_total};
 
@@ -215,6 +216,7 @@ pub(super) fn let_go(cx: &mut RequestCx) {
         return;
     }
     note_end(cx);
+    recording::end_attempt(cx, None);
     cx.retry_permit = None;
     if let Some(lease) = cx.lease.take() {
         cx.tried.push(lease.endpoint().clone());
@@ -386,6 +388,7 @@ fn begin_counted_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
 fn repeat(cx: &mut RequestCx, cause: &Cause) {
     // An answer that is retried for its status was one for all that.
     note_end(cx);
+    recording::end_attempt(cx, Some(cause));
     // First, so that the request is in flight without a gap.
     cx.between_attempts = cx.pool().map(|pool| pool.between_attempts());
     if let Some(lease) = cx.lease.take() {

@@ -9,6 +9,7 @@ use crate::split::{Outcome, Split};
 use crate::types::with_random;
 
 use super::cx::{Noted, RequestCx};
+use super::recording;
 
 /// Chooses the pool of a request whose route has several, unless a filter has.
 pub(super) fn choose(request: &RequestHeader, cx: &mut RequestCx) {
@@ -22,6 +23,7 @@ pub(super) fn choose(request: &RequestHeader, cx: &mut RequestCx) {
     // Filters see it from here on.
     cx.shown_pool = cx.pool;
     cx.choice = Some(choice);
+    recording::note_split(cx);
 }
 
 /// Whether the answer has a cookie for its client.

@@ -1,5 +1,6 @@
 //! Which trace a request is of, and what endpoints are told of it.
 
+use http::HeaderValue;
 use pingora_http::RequestHeader;
 
 use crate::telemetry::{SpanId, TRACEPARENT, TRACESTATE, TraceContext};
@@ -31,10 +32,35 @@ pub(super) fn tell(head: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
     }
 }
 
-/// Names the span of an attempt as the one that its request comes from, unless a filter has taken the trace out.
-pub(super) fn tell_endpoint(request: &mut RequestHeader, traced: &Traced, attempt: SpanId) -> Option<()> {
-    if !request.headers.contains_key(TRACEPARENT) {
-        return Some(());
+/// Names a span of the attempt's own as the one that its request comes from, where the request is recorded.
+pub(super) fn tell_endpoint(request: &mut RequestHeader, cx: &mut RequestCx) -> Option<()> {
+    let Some(named) = name_attempt(request, cx) else { return Some(()) };
+    if let Some(attempt) = cx.recording.as_mut().and_then(|recording| recording.serving_mut()) {
+        attempt.span = Some(named.span);
     }
-    request.insert_header(TRACEPARENT, traced.context.in_span(attempt).traceparent()).ok()
+    named.tell(request)
+}
+
+/// The span of an attempt, for the endpoint that it goes to.
+#[derive(Clone, Debug)]
+pub(super) struct NamedAttempt {
+    pub(super) span: SpanId,
+    traceparent: HeaderValue,
+}
+
+/// A span for another attempt; `None` where requests are not recorded, or a filter has taken the trace out of this one.
+pub(super) fn name_attempt(request: &RequestHeader, cx: &RequestCx) -> Option<NamedAttempt> {
+    let traced = cx.traced.as_ref().filter(|traced| traced.is_recorded)?;
+    if !request.headers.contains_key(TRACEPARENT) {
+        return None;
+    }
+    let span = with_random(SpanId::random);
+    Some(NamedAttempt { span, traceparent: traced.context.in_span(span).traceparent() })
+}
+
+impl NamedAttempt {
+    /// Writes it into the request of the attempt.
+    pub(super) fn tell(&self, request: &mut RequestHeader) -> Option<()> {
+        request.insert_header(TRACEPARENT, self.traceparent.clone()).ok()
+    }
 }

@@ -13,8 +13,9 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, sleep};
 
 use crate::config::spec::{Timeouts, UpstreamProtocol};
+use crate::hooks::PickedBy;
 use crate::pools::{self, Lease, Reserved, Terms, back_off};
-use crate::runtime::Cause;
+use crate::runtime::{Cause, WaitedFor, WhyAttempt};
 use crate::types::{Span, content_length, with_random};
 
 use super::clock::{self, Clock, Limits};
@@ -23,6 +24,7 @@ use super::deadline::Watchdog;
 use super::downstream::{Downstream, until_cut};
 use super::grpc::{Call, GRACE};
 use super::pause;
+use super::recording::{self, Search};
 use super::retry;
 
 /// Takes an endpoint for the first attempt, while a failure to find one can still be answered on the connection.
@@ -32,11 +34,16 @@ pub(super) async fn reserve(session: &Session, cx: &mut RequestCx) -> Result<(),
         return Err(Cause::UpgradeUnsupported);
     }
     cx.pinned = cx.pool().and_then(|pool| pool.sticky()).and_then(|sticky| sticky.find(&request.headers));
-    let Reserved { lease, has_waited } = tokio::select! {
+    let began = attempt_began(cx);
+    let reserved = tokio::select! {
         biased;
-        reserved = pick(request, cx) => reserved?,
-        () = until_cut(session) => return Err(Cause::Cut),
+        reserved = pick(request, cx) => reserved,
+        () = until_cut(session) => Err(Cause::Cut),
     };
+    let has_waited = reserved.as_ref().is_ok_and(|reserved| reserved.has_waited);
+    let search = Search { began, waited_for: has_waited.then_some(WaitedFor::Room), by: None };
+    recording::note_pick(cx, search, reserved.as_ref().map(|reserved| &reserved.lease));
+    let Reserved { lease, has_waited } = reserved?;
     cx.lease = Some(lease);
     cx.reserved = has_waited.then(Instant::now);
     Ok(())
@@ -52,7 +59,9 @@ pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<
     if cx.attempts > 1 {
         cx.forget_body();
     }
-    if let Some(cause) = cx.repeats.take()
+    let repeats = cx.repeats.take();
+    let why = why_attempt(cx, repeats.clone());
+    if let Some(cause) = repeats
         && let Err(cause) = pick_another(cx, cause).await
     {
         return Err(cx.fail(cause));
@@ -61,6 +70,7 @@ pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<
     let mut peer = Box::new(lease.endpoint().peer().clone());
     let now = attempt_began(cx);
     cx.attempt_began = Some(now);
+    recording::begin_attempt(cx, why, now);
     let left = left_of_total(cx, now);
     if left.is_some_and(|left| left.is_zero()) {
         return Err(cx.fail(Cause::TotalTimeout));
@@ -84,6 +94,15 @@ pub(super) async fn choose(session: &mut Session, cx: &mut RequestCx) -> Result<
         }
     }
     Ok(peer)
+}
+
+/// Why the next attempt is made.
+fn why_attempt(cx: &RequestCx, repeats: Option<Cause>) -> WhyAttempt {
+    match repeats {
+        Some(cause) => WhyAttempt::Retry(cause),
+        None if cx.attempts <= 1 => WhyAttempt::First,
+        None => WhyAttempt::Anew,
+    }
 }
 
 fn speaks_http2_only(cx: &RequestCx) -> bool {
@@ -133,15 +152,23 @@ async fn pick(request: &RequestHeader, cx: &RequestCx) -> Result<Reserved, Cause
 /// Takes an endpoint for an attempt that repeats a failed one, whose `cause` stands where there is none.
 async fn pick_another(cx: &mut RequestCx, cause: Cause) -> Result<(), Cause> {
     let was_sent = !matches!(cause, Cause::ConnectFailed | Cause::ConnectTimeout | Cause::TlsFailed(_));
+    let began = Instant::now();
     let mut lease = another(cx);
     let is_tried = lease.as_ref().is_some_and(|lease| cx.has_tried(lease.endpoint()));
-    if was_sent || is_tried {
+    let rests = was_sent || is_tried;
+    if rests {
         // Whoever waits holds no place.
         drop(lease.take());
         sleep(with_random(|random| back_off(cx.retries, random))).await;
         lease = another(cx);
     }
     cx.between_attempts = None;
+    let waited_for = rests.then_some(WaitedFor::BackOff);
+    recording::note_pick(
+        cx,
+        Search { began, waited_for, by: Some(PickedBy::NotTried) },
+        lease.as_ref().ok_or(&cause),
+    );
     cx.lease = Some(lease.ok_or(cause)?);
     Ok(())
 }
@@ -227,8 +254,11 @@ fn longest_read(timeouts: &Timeouts) -> Duration {
 }
 
 /// A connection stands: from here on the clock of the answer runs.
-pub(super) fn connected(cx: &mut RequestCx, fd: RawFd) {
+pub(super) fn connected(cx: &mut RequestCx, fd: RawFd, is_reused: bool) {
     cx.timings.connected = Some(Instant::now());
+    if cx.hedge.is_none() {
+        recording::note_connected(cx, is_reused);
+    }
     // What may be hedged keeps its limits by itself.
     cx.socket = cx.hedge.is_none().then_some(fd);
 }

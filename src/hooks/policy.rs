@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::types::{EndpointAddr, Random};
 
 use super::load::Load;
+use super::pick_notes::{PickNotes, PickedBy};
 use super::variables::Variables;
 
 /// Chooses the endpoint that serves a request.
@@ -38,6 +39,8 @@ pub struct PickCx<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) variables: &'a Variables,
+    /// Where the policy tells how it picks, if anybody wants to know.
+    pub(crate) notes: Option<&'a PickNotes>,
 }
 
 impl<'a> PickCx<'a> {
@@ -74,6 +77,31 @@ impl<'a> PickCx<'a> {
     /// The value of a cookie, the first of that name over all `Cookie` headers.
     pub fn cookie(&self, name: &str) -> Option<&'a str> {
         crate::types::cookie(self.headers, name)
+    }
+
+    /// A pick begins, perhaps again.
+    pub(crate) fn begin_notes(&self) {
+        if let Some(notes) = self.notes {
+            notes.begin();
+        }
+    }
+
+    /// Tells by what the pick is made, if anybody wants to know.
+    pub(crate) fn decided_by(&self, by: PickedBy) {
+        if let Some(notes) = self.notes {
+            notes.decide(by);
+        }
+    }
+
+    /// Tells whom the pick compares, and at what cost each, if anybody wants to know.
+    pub(crate) fn compared<'m>(
+        &self,
+        members: impl Iterator<Item = &'m Member>,
+        cost: impl Fn(&Member) -> f64,
+    ) {
+        if let Some(notes) = self.notes {
+            members.for_each(|member| notes.sample(member, cost(member), self.now));
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::hooks::{Member, PickCx, Policy};
+use crate::hooks::{Member, PickCx, PickedBy, Policy};
 use crate::types::{Percent, Random, ZoneName};
 
 use super::endpoint::{Endpoint, State};
@@ -84,6 +84,7 @@ impl Picker {
 
     /// Asks the policy; where its choice has no room, the least loaded that has some serves instead.
     pub(super) fn pick(&self, cx: &PickCx<'_>, random: &mut Random) -> Pick {
+        cx.begin_notes();
         if self.members.is_empty() {
             return Pick::NobodyFit;
         }
@@ -93,10 +94,11 @@ impl Picker {
         let Some(endpoint) = picked.ok().and_then(|index| self.endpoints.get(index)) else {
             return Pick::PolicyFailed;
         };
-        match endpoint.try_lease(cx.now()).or_else(|| self.any_with_room(cx.now(), random)) {
-            Some(lease) => Pick::Endpoint(lease),
-            None => Pick::NoRoom,
+        if let Some(lease) = endpoint.try_lease(cx.now()) {
+            return Pick::Endpoint(lease);
         }
+        cx.decided_by(PickedBy::Room);
+        self.any_with_room(cx.now(), random).map_or(Pick::NoRoom, Pick::Endpoint)
     }
 
     fn any_with_room(&self, now: Instant, random: &mut Random) -> Option<Lease> {

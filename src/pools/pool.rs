@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::config::spec::Timeouts;
-use crate::hooks::PickCx;
+use crate::hooks::{PickCx, PickedBy};
 use crate::types::{PoolName, Random, Weight, ZoneName};
 
 use super::endpoint::{Endpoint, State};
@@ -137,6 +137,7 @@ impl Pool {
     /// Picks an endpoint for a request: the one it is `pinned` to if that still serves its own, else by the policy.
     pub(crate) fn pick(&self, cx: &PickCx<'_>, pinned: Option<usize>, random: &mut Random) -> Pick {
         if let Some(lease) = pinned.and_then(|index| self.lease_pinned(index, cx.now())) {
+            cx.decided_by(PickedBy::Cookie);
             return Pick::Endpoint(lease);
         }
         // Whoever waits goes first, unless nobody is left to wait for.

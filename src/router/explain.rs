@@ -135,6 +135,28 @@ impl Verdict {
     fn unchosen(reasons: Vec<Reason>) -> Self {
         if reasons.is_empty() { Self::NotReached } else { Self::Lost(reasons) }
     }
+
+    /// What came of the route, without what the client has sent in headers, cookies and parameters, and without what the
+    /// route wants there: for whoever may know of a request no more than that it came.
+    pub(crate) fn redacted(&self) -> String {
+        match self {
+            Self::Lost(reasons) => reasons.iter().map(Reason::redacted).collect::<Vec<_>>().join("; "),
+            other => other.to_string(),
+        }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    fn redacted(&self) -> String {
+        match self {
+            Self::Header { name, .. } => format!("header {name} is not as wanted"),
+            Self::Query { name, .. } => format!("query parameter {name} is not as wanted"),
+            Self::Cookie { name, .. } => format!("cookie {name} is not as wanted"),
+            other => other.to_string(),
+        }
+    }
 }
 
 // === impl Route ===

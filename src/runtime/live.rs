@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::{Ending, Snapshot, Stage};
+use super::{Ending, Snapshot, Stage, Watchers};
 
 /// The snapshot that new requests take, and whether new requests are still wanted.
 #[derive(Debug)]
@@ -11,6 +11,7 @@ pub(crate) struct Live {
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<()>,
     ending: Ending,
+    watchers: Arc<Watchers>,
 }
 
 impl Live {
@@ -19,6 +20,7 @@ impl Live {
             snapshot: ArcSwap::new(snapshot),
             changed: watch::Sender::default(),
             ending: Ending::default(),
+            watchers: Arc::default(),
         }
     }
 
@@ -31,6 +33,11 @@ impl Live {
     pub(crate) fn snapshot_if(&self, is_wanted: impl FnOnce(&Snapshot) -> bool) -> Option<Arc<Snapshot>> {
         let snapshot = self.snapshot.load();
         is_wanted(&snapshot).then(|| Guard::into_inner(snapshot))
+    }
+
+    /// Who wants to know what becomes of requests.
+    pub(crate) fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 
     /// Has requests that begin from now on served by another snapshot.

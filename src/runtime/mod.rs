@@ -26,6 +26,7 @@ mod live;
 mod pacing;
 mod peer;
 mod peer_tls;
+mod recording;
 mod registry;
 mod replay;
 mod route;
@@ -42,6 +43,7 @@ mod summary;
 mod tls_files;
 mod tracing;
 mod trust;
+mod watchers;
 mod way;
 
 pub(crate) use admin::{Admin, AdminService};
@@ -71,6 +73,10 @@ pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use pacing::{Hold, Pacing, Room};
 pub(crate) use peer::{Ends, Peer};
+pub(crate) use recording::{
+    Asked, Attempt, Ended, FilterRun, FilterVerdict, OutOfWork, Outcome, PickRun, Recording, Routing,
+    SplitRun, WaitedFor, WhyAttempt,
+};
 pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};
 pub(crate) use route::{Action, Route, Step};
@@ -89,3 +95,4 @@ pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};
+pub(crate) use watchers::{Uses, Watchers};

@@ -76,6 +76,7 @@ impl<'a> Asked<'a> {
             query: self.query,
             headers: self.headers,
             variables: Variables::NONE,
+            notes: None,
         }
     }
 }

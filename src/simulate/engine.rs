@@ -260,6 +260,7 @@ fn pick_cx<'a>(request: &'a Request, headers: &'a HeaderMap, now: Instant) -> Pi
         query: sender.query.as_deref(),
         headers,
         variables: Variables::NONE,
+        notes: None,
     }
 }
 

@@ -48,6 +48,7 @@ fn choose(split: &Split, headers: &HeaderMap, random: &mut Random) -> Choice {
         query: None,
         headers,
         variables: Variables::NONE,
+        notes: None,
     };
     let choice = split.choose(&cx, random);
     let assigned = split.assigned(&cx);

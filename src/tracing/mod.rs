@@ -50,6 +50,13 @@ pub(crate) struct Traced {
     pub(crate) is_recorded: bool,
 }
 
+impl Traced {
+    /// The span of the request here, if it is recorded.
+    pub(crate) fn span(&self) -> Option<SpanId> {
+        self.is_recorded.then_some(self.context.span_id)
+    }
+}
+
 impl Tracing {
     pub(crate) fn new(
         sample: Ratio,

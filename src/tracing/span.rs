@@ -69,9 +69,7 @@ pub(crate) fn span(context: &TraceContext, parts: SpanParts, clock: SpanClock) -
         start_time_unix_nano: clock.nanos(began),
         end_time_unix_nano: clock.nanos(ended.max(began)),
         attributes: attributes.into_list(),
-        status: has_failed
-            .then(|| Status { code: StatusCode::Error.into(), message: String::new() })
-            .or_else(|| Some(Status::default())),
+        status: has_failed.then(|| Status { code: StatusCode::Error.into(), message: String::new() }),
         ..Span::default()
     }
 }
@@ -101,10 +99,8 @@ impl Attributes {
         self.push(name, Value::IntValue(value.into()));
     }
 
-    pub(crate) fn list<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a str>) {
-        use opentelemetry_proto::tonic::common::v1::ArrayValue;
-        let value = |text: &str| AnyValue { value: Some(Value::StringValue(text.to_owned())) };
-        self.push(name, Value::ArrayValue(ArrayValue { values: values.map(value).collect() }));
+    pub(crate) fn flag(&mut self, name: &str, value: bool) {
+        self.push(name, Value::BoolValue(value));
     }
 
     fn push(&mut self, name: &str, value: Value) {

@@ -26,12 +26,14 @@ use tokio::time::Instant;
 use crate::config::spec::SendProxyProtocol;
 use crate::hooks::HedgeAfter;
 use crate::pools::{StreamedLimits, Unanswered};
+use crate::runtime::Outcome;
 
 use super::cx::{Noted, RequestCx};
-use super::{retry, upstream};
+use super::{recording, retry, trace, upstream};
 
 use pipe::pipe;
 use race::Race;
+pub(super) use result::SecondAttempt;
 use result::Shared;
 
 /// No sooner is another endpoint asked, however fast the pool is.
@@ -74,6 +76,7 @@ pub(super) fn start(session: &Session, request: &mut RequestHeader, cx: &mut Req
     let first_byte = upstream::head_limit(session, cx);
     let left = upstream::left_of_total(cx, Instant::now());
     let pool = cx.pool().cloned();
+    let named = trace::name_attempt(request, cx).filter(|_| cx.hedge.is_some());
     let (Some(hedge), Some(pool), Some(lease)) = (&mut cx.hedge, pool, &cx.lease) else { return Some(()) };
     let Some(pipe) = hedge.pipe.take() else { return Some(()) };
     let race = Race {
@@ -84,6 +87,7 @@ pub(super) fn start(session: &Session, request: &mut RequestHeader, cx: &mut Req
         limits: StreamedLimits { first_byte, ..hedge.limits },
         left,
         shared: hedge.shared.clone(),
+        named,
     };
     tokio::spawn(race.run(pipe));
     // Nothing else goes through this pipe.
@@ -96,11 +100,14 @@ pub(super) fn settle(cx: &mut RequestCx) {
     let result = shared.take_result();
     let Some(second) = result.second else { return };
     cx.attempts += 1;
+    let now = Instant::now();
     let Some(won) = result.won else {
-        cx.tried.push(second);
+        recording::note_hedge(cx, &second, None, now);
+        cx.tried.push(second.endpoint);
         return;
     };
-    let now = Instant::now();
+    let of_first = result.first_failed.as_ref().map_or(Outcome::Outrun, |failure| failure.outcome.clone());
+    recording::note_hedge(cx, &second, Some(of_first), now);
     if let Some(failure) = result.first_failed {
         if failure.is_the_endpoints {
             retry::note_failure(cx, failure.retry_after, now);

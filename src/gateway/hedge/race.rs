@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,13 @@ use crate::pools::{
     Endpoint, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among, is_our_own_fault,
     retry_after, send_streamed,
 };
+use crate::runtime::Outcome;
 use crate::types::with_random;
 
+use super::super::failure::cause_of;
+use super::super::trace::NamedAttempt;
 use super::relay::relay;
-use super::result::{FailedAttempt, Shared, Won};
+use super::result::{FailedAttempt, SecondAttempt, Shared, Won};
 
 /// A request that is sent to one endpoint, and to another if the first takes long.
 pub(super) struct Race {
@@ -30,6 +34,8 @@ pub(super) struct Race {
     /// What is left of the request's total.
     pub(super) left: Option<Duration>,
     pub(super) shared: Arc<Shared>,
+    /// What the second endpoint is told of its trace, where that is another thing than the first is told.
+    pub(super) named: Option<NamedAttempt>,
 }
 
 /// A second attempt.
@@ -80,7 +86,8 @@ impl Race {
         }
         let Some(second) = self.begin_second() else { return first.await };
         let endpoint = second.lease.endpoint().clone();
-        let mut hedge = pin!(send_streamed(&endpoint, &self.request, self.limits));
+        let request = self.second_request();
+        let mut hedge = pin!(send_streamed(&endpoint, &request, self.limits));
         tokio::select! {
             biased;
             answered = &mut first => {
@@ -109,6 +116,16 @@ impl Race {
         }
     }
 
+    /// The request as the second endpoint gets it.
+    fn second_request(&self) -> Cow<'_, RequestHeader> {
+        let mut request = Cow::Borrowed(&self.request);
+        if let Some(named) = &self.named {
+            // It replaces a field that is there, for which there is room.
+            let _ = named.tell(request.to_mut());
+        }
+        request
+    }
+
     /// A place at another endpoint, if there is one and the pool's budget gives leave.
     fn begin_second(&self) -> Option<Second> {
         let permit = self.pool.permit_retry()?;
@@ -119,7 +136,9 @@ impl Race {
             return None;
         }
         self.pool.count_hedge();
-        self.shared.change(|result| result.second = Some(lease.endpoint().clone()));
+        let span = self.named.as_ref().map(|named| named.span);
+        let second = SecondAttempt { endpoint: lease.endpoint().clone(), began, span, failed: None };
+        self.shared.change(|result| result.second = Some(second));
         Some(Second { lease, began, _permit: permit })
     }
 
@@ -150,6 +169,11 @@ impl Race {
             let now = Instant::now();
             self.pool.answered(&second.lease, now.saturating_duration_since(second.began), now);
         }
+        self.shared.change(|result| {
+            if let Some(second) = &mut result.second {
+                second.failed = Some(failed.outcome);
+            }
+        });
     }
 }
 
@@ -159,9 +183,11 @@ fn judge(answered: &Answered) -> FailedAttempt {
         Ok(answer) => FailedAttempt {
             is_the_endpoints: answer.head.status.is_server_error(),
             retry_after: retry_after(&answer.head),
+            outcome: Outcome::Answered(answer.head.status),
         },
         Err(Unanswered { error, .. }) => {
-            FailedAttempt { is_the_endpoints: !is_our_own_fault(error), retry_after: None }
+            let outcome = Outcome::Failed(cause_of(error));
+            FailedAttempt { is_the_endpoints: !is_our_own_fault(error), retry_after: None, outcome }
         }
     }
 }

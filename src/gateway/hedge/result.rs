@@ -5,6 +5,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::pools::{Endpoint, Lease, Unanswered};
+use crate::runtime::Outcome;
+use crate::telemetry::SpanId;
 
 /// What a race tells the request that it is run for.
 #[derive(Debug, Default)]
@@ -17,11 +19,22 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct RaceResult {
     /// The endpoint of the second attempt, once there is one.
-    pub(super) second: Option<Arc<Endpoint>>,
+    pub(super) second: Option<SecondAttempt>,
     /// The second attempt, if its answer is the one that is relayed.
     pub(super) won: Option<Won>,
     /// How the first attempt failed, if it did while there was a second.
     pub(super) first_failed: Option<FailedAttempt>,
+}
+
+/// A second attempt, whatever comes of it.
+#[derive(Debug)]
+pub(in crate::gateway) struct SecondAttempt {
+    pub(in crate::gateway) endpoint: Arc<Endpoint>,
+    pub(in crate::gateway) began: Instant,
+    /// What the endpoint was told that its request comes from.
+    pub(in crate::gateway) span: Option<SpanId>,
+    /// How it failed, if it did before the first one was over.
+    pub(in crate::gateway) failed: Option<Outcome>,
 }
 
 /// An attempt that serves the request.
@@ -32,10 +45,12 @@ pub(super) struct Won {
 }
 
 /// What a failed attempt tells of its endpoint.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FailedAttempt {
     pub(super) is_the_endpoints: bool,
     pub(super) retry_after: Option<Duration>,
+    /// The same for people.
+    pub(super) outcome: Outcome,
 }
 
 #[derive(Debug, Default)]

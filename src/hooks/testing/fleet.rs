@@ -96,6 +96,7 @@ impl Fleet {
             query: None,
             headers: &headers,
             variables: Variables::NONE,
+            notes: None,
         };
         policy.pick(&self.members, &cx, random)
     }

@@ -214,5 +214,6 @@ fn pick_cx<'a>(record: &'a Record, now: Instant) -> PickCx<'a> {
         query: None,
         headers: &NO_HEADERS,
         variables: Variables::NONE,
+        notes: None,
     }
 }

@@ -79,6 +79,7 @@ impl<D: Dial> Uplinks<D> {
             query: None,
             headers: &self.no_headers,
             variables: Variables::NONE,
+            notes: None,
         };
         let pool = &self.pool;
         match pool.pick(&cx, None, &mut self.random) {

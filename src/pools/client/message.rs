@@ -75,6 +75,7 @@ impl Message {
             query: self.target.query(),
             headers: &self.headers,
             variables: Variables::NONE,
+            notes: None,
         }
     }
 

@@ -1,4 +1,4 @@
-use crate::hooks::{Member, PickCx, Policy};
+use crate::hooks::{Member, PickCx, PickedBy, Policy};
 use crate::types::Random;
 
 /// Chooses the first member, in the order of the file, that has room (`max_requests`): fills one after the other, so
@@ -7,7 +7,8 @@ use crate::types::Random;
 pub struct First;
 
 impl Policy for First {
-    fn pick(&self, members: &[Member], _: &PickCx<'_>, _: &mut Random) -> usize {
+    fn pick(&self, members: &[Member], cx: &PickCx<'_>, _: &mut Random) -> usize {
+        cx.decided_by(PickedBy::Order);
         members.iter().position(Member::has_room).unwrap_or(0)
     }
 }

@@ -5,7 +5,7 @@ use std::iter;
 use tokio::time::Instant;
 use twox_hash::XxHash3_64;
 
-use crate::hooks::{KeySpec, Member, PickCx, Policy};
+use crate::hooks::{KeySpec, Member, PickCx, PickedBy, Policy};
 use crate::types::Random;
 
 use super::bounded::LoadBound;
@@ -78,8 +78,10 @@ impl<P: Placement + Send + Sync> Policy for Hashed<P> {
         };
         let first = self.placement.place(hash);
         if self.is_open(&members[first]) {
+            cx.decided_by(PickedBy::Key);
             return first;
         }
+        cx.decided_by(PickedBy::KeyMovedOn);
         self.jump(hash, members, random).or_else(|| self.any_open(members, cx.now(), random)).unwrap_or(first)
     }
 }

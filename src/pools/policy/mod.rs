@@ -29,7 +29,7 @@ use std::cmp::Ordering;
 
 use tokio::time::Instant;
 
-use crate::hooks::Member;
+use crate::hooks::{Member, PickCx};
 use crate::types::Random;
 
 use draw::Draw;
@@ -45,6 +45,11 @@ fn by_load(a: &Member, b: &Member, now: Instant) -> Ordering {
     let in_flight = |member: &Member| u64::from(member.in_flight());
     let load = against(in_flight(a), share_b).cmp(&against(in_flight(b), share_a));
     load.then_with(|| against(a.recent_picks(now), share_b).cmp(&against(b.recent_picks(now), share_a)))
+}
+
+/// What [`by_load`] compares: requests in flight for each of its weight.
+fn load_of(member: &Member, now: Instant) -> f64 {
+    f64::from(member.in_flight()) * 1000.0 / member.share(now) as f64
 }
 
 /// Whoever has room goes first.
@@ -73,18 +78,21 @@ fn best_of<'m>(
 }
 
 /// The better of two different members that are drawn at random, each with the chance that its weight gives it; of few
-/// members the best of all.
+/// members the best of all. Whoever wants to know is told the `cost` of those that are compared.
 fn better_of_two(
-    members: &[Member],
+    (members, cx): (&[Member], &PickCx<'_>),
     draw: &Draw,
     compare: impl Fn(&Member, &Member) -> Ordering,
+    cost: impl Fn(&Member) -> f64,
     random: &mut Random,
 ) -> usize {
     if members.len() <= COMPARED_WHOLE {
+        cx.compared(members.iter(), cost);
         return best_of(members.iter().enumerate(), compare, random).unwrap_or(0);
     }
     let (first, second) = draw.two(random);
     let (a, b) = (&members[second], &members[first]);
+    cx.compared([b, a].into_iter(), cost);
     match by_room(a, b).then_with(|| compare(a, b)) {
         Ordering::Less => second,
         Ordering::Greater => first,

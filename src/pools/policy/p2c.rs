@@ -1,8 +1,8 @@
-use crate::hooks::{Member, PickCx, Policy};
+use crate::hooks::{Member, PickCx, PickedBy, Policy};
 use crate::types::Random;
 
 use super::draw::Draw;
-use super::{better_of_two, by_load};
+use super::{better_of_two, by_load, load_of};
 
 /// Chooses the less loaded of two random members; pools of three or fewer are compared whole, since there two
 /// draws are visibly unfair. Of two equally loaded ones it takes the one that was picked less lately.
@@ -23,6 +23,14 @@ impl P2c {
 
 impl Policy for P2c {
     fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
-        better_of_two(members, &self.draw, |a, b| by_load(a, b, cx.now()), random)
+        let now = cx.now();
+        cx.decided_by(PickedBy::Load);
+        better_of_two(
+            (members, cx),
+            &self.draw,
+            |a, b| by_load(a, b, now),
+            |member| load_of(member, now),
+            random,
+        )
     }
 }

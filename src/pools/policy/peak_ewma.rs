@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 
 use tokio::time::Instant;
 
-use crate::hooks::{Member, PickCx, Policy};
+use crate::hooks::{Member, PickCx, PickedBy, Policy};
 use crate::types::Random;
 
 use super::draw::Draw;
@@ -33,7 +33,14 @@ impl PeakEwma {
 
 impl Policy for PeakEwma {
     fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
-        better_of_two(members, &self.draw, |a, b| by_cost(a, b, members, cx.now()), random)
+        cx.decided_by(PickedBy::Load);
+        better_of_two(
+            (members, cx),
+            &self.draw,
+            |a, b| by_cost(a, b, members, cx),
+            |member| cost_of(member, members, cx.now()),
+            random,
+        )
     }
 }
 
@@ -42,7 +49,15 @@ const EQUAL: f64 = 2.0;
 /// Averages below this many seconds do, too: one late packet or a busy moment of this machine makes as much.
 const NOTICED: f64 = 0.02;
 
-fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering {
+/// The milliseconds that an answer is likely to take, for each of a member's weight; what [`by_cost`] compares where latencies
+/// do not count as equal.
+fn cost_of(member: &Member, members: &[Member], now: Instant) -> f64 {
+    let latency = member.latency(now).or_else(|| median_latency(members, now)).unwrap_or_default();
+    latency.max(NOTICED) * 1e3 * f64::from(member.in_flight() + 1) * 1000.0 / member.share(now) as f64
+}
+
+fn by_cost(a: &Member, b: &Member, members: &[Member], cx: &PickCx<'_>) -> Ordering {
+    let now = cx.now();
     let (of_a, of_b) = match (a.latency(now), b.latency(now)) {
         (None, None) => return by_load(a, b, now),
         (Some(of_a), Some(of_b)) => (of_a, of_b),
@@ -55,6 +70,7 @@ fn by_cost(a: &Member, b: &Member, members: &[Member], now: Instant) -> Ordering
     if excess_of_a <= 1.0 && excess_of_b <= 1.0 {
         return by_load(a, b, now);
     }
+    cx.decided_by(PickedBy::Latency);
     let cost = |member: &Member, excess: f64| {
         excess.max(1.0) * f64::from(member.in_flight() + 1) / member.share(now) as f64
     };

@@ -1,4 +1,4 @@
-use crate::hooks::{Member, PickCx, Policy};
+use crate::hooks::{Member, PickCx, PickedBy, Policy};
 use crate::types::Random;
 
 use super::alias::AliasTable;
@@ -19,6 +19,7 @@ impl RandomByWeight {
 
 impl Policy for RandomByWeight {
     fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
+        cx.decided_by(PickedBy::Chance);
         let mut picked = self.table.draw(random);
         for _ in 1..MOST_TURNS {
             if takes_turn(&members[picked], cx.now(), random) {

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::hooks::{Member, PickCx, Policy};
+use crate::hooks::{Member, PickCx, PickedBy, Policy};
 use crate::types::Random;
 
 use super::{MOST_TURNS, takes_turn};
@@ -39,6 +39,7 @@ impl RoundRobin {
 
 impl Policy for RoundRobin {
     fn pick(&self, members: &[Member], cx: &PickCx<'_>, random: &mut Random) -> usize {
+        cx.decided_by(PickedBy::Turn);
         let mut picked = self.next_turn();
         for _ in 1..MOST_TURNS {
             if takes_turn(&members[picked], cx.now(), random) {

@@ -113,5 +113,6 @@ fn pick_cx(now: Instant, headers: &HeaderMap) -> PickCx<'_> {
         query: None,
         headers,
         variables: Variables::NONE,
+        notes: None,
     }
 }

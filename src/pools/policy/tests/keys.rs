@@ -48,6 +48,7 @@ pub(super) fn address_for(policy: &dyn Policy, members: &[Member], client: &str,
         query,
         headers: &headers,
         variables: Variables::NONE,
+        notes: None,
     };
     members[policy.pick(members, &cx, &mut Random::with_seed(1))].address().to_string()
 }

@@ -1,0 +1,220 @@
+//! Writes down what becomes of a request, where somebody wants to know.
+//!
+//! All of this is called on the way of every request, and does nothing where it has no [`Recording`].
+
+use http::StatusCode;
+use pingora_http::RequestHeader;
+use tokio::time::Instant;
+
+use crate::hooks::{Flow, PickedBy};
+use crate::pools::Lease;
+use crate::router::{Parts, RouteId};
+use crate::runtime::{
+    Action, Asked, Attempt, Cause, Ended, FilterRun, FilterVerdict, OutOfWork, Outcome, PickRun, Recording,
+    Routing, SplitRun, Uses, WaitedFor, WhyAttempt,
+};
+
+use super::cx::RequestCx;
+use super::hedge::SecondAttempt;
+use super::spans;
+
+/// Begins a recording, if anybody wants one of this request. Asked before anything is changed in its head.
+pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
+    let watched = cx.watchers.as_ref().map_or(Uses::NONE, |watchers| watchers.uses());
+    let mut uses = if watched.has(Uses::TAP) { Uses::TAP } else { Uses::NONE };
+    if cx.traced.as_ref().is_some_and(|traced| traced.is_recorded) {
+        uses = uses.with(Uses::TRACE);
+    }
+    let Some(facts) = cx.facts.as_ref().filter(|_| !uses.is_none()) else { return };
+    let asked = Asked {
+        method: head.method.clone(),
+        version: head.version,
+        scheme: facts.scheme,
+        host: String::new(),
+        target: head.uri.clone(),
+        client: facts.client_ip,
+        listener: facts.listener.clone(),
+        request_id: facts.request_id.clone(),
+    };
+    let mut recording = Box::new(Recording::new(uses, cx.received, asked));
+    recording.traced = cx.traced.as_deref().cloned();
+    cx.recording = Some(recording);
+}
+
+/// Notes where the request was routed, by the facts that it was routed by.
+pub(super) fn note_routing(head: &RequestHeader, cx: &mut RequestCx, routed: Option<Routing>) {
+    let Some(recording) = &mut cx.recording else { return };
+    recording.asked.host = cx.host.as_str().to_owned();
+    recording.asked.target = head.uri.clone();
+    recording.routing = routed;
+}
+
+/// Explains how a request was routed; `None` where nobody wants to know: spans do not tell of it.
+pub(super) fn routing(parts: &Parts<'_>, found: Result<&RouteId, &Cause>, cx: &RequestCx) -> Option<Routing> {
+    cx.recording.as_ref().filter(|recording| recording.uses != Uses::TRACE)?;
+    let route = found.ok().map(|route| &cx.snapshot.routes[route.0].name);
+    Some(Routing::new(&cx.snapshot.router, parts, route, Instant::now()))
+}
+
+// === Filters and splits ===
+
+/// When a filter's call begins; `None` where nobody wants to know.
+pub(super) fn filter_begins(cx: &RequestCx) -> Option<Instant> {
+    cx.recording.as_ref().map(|_| Instant::now())
+}
+
+/// Notes what the filter of this number made of the request.
+pub(super) fn note_filter(
+    cx: &mut RequestCx,
+    number: usize,
+    began: Option<Instant>,
+    outcome: Result<&Flow, &Cause>,
+) {
+    let Some((recording, began)) = cx.recording.take().zip(began) else { return };
+    let mut recording = recording;
+    if let Some(step) = cx.route().and_then(|route| route.filters.get(number)) {
+        let verdict = match outcome {
+            Ok(Flow::Continue) => FilterVerdict::Continued,
+            Ok(Flow::Respond(answer)) => FilterVerdict::Answered(answer.status),
+            Ok(Flow::Reject(rejection)) => {
+                FilterVerdict::Rejected(rejection.status, rejection.cause.clone().into_owned())
+            }
+            Err(cause) => FilterVerdict::Failed(cause.clone()),
+        };
+        recording.filters.push(FilterRun { name: step.name.clone(), began, took: began.elapsed(), verdict });
+    }
+    cx.recording = Some(recording);
+}
+
+/// Notes which pool of a split was chosen.
+pub(super) fn note_split(cx: &mut RequestCx) {
+    let Some(mut recording) = cx.recording.take() else { return };
+    if let (Some(choice), Some(Action::Split(split))) = (cx.choice, cx.route().map(|route| &route.action)) {
+        recording.split = Some(SplitRun::new(split, choice.side));
+    }
+    cx.recording = Some(recording);
+}
+
+// === Endpoints ===
+
+/// What is known of a look for an endpoint beside what the policy tells.
+pub(super) struct Search {
+    pub(super) began: Instant,
+    pub(super) waited_for: Option<WaitedFor>,
+    /// By what the pool decided, where the policy was not asked.
+    pub(super) by: Option<PickedBy>,
+}
+
+/// Notes whom a request goes to, or why to nobody.
+pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease, &Cause>) {
+    let Some(mut recording) = cx.recording.take() else { return };
+    if let Some(pool) = cx.pool() {
+        let mut picked = recording.notes.take();
+        picked.by = search.by.or(picked.by);
+        recording.picks.push(PickRun {
+            pool: pool.name().clone(),
+            policy: pool.config().balance.policy.clone(),
+            began: search.began,
+            ended: Instant::now(),
+            picked,
+            waited_for: search.waited_for,
+            out: OutOfWork::of(pool),
+            found: found.map(|lease| lease.endpoint().address().clone()).map_err(Cause::clone),
+        });
+    }
+    cx.recording = Some(recording);
+}
+
+/// Notes that the request goes to the endpoint of its lease.
+pub(super) fn begin_attempt(cx: &mut RequestCx, why: WhyAttempt, now: Instant) {
+    let Some((recording, lease)) = cx.recording.as_mut().zip(cx.lease.as_ref()) else { return };
+    if why != WhyAttempt::First
+        && let Some(last) = recording.serving_mut()
+    {
+        // Only a kept connection that its endpoint had closed ends without a word.
+        last.come_to(Outcome::Failed(Cause::UpstreamClosed));
+        last.end(now);
+    }
+    recording.begin_attempt(Attempt::new(lease.endpoint().address().clone(), why, now));
+}
+
+/// Notes that the running attempt has its connection.
+pub(super) fn note_connected(cx: &mut RequestCx, is_reused: bool) {
+    let at = cx.timings.connected;
+    if let Some(attempt) = cx.recording.as_mut().and_then(|recording| recording.serving_mut()) {
+        (attempt.connected, attempt.is_reused) = (at, is_reused);
+    }
+}
+
+/// Notes that the head of the running attempt's answer came.
+pub(super) fn note_head(cx: &mut RequestCx, status: StatusCode, now: Instant) {
+    if let Some(attempt) = cx.recording.as_mut().and_then(|recording| recording.serving_mut()) {
+        attempt.first_byte = Some(now);
+        attempt.come_to(Outcome::Answered(status));
+    }
+}
+
+/// Notes that the running attempt is over: for this cause, or with its whole answer.
+pub(super) fn end_attempt(cx: &mut RequestCx, cause: Option<&Cause>) {
+    if let Some(attempt) = cx.recording.as_mut().and_then(|recording| recording.serving_mut()) {
+        if let Some(cause) = cause {
+            attempt.come_to(Outcome::Failed(cause.clone()));
+        }
+        attempt.end(Instant::now());
+    }
+}
+
+/// Notes a second attempt. With what the first one came to, the second is the one that serves the request.
+pub(super) fn note_hedge(
+    cx: &mut RequestCx,
+    second: &SecondAttempt,
+    of_first: Option<Outcome>,
+    now: Instant,
+) {
+    let Some(recording) = &mut cx.recording else { return };
+    let mut attempt = Attempt::new(second.endpoint.address().clone(), WhyAttempt::Hedge, second.began);
+    attempt.span = second.span;
+    match of_first {
+        Some(outcome) => {
+            if let Some(first) = recording.serving_mut() {
+                first.come_to(outcome);
+                first.end(now);
+            }
+            recording.begin_attempt(attempt);
+        }
+        None => {
+            attempt.come_to(second.failed.clone().unwrap_or(Outcome::Outrun));
+            attempt.end(now);
+            recording.attempts.push(attempt);
+        }
+    }
+}
+
+// === The end ===
+
+/// Ends the recording of a request that is over, and hands it to those who want it.
+pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
+    let cause = cx.cause.clone();
+    end_attempt(cx, cause.as_ref());
+    let Some(mut recording) = cx.recording.take() else { return };
+    let reached = cx.lease.as_ref().map(Lease::endpoint);
+    recording.end = Some(Ended {
+        at: Instant::now(),
+        status,
+        cause,
+        grpc_status: cx.grpc_status,
+        cache: cx.cache.as_ref().map(|cache| cache.word),
+        pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].clone()),
+        endpoint: reached.or(cx.tried.last()).map(|endpoint| endpoint.address().clone()),
+        bytes_in,
+        bytes_out,
+        filtered: cx.timings.filtered,
+        first_byte: cx.timings.first_byte,
+    });
+    if recording.uses.has(Uses::TRACE) {
+        spans::export(&recording, cx);
+    }
+    if let Some(watchers) = cx.watchers.take() {
+        watchers.tell(&recording.into());
+    }
+}

@@ -1,0 +1,72 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::Recording;
+
+/// Who wants to know what becomes of requests. While nobody does, a request pays for one look.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    uses: AtomicU8,
+}
+
+/// What a recording is for, of all that one may be for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses(u8);
+
+impl Uses {
+    pub(crate) const NONE: Self = Self(0);
+    /// Somebody looks at requests as they end.
+    pub(crate) const TAP: Self = Self(1);
+    /// Spans are made of requests.
+    pub(crate) const TRACE: Self = Self(2);
+    /// Clients with the debug key may ask what became of theirs.
+    pub(crate) const DEBUG: Self = Self(4);
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[must_use]
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Watchers {
+    /// What recordings are wanted for at this moment.
+    pub(crate) fn uses(&self) -> Uses {
+        Uses(self.uses.load(Ordering::Relaxed))
+    }
+
+    /// Whether recordings are wanted for this from now on.
+    pub(crate) fn set(&self, one: Uses, is_wanted: bool) {
+        if is_wanted {
+            self.uses.fetch_or(one.0, Ordering::Relaxed);
+        } else {
+            self.uses.fetch_and(!one.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells all that want to know of a request that is over.
+    pub(crate) fn tell(&self, _: &Arc<Recording>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_come_and_go_by_themselves() {
+        let watchers = Watchers::default();
+        assert!(watchers.uses().is_none());
+        watchers.set(Uses::TAP, true);
+        watchers.set(Uses::DEBUG, true);
+        watchers.set(Uses::TAP, false);
+        assert!(watchers.uses().has(Uses::DEBUG) && !watchers.uses().has(Uses::TAP));
+        assert_eq!(Uses::TAP.with(Uses::DEBUG), Uses(5));
+    }
+}
