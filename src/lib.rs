@@ -41,4 +41,5 @@ mod split;
 mod stores;
 mod telemetry;
 mod tls;
+mod tracing;
 pub mod types;

@@ -99,9 +99,13 @@ impl RunningApp {
         self.live.begin_drain();
         while self.tasks.join_next().await.is_some() {}
         self.jobs.shutdown().await;
-        let log = self.log.clone();
+        let (log, live) = (self.log.clone(), self.live.clone());
+        let settled = tokio::task::spawn_blocking(move || {
+            log.settle(lifecycle::LOG_PATIENCE);
+            lifecycle::settle_spans(&live);
+        });
         // Fails only when the runtime itself ends; then nobody waits for the log either.
-        let _ = tokio::task::spawn_blocking(move || log.settle(lifecycle::LOG_PATIENCE)).await;
+        let _ = settled.await;
     }
 }
 

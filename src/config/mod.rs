@@ -37,9 +37,9 @@ pub(crate) use include::Includes;
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    Action, Admin, BalanceUse, Canary, CertificateFiles, Check, ClientAuth, Config, ControlPlace, Endpoint,
-    Files, FilterUse, Health, Http, Listener, ListenerTls, Pool, Ready, Route, Secret, Service, SniPools,
-    Split, SplitBy, SplitPool, Sticky, Store, Tcp, Udp, UpstreamTls,
+    Action, Admin, BalanceUse, Canary, CertificateFiles, Check, ClientAuth, Collector, Config, ControlPlace,
+    Endpoint, Files, FilterUse, Health, Http, Listener, ListenerTls, Pool, Ready, Route, Secret, Service,
+    SniPools, Split, SplitBy, SplitPool, Sticky, Store, Tcp, Tracing, Udp, UpstreamTls,
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};

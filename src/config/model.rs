@@ -1,6 +1,7 @@
 mod admin;
 mod listener;
 mod split;
+mod tracing;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use super::spec::{
 pub use admin::{Admin, Ready};
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
 pub use split::{Canary, Split, SplitBy, SplitPool};
+pub use tracing::{Collector, Tracing};
 
 /// A configuration whose names are resolved and whose defaults are filled in. What cannot be known without
 /// building it (filters and policies by name) is still to be assembled.
@@ -59,6 +61,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How those who look after the process reach it over HTTP, if they do.
     pub admin: Option<Admin>,
+    /// Where spans of requests go, if they go anywhere.
+    pub tracing: Option<Tracing>,
     /// The least important messages that are written.
     pub log_level: LogLevel,
     /// The form of the access log.

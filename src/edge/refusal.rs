@@ -82,6 +82,8 @@ pub(super) fn note_refusal(
     log.write(&AccessLine {
         time: started(Duration::ZERO),
         request_id: None,
+        trace_id: None,
+        span_id: None,
         client: connection.peer_ip().to_string(),
         listener: connection.listener().name.as_str(),
         protocol,

@@ -102,10 +102,7 @@ pub use hedge::{Hedge, HedgeDelay, HedgeSettings, InvalidHedgeDelay};
 pub use hsts::{Hsts, HstsSettings};
 #[cfg(fuzzing)]
 pub(crate) use jwt::fuzzing::token;
-pub use jwt::{
-    InvalidJwksUrl, InvalidJwtAlgorithm, JwksSettings, JwksUrl, Jwt, JwtAlgorithm, JwtKeysSettings,
-    JwtSettings, Sha,
-};
+pub use jwt::{InvalidJwtAlgorithm, JwksSettings, Jwt, JwtAlgorithm, JwtKeysSettings, JwtSettings, Sha};
 pub use mirror::{Mirror, MirrorMethod, MirrorSettings};
 pub use networks::{Networks, NetworksSettings};
 pub use rate_limit::{

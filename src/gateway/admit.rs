@@ -30,6 +30,7 @@ use super::grpc::Call;
 use super::pause;
 use super::recording;
 use super::split;
+use super::trace;
 use super::upstream::{head_limit, is_overdue};
 
 /// How long a connection that is to be used again may take to deliver the rest of a body that nobody reads.
@@ -60,6 +61,7 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
     let head = session.request_mut();
     // First, so that every later failure can be told to its client and logged with an id.
     cx.facts = Some(facts(head, &connection, cx));
+    trace::take(head, cx);
     recording::begin(head, cx);
     strip_untrusted(head, cx.way.is_by_proxy());
     cx.is_upgrade_req = asks_upgrade(head);
@@ -68,6 +70,8 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
         return Ok(flow);
     }
     check_sizes(head, &connection)?;
+    // Not before: a client could name it in `Connection`, and it is no part of what clients may send.
+    trace::tell(head, cx).ok_or(Cause::HeaderTooLarge)?;
     adopt_authority(head)?;
     cx.way.host = head.headers.get(HOST).cloned();
     cx.host = host(cx.way.host.as_ref(), head.version)?;

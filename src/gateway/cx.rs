@@ -13,6 +13,7 @@ use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, i
 use crate::router::RouteId;
 use crate::runtime::{Cause, GrpcStatus, Recording, Route, RouteStats, Snapshot, Watchers};
 use crate::split::Choice;
+use crate::tracing::Traced;
 use crate::types::RequestHost;
 
 use super::cache::CacheCx;
@@ -110,6 +111,8 @@ pub(crate) struct RequestCx {
     pub(super) is_admitted: bool,
     /// What is known of the request where its route has a cache.
     pub(super) cache: Option<Box<CacheCx>>,
+    /// Where it stands in its trace, if traces are wanted.
+    pub(super) traced: Option<Box<Traced>>,
     /// Where the request may be dropped before its end.
     pub(super) unfinished: Option<Box<Unfinished>>,
     /// Those who may want to know what becomes of it, if there are any.
@@ -190,6 +193,7 @@ impl RequestCx {
             has_waited: false,
             is_admitted: false,
             cache: None,
+            traced: None,
             unfinished: None,
             watchers: None,
             recording: None,

@@ -15,7 +15,7 @@ use super::cork::Cork;
 use super::cx::RequestCx;
 use super::grpc::Call;
 use super::upstream::{self, left_of_total};
-use super::{chain, proxy_header, trailers};
+use super::{chain, proxy_header, trace, trailers};
 
 /// Finishes the request of one attempt. Pingora has taken the hop-by-hop fields off already.
 pub(super) async fn prepare(
@@ -50,6 +50,7 @@ pub(super) fn finish(
 ) -> Result<(), Cause> {
     chain::on_upstream_request(request, cx)?;
     own_headers(asked, request, cx).ok_or(Cause::HeaderTooLarge)?;
+    trace::tell_endpoint(request, cx).ok_or(Cause::HeaderTooLarge)?;
     if is_host_sound(request) { Ok(()) } else { Err(Cause::Internal) }
 }
 

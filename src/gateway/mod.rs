@@ -30,8 +30,10 @@ mod relay;
 mod reply;
 mod retry;
 mod serve;
+mod spans;
 mod split;
 mod stored;
+mod trace;
 mod trailers;
 mod upstream;
 

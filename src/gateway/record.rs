@@ -165,6 +165,8 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
     log.write(&AccessLine {
         time: started(cx.received.elapsed()),
         request_id: cx.request_id(),
+        trace_id: cx.traced.as_ref().map(|traced| traced.context.trace_id.to_string()),
+        span_id: cx.traced.as_ref().and_then(|traced| traced.span()).map(|span| span.to_string()),
         client: client.unwrap_or_default(),
         listener: told.listener,
         protocol: protocol(told.version),

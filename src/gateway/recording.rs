@@ -16,12 +16,16 @@ use crate::runtime::{
 
 use super::cx::RequestCx;
 use super::hedge::SecondAttempt;
+use super::spans;
 
 /// Begins a recording, if anybody wants one of this request. Asked before anything is changed in its head.
 pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
-    let Some(watchers) = &cx.watchers else { return };
-    let uses = watchers.uses();
-    let Some(facts) = cx.facts.as_ref().filter(|_| uses.has(Uses::TAP)) else { return };
+    let watched = cx.watchers.as_ref().map_or(Uses::NONE, |watchers| watchers.uses());
+    let mut uses = if watched.has(Uses::TAP) { Uses::TAP } else { Uses::NONE };
+    if cx.traced.as_ref().is_some_and(|traced| traced.is_recorded) {
+        uses = uses.with(Uses::TRACE);
+    }
+    let Some(facts) = cx.facts.as_ref().filter(|_| !uses.is_none()) else { return };
     let asked = Asked {
         method: head.method.clone(),
         version: head.version,
@@ -32,7 +36,9 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
         listener: facts.listener.clone(),
         request_id: facts.request_id.clone(),
     };
-    cx.recording = Some(Box::new(Recording::new(Uses::TAP, cx.received, asked)));
+    let mut recording = Box::new(Recording::new(uses, cx.received, asked));
+    recording.traced = cx.traced.as_deref().cloned();
+    cx.recording = Some(recording);
 }
 
 /// Notes where the request was routed, by the facts that it was routed by.
@@ -43,9 +49,9 @@ pub(super) fn note_routing(head: &RequestHeader, cx: &mut RequestCx, routed: Opt
     recording.routing = routed;
 }
 
-/// Explains how a request was routed; `None` where nobody wants to know.
+/// Explains how a request was routed; `None` where nobody wants to know: spans do not tell of it.
 pub(super) fn routing(parts: &Parts<'_>, found: Result<&RouteId, &Cause>, cx: &RequestCx) -> Option<Routing> {
-    cx.recording.as_ref()?;
+    cx.recording.as_ref().filter(|recording| recording.uses != Uses::TRACE)?;
     let route = found.ok().map(|route| &cx.snapshot.routes[route.0].name);
     Some(Routing::new(&cx.snapshot.router, parts, route, Instant::now()))
 }
@@ -167,6 +173,7 @@ pub(super) fn note_hedge(
 ) {
     let Some(recording) = &mut cx.recording else { return };
     let mut attempt = Attempt::new(second.endpoint.address().clone(), WhyAttempt::Hedge, second.began);
+    attempt.span = second.span;
     match of_first {
         Some(outcome) => {
             if let Some(first) = recording.serving_mut() {
@@ -189,7 +196,7 @@ pub(super) fn note_hedge(
 pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
     let cause = cx.cause.clone();
     end_attempt(cx, cause.as_ref());
-    let Some((mut recording, watchers)) = cx.recording.take().zip(cx.watchers.take()) else { return };
+    let Some(mut recording) = cx.recording.take() else { return };
     let reached = cx.lease.as_ref().map(Lease::endpoint);
     recording.end = Some(Ended {
         at: Instant::now(),
@@ -204,5 +211,10 @@ pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u6
         filtered: cx.timings.filtered,
         first_byte: cx.timings.first_byte,
     });
-    watchers.tell(&recording.into());
+    if recording.uses.has(Uses::TRACE) {
+        spans::export(&recording, cx);
+    }
+    if let Some(watchers) = cx.watchers.take() {
+        watchers.tell(&recording.into());
+    }
 }

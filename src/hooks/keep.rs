@@ -225,6 +225,11 @@ impl Scope {
         Self(format!("listeners/{listener}").into())
     }
 
+    /// Spans and their collector.
+    pub(crate) fn tracing() -> Self {
+        Self("tracing".into())
+    }
+
     /// The error pages of the server.
     pub(crate) fn error_pages() -> Self {
         Self("error_pages".into())

@@ -22,7 +22,7 @@ use super::signals::Signals;
 use super::systemd::ServiceManager;
 use super::upgrade::{Arrival, Newcomer, Upgrader};
 
-/// How long the end of the process waits for the last lines of the access log.
+/// How long the end of the process waits for the last lines of the access log, and for the last spans.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves under a Pingora server of its own until a signal ends it, or another process has taken over. Blocks its thread.
@@ -36,7 +36,7 @@ pub(crate) fn serve(
 ) -> Result<(), StartError> {
     parts.tell_unused();
     let running = parts.into_running(Some(messages));
-    let Serving { edges, log, .. } = running.serving.clone();
+    let Serving { edges, live, log, .. } = running.serving.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_conf(running.threads));
     server.bootstrap();
     let signals = compose(&mut server, running, &mut control)?;
@@ -45,9 +45,18 @@ pub(crate) fn serve(
     drop(control);
     edges.clear_away();
     log.settle(LOG_PATIENCE);
+    settle_spans(&live);
     match &*arrival.borrow() {
         Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
         Arrival::Coming | Arrival::Serving => Ok(()),
+    }
+}
+
+/// Has the last spans sent. Those of a configuration that wanted some, and was replaced by one that wants none, are on their
+/// way since then.
+pub(crate) fn settle_spans(live: &Live) {
+    if let Some(tracing) = &live.snapshot().tracing {
+        tracing.exporter().settle(LOG_PATIENCE);
     }
 }
 

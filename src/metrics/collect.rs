@@ -23,6 +23,7 @@ impl Collector for Scraped {
         splits(&mut writer, &snapshot)?;
         stores(&mut writer, &snapshot)?;
         pools::write(&mut writer, &snapshot.pools)?;
+        spans(&mut writer, &snapshot)?;
         process::write(&mut writer)
     }
 }
@@ -131,4 +132,13 @@ fn stores(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
     all().try_for_each(|(name, store)| series.counter([name], store.asked()))?;
     let mut series = writer.family(&f::STORE_MISSED)?;
     all().try_for_each(|(name, store)| series.counter([name], store.missed()))
+}
+
+fn spans(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let Some(tracing) = &snapshot.tracing else { return Ok(()) };
+    let (exporter, counts) = (tracing.exporter(), tracing.exporter().counts());
+    writer.family(&f::SPANS_EXPORTED)?.counter([], counts.exported.get())?;
+    writer.family(&f::SPANS_DROPPED)?.counter([], counts.dropped.get())?;
+    writer.gauge(&f::SPANS_WAITING, exporter.waiting() as u64)?;
+    writer.family(&f::EXPORT_FAILURES)?.counter([], counts.failures.get())
 }

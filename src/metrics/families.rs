@@ -87,6 +87,11 @@ families! {
     ENDPOINT_PROBES: Counter "evener_endpoint_probes" ["pool", "endpoint", "result"] "Health checks: `passed`, `failed`.";
     ENDPOINT_LATENCY: Histogram "evener_endpoint_latency" Seconds ["pool", "endpoint"] "How long it took to begin its answer, or to be connected to for TCP; without attempts that failed.";
 
+    SPANS_EXPORTED: Counter "evener_spans_exported" [] "Spans that the collector of traces has taken.";
+    SPANS_DROPPED: Counter "evener_spans_dropped" [] "Spans that it did not get, since it was too slow or gone, or did not take.";
+    SPANS_WAITING: Gauge "evener_spans_waiting" [] "Spans that wait for it, or are on their way.";
+    EXPORT_FAILURES: Counter "evener_span_export_failures" [] "How often it was sent spans in vain.";
+
     PROCESS_CPU: Counter "process_cpu" Seconds [] "Time that the process has had of the processors.";
     PROCESS_MEMORY: Gauge "process_resident_memory" Bytes [] "Memory that the process has in use.";
     PROCESS_VIRTUAL: Gauge "process_virtual_memory" Bytes [] "Addresses that the process has in use.";

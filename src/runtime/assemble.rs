@@ -10,12 +10,13 @@ use crate::config::spec::{RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::files::Files;
 use crate::filters::Pages;
-use crate::hooks::{BuildCx, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
-use crate::pools::{Pool, PoolParts};
+use crate::hooks::{BuildCx, BuildError, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
+use crate::pools::{Pool, PoolParts, UrlClient};
 use crate::router::{Router, Rule};
 use crate::split::Split;
 use crate::telemetry::Pulse;
 use crate::tls::{Clock, Problem, Termination, TicketKeys, install_provider, system_clock};
+use crate::tracing::Tracing;
 use crate::types::{PoolName, Random, ZoneName};
 
 use warnings::{warn_of_idle_filters, warn_of_unreachable};
@@ -26,6 +27,7 @@ use super::edge_paths::EdgePaths;
 use super::peer_tls::{peer_tls, report};
 use super::route::{Redirect, Respond, Step};
 use super::stores::stores;
+use super::tracing::tracing;
 use super::{Action, Admin, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
@@ -62,6 +64,7 @@ struct Built {
     pools: Vec<Arc<Pool>>,
     routes: Vec<Route>,
     error_pages: Pages,
+    tracing: Option<Arc<Tracing>>,
     /// By listener.
     terminations: Vec<Option<Arc<Termination>>>,
 }
@@ -174,6 +177,7 @@ fn assemble_keeping(
         error_pages: built.error_pages,
         listeners,
         admin,
+        tracing: built.tracing,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
         drain: config.drain,
@@ -254,6 +258,7 @@ impl Builder<'_> {
             routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
             pools: pools.into_iter().flatten().collect(),
             error_pages: self.error_pages(config),
+            tracing: config.tracing.as_ref().and_then(|tracing| self.tracing(tracing)),
             terminations: config.listeners.iter().map(|listener| self.termination(listener)).collect(),
         }
     }
@@ -268,6 +273,18 @@ impl Builder<'_> {
             self.diagnostics.error(self.source, &at, message);
             Pages::default()
         })
+    }
+
+    fn tracing(&mut self, config: &config::Tracing) -> Option<Arc<Tracing>> {
+        let scope = Scope::tracing();
+        let cx = self.cx.keeping(self.keeping, &scope);
+        let built = tracing(config, &cx, self.keeping, UrlClient);
+        let refuse = |error: BuildError| {
+            let (keys, message, _) = error.into_parts();
+            let at = keys.iter().fold(config.at.clone(), |at, key| at.child(key.as_str()));
+            self.diagnostics.error(self.source, &at, message);
+        };
+        built.map_err(refuse).ok().map(Arc::new)
     }
 
     fn pool(&mut self, config: &config::Pool) -> Option<Arc<Pool>> {

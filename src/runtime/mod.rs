@@ -41,6 +41,7 @@ mod step_stats;
 mod stores;
 mod summary;
 mod tls_files;
+mod tracing;
 mod trust;
 mod watchers;
 mod way;

@@ -14,6 +14,7 @@ use crate::router::Router;
 use crate::split::Split;
 use crate::stores::Redis;
 use crate::telemetry::Pulse;
+use crate::tracing::Tracing;
 use crate::types::{Cidr, PoolName, RouteName};
 
 use super::edge_paths::EdgePaths;
@@ -39,6 +40,8 @@ pub(crate) struct Snapshot {
     pub(crate) listeners: Listeners,
     /// Where the process tells how it does, if it does. No route knows of it.
     pub(crate) admin: Option<Admin>,
+    /// What is told of traces, if anything is.
+    pub(crate) tracing: Option<Arc<Tracing>>,
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether peers on Unix sockets are believed in what they say of the client.
     pub(crate) trusts_unix: bool,

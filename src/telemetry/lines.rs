@@ -9,6 +9,12 @@ pub(crate) struct AccessLine<'a> {
     pub time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
+    /// The trace that the request is of, where traces are wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// Its span there, where it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client: String,
     #[serde(skip_serializing_if = "str::is_empty")]

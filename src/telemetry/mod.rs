@@ -11,6 +11,7 @@ mod read_lines;
 mod recent;
 mod request_stats;
 mod settle;
+mod trace_context;
 
 pub(crate) use access_log::AccessLog;
 pub(crate) use counter::Counter;
@@ -22,3 +23,5 @@ pub use pulse::{Pulse, PulseSummary};
 pub(crate) use read_lines::read_lines;
 pub(crate) use recent::RecentLatencies;
 pub(crate) use request_stats::{CLASS_NAMES, EndedRequest, RequestStats};
+pub(crate) use settle::wait_until;
+pub(crate) use trace_context::{SpanId, TRACEPARENT, TRACESTATE, TraceContext, TraceId};

@@ -16,6 +16,7 @@ mod split;
 mod sticky;
 mod stores;
 mod tls;
+mod tracing;
 
 use std::fmt;
 use std::path::Path;
@@ -53,6 +54,7 @@ pub(super) fn resolve(
     );
     let served = Served { listeners: &listeners, pools: &pools, routes: &routes, pool_names: &pool_names };
     let admin = spec.admin.map(|admin| resolver.admin(admin, &root.child("admin"), &served, &mut taken));
+    let tracing = spec.tracing.map(|tracing| resolver.tracing(tracing, &root.child("tracing")));
     resolver.check_pools_of_l4(&listeners, &routes, &pools);
     let is_serving = !routes.is_empty() || listeners.iter().any(|listener| listener.service.http().is_none());
     if !resolver.diagnostics.has_errors() && is_serving {
@@ -76,6 +78,7 @@ pub(super) fn resolve(
         pools,
         routes,
         admin,
+        tracing,
         log_level: spec.log.level,
         access_format: spec.log.access.format,
         access_sink: sink_relative_to(base, spec.log.access.to),

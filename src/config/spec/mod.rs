@@ -23,6 +23,7 @@ mod shapes;
 mod split;
 mod store;
 mod time_limit;
+mod tracing;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,7 @@ pub use shapes::{NamedMap, OneOrMany};
 pub use split::{CanarySpec, SplitCookieSpec, SplitPoolSpec, SplitSpec};
 pub use store::StoreSpec;
 pub use time_limit::{InvalidTimeLimit, TimeLimit};
+pub use tracing::{TraceTrust, TracingSpec};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -90,6 +92,9 @@ pub struct Spec {
     /// Where the process tells how it does, over HTTP. Default: nowhere.
     #[serde(default)]
     pub admin: Option<AdminSpec>,
+    /// Spans of requests, for OpenTelemetry. Default: none.
+    #[serde(default)]
+    pub tracing: Option<TracingSpec>,
     /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
     /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
     /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.

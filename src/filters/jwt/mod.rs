@@ -25,9 +25,7 @@ mod refusal;
 mod settings;
 mod source;
 mod token;
-mod url;
 
 pub use algorithm::{InvalidJwtAlgorithm, JwtAlgorithm, Sha};
 pub use filter::Jwt;
 pub use settings::{JwksSettings, JwtKeysSettings, JwtSettings};
-pub use url::{InvalidJwksUrl, JwksUrl};

@@ -5,16 +5,16 @@ use http::header::{ACCEPT, CONTENT_ENCODING, HOST};
 use http::{HeaderValue, Request, StatusCode, Uri};
 
 use crate::hooks::{Authorities, BuildCx, BuildError, FetchError, FetchLimits, Fetched, JobCx, Watched};
-use crate::types::PoolName;
+use crate::types::{HttpUrl, PoolName};
 
+use super::JwksSettings;
 use super::keys::MOST_BYTES;
-use super::{JwksSettings, JwksUrl};
 
 /// Where a key set is had from.
 #[derive(Debug)]
 pub(super) enum Place {
     Pool { pool: PoolName, path: Uri, host: Option<HeaderValue> },
-    Url { url: JwksUrl, authorities: Option<Watched<Authorities>> },
+    Url { url: HttpUrl, authorities: Option<Watched<Authorities>> },
 }
 
 impl Place {
@@ -49,7 +49,7 @@ impl Place {
         Ok(Self::Pool { pool: pool.clone(), path: parsed.into(), host })
     }
 
-    fn at_url(url: &JwksUrl, settings: &JwksSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
+    fn at_url(url: &HttpUrl, settings: &JwksSettings, cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         for (key, is_there) in [("path", settings.path.is_some()), ("host", settings.host.is_some())] {
             if is_there {
                 return Err(BuildError::new("it stands in the `url`").at(key));

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use crate::config::spec::{NamedMap, OneOrMany, SecretSpec};
 use crate::filters::{CredentialSource, FieldName};
 use crate::hooks::BuildError;
-use crate::types::{PoolName, Span, VarName};
+use crate::types::{HttpUrl, PoolName, Span, VarName};
 
-use super::{JwksUrl, JwtAlgorithm};
+use super::JwtAlgorithm;
 
 /// Lets in clients that show a token (a JWT of RFC 7519, signed) of an issuer, and tells endpoints what it says of them.
 /// Others get 401.
@@ -83,7 +83,7 @@ pub struct JwksSettings {
     pub host: Option<String>,
     /// Its URL. The name in it is looked up for each fetch, and its addresses are tried in turn; redirects are not followed.
     #[serde(default)]
-    pub url: Option<JwksUrl>,
+    pub url: Option<HttpUrl>,
     /// The authorities that may vouch for the server of an `https:` URL, in PEM; read again when it changes. Default: those that
     /// this machine trusts.
     #[serde(default)]

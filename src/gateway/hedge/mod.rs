@@ -29,7 +29,7 @@ use crate::pools::{StreamedLimits, Unanswered};
 use crate::runtime::Outcome;
 
 use super::cx::{Noted, RequestCx};
-use super::{recording, retry, upstream};
+use super::{recording, retry, trace, upstream};
 
 use pipe::pipe;
 use race::Race;
@@ -76,6 +76,7 @@ pub(super) fn start(session: &Session, request: &mut RequestHeader, cx: &mut Req
     let first_byte = upstream::head_limit(session, cx);
     let left = upstream::left_of_total(cx, Instant::now());
     let pool = cx.pool().cloned();
+    let named = trace::name_attempt(request, cx).filter(|_| cx.hedge.is_some());
     let (Some(hedge), Some(pool), Some(lease)) = (&mut cx.hedge, pool, &cx.lease) else { return Some(()) };
     let Some(pipe) = hedge.pipe.take() else { return Some(()) };
     let race = Race {
@@ -86,6 +87,7 @@ pub(super) fn start(session: &Session, request: &mut RequestHeader, cx: &mut Req
         limits: StreamedLimits { first_byte, ..hedge.limits },
         left,
         shared: hedge.shared.clone(),
+        named,
     };
     tokio::spawn(race.run(pipe));
     // Nothing else goes through this pipe.

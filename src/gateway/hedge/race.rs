@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::runtime::Outcome;
 use crate::types::with_random;
 
 use super::super::failure::cause_of;
+use super::super::trace::NamedAttempt;
 use super::relay::relay;
 use super::result::{FailedAttempt, SecondAttempt, Shared, Won};
 
@@ -32,6 +34,8 @@ pub(super) struct Race {
     /// What is left of the request's total.
     pub(super) left: Option<Duration>,
     pub(super) shared: Arc<Shared>,
+    /// What the second endpoint is told of its trace, where that is another thing than the first is told.
+    pub(super) named: Option<NamedAttempt>,
 }
 
 /// A second attempt.
@@ -82,7 +86,8 @@ impl Race {
         }
         let Some(second) = self.begin_second() else { return first.await };
         let endpoint = second.lease.endpoint().clone();
-        let mut hedge = pin!(send_streamed(&endpoint, &self.request, self.limits));
+        let request = self.second_request();
+        let mut hedge = pin!(send_streamed(&endpoint, &request, self.limits));
         tokio::select! {
             biased;
             answered = &mut first => {
@@ -111,6 +116,16 @@ impl Race {
         }
     }
 
+    /// The request as the second endpoint gets it.
+    fn second_request(&self) -> Cow<'_, RequestHeader> {
+        let mut request = Cow::Borrowed(&self.request);
+        if let Some(named) = &self.named {
+            // It replaces a field that is there, for which there is room.
+            let _ = named.tell(request.to_mut());
+        }
+        request
+    }
+
     /// A place at another endpoint, if there is one and the pool's budget gives leave.
     fn begin_second(&self) -> Option<Second> {
         let permit = self.pool.permit_retry()?;
@@ -121,7 +136,8 @@ impl Race {
             return None;
         }
         self.pool.count_hedge();
-        let second = SecondAttempt { endpoint: lease.endpoint().clone(), began, failed: None };
+        let span = self.named.as_ref().map(|named| named.span);
+        let second = SecondAttempt { endpoint: lease.endpoint().clone(), began, span, failed: None };
         self.shared.change(|result| result.second = Some(second));
         Some(Second { lease, began, _permit: permit })
     }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::pools::{Endpoint, Lease, Unanswered};
 use crate::runtime::Outcome;
+use crate::telemetry::SpanId;
 
 /// What a race tells the request that it is run for.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct RaceResult {
 pub(in crate::gateway) struct SecondAttempt {
     pub(in crate::gateway) endpoint: Arc<Endpoint>,
     pub(in crate::gateway) began: Instant,
+    /// What the endpoint was told that its request comes from.
+    pub(in crate::gateway) span: Option<SpanId>,
     /// How it failed, if it did before the first one was over.
     pub(in crate::gateway) failed: Option<Outcome>,
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::telemetry::SpanId;
 use crate::types::EndpointAddr;
 
 use super::super::Cause;
@@ -12,6 +13,8 @@ use super::super::Cause;
 pub(crate) struct Attempt {
     pub(crate) endpoint: Arc<EndpointAddr>,
     pub(crate) why: WhyAttempt,
+    /// What the endpoint was told that its request comes from.
+    pub(crate) span: Option<SpanId>,
     pub(crate) began: Instant,
     /// When it had a connection; `None` where there was none, or nobody but the race of two attempts knows.
     pub(crate) connected: Option<Instant>,
@@ -52,6 +55,7 @@ impl Attempt {
         Self {
             endpoint,
             why,
+            span: None,
             began,
             connected: None,
             is_reused: false,

@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
 use crate::hooks::{PickNotes, Scheme};
+use crate::tracing::Traced;
 use crate::types::{EndpointAddr, ListenerName, PoolName};
 
 use super::{Cause, GrpcStatus, Uses};
@@ -35,6 +36,8 @@ pub(crate) struct Recording {
     /// When its header had been read.
     pub(crate) began: Instant,
     pub(crate) asked: Asked,
+    /// Where it stands in its trace, if traces are wanted.
+    pub(crate) traced: Option<Traced>,
     /// Where it was routed; `None` when it was refused before that.
     pub(crate) routing: Option<Routing>,
     /// The filters that saw it, in their order.
@@ -96,6 +99,7 @@ impl Recording {
             uses,
             began,
             asked,
+            traced: None,
             routing: None,
             filters: Bounded::default(),
             split: None,

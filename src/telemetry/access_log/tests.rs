@@ -19,6 +19,8 @@ fn line(target: &str) -> AccessLine<'_> {
     AccessLine {
         time: "2030-01-01T00:00:00Z".to_owned(),
         request_id: Some("id"),
+        trace_id: None,
+        span_id: None,
         client: "10.0.0.1".to_owned(),
         listener: "web",
         protocol: "HTTP/1.1",

@@ -5,42 +5,42 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::Scheme;
 
-use crate::types::{RequestHost, text_leaf};
+use super::{RequestHost, text_leaf};
 
-/// The URL of a key set: `https:` or `http:`, a host, and what is asked for there.
+/// The URL of something that a server has: `https:` or `http:`, a host, and what is asked for there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JwksUrl(Uri);
+pub struct HttpUrl(Uri);
 
-/// A text that is no URL of a key set.
+/// A text that is no URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is no URL of a key set; write it as https://idp.example.com/keys")]
-pub struct InvalidJwksUrl {
+#[error("`{found}` is no URL of a server; write it as https://server.example/path")]
+pub struct InvalidHttpUrl {
     found: String,
 }
 
-impl JwksUrl {
+impl HttpUrl {
     /// The URL itself, as requests have it.
     pub fn uri(&self) -> &Uri {
         &self.0
     }
 
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
 
     /// Whether its server is on this machine.
-    pub(super) fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         let host = self.0.host().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }
 
-impl FromStr for JwksUrl {
-    type Err = InvalidJwksUrl;
+impl FromStr for HttpUrl {
+    type Err = InvalidHttpUrl;
 
-    fn from_str(text: &str) -> Result<Self, InvalidJwksUrl> {
-        let invalid = || InvalidJwksUrl { found: text.to_owned() };
+    fn from_str(text: &str) -> Result<Self, InvalidHttpUrl> {
+        let invalid = || InvalidHttpUrl { found: text.to_owned() };
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let is_http = uri.scheme().is_some_and(|scheme| [Scheme::HTTPS, Scheme::HTTP].contains(scheme));
         let authority = uri.authority().ok_or_else(invalid)?.as_str();
@@ -53,13 +53,13 @@ impl FromStr for JwksUrl {
     }
 }
 
-impl fmt::Display for JwksUrl {
+impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-text_leaf!(JwksUrl, "a URL", "https://idp.example.com/keys");
+text_leaf!(HttpUrl, "a URL", "https://server.example/path");
 
 #[cfg(test)]
 mod tests {
@@ -78,7 +78,7 @@ mod tests {
             ("http://localhost.example/", false, false),
             ("http://127.0.0.1.example/", false, false),
         ] {
-            let url: JwksUrl = text.parse().unwrap();
+            let url: HttpUrl = text.parse().unwrap();
             assert_eq!((url.is_tls(), url.is_loopback()), (is_tls, is_loopback), "{text}");
         }
         for text in [
@@ -96,7 +96,7 @@ mod tests {
             "https://idp.example.com:99999/",
             "https://idp.example.com/a b",
         ] {
-            assert!(text.parse::<JwksUrl>().is_err(), "{text}");
+            assert!(text.parse::<HttpUrl>().is_err(), "{text}");
         }
     }
 }
