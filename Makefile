@@ -11,7 +11,7 @@ BUILD_NEEDS = build-essential cmake
 TEST_NEEDS = redis-server libmodsecurity-dev modsecurity-crs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-peers cache-tests units soak fuzz lint fmt bench bench-peers bench-tail bench-l4 bench-reload doc reference deny ci needs
+.PHONY: help run build test test-peers cache-tests units soak fuzz lint fmt bench bench-peers bench-signals bench-tail bench-l4 bench-reload doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -65,6 +65,12 @@ bench-peers: needs ## Measure Evener beside nginx, HAProxy and bare Pingora (FLA
 	@scripts/need nginx haproxy wrk nghttp2-client
 	$(CARGO) build --locked --profile bench --example bare_pingora
 	$(CARGO) bench --locked --bench peers -- $(FLAGS)
+
+bench-signals: needs ## Measure what metrics, access log and traces cost (FLAGS='--rounds 5')
+	@scripts/need nginx wrk
+	EVENER_UNCOUNTED=1 $(CARGO) build --locked --profile bench --bin evener
+	cp target/release/evener target/evener-uncounted
+	$(CARGO) bench --locked --bench peers -- --rows signals --uncounted target/evener-uncounted $(FLAGS)
 
 bench-tail: needs ## Measure tail latency beside nginx and HAProxy (FLAGS='--rounds 1 --seconds 10')
 	@scripts/need nginx haproxy

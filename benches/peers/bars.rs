@@ -15,7 +15,9 @@ pub(crate) fn all(figures: &Figures<Row>) -> Vec<Bar> {
     let stored = figures.spread(Row::Stored, Peer::Evener, Metric::Cpu).map(|spread| spread.median);
     let proxied = figures.spread(Row::Plain, Peer::Nginx, Metric::Cpu).map(|spread| spread.median);
     let to_proxied = stored.zip(proxied).map(|(stored, proxied)| stored / proxied);
+    let counted = figures.ratio(Row::Signals, Peer::Evener, Peer::Uncounted, Metric::Cpu);
     vec![
+        Bar::new("CPU per request with metrics, times without", 1.03, counted.map(|spread| spread.median)),
         Bar::new("CPU per request, times bare Pingora", 1.10, cpu(Row::Plain, Peer::Bare)),
         Bar::new("CPU per request, times nginx", 1.25, nginx(Row::Plain)),
         Bar::new("added p50 latency on one connection, µs", 50.0, own(Row::Plain, Metric::Added)),

@@ -13,6 +13,9 @@
 //! Handshakes come from a client of this bench that offers one key exchange, since versions of OpenSSL differ in those
 //! they know, and makes no request, whose cost would hide the handshake's. Bare Pingora has no such rows.
 //!
+//! One row has Evener alone, with more and more that tells of it: built so that it counts nothing, as it is, with an access log
+//! in a file, and with traces of one request of a hundred besides.
+//!
 //! `make bench-peers` installs what is missing, builds, and runs this; `--help` tells the flags. The exit status is 0
 //! when all bars are met, 1 when one is not, 2 when something could not be measured.
 
@@ -66,10 +69,12 @@ fn main() -> ExitCode {
 impl Comparison for Options {
     type Row = Row;
 
-    const REFERENCES: &'static [Peer] = &[Peer::Nginx, Peer::Bare];
+    const REFERENCES: &'static [Peer] = &[Peer::Nginx, Peer::Bare, Peer::Uncounted];
 
     fn peers(&self) -> Vec<Peer> {
-        chosen(&self.only)
+        let mut peers = chosen(&self.only);
+        peers.retain(|peer| *peer != Peer::Uncounted || self.uncounted.is_some());
+        peers
     }
 
     fn rows(&self) -> Vec<Row> {

@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// The example bare_pingora; also the environment's BARE_BIN [default: examples/ beside the evener binary]
     #[arg(long, display_order = 101)]
     bare: Option<PathBuf>,
+    /// An evener binary that counts nothing, built with EVENER_UNCOUNTED=1 [default: none, which leaves it out]
+    #[arg(long, display_order = 101)]
+    pub(crate) uncounted: Option<PathBuf>,
 }
 
 impl Options {

@@ -2,6 +2,7 @@ use std::{
     ffi::OsString,
     fs,
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
 };
 
 use clap::ValueEnum;
@@ -26,6 +27,12 @@ pub(crate) enum Peer {
     /// The example `bare_pingora` of this package.
     Bare,
     Evener,
+    /// Evener, built so that it counts nothing.
+    Uncounted,
+    /// Evener with an access log.
+    Logged,
+    /// Evener with an access log and traces of one request of a hundred.
+    Traced,
 }
 
 /// A peer that runs.
@@ -55,7 +62,12 @@ impl Peer {
         listen: SocketAddr,
     ) -> Outcome<Vec<OsString>> {
         let configure = |name, template| {
-            let clauses = [("@LISTEN@", self.listen(wire)), ("@SCHEME@", wire.scheme())];
+            let clauses = [
+                ("@LISTEN@", self.listen(wire)),
+                ("@SCHEME@", wire.scheme()),
+                ("@LOG@", self.log()),
+                ("@TRACING@", self.tracing()),
+            ];
             site.configure(name, template, &clauses.map(|(place, text)| (place, text.to_owned())), listen)
         };
         match self {
@@ -69,27 +81,51 @@ impl Peer {
                 words.extend(site.origin.endpoints.map(|endpoint| endpoint.to_string().into()));
                 Ok(words)
             }
-            Self::Evener => {
-                let conf = configure("evener.yaml", include_str!("conf/evener.yaml"))?;
-                Program::Evener(&options.common.evener()).serve(&conf)
+            Self::Evener | Self::Uncounted | Self::Logged | Self::Traced => {
+                let conf = configure(&format!("{}.yaml", self.name()), include_str!("conf/evener.yaml"))?;
+                Program::Evener(&self.evener(options)).serve(&conf)
             }
+        }
+    }
+
+    /// Which build of Evener it is.
+    fn evener(self, options: &Options) -> PathBuf {
+        match (self, &options.uncounted) {
+            (Self::Uncounted, Some(path)) => path.clone(),
+            _ => options.common.evener(),
+        }
+    }
+
+    /// Evener's access log: a file, with all defaults.
+    fn log(self) -> &'static str {
+        match self {
+            Self::Logged | Self::Traced => "to: access.log",
+            _ => "format: off",
+        }
+    }
+
+    /// Evener's traces, which the origin takes and forgets.
+    fn tracing(self) -> &'static str {
+        match self {
+            Self::Traced => "tracing: { to: 'http://127.0.0.1:@A@', sample: 1% }",
+            _ => "",
         }
     }
 
     /// How the peer's configuration says what it listens on.
     fn listen(self, wire: &Wire) -> &'static str {
         match (self, wire) {
+            (Self::Bare, _) => "",
             (Self::Nginx, Wire::Plain) => "listen 127.0.0.1:@PORT@ backlog=4096;",
             (Self::Nginx, Wire::Tls(_)) => include_str!("conf/nginx-tls.conf").trim_end(),
             (Self::Haproxy, Wire::Plain) => "bind 127.0.0.1:@PORT@ backlog 4096",
             (Self::Haproxy, Wire::Tls(_)) => {
                 "bind 127.0.0.1:@PORT@ backlog 4096 ssl crt site-and-key.pem alpn h2,http/1.1"
             }
-            (Self::Evener, Wire::Plain) => "bind: 127.0.0.1:@PORT@",
-            (Self::Evener, Wire::Tls(_)) => {
+            (_, Wire::Plain) => "bind: 127.0.0.1:@PORT@",
+            (_, Wire::Tls(_)) => {
                 "bind: 127.0.0.1:@PORT@, tls: { certificates: [{ cert: site.pem, key: site.key }] }"
             }
-            (Self::Bare, _) => "",
         }
     }
 
@@ -99,7 +135,7 @@ impl Peer {
             Self::Nginx => Program::Nginx.version(),
             Self::Haproxy => Program::Haproxy.version(),
             Self::Bare => Ok(format!("pingora {}", locked_pingora())),
-            Self::Evener => Program::Evener(&options.common.evener()).version(),
+            _ => Program::Evener(&self.evener(options)).version(),
         }
     }
 }
@@ -111,6 +147,9 @@ impl Compared for Peer {
             Self::Haproxy => "haproxy",
             Self::Bare => "bare",
             Self::Evener => "evener",
+            Self::Uncounted => "uncounted",
+            Self::Logged => "logged",
+            Self::Traced => "traced",
         }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Row {
     Plain,
     /// Stored answers over HTTP/1.1 in the clear
     Stored,
+    /// HTTP/1.1 in the clear through Evener alone, with more and more that tells of it
+    Signals,
     /// Full handshakes of TLS 1.3
     Handshake,
     /// Full handshakes with a key exchange that resists quantum computers, which only Evener knows
@@ -35,7 +37,7 @@ const LOADED_WITH_LATENCY: [Metric; 6] =
 
 impl Row {
     pub(crate) fn is_tls(self) -> bool {
-        !matches!(self, Self::Plain | Self::Stored)
+        !matches!(self, Self::Plain | Self::Stored | Self::Signals)
     }
 
     /// Whether idle connections are counted.
@@ -57,6 +59,7 @@ impl Work for Row {
         match self {
             Self::Plain => "HTTP/1.1 in the clear",
             Self::Stored => "stored answers, HTTP/1.1 in the clear",
+            Self::Signals => "what metrics, access log and traces cost, HTTP/1.1 in the clear",
             Self::Handshake => "full TLS 1.3 handshakes, X25519",
             Self::HybridHandshake => "full TLS 1.3 handshakes, X25519MLKEM768",
             Self::Resumed => "resumed TLS 1.3 handshakes, X25519",
@@ -85,6 +88,10 @@ impl Work for Row {
 
     fn is_for(self, peer: Peer) -> bool {
         match self {
+            Self::Signals => {
+                matches!(peer, Peer::Evener | Peer::Uncounted | Peer::Logged | Peer::Traced)
+            }
+            _ if matches!(peer, Peer::Uncounted | Peer::Logged | Peer::Traced) => false,
             Self::Plain => true,
             Self::HybridHandshake => peer == Peer::Evener,
             Self::Stored => matches!(peer, Peer::Nginx | Peer::Evener),

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::counter::COUNTS;
+
 /// How often each latency occurred, in the buckets of a native histogram of Prometheus with schema 4: each power of two
 /// of seconds is cut into 16 of equal ratio, so that the middle of a bucket is within 2.2 % of all that it counts.
 #[derive(Clone, Debug)]
@@ -141,6 +143,9 @@ impl Default for Histogram {
 
 impl AtomicHistogram {
     pub(crate) fn count(&self, latency: Duration) {
+        if !COUNTS {
+            return;
+        }
         self.buckets[bucket(latency)].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(nanos(latency), Ordering::Relaxed);
     }

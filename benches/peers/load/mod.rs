@@ -38,7 +38,7 @@ pub(crate) fn run(site: &Site, proxy: &Proxy, row: Row, seconds: u32) -> Outcome
         Row::Resumed => handshakes::run(site, proxy, Exchange::X25519, HandshakeKind::Resumed, seconds),
         Row::TlsHttp2One => h2load::run(site, proxy, Streams { connections: 1, on_each: 100 }, seconds),
         Row::TlsHttp2Many => h2load::run(site, proxy, Streams { connections: 20, on_each: 5 }, seconds),
-        Row::Plain | Row::TlsHttp1 => wrk::run(site, proxy, "/", seconds),
+        Row::Plain | Row::Signals | Row::TlsHttp1 => wrk::run(site, proxy, "/", seconds),
         Row::Stored => wrk::run(site, proxy, STORED, seconds),
         Row::TlsIdle => Err("idle connections are no load".into()),
     }
