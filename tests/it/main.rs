@@ -22,4 +22,5 @@ mod reload;
 mod route_order;
 mod support;
 mod tls;
+mod tracing;
 mod wire;
