@@ -141,7 +141,7 @@ async fn a_tunnel_ends_its_span_with_its_end() {
     client.send("hello").await;
     assert_eq!(client.exactly(5).await, b"hello");
     // Another request's spans come before those of the tunnel.
-    edge.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").await;
+    edge.send("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     collector.spans_of(1).await;
     drop(client);
     let spans = collector.spans_of(3).await;
