@@ -11,7 +11,7 @@ mod recent;
 mod request_stats;
 mod settle;
 
-pub(crate) use access_log::AccessLog;
+pub(crate) use access_log::{AccessLog, Occasion, OwnLines, PendingLine};
 pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
