@@ -5,7 +5,7 @@ use super::template::{read_parts, write_literal};
 use super::{LogField, text_leaf};
 
 /// A line of the access log, in which `{status}` and the like stand for what it tells; `{{` and `}}` are braces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogTemplate {
     parts: Vec<LogPart>,
 }
@@ -28,6 +28,14 @@ impl LogTemplate {
     /// The pieces in their order.
     pub fn parts(&self) -> &[LogPart] {
         &self.parts
+    }
+
+    /// What lines tell.
+    pub fn fields(&self) -> impl Iterator<Item = &LogField> {
+        self.parts.iter().filter_map(|part| match part {
+            LogPart::Field(field) => Some(field),
+            LogPart::Text(_) => None,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use http::header::USER_AGENT;
 
 use crate::config::spec::{AccessFormat, AccessSink, AccessSpec, ClientShown, OneOrMany, SampleSpec};
 use crate::telemetry::lines::{AccessLine, ConnectionLine, LineKind, LineValue, LogLine};
-use crate::types::{KnownField, LogField, LogPart, LogTemplate, Share};
+use crate::types::{KnownField, LogField, LogTemplate, Share};
 
 use super::journal::JournalFields;
 use super::json::JsonFields;
@@ -108,20 +108,13 @@ impl Layout {
         redaction: &Redaction,
     ) -> Self {
         let item = |field: &LogField| Item::new(field.clone(), spec, redaction);
-        let template = |template: &LogTemplate| {
-            let fields = template.parts().iter().filter_map(|part| match part {
-                LogPart::Field(field) => Some(item(field)),
-                LogPart::Text(_) => None,
-            });
-            (Writing::Template(TemplateParts::new(template, item)), fields.collect())
-        };
-        let (writing, items): (Writing, Vec<Item>) = match &spec.format {
-            AccessFormat::Template(own) => template(own),
-            // It is sound, as a test sees.
-            AccessFormat::Combined => COMBINED.parse().map_or_else(|_| unreachable!(), |it| template(&it)),
-            AccessFormat::Json | AccessFormat::Off => {
-                let fields = json_fields::<L>(spec, fields);
-                let items: Vec<_> = fields.iter().map(item).collect();
+        let (writing, items): (Writing, Vec<Item>) = match template(&spec.format) {
+            Some(template) => {
+                let parts = TemplateParts::new(&template, item);
+                (Writing::Template(parts), template.fields().map(item).collect())
+            }
+            None => {
+                let items: Vec<_> = json_fields::<L>(spec, fields).iter().map(item).collect();
                 (Writing::Json(JsonFields::new(&items)), items)
             }
         };
@@ -136,6 +129,16 @@ impl Layout {
 
     pub(super) fn needs_headers(&self) -> bool {
         self.needs_headers
+    }
+}
+
+/// `None` for JSON.
+fn template(format: &AccessFormat) -> Option<Cow<'_, LogTemplate>> {
+    match format {
+        AccessFormat::Template(template) => Some(Cow::Borrowed(template)),
+        // It is sound, or no line of it would be.
+        AccessFormat::Combined => Some(Cow::Owned(COMBINED.parse().unwrap_or_default())),
+        AccessFormat::Json | AccessFormat::Off => None,
     }
 }
 

@@ -319,6 +319,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_them_all() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/logging.md");
+        let text = std::fs::read_to_string(file).unwrap().to_ascii_lowercase();
+        for name in PARAMETERS {
+            assert!(text.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn names_can_be_added_and_taken_out() {
         let spec = RedactSpec {
             query: names(&["Pin"]),

@@ -140,6 +140,20 @@ fn a_stuck_sink_loses_lines_and_never_blocks() {
 }
 
 #[test]
+fn long_lines_take_no_more_memory_than_others() {
+    let (release, stuck) = sync_channel(1);
+    let log = over(Stuck(stuck));
+    let long = "a".repeat(8000);
+    (0..QUEUE).for_each(|_| write(&log, &line(&long)));
+    let waiting = log.counts.waiting();
+    // Of 16 MiB, and what the writer has.
+    assert!((2000..2200).contains(&waiting), "{waiting}");
+    drop(release);
+    log.settle(PATIENCE);
+    assert_eq!(log.counts().written, waiting);
+}
+
+#[test]
 fn dropping_waits_for_nobody_and_loses_nothing() {
     let (release, stuck) = sync_channel(1);
     let log = over(Stuck(stuck));

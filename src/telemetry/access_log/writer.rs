@@ -1,6 +1,6 @@
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use super::counts::Counts;
@@ -10,30 +10,40 @@ use super::sink::{Batch, Sink, Unwritten};
 #[derive(Debug)]
 pub(super) struct Queue {
     orders: SyncSender<Order>,
-    reopen: Arc<AtomicBool>,
+    flags: Arc<Flags>,
+}
+
+/// What the queue and its writer share besides.
+#[derive(Debug, Default)]
+struct Flags {
+    /// Whether the file is to be opened again. No order, because the queue may be full when it is wanted.
+    reopen: AtomicBool,
+    /// Bytes of the lines that wait.
+    bytes: AtomicUsize,
 }
 
 /// What the writer is told through the queue.
 #[derive(Debug)]
 enum Order {
     Line(Vec<u8>),
-    /// Look at [`Queue::reopen`].
+    /// Look at [`Flags::reopen`].
     Wake,
 }
 
-/// Lines that wait for the sink at most: about 4 MiB of them.
+/// Lines that wait for the sink at most: as a rule about 4 MiB of them.
 pub(super) const QUEUE: usize = 8192;
+/// Bytes of them at most, since clients choose how long their lines are.
+const MOST_BYTES: usize = 16 << 20;
 
 // === Queue ===
 
 impl Queue {
     pub(super) fn start(sink: Box<dyn Sink>, counts: &Arc<Counts>) -> io::Result<Self> {
         let (sender, orders) = sync_channel(QUEUE);
-        // No order, because the queue may be full when it is wanted.
-        let reopen = Arc::<AtomicBool>::default();
+        let flags = Arc::<Flags>::default();
         let mut writer = Writer {
             orders,
-            reopen: reopen.clone(),
+            flags: flags.clone(),
             counts: counts.clone(),
             sink,
             batch: Batch::default(),
@@ -41,18 +51,22 @@ impl Queue {
         };
         // Nobody joins the thread: its sink may never take another byte.
         std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { orders: sender, reopen })
+        Ok(Self { orders: sender, flags })
     }
 
     pub(super) fn hand(&self, line: Vec<u8>, counts: &Counts) {
-        match self.orders.try_send(Order::Line(line)) {
-            Ok(()) => counts.note_handed(),
-            Err(_) => counts.note_dropped(),
-        };
+        let length = line.len();
+        let waiting = self.flags.bytes.fetch_add(length, Ordering::Relaxed);
+        if waiting < MOST_BYTES && self.orders.try_send(Order::Line(line)).is_ok() {
+            counts.note_handed();
+        } else {
+            self.flags.bytes.fetch_sub(length, Ordering::Relaxed);
+            counts.note_dropped();
+        }
     }
 
     pub(super) fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
+        self.flags.reopen.store(true, Ordering::Release);
         // When the queue is full, the writer is on its way to the flag anyway.
         let _ = self.orders.try_send(Order::Wake);
     }
@@ -66,8 +80,7 @@ const BATCH: usize = 64 * 1024;
 /// The thread that writes the lines.
 struct Writer {
     orders: Receiver<Order>,
-    /// Whether the file is to be opened again.
-    reopen: Arc<AtomicBool>,
+    flags: Arc<Flags>,
     counts: Arc<Counts>,
     sink: Box<dyn Sink>,
     /// Lines that are not written yet.
@@ -97,6 +110,7 @@ impl Writer {
 
     fn take(&mut self, order: Order) {
         let Order::Line(line) = order else { return };
+        self.flags.bytes.fetch_sub(line.len(), Ordering::Relaxed);
         self.batch.push(&line);
         if self.batch.size() >= BATCH {
             self.write_out();
@@ -104,7 +118,7 @@ impl Writer {
     }
 
     fn write_out(&mut self) {
-        if self.reopen.swap(false, Ordering::AcqRel) {
+        if self.flags.reopen.swap(false, Ordering::AcqRel) {
             self.sink.reopen();
         }
         let lines = self.batch.len();
