@@ -15,6 +15,7 @@ mod fleet;
 mod hooks;
 mod l4;
 mod layers;
+mod logging;
 mod lossless;
 mod policy;
 mod process;
