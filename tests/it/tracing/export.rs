@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::Instant;
 
-use crate::support::{Ca, Edge, Endpoint, PATIENCE, TlsFront, dead, eventually};
+use crate::process::Running;
+use crate::support::{Ca, Client, Edge, Endpoint, PATIENCE, TlsFront, dead, eventually};
 
 use super::{Collector, comes_to, config, config_to, metric, told};
 
@@ -168,4 +170,42 @@ async fn the_end_of_the_process_sends_what_waits() {
     edge.stop().await;
     assert_eq!(collector.spans().len(), 3);
     assert_eq!(collector.requests().len(), 1);
+}
+
+/// A process whose spans wait for a minute, unless it ends before.
+async fn process(collector: &Collector) -> Running {
+    let config = format!(
+        "server: {{ control_socket: control.sock }}\n\
+         listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+         tracing: {{ to: 'http://{}', every: 1m, sample: 100% }}\n\
+         {OWN}\n\
+         log: {{ access: {{ to: access.log }} }}\n",
+        collector.address()
+    );
+    let running = Running::start(&config, 1).await;
+    let mut client = Client::connect(running.address()).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 200);
+    let log = running.file("access.log");
+    eventually("it has its line", async || std::fs::read(&log).is_ok_and(|lines| !lines.is_empty())).await;
+    assert_eq!(collector.requests().len(), 0);
+    running
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_end_sends_what_waits() {
+    let collector = Collector::start().await;
+    let mut running = process(&collector).await;
+    running.signal(Signal::TERM);
+    assert_eq!(running.exit_code().await, Some(0));
+    assert_eq!(collector.spans().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_another_one_takes_over_from_sends_what_waits() {
+    let collector = Collector::start().await;
+    let running = process(&collector).await;
+    let (code, out, err) = running.evener(&["upgrade", "--socket", "control.sock"]).await;
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    collector.spans_of(1).await;
 }
