@@ -30,6 +30,7 @@ use hyper_util::service::TowerToHyperService;
 use crate::metrics::Metrics;
 use crate::net::Transport;
 use crate::runtime::{AdminService, Changes, Ending, Live, Stage};
+use crate::telemetry::AccessLog;
 
 use patience::Patient;
 use problem::Problem;
@@ -54,8 +55,8 @@ const HEADER_SIZE: usize = 32 << 10;
 const SEND_IDLE: Duration = Duration::from_secs(10);
 
 impl Admin {
-    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        let sight = Sight { live: live.clone(), metrics: Metrics::new(live.clone(), changes) };
+    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>, log: Arc<AccessLog>) -> Self {
+        let sight = Sight { live: live.clone(), metrics: Metrics::new(live.clone(), changes, log) };
         let router = Router::new()
             .route("/metrics", get(scrape::metrics))
             .route("/healthz", get(health::healthz))

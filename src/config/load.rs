@@ -125,7 +125,7 @@ mod tests {
                     log: { access: { to: access.log } }\n";
         let loaded = load_text("x.yaml", Path::new("/etc/evener"), text).unwrap();
         assert_eq!(loaded.config.listeners[0].binds[0].to_string(), "unix:/etc/evener/run/x.sock");
-        assert_eq!(loaded.config.access_sink.to_string(), "/etc/evener/access.log");
+        assert_eq!(loaded.config.access_log.to.to_string(), "/etc/evener/access.log");
     }
 
     #[test]

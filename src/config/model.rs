@@ -12,9 +12,9 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec,
-    GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec,
-    RespondSpec, RetrySpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec,
+    AccessSpec, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec, GrpcCheckSpec,
+    HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec, RespondSpec,
+    RetrySpec, RouteLogSpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec,
     UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
@@ -65,10 +65,8 @@ pub struct Config {
     pub tracing: Option<Tracing>,
     /// The least important messages that are written.
     pub log_level: LogLevel,
-    /// The form of the access log.
-    pub access_format: AccessFormat,
-    /// Where the access log goes; a file's path is absolute or relative to the working directory.
-    pub access_sink: AccessSink,
+    /// The access log; paths are absolute or relative to the working directory.
+    pub access_log: AccessSpec,
 }
 
 /// Where control commands reach the process.
@@ -249,6 +247,8 @@ pub struct Route {
     pub filters: Vec<FilterUse>,
     /// Who answers.
     pub action: Action,
+    /// What its lines in the access log are made like, where that is not as `log.access` says.
+    pub access_log: Option<RouteLogSpec>,
 }
 
 /// A filter by name, and where its settings stand.

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::gateway::HttpApp;
 use crate::runtime::{Cause, Connection, ErrorAnswer, ErrorBody, error_answer};
-use crate::telemetry::{AccessLine, AccessLog, Timings, started};
+use crate::telemetry::{AccessLine, AccessLog, Occasion, Timings, started};
 use crate::types::{VarName, Variable, Vars};
 
 use super::stream::EdgeStream;
@@ -76,15 +76,13 @@ pub(super) fn note_refusal(
     log: &AccessLog,
 ) {
     connection.listener().stats.refused.count(cause);
-    if !log.is_on() {
-        return;
-    }
-    log.write(&AccessLine {
-        time: started(Duration::ZERO),
+    let Some(line) = log.begin(Occasion { is_error: true, took: None }, None) else { return };
+    line.write(&AccessLine {
+        began: started(Duration::ZERO),
         request_id: None,
         trace_id: None,
         span_id: None,
-        client: connection.peer_ip().to_string(),
+        client: Some(connection.peer_ip()),
         listener: connection.listener().name.as_str(),
         protocol,
         method: "",
@@ -104,5 +102,8 @@ pub(super) fn note_refusal(
         bytes_out: bytes_out as u64,
         ms: Timings::default(),
         user_agent: None,
+        request_headers: None,
+        response_headers: None,
+        vars: &ConnectionVars(connection),
     });
 }

@@ -13,6 +13,7 @@ use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, i
 use crate::router::RouteId;
 use crate::runtime::{Cause, GrpcStatus, Recording, Route, RouteStats, Snapshot, Watchers};
 use crate::split::Choice;
+use crate::telemetry::OwnLines;
 use crate::tracing::Traced;
 use crate::types::RequestHost;
 
@@ -314,6 +315,11 @@ impl RequestCx {
 
     pub(super) fn request_id(&self) -> Option<&str> {
         self.facts.as_ref().and_then(|facts| facts.request_id.to_str().ok())
+    }
+
+    /// What its route says of its line in the access log.
+    pub(super) fn own_lines(&self) -> Option<&OwnLines> {
+        self.route().and_then(|route| route.lines.as_ref())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
@@ -31,6 +31,9 @@ pub(super) trait Downstream: Send + Sync {
 
     /// The status of the head that was written last.
     fn written(&self) -> Option<StatusCode>;
+
+    /// The fields of that head, where somebody may still want to know them.
+    fn written_fields(&self) -> Option<&HeaderMap>;
 
     /// Bytes of the request's body that were read.
     fn bytes_read(&self) -> u64;
@@ -83,6 +86,10 @@ impl Downstream for Session {
 
     fn written(&self) -> Option<StatusCode> {
         self.response_written().map(|head| head.status)
+    }
+
+    fn written_fields(&self) -> Option<&HeaderMap> {
+        self.response_written().map(|head| &head.headers)
     }
 
     fn bytes_read(&self) -> u64 {

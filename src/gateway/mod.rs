@@ -269,7 +269,7 @@ impl ProxyHttp for Gateway {
         forward::prepare(session, request, cx).await?;
         cache::note_request(session, request, cx);
         if cx.clock.is_some() && !session.is_body_done() {
-            cx.unfinished = record::Unfinished::new(session, &self.log);
+            cx.unfinished = record::Unfinished::new(session, &self.log, cx);
         }
         if hedge::start(session, request, cx).is_none() {
             return Err(cx.fail(Cause::HeaderTooLarge));

@@ -1,7 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::USER_AGENT;
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tokio::time::Instant;
 
@@ -9,7 +11,8 @@ use crate::filters::{RateLimitVerdict, WafVerdict};
 use crate::hooks::End;
 use crate::pools::Lease;
 use crate::runtime::{Cause, Connection, GrpcStatus};
-use crate::telemetry::{AccessLine, AccessLog, EndedRequest, Millis, Timings, WafFinding, started};
+use crate::telemetry::{AccessLine, AccessLog, EndedRequest, Millis, Occasion, Timings, WafFinding, started};
+use crate::types::{EndpointAddr, VarName, Variable, Vars};
 
 use super::chain;
 use super::cx::RequestCx;
@@ -36,6 +39,8 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
             method: &head.method,
             target: &head.uri,
             user_agent: head.headers.get(USER_AGENT),
+            request_headers: Some(&head.headers),
+            response_headers: session.written_fields().filter(|_| status.is_some()),
             status,
             bytes_in: bytes.0,
             bytes_out: bytes.1,
@@ -82,7 +87,10 @@ pub(super) struct Unfinished {
     method: Method,
     target: Uri,
     user_agent: Option<HeaderValue>,
-    pub(super) status: Option<StatusCode>,
+    /// The headers, where its line may tell of them.
+    request_headers: Option<HeaderMap>,
+    response_headers: Option<HeaderMap>,
+    status: Option<StatusCode>,
     /// Bytes of the answer's body that were relayed.
     pub(super) bytes_out: u64,
     /// Whether the whole answer was relayed.
@@ -90,18 +98,27 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    pub(super) fn new(session: &Session, log: &Arc<AccessLog>) -> Option<Box<Self>> {
+    pub(super) fn new(session: &Session, log: &Arc<AccessLog>, cx: &RequestCx) -> Option<Box<Self>> {
         let head = session.req_header();
+        let tells_headers = log.tells_headers(cx.own_lines());
         Some(Box::new(Self {
             log: log.clone(),
             connection: session.connection()?.clone(),
             method: head.method.clone(),
             target: head.uri.clone(),
             user_agent: head.headers.get(USER_AGENT).cloned(),
+            request_headers: tells_headers.then(|| head.headers.clone()),
+            response_headers: None,
             status: None,
             bytes_out: 0,
             is_answered: false,
         }))
+    }
+
+    /// Takes down with what head it is answered.
+    pub(super) fn note_head(&mut self, head: &ResponseHeader) {
+        self.status = Some(head.status);
+        self.response_headers = self.request_headers.is_some().then(|| head.headers.clone());
     }
 }
 
@@ -121,6 +138,8 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
             method: &unfinished.method,
             target: &unfinished.target,
             user_agent: unfinished.user_agent.as_ref(),
+            request_headers: unfinished.request_headers.as_ref(),
+            response_headers: unfinished.response_headers.as_ref(),
             status: unfinished.status,
             bytes_in: cx.body_bytes,
             bytes_out: unfinished.bytes_out,
@@ -154,27 +173,47 @@ struct Told<'a> {
     method: &'a Method,
     target: &'a Uri,
     user_agent: Option<&'a HeaderValue>,
+    request_headers: Option<&'a HeaderMap>,
+    response_headers: Option<&'a HeaderMap>,
     status: Option<StatusCode>,
     bytes_in: u64,
     bytes_out: u64,
 }
 
+/// What only templates tell of a request.
+struct LineVars<'a>(&'a RequestCx);
+
+impl Vars for LineVars<'_> {
+    fn write(&self, variable: Variable, out: &mut Vec<u8>) {
+        if let Some(facts) = &self.0.facts {
+            facts.write(variable, out);
+        }
+    }
+
+    fn write_named(&self, name: &VarName, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.variables.get(name.as_str()).unwrap_or_default());
+    }
+}
+
 fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
-    let client = cx.facts.as_ref().map(|facts| facts.client_ip.to_string());
     let status = told.status.map(|status| status.as_u16());
-    log.write(&AccessLine {
-        time: started(cx.received.elapsed()),
-        request_id: cx.request_id(),
-        trace_id: cx.traced.as_ref().map(|traced| traced.context.trace_id.to_string()),
-        span_id: cx.traced.as_ref().and_then(|traced| traced.span()).map(|span| span.to_string()),
-        client: client.unwrap_or_default(),
+    // A client that left before its answer has no status; 499 is what logs know this by.
+    let status = status.or(cx.cause.as_ref().map(|cause| cause.status().as_u16())).unwrap_or(499);
+    let took = cx.received.elapsed();
+    let occasion = Occasion { is_error: status >= 500 || cx.cause.is_some(), took: Some(took) };
+    let Some(line) = log.begin(occasion, cx.own_lines()) else { return };
+    line.write(&AccessLine {
+        began: started(took),
+        request_id: cx.facts.as_ref().map(|facts| facts.request_id.as_bytes()),
+        trace_id: cx.traced.as_ref().map(|traced| traced.context.trace_id),
+        span_id: cx.traced.as_ref().and_then(|traced| traced.span()),
+        client: cx.facts.as_ref().map(|facts| facts.client_ip),
         listener: told.listener,
         protocol: protocol(told.version),
         method: told.method.as_str(),
         host: cx.host.as_str(),
         target: told.target.path_and_query().map_or("", |target| target.as_str()),
-        // A client that left before its answer has no status; 499 is what logs know this by.
-        status: status.or(cx.cause.as_ref().map(|cause| cause.status().as_u16())).unwrap_or(499),
+        status,
         cause: cx.cause.as_ref().map(|cause| cause.word()),
         grpc_status: cx.grpc_status.map(GrpcStatus::code),
         rate_limit: cx.extensions.get::<RateLimitVerdict>().map(|verdict| verdict.as_str()),
@@ -186,8 +225,11 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
         attempts: cx.attempts,
         bytes_in: told.bytes_in,
         bytes_out: told.bytes_out,
-        ms: timings(cx),
-        user_agent: told.user_agent.and_then(|value| value.to_str().ok()),
+        ms: timings(cx, took),
+        user_agent: told.user_agent.map(HeaderValue::as_bytes),
+        request_headers: told.request_headers,
+        response_headers: told.response_headers,
+        vars: &LineVars(cx),
     });
 }
 
@@ -196,9 +238,9 @@ fn waf(verdict: &WafVerdict) -> WafFinding<'_> {
 }
 
 /// The endpoint of the last attempt, also when it could not be connected to.
-fn endpoint(cx: &RequestCx) -> Option<String> {
+fn endpoint(cx: &RequestCx) -> Option<&EndpointAddr> {
     let reached = cx.lease.as_ref().map(Lease::endpoint);
-    reached.or(cx.tried.last()).map(|endpoint| endpoint.address().to_string())
+    reached.or(cx.tried.last()).map(|endpoint| &**endpoint.address())
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -210,12 +252,12 @@ fn protocol(version: Version) -> &'static str {
 }
 
 /// Each phase from the end of the one before it.
-fn timings(cx: &RequestCx) -> Timings {
+fn timings(cx: &RequestCx, total: Duration) -> Timings {
     let times = &cx.timings;
     Timings {
         filters: Millis::between(Some(cx.received), times.filtered),
         connect: Millis::between(times.filtered, times.connected),
         first_byte: Millis::between(times.connected, times.first_byte),
-        total: Millis(cx.received.elapsed()),
+        total: Millis(total),
     }
 }

@@ -208,7 +208,7 @@ pub(super) async fn hand_on(
         return Ok(());
     }
     if let Some(unfinished) = &mut cx.unfinished {
-        unfinished.status = Some(response.status);
+        unfinished.note_head(response);
     }
     if cache::hand_on(session, response, cx).is_none() {
         return Err(cx.fail(Cause::UpstreamInvalid));

@@ -45,11 +45,7 @@ impl<'a> RequestVars<'a> {
 
     /// Whether the client has shown a certificate.
     pub fn has_client_cert(&self) -> bool {
-        self.client_cert().is_some()
-    }
-
-    fn client_cert(&self) -> Option<&ClientCert> {
-        self.facts.tls.as_ref()?.client_cert.as_ref()
+        self.facts.client_cert().is_some()
     }
 
     /// The template's text as a header's value. One allocation.
@@ -64,6 +60,31 @@ impl<'a> RequestVars<'a> {
     }
 }
 
+impl Facts {
+    fn client_cert(&self) -> Option<&ClientCert> {
+        self.tls.as_ref()?.client_cert.as_ref()
+    }
+
+    /// Writes the value of a variable that tells how the client is connected; nothing for any other.
+    pub(crate) fn write(&self, variable: Variable, out: &mut Vec<u8>) {
+        let cert = || self.client_cert();
+        let text = match variable {
+            Variable::Scheme => self.scheme.as_str(),
+            Variable::Sni => self.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).unwrap_or(""),
+            Variable::TlsVersion => self.tls.as_ref().map_or("", |tls| tls.version.as_str()),
+            Variable::ClientCertSubject => cert().map_or("", |cert| &cert.subject),
+            Variable::ClientCertFingerprint => cert().map_or("", |cert| &cert.fingerprint),
+            Variable::ClientCertSerial => cert().map_or("", |cert| &cert.serial),
+            Variable::ClientCertSans => {
+                let sans = cert().map_or(&[][..], |cert| &cert.sans);
+                return out.extend_from_slice(sans.join(", ").as_bytes());
+            }
+            _ => "",
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
 impl Vars for RequestVars<'_> {
     fn write(&self, variable: Variable, out: &mut Vec<u8>) {
         let facts = self.facts;
@@ -71,7 +92,6 @@ impl Vars for RequestVars<'_> {
             Variable::Host => self.host,
             Variable::Path => self.request.uri.path(),
             Variable::Method => self.request.method.as_str(),
-            Variable::Scheme => facts.scheme.as_str(),
             Variable::Listener => facts.listener.as_str(),
             Variable::Route => self.route.map_or("", |route| route.as_str()),
             Variable::Pool => self.pool.map_or("", |pool| pool.as_str()),
@@ -83,20 +103,12 @@ impl Vars for RequestVars<'_> {
                 }
                 None => "",
             },
-            Variable::Sni => facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).unwrap_or(""),
-            Variable::TlsVersion => facts.tls.as_ref().map_or("", |tls| tls.version.as_str()),
-            Variable::ClientCertSubject => self.client_cert().map_or("", |cert| &cert.subject),
-            Variable::ClientCertFingerprint => self.client_cert().map_or("", |cert| &cert.fingerprint),
-            Variable::ClientCertSerial => self.client_cert().map_or("", |cert| &cert.serial),
-            Variable::ClientCertSans => {
-                let sans = self.client_cert().map_or(&[][..], |cert| &cert.sans);
-                return out.extend_from_slice(sans.join(", ").as_bytes());
-            }
             // Writing into a Vec cannot fail.
             Variable::ClientIp => return drop(write!(out, "{}", facts.client_ip)),
             Variable::Endpoint => {
                 return drop(self.endpoint.map(|endpoint| write!(out, "{endpoint}")));
             }
+            _ => return facts.write(variable, out),
         };
         out.extend_from_slice(text.as_bytes());
     }

@@ -1,22 +1,21 @@
-use crate::telemetry::{AccessLog, ConnectionLine, ConnectionTimings, Millis, started};
+use crate::telemetry::{AccessLog, ConnectionLine, ConnectionTimings, Millis, Occasion, started};
 use crate::types::ListenerName;
 
 use super::udp::{EndReason, FlowEnd};
 
 /// Writes the line of a flow of datagrams.
 pub(super) fn write(end: &FlowEnd, listener: &ListenerName, log: &AccessLog) {
-    if !log.is_on() {
-        return;
-    }
+    let occasion = Occasion { is_error: is_failure(end.reason), took: None };
+    let Some(line) = log.begin(occasion, None) else { return };
     let (ended, closed_by) = words(end.reason);
-    log.write(&ConnectionLine {
-        time: started(end.began.elapsed()),
-        client: end.client.ip().to_canonical().to_string(),
+    line.write(&ConnectionLine {
+        began: started(end.began.elapsed()),
+        client: Some(end.client.ip().to_canonical()),
         listener: listener.as_str(),
         protocol: "UDP",
         server_name: None,
         pool: Some(end.pool.as_str()),
-        endpoint: Some(end.endpoint.to_string()),
+        endpoint: Some(&end.endpoint),
         attempts: 1,
         bytes_in: end.bytes_in,
         bytes_out: end.bytes_out,
@@ -30,6 +29,13 @@ pub(super) fn write(end: &FlowEnd, listener: &ListenerName, log: &AccessLog) {
             total: Millis(end.lasted),
         },
     });
+}
+
+fn is_failure(reason: EndReason) -> bool {
+    match reason {
+        EndReason::EndpointFailed | EndReason::EndpointUnfit | EndReason::Evicted => true,
+        EndReason::Idle | EndReason::Responses | EndReason::Drained => false,
+    }
 }
 
 fn words(reason: EndReason) -> (&'static str, &'static str) {

@@ -95,9 +95,7 @@ impl Parts {
         // The number of cores that the process may use, by its affinity and its cgroup.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.threads.unwrap_or_else(cores);
-        let log =
-            AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
-        let log = Arc::new(log);
+        let log = Arc::new(AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         let app = HttpApp::new(&Arc::new(server_conf(threads)), live.clone(), log.clone());
         let layer4 = Layer4::new(log.clone(), flow_sockets());
@@ -130,7 +128,7 @@ impl Parts {
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
         let admin: Arc<dyn AdminService> =
-            Arc::new(Admin::new(serving.live.clone(), Arc::new(reloader.clone())));
+            Arc::new(Admin::new(serving.live.clone(), Arc::new(reloader.clone()), serving.log.clone()));
         serving.edges.admin.answer_by(&admin);
         Running { reloader, serving, admin, threads, takeover, unclaimed }
     }

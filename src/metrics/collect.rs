@@ -35,6 +35,16 @@ impl Scraped {
         writer.family(&f::BUILD_INFO)?.gauge([env!("CARGO_PKG_VERSION")], 1_i64)?;
         writer.gauge(&f::DRAINING, i64::from(live.is_draining()))?;
         writer.gauge(&f::CONFIG_GENERATION, counts.generation)?;
+        let lines = self.log.counts();
+        let mut series = writer.family(&f::LOG_LINES)?;
+        for (result, count) in [
+            ("written", lines.written),
+            ("dropped", lines.dropped),
+            ("failed", lines.failed),
+            ("left_out", lines.left_out),
+        ] {
+            series.counter([result], count)?;
+        }
         let mut changes = writer.family(&f::CONFIG_CHANGES)?;
         changes.counter(["made"], counts.made)?;
         changes.counter(["refused"], counts.refused)

@@ -45,6 +45,7 @@ families! {
     BUILD_INFO: Gauge "evener_build_info" ["version"] "Always 1; the label tells which version runs.";
     DRAINING: Gauge "evener_draining" [] "1 once the process takes no new clients and is about to end.";
     CONFIG_GENERATION: Gauge "evener_config_generation" [] "Number of the configuration that is served; the process began with 1.";
+    LOG_LINES: Counter "evener_access_log_lines" ["result"] "Lines of the access log: `written`, `dropped` since the sink was too slow, `failed` since it refused them, `left_out` by sampling.";
     CONFIG_CHANGES: Counter "evener_config_changes" ["result"] "Configurations that took the place of another (`made`), and that were refused (`refused`).";
 
     CONNECTIONS: Gauge "evener_listener_connections" ["listener"] "Open connections of clients, or flows of datagrams.";

@@ -16,6 +16,7 @@ use prometheus_client::encoding::{prometheus_protobuf, text};
 use prometheus_client::registry::Registry;
 
 use crate::runtime::{Changes, Live};
+use crate::telemetry::AccessLog;
 
 /// What can be scraped.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Metrics {
 struct Scraped {
     live: Arc<Live>,
     changes: Arc<dyn Changes>,
+    log: Arc<AccessLog>,
 }
 
 /// In which form counts are told.
@@ -39,9 +41,9 @@ pub(crate) enum Exposition {
 }
 
 impl Metrics {
-    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
+    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>, log: Arc<AccessLog>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scraped { live, changes }));
+        registry.register_collector(Box::new(Scraped { live, changes, log }));
         Self { registry }
     }
 

@@ -14,7 +14,7 @@ use crate::hooks::{BuildCx, BuildError, Keeping, Kept, Needs, PoolClient, PoolRe
 use crate::pools::{Pool, PoolParts, UrlClient};
 use crate::router::{Router, Rule};
 use crate::split::Split;
-use crate::telemetry::Pulse;
+use crate::telemetry::{OwnLines, Pulse};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, install_provider, system_clock};
 use crate::tracing::Tracing;
 use crate::types::{PoolName, Random, ZoneName};
@@ -74,9 +74,11 @@ impl Built {
     fn listeners(&self, config: &Config, mut ids: ListenerIds, keeping: &Keeping<'_>) -> (Listeners, Router) {
         let id_of: Vec<_> = config.listeners.iter().map(|listener| ids.id(&listener.name)).collect();
         let parts = id_of.iter().zip(&config.listeners).zip(&self.terminations);
-        let listener = |((id, config), tls): ((&usize, &config::Listener), &Option<Arc<Termination>>)| {
-            let stats = keeping.counts(&Scope::listener(&config.name), "connections");
-            Arc::new(Listener::new(*id, config, tls.clone(), &self.pools, stats))
+        let listener = |((id, listener), tls): ((&usize, &config::Listener), &Option<Arc<Termination>>)| {
+            let stats = keeping.counts(&Scope::listener(&listener.name), "connections");
+            let own = listener.service.access_log();
+            let lines = own.map(|spec| OwnLines::of_connections(spec, &config.access_log));
+            Arc::new(Listener::new(*id, listener, tls.clone(), &self.pools, lines, stats))
         };
         (Listeners::new(parts.map(listener).collect(), ids), router(config, &id_of))
     }
@@ -255,7 +257,7 @@ impl Builder<'_> {
             |pool: &Option<Arc<Pool>>| pool.as_ref().map_or_else(PoolClient::of_nobody, Pool::client);
         let clients: Vec<_> = pools.iter().map(client).collect();
         Built {
-            routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
+            routes: config.routes.iter().map(|route| self.route(route, config, &clients)).collect(),
             pools: pools.into_iter().flatten().collect(),
             error_pages: self.error_pages(config),
             tracing: config.tracing.as_ref().and_then(|tracing| self.tracing(tracing)),
@@ -342,7 +344,7 @@ impl Builder<'_> {
         report(problems, self.source, &mut self.diagnostics);
     }
 
-    fn route(&mut self, config: &config::Route, clients: &[PoolClient]) -> Route {
+    fn route(&mut self, config: &config::Route, all: &Config, clients: &[PoolClient]) -> Route {
         let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index, clients));
         let filters: Box<[Step]> = steps.collect();
         Route {
@@ -351,6 +353,7 @@ impl Builder<'_> {
             filters,
             action: self.action(config),
             stats: self.keeping.counts(&Scope::route(&config.name), "requests"),
+            lines: config.access_log.as_ref().map(|spec| OwnLines::of_requests(spec, &all.access_log)),
         }
     }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName};
 use crate::config;
 use crate::config::spec::{AlpnName, HttpVersion, HttpsPort, Limits, TrustedProxy};
 use crate::pools::Pool;
+use crate::telemetry::OwnLines;
 use crate::tls::Termination;
 use crate::types::{BindAddr, Cidr, HostMap, ListenerName, Rarely, Span};
 
@@ -38,6 +39,8 @@ pub(crate) struct Listener {
     /// None where it does not speak HTTP.
     versions: Vec<HttpVersion>,
     passthrough: Option<Passthrough>,
+    /// What the lines of its connections are made like, where that is not as for all.
+    pub(crate) lines: Option<OwnLines>,
     pub(crate) stats: Arc<ListenerStats>,
     /// Whoever accepts for it, once somebody does.
     counted: OnceLock<Arc<dyn Counted>>,
@@ -84,6 +87,7 @@ impl Listener {
         config: &config::Listener,
         tls: Option<Arc<Termination>>,
         pools: &[Arc<Pool>],
+        lines: Option<OwnLines>,
         stats: Arc<ListenerStats>,
     ) -> Self {
         let http = config.service.http();
@@ -101,6 +105,7 @@ impl Listener {
             redirect_https: http.and_then(|http| http.redirect_https),
             versions: http.map(|http| http.spec.versions.clone()).unwrap_or_default(),
             passthrough: Passthrough::of(&config.service, pools),
+            lines,
             stats,
             counted: OnceLock::new(),
         }
@@ -123,6 +128,7 @@ impl Listener {
             redirect_https: None,
             versions: vec![HttpVersion::H1],
             passthrough: None,
+            lines: None,
             stats: Arc::default(),
             counted: OnceLock::new(),
         }

@@ -7,6 +7,7 @@ use http::{HeaderName, StatusCode};
 use crate::files::Files;
 use crate::hooks::{Filter, Needs, PoolRef};
 use crate::split::Split;
+use crate::telemetry::OwnLines;
 use crate::types::{RouteName, Template};
 
 use super::{RouteStats, StepStats};
@@ -19,6 +20,8 @@ pub(crate) struct Route {
     pub(crate) needs: Needs,
     pub(crate) action: Action,
     pub(crate) stats: Arc<RouteStats>,
+    /// What its lines in the access log are made like, where that is not as for all.
+    pub(crate) lines: Option<OwnLines>,
 }
 
 /// A filter on a route.

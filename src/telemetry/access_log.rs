@@ -1,20 +1,37 @@
+mod counts;
+mod escape;
+mod form;
+mod journal;
+mod json;
+mod own_lines;
+mod put;
+mod redact;
+mod sink;
+mod template;
+mod time;
 mod writer;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::Mutex;
-use serde::Serialize;
 
-use crate::config::spec::{AccessFormat, AccessSink};
+use crate::config::spec::{AccessSpec, SampleSpec};
+use crate::types::{Share, with_random};
 
+use super::lines::LogLine;
 use super::settle::wait_until;
-use writer::{Queue, Sink};
+use counts::Counts;
+pub(crate) use counts::LineCounts;
+use form::{Form, Layout};
+pub(crate) use own_lines::OwnLines;
+use writer::Queue;
 
-/// The access log: a line for every request, written by a thread of its own.
+/// The access log: a line for every request, or for some of them, written by a thread of its own.
 ///
 /// A request only hands its line over. When the sink is too slow and the queue is full, the line is dropped and
 /// counted; the count is logged once the sink moves again.
@@ -23,23 +40,36 @@ use writer::{Queue, Sink};
 /// process ends. Who wants the last lines calls [`settle`](Self::settle) before.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    /// Whether there is a queue; to be asked by every request.
+    /// Whether there is an output; to be asked by every request.
     is_on: AtomicBool,
-    queue: ArcSwapOption<Queue>,
+    output: ArcSwapOption<Output>,
     /// What was asked for last, while nobody else changes it.
-    asked: Mutex<(AccessFormat, AccessSink)>,
+    asked: Mutex<Option<AccessSpec>>,
     counts: Arc<Counts>,
 }
 
-/// What became of the lines, over all sinks that the log has had.
-#[derive(Debug, Default)]
-struct Counts {
-    /// Lines that were handed over; once as many are written, nothing waits.
-    handed: AtomicU64,
-    /// Lines that are with the sink, or that it refused.
-    written: AtomicU64,
-    /// Lines that did not fit into the queue and that no message told of yet.
-    lost: AtomicU64,
+/// What lines are made like, and where they go.
+#[derive(Debug)]
+struct Output {
+    form: Form,
+    queue: Arc<Queue>,
+}
+
+/// What decides whether there is a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occasion {
+    /// Whether something went wrong, so that somebody may look for the line.
+    pub(crate) is_error: bool,
+    /// How long it took, where that tells anything.
+    pub(crate) took: Option<Duration>,
+}
+
+/// A line that is to be written.
+pub(crate) struct PendingLine<'l> {
+    output: Guard<Option<Arc<Output>>>,
+    layout: Option<&'l Layout>,
+    share: Share,
+    counts: &'l Counts,
 }
 
 impl AccessLog {
@@ -47,15 +77,20 @@ impl AccessLog {
     ///
     /// # Errors
     /// When the file cannot be opened for appending, or no thread can be started.
-    pub(crate) fn open(format: AccessFormat, sink: &AccessSink) -> io::Result<Self> {
-        let log = Self {
-            is_on: AtomicBool::new(false),
-            queue: ArcSwapOption::empty(),
-            asked: Mutex::new((AccessFormat::Off, AccessSink::default())),
-            counts: Arc::default(),
-        };
-        log.change(format, sink)?;
+    pub(crate) fn open(spec: &AccessSpec) -> io::Result<Self> {
+        let log = Self::off();
+        log.change(spec)?;
         Ok(log)
+    }
+
+    /// One without lines.
+    pub(crate) fn off() -> Self {
+        Self {
+            is_on: AtomicBool::new(false),
+            output: ArcSwapOption::empty(),
+            asked: Mutex::new(None),
+            counts: Arc::default(),
+        }
     }
 
     /// Has the lines from now on written there, in that form. Lines that wait still go to the old sink, which has a
@@ -63,24 +98,35 @@ impl AccessLog {
     ///
     /// # Errors
     /// As for [`open`](Self::open); the log is as before then.
-    pub(crate) fn change(&self, format: AccessFormat, sink: &AccessSink) -> io::Result<()> {
+    pub(crate) fn change(&self, spec: &AccessSpec) -> io::Result<()> {
         let mut asked = self.asked.lock();
-        if (format, sink) == (asked.0, &asked.1) {
+        if asked.as_ref() == Some(spec) {
             return Ok(());
         }
-        let queue = match format {
-            AccessFormat::Off => None,
-            AccessFormat::Json => Some(Queue::start(Sink::open(sink)?, &self.counts)?),
+        let output = match Form::new(spec) {
+            None => None,
+            Some(form) => Some(Output { form, queue: self.queue(spec, asked.as_ref())? }),
         };
-        *asked = (format, sink.clone());
-        self.replace(queue);
+        *asked = Some(spec.clone());
+        self.replace(output);
         Ok(())
     }
 
+    /// That which there is, if it goes to the same place; else two writers would share a file for a while.
+    fn queue(&self, spec: &AccessSpec, asked: Option<&AccessSpec>) -> io::Result<Arc<Queue>> {
+        let goes_on = |asked: &AccessSpec| {
+            (&asked.to, &asked.syslog, &asked.journald) == (&spec.to, &spec.syslog, &spec.journald)
+        };
+        match &*self.output.load() {
+            Some(output) if asked.is_some_and(goes_on) => Ok(output.queue.clone()),
+            _ => Ok(Arc::new(Queue::start(sink::open(spec)?, &self.counts)?)),
+        }
+    }
+
     /// The old writer ends when it has written what it was handed, since nobody hands it more.
-    fn replace(&self, queue: Option<Queue>) {
-        self.is_on.store(queue.is_some(), Ordering::Relaxed);
-        self.queue.store(queue.map(Arc::new));
+    fn replace(&self, output: Option<Output>) {
+        self.is_on.store(output.is_some(), Ordering::Relaxed);
+        self.output.store(output.map(Arc::new));
     }
 
     /// Whether lines are wanted at all; when not, nobody needs to make them.
@@ -88,26 +134,44 @@ impl AccessLog {
         self.is_on.load(Ordering::Relaxed)
     }
 
-    /// Hands a line over without waiting.
-    pub(crate) fn write(&self, line: &impl Serialize) {
-        if !self.is_on() {
-            return;
+    /// Decides whether there is to be a line of this, as the route says or else the log.
+    pub(crate) fn begin<'l>(
+        &'l self,
+        occasion: Occasion,
+        own: Option<&'l OwnLines>,
+    ) -> Option<PendingLine<'l>> {
+        if !self.is_on() || own.is_some_and(OwnLines::is_off) {
+            return None;
         }
-        let mut text = Vec::with_capacity(512);
-        // Writing plain data into a Vec cannot fail.
-        if serde_json::to_writer(&mut text, line).is_ok() {
-            text.push(b'\n');
-            if let Some(queue) = &*self.queue.load() {
-                queue.hand(text, &self.counts);
+        let output = self.output.load();
+        let sample = own.and_then(OwnLines::sample).unwrap_or(output.as_ref()?.form.sample);
+        let share = occasion.share(&sample);
+        if !share.is_all() && !with_random(|random| share.takes(random)) {
+            self.counts.note_left_out();
+            return None;
+        }
+        Some(PendingLine { output, layout: own.and_then(OwnLines::layout), share, counts: &self.counts })
+    }
+
+    /// Whether lines tell of headers, so that these are to be kept for them.
+    pub(crate) fn tells_headers(&self, own: Option<&OwnLines>) -> bool {
+        self.is_on()
+            && match own.and_then(OwnLines::layout) {
+                Some(layout) => layout.needs_headers(),
+                None => self.output.load().as_ref().is_some_and(|output| output.form.needs_headers()),
             }
-        }
+    }
+
+    /// What became of all lines so far.
+    pub(crate) fn counts(&self) -> LineCounts {
+        self.counts.get()
     }
 
     /// Has the writer open its file again, by its path, before it writes another line. Does not wait; does nothing
     /// when the sink is not a file.
     pub(crate) fn reopen(&self) {
-        if let Some(queue) = &*self.queue.load() {
-            queue.reopen();
+        if let Some(output) = &*self.output.load() {
+            output.queue.reopen();
         }
     }
 
@@ -115,7 +179,7 @@ impl AccessLog {
     /// thread: for the end of the process.
     pub(crate) fn settle(&self, limit: Duration) {
         wait_until(limit, || self.counts.waiting() == 0);
-        self.counts.tell_lost();
+        self.counts.tell_dropped();
         match self.counts.waiting() {
             0 => {}
             lines => log::warn!("access log lines were not written in time lines={lines}"),
@@ -123,20 +187,36 @@ impl AccessLog {
     }
 }
 
-impl Counts {
-    /// Lines that were handed over and are not written.
-    fn waiting(&self) -> u64 {
-        let handed = self.handed.load(Ordering::Acquire);
-        handed.saturating_sub(self.written.load(Ordering::Acquire))
-    }
-
-    fn tell_lost(&self) {
-        match self.lost.swap(0, Ordering::Relaxed) {
-            0 => {}
-            lines => log::warn!("access log lost lines because its sink was too slow lines={lines}"),
+impl Occasion {
+    /// The share of such lines that is written.
+    fn share(self, sample: &SampleSpec) -> Share {
+        let is_slow = sample.slow.zip(self.took).is_some_and(|(slow, took)| took >= slow.get());
+        match (is_slow, self.is_error) {
+            (true, _) => Share::ALL,
+            (false, true) => sample.errors,
+            (false, false) => sample.rest,
         }
     }
 }
+
+impl PendingLine<'_> {
+    /// Hands the line over without waiting.
+    pub(crate) fn write(self, line: &impl LogLine) {
+        let Some(output) = &*self.output else { return };
+        let mut text = Vec::with_capacity(USUAL);
+        output.form.write(line, self.layout, self.share, &mut text);
+        output.queue.hand(text, self.counts);
+    }
+}
+
+impl fmt::Debug for PendingLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingLine").field("share", &self.share).finish_non_exhaustive()
+    }
+}
+
+/// Most lines are shorter.
+const USUAL: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -1,80 +1,83 @@
+mod value;
+
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
-/// What the log tells of one request. Keys without a value are left out.
-#[derive(Debug, Serialize)]
+use crate::types::{EndpointAddr, KnownField, LogField, Variable, Vars};
+
+use super::{SpanId, TraceId};
+
+use KnownField as F;
+pub(crate) use value::{LineValue, WafFinding};
+
+/// What a line of the access log can be made of.
+pub(crate) trait LogLine {
+    const KIND: LineKind;
+    /// What it tells in JSON where nobody has said what, in this order.
+    const FIELDS: &'static [KnownField];
+
+    /// What it tells of one field.
+    fn value(&self, field: &LogField) -> LineValue<'_>;
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineKind {
+    Request,
+    /// Of TCP, or a flow of datagrams.
+    Connection,
+}
+
+/// What the log tells of one request. What is empty is left out.
+#[derive(Clone, Copy)]
 pub(crate) struct AccessLine<'a> {
-    pub time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<&'a str>,
+    pub began: SystemTime,
+    pub request_id: Option<&'a [u8]>,
     /// The trace that the request is of, where traces are wanted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<String>,
-    /// Its span there, where it was recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub span_id: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub client: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
+    pub trace_id: Option<TraceId>,
+    /// Its span there, where it is recorded.
+    pub span_id: Option<SpanId>,
+    pub client: Option<IpAddr>,
     pub listener: &'a str,
     pub protocol: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub method: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub host: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub target: &'a str,
     pub status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
     /// How a call of gRPC ended, by its number.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc_status: Option<u16>,
     /// What a rate limit did to the request, if it came too fast.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<&'a str>,
     /// What `waf` found in the request, if it found anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub waf: Option<WafFinding<'a>>,
     /// What the cache did, if the route has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
+    pub endpoint: Option<&'a EndpointAddr>,
     pub attempts: usize,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub ms: Timings,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<&'a str>,
+    pub user_agent: Option<&'a [u8]>,
+    pub request_headers: Option<&'a HeaderMap>,
+    pub response_headers: Option<&'a HeaderMap>,
+    /// What is known of the request beyond that.
+    pub vars: &'a dyn Vars,
 }
 
-/// What rules have found in a request.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct WafFinding<'a> {
-    pub verdict: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub score: Option<u32>,
-    pub rules: &'a [u32],
-}
-
-/// How long the phases of a request took, in milliseconds. A phase that was not reached is left out.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// How long the phases of a request took. A phase that was not reached is left out.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timings {
     /// From the header's end to the filters' end.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub filters: Option<Millis>,
     /// From there to a connection to an endpoint, over all attempts.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connect: Option<Millis>,
     /// From there to the head of the endpoint's response.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Millis>,
     /// From the header's end to the response's last byte.
     pub total: Millis,
@@ -91,34 +94,22 @@ impl Millis {
     }
 }
 
-impl Serialize for Millis {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_micros() as f64 / 1000.0)
-    }
-}
-
-/// What the log tells of one connection, or one flow of datagrams, that was passed on. Keys without a value are left out.
-#[derive(Debug, Serialize)]
+/// What the log tells of one connection, or one flow of datagrams, that was passed on. What is empty is left out.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLine<'a> {
-    pub time: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub client: String,
+    pub began: SystemTime,
+    pub client: Option<IpAddr>,
     pub listener: &'a str,
     /// `TCP` or `UDP`.
     pub protocol: &'a str,
     /// The server name (SNI) that the client asked for, where that was looked at.
-    #[serde(rename = "sni", skip_serializing_if = "Option::is_none")]
     pub server_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
+    pub endpoint: Option<&'a EndpointAddr>,
     pub attempts: usize,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams_in: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams_out: Option<u64>,
     /// How it ended, or why it never began.
     pub ended: &'a str,
@@ -127,20 +118,177 @@ pub(crate) struct ConnectionLine<'a> {
     pub ms: ConnectionTimings,
 }
 
-/// How long the phases of a connection took, in milliseconds. A phase that was not reached is left out.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// How long the phases of a connection took. A phase that was not reached is left out.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ConnectionTimings {
     /// From the client's connection to one to an endpoint, over all attempts.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connect: Option<Millis>,
     /// From there to the endpoint's first byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Millis>,
     /// From the client's connection to its end.
     pub total: Millis,
 }
 
-/// When something began that has taken so long, as lines tell it (RFC 3339).
-pub(crate) fn started(ago: Duration) -> String {
-    humantime::format_rfc3339_millis(SystemTime::now() - ago).to_string()
+/// When something began that has taken so long.
+pub(crate) fn started(ago: Duration) -> SystemTime {
+    SystemTime::now() - ago
+}
+
+// === AccessLine ===
+
+impl LogLine for AccessLine<'_> {
+    const KIND: LineKind = LineKind::Request;
+    const FIELDS: &'static [KnownField] = &[
+        F::Time,
+        F::RequestId,
+        F::TraceId,
+        F::SpanId,
+        F::Client,
+        F::Listener,
+        F::Protocol,
+        F::Method,
+        F::Host,
+        F::Target,
+        F::Status,
+        F::Cause,
+        F::GrpcStatus,
+        F::RateLimit,
+        F::Waf,
+        F::Cache,
+        F::Route,
+        F::Pool,
+        F::Endpoint,
+        F::Attempts,
+        F::BytesIn,
+        F::BytesOut,
+        F::MsFilters,
+        F::MsConnect,
+        F::MsFirstByte,
+        F::MsTotal,
+        F::UserAgent,
+        F::Sampled,
+    ];
+
+    fn value(&self, field: &LogField) -> LineValue<'_> {
+        match field {
+            LogField::Known(field) => self.known(*field),
+            LogField::Variable(variable) => self.variable(*variable),
+            LogField::Named(name) => LineValue::written(|out| self.vars.write_named(name, out)),
+            LogField::RequestHeader(name) => header(self.request_headers, name),
+            LogField::ResponseHeader(name) => header(self.response_headers, name),
+        }
+    }
+}
+
+impl AccessLine<'_> {
+    fn known(&self, field: KnownField) -> LineValue<'_> {
+        match field {
+            F::Time | F::TimeClf => LineValue::Time(self.began),
+            F::RequestId => LineValue::text(self.request_id),
+            F::TraceId => LineValue::shown(self.trace_id),
+            F::SpanId => LineValue::shown(self.span_id),
+            F::Client => self.client.map_or(LineValue::Nothing, LineValue::Client),
+            F::Listener => LineValue::filled(self.listener),
+            F::Protocol => LineValue::filled(self.protocol),
+            F::Method => LineValue::filled(self.method),
+            F::Host => LineValue::filled(self.host),
+            F::Target => LineValue::url(self.target),
+            F::Path => LineValue::url(self.path_and_query().0),
+            F::Query => LineValue::url(self.path_and_query().1),
+            F::RequestLine => LineValue::request_line(self.method, self.target, self.protocol),
+            F::Status => LineValue::Number(self.status.into()),
+            F::Cause => LineValue::text(self.cause),
+            F::GrpcStatus => LineValue::number(self.grpc_status),
+            F::RateLimit => LineValue::text(self.rate_limit),
+            F::Waf => self.waf.map_or(LineValue::Nothing, LineValue::Waf),
+            F::Cache => LineValue::text(self.cache),
+            F::Route => LineValue::text(self.route),
+            F::Pool => LineValue::text(self.pool),
+            F::Endpoint => self.endpoint.map_or(LineValue::Nothing, LineValue::Endpoint),
+            F::Attempts => LineValue::Number(self.attempts as u64),
+            F::BytesIn => LineValue::Number(self.bytes_in),
+            F::BytesOut => LineValue::Number(self.bytes_out),
+            F::BytesOutClf => LineValue::number(Some(self.bytes_out).filter(|bytes| *bytes > 0)),
+            F::MsFilters => LineValue::millis(self.ms.filters),
+            F::MsConnect => LineValue::millis(self.ms.connect),
+            F::MsFirstByte => LineValue::millis(self.ms.first_byte),
+            F::MsTotal => LineValue::millis(Some(self.ms.total)),
+            F::UserAgent => LineValue::text(self.user_agent),
+            F::Sni => self.variable(Variable::Sni),
+            // The log itself knows the last one.
+            F::DatagramsIn | F::DatagramsOut | F::Ended | F::ClosedBy | F::Sampled => LineValue::Nothing,
+        }
+    }
+
+    fn variable(&self, variable: Variable) -> LineValue<'_> {
+        LineValue::written(|out| self.vars.write(variable, out))
+    }
+
+    fn path_and_query(&self) -> (&str, &str) {
+        self.target.split_at(self.target.find('?').unwrap_or(self.target.len()))
+    }
+}
+
+fn header<'a>(headers: Option<&'a HeaderMap>, name: &HeaderName) -> LineValue<'a> {
+    let mut values =
+        headers.into_iter().flat_map(|headers| headers.get_all(name)).map(|value| value.as_bytes());
+    let Some(first) = values.next() else { return LineValue::Nothing };
+    let Some(second) = values.next() else { return LineValue::Url(first.into()) };
+    let mut all = [first, second].join(&b", "[..]);
+    for value in values {
+        all.extend_from_slice(b", ");
+        all.extend_from_slice(value);
+    }
+    LineValue::Url(all.into())
+}
+
+// === ConnectionLine ===
+
+impl LogLine for ConnectionLine<'_> {
+    const KIND: LineKind = LineKind::Connection;
+    const FIELDS: &'static [KnownField] = &[
+        F::Time,
+        F::Client,
+        F::Listener,
+        F::Protocol,
+        F::Sni,
+        F::Pool,
+        F::Endpoint,
+        F::Attempts,
+        F::BytesIn,
+        F::BytesOut,
+        F::DatagramsIn,
+        F::DatagramsOut,
+        F::Ended,
+        F::ClosedBy,
+        F::MsConnect,
+        F::MsFirstByte,
+        F::MsTotal,
+        F::Sampled,
+    ];
+
+    fn value(&self, field: &LogField) -> LineValue<'_> {
+        let LogField::Known(field) = field else { return LineValue::Nothing };
+        match field {
+            F::Time | F::TimeClf => LineValue::Time(self.began),
+            F::Client => self.client.map_or(LineValue::Nothing, LineValue::Client),
+            F::Listener => LineValue::filled(self.listener),
+            F::Protocol => LineValue::filled(self.protocol),
+            F::Sni => LineValue::text(self.server_name),
+            F::Pool => LineValue::text(self.pool),
+            F::Endpoint => self.endpoint.map_or(LineValue::Nothing, LineValue::Endpoint),
+            F::Attempts => LineValue::Number(self.attempts as u64),
+            F::BytesIn => LineValue::Number(self.bytes_in),
+            F::BytesOut => LineValue::Number(self.bytes_out),
+            F::BytesOutClf => LineValue::number(Some(self.bytes_out).filter(|bytes| *bytes > 0)),
+            F::DatagramsIn => LineValue::number(self.datagrams_in),
+            F::DatagramsOut => LineValue::number(self.datagrams_out),
+            F::Ended => LineValue::filled(self.ended),
+            F::ClosedBy => LineValue::filled(self.closed_by),
+            F::MsConnect => LineValue::millis(self.ms.connect),
+            F::MsFirstByte => LineValue::millis(self.ms.first_byte),
+            F::MsTotal => LineValue::millis(Some(self.ms.total)),
+            _ => LineValue::Nothing,
+        }
+    }
 }

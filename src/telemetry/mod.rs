@@ -13,7 +13,7 @@ mod request_stats;
 mod settle;
 mod trace_context;
 
-pub(crate) use access_log::AccessLog;
+pub(crate) use access_log::{AccessLog, Occasion, OwnLines, PendingLine};
 pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};

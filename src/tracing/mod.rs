@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::config::spec::TraceTrust;
 use crate::telemetry::{SpanId, TraceContext, TraceId};
-use crate::types::{Random, Ratio};
+use crate::types::{Random, Share};
 
 pub(crate) use collector::Collector;
 pub(crate) use counts::ExportCounts;
@@ -59,7 +59,7 @@ impl Traced {
 
 impl Tracing {
     pub(crate) fn new(
-        sample: Ratio,
+        sample: Share,
         trust: TraceTrust,
         collector: Arc<Collector>,
         exporter: Arc<Exporter>,

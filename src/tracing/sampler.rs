@@ -1,5 +1,5 @@
 use crate::telemetry::TraceId;
-use crate::types::Ratio;
+use crate::types::Share;
 
 /// Takes a share of all traces, by their ids alone: `TraceIdRatioBased`, as the SDKs of OpenTelemetry have it, so that all who
 /// ask with the same share, or a larger one, take the same traces.
@@ -10,8 +10,8 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn new(share: Ratio) -> Self {
-        Self { below: (share.get() * (1_u64 << 63) as f64) as u64 }
+    pub(super) fn new(share: Share) -> Self {
+        Self { below: (share.fraction() * (1_u64 << 63) as f64) as u64 }
     }
 
     pub(super) fn takes(&self, trace: TraceId) -> bool {

@@ -67,7 +67,7 @@ pub enum Variable {
 }
 
 impl Variable {
-    const NAMES: [(&'static str, Self); 17] = [
+    pub(super) const NAMES: [(&'static str, Self); 17] = [
         ("client_ip", Self::ClientIp),
         ("host", Self::Host),
         ("path", Self::Path),
@@ -86,6 +86,12 @@ impl Variable {
         ("client_cert_fingerprint", Self::ClientCertFingerprint),
         ("client_cert_serial", Self::ClientCertSerial),
     ];
+
+    /// Its name between the braces.
+    pub(super) fn name(self) -> &'static str {
+        let known = Self::NAMES.iter().find(|(_, candidate)| *candidate == self);
+        known.map_or("", |(name, _)| name)
+    }
 
     /// Whether it tells of the client's certificate, which only the edge has seen.
     pub fn is_of_client_cert(self) -> bool {
@@ -145,38 +151,60 @@ impl FromStr for Template {
     type Err = InvalidTemplate;
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
-        let fail = |reason: String| InvalidTemplate { text: text.to_owned(), reason };
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let brace = &rest[at..=at];
-            let tail = &rest[at + 1..];
-            if let Some(after) = tail.strip_prefix(brace) {
-                literal.push_str(brace);
-                rest = after;
-                continue;
-            }
-            if brace == "}" {
-                return Err(fail("`}` without its `{` (write `}}` for a brace)".to_owned()));
-            }
-            let (name, after) = tail
-                .split_once('}')
-                .ok_or_else(|| fail("`{` without its `}` (write `{{` for a brace)".to_owned()))?;
-            let part = part_of(name).ok_or_else(|| fail(format!("unknown variable `{{{name}}}`")))?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(part);
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Text(literal));
-        }
-        Ok(Self { parts })
+        let part = |name: &str| part_of(name).ok_or_else(|| format!("unknown variable `{{{name}}}`"));
+        let parts = read_parts(text, part);
+        Ok(Self { parts: parts.map_err(|reason| InvalidTemplate { text: text.to_owned(), reason })? })
     }
+}
+
+impl From<String> for Part {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// Takes a text apart into what stands between braces, as `part_of` reads it, and the rest.
+///
+/// # Errors
+/// What is wrong with the braces, or with what stands between them.
+pub(super) fn read_parts<P: From<String>>(
+    text: &str,
+    part_of: impl Fn(&str) -> Result<P, String>,
+) -> Result<Vec<P>, String> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        literal.push_str(&rest[..at]);
+        let brace = &rest[at..=at];
+        let tail = &rest[at + 1..];
+        if let Some(after) = tail.strip_prefix(brace) {
+            literal.push_str(brace);
+            rest = after;
+            continue;
+        }
+        if brace == "}" {
+            return Err("`}` without its `{` (write `}}` for a brace)".to_owned());
+        }
+        let (name, after) =
+            tail.split_once('}').ok_or_else(|| "`{` without its `}` (write `{{` for a brace)".to_owned())?;
+        let part = part_of(name)?;
+        if !literal.is_empty() {
+            parts.push(std::mem::take(&mut literal).into());
+        }
+        parts.push(part);
+        rest = after;
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        parts.push(literal.into());
+    }
+    Ok(parts)
+}
+
+/// A text as it is written in a template.
+pub(super) fn write_literal(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&text.replace('{', "{{").replace('}', "}}"))
 }
 
 /// What stands between braces.
@@ -192,12 +220,9 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
-                Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}"))?,
+                Part::Text(text) => write_literal(text, f)?,
                 Part::Named(name) => write!(f, "{{var.{name}}}")?,
-                Part::Variable(variable) => {
-                    let known = Variable::NAMES.iter().find(|(_, candidate)| candidate == variable);
-                    write!(f, "{{{}}}", known.map_or("", |(name, _)| name))?;
-                }
+                Part::Variable(variable) => write!(f, "{{{}}}", variable.name())?,
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
 use crate::config::spec::Spec;
-use crate::config::{BalanceUse, Config, Diagnostic, Diagnostics, KeyPath, Pool, Route, Source};
+use crate::config::{BalanceUse, Config, Diagnostic, Diagnostics, KeyPath, Pool, Route, Secret, Source};
 
 use super::value::{Value, told_apart};
 
@@ -42,6 +42,7 @@ impl Outline {
         for (section, value) in &mut self.sections {
             match section.as_str() {
                 "server" => fill_in_stores(value, config),
+                "tracing" => fill_in_tracing(value, config),
                 "pools" => {
                     let pools = value.entries_mut().iter_mut().zip(&config.pools);
                     pools.for_each(|((_, outlined), pool)| fill_in_pool(outlined, pool, source));
@@ -62,6 +63,13 @@ fn fill_in_stores(server: &mut Value, config: &Config) {
         if let (Some(outlined), Some(password)) = (outlined.get_mut("password"), &store.password) {
             *outlined = Value::Secret(password.clone());
         }
+    }
+}
+
+fn fill_in_tracing(tracing: &mut Value, config: &Config) {
+    let (Some(headers), Some(tracing)) = (tracing.get_mut("headers"), &config.tracing) else { return };
+    for ((_, outlined), (_, value)) in headers.entries_mut().iter_mut().zip(&tracing.collector.headers) {
+        *outlined = Value::Secret(Secret(value.as_bytes().into()));
     }
 }
 

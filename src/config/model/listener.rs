@@ -2,7 +2,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::config::KeyPath;
-use crate::config::spec::{AlpnName, ClientAuthMode, HttpSpec, HttpsPort, Limits, TrustedProxy, UnknownSni};
+use crate::config::spec::{
+    AlpnName, ClientAuthMode, HttpSpec, HttpsPort, Limits, RouteLogSpec, TrustedProxy, UnknownSni,
+};
 use crate::types::{BindAddr, HostPattern, ListenerName, Span, TlsVersion};
 
 /// A resolved listener.
@@ -55,6 +57,8 @@ pub struct Tcp {
     pub connect: Span,
     /// How long a connection may last.
     pub lifetime: Option<Span>,
+    /// What its lines in the access log are made like, where that is not as `log.access` says.
+    pub access_log: Option<RouteLogSpec>,
 }
 
 /// Where the clients of a server name go. Pools are indexes into [`Config::pools`](crate::config::Config::pools).
@@ -85,6 +89,14 @@ impl Service {
         match self {
             Self::Http(http) => Some(http),
             Self::Tcp(_) | Self::Udp(_) => None,
+        }
+    }
+
+    /// What it says of its lines in the access log, if it does.
+    pub fn access_log(&self) -> Option<&RouteLogSpec> {
+        match self {
+            Self::Tcp(tcp) => tcp.access_log.as_ref(),
+            Self::Http(_) | Self::Udp(_) => None,
         }
     }
 

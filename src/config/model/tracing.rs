@@ -4,13 +4,13 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::KeyPath;
 use crate::config::spec::TraceTrust;
-use crate::types::{HttpUrl, Ratio, Span};
+use crate::types::{HttpUrl, Share, Span};
 
 /// Where spans of requests go, and of which requests.
 #[derive(Clone, Debug)]
 pub struct Tracing {
     /// The traces that are recorded of those that begin here.
-    pub sample: Ratio,
+    pub sample: Share,
     /// Whose word on traces counts.
     pub trust: TraceTrust,
     /// Who takes the spans.

@@ -24,7 +24,9 @@ impl Resolver<'_> {
         }
         let pool = spec.pool.and_then(|pool| self.pool(&pool, &at.child("pool"), pools));
         let sni = self.sni(spec.sni, has_tls, &at.child("sni"), pools);
-        Tcp { pool, sni, idle: spec.idle, connect: spec.connect, lifetime: spec.lifetime.0 }
+        self.check_own_lines(&at.child("access_log"));
+        let TcpSpec { idle, connect, lifetime, access_log, .. } = spec;
+        Tcp { pool, sni, idle, connect, lifetime: lifetime.0, access_log }
     }
 
     fn sni(

@@ -7,6 +7,7 @@ mod files;
 mod health;
 mod l4;
 mod listeners;
+mod log;
 mod names;
 mod pools;
 mod respond;
@@ -26,7 +27,7 @@ use listeners::Taken;
 use names::{Names, PoolNames};
 
 use super::node::Node;
-use super::spec::{AccessSink, ControlSocket, DrainSpec, Spec, TrustedProxy};
+use super::spec::{AccessFormat, ControlSocket, DrainSpec, Spec, TrustedProxy};
 use super::{Config, ControlPlace, Diagnostic, Diagnostics, KeyPath, Source};
 
 /// Resolves a spec from which `removed` was left out because it is wrong. Problems that can only be consequences
@@ -38,13 +39,15 @@ pub(super) fn resolve(
     removed: &[KeyPath],
     diagnostics: &mut Diagnostics,
 ) -> Config {
-    let mut resolver = Resolver { base, source, removed, diagnostics };
+    let has_json_lines = matches!(spec.log.access.format, AccessFormat::Json | AccessFormat::Off);
+    let mut resolver = Resolver { base, source, removed, has_json_lines, diagnostics };
     let root = KeyPath::default();
     resolver.check_drain(&spec.server.drain, &root.child("server").child("drain"));
     let caches = resolver.caches(spec.server.caches, &root.child("server").child("caches"));
     let stores = resolver.stores(spec.server.stores, &root.child("server").child("stores"));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
     let pool_names = PoolNames::of(&pools);
+    let access_log = resolver.access_log(spec.log.access, &root.child("log").child("access"));
     let mut taken = Taken::new();
     let listeners = resolver.listeners(spec.listeners, &root.child("listeners"), &pool_names, &mut taken);
     let routes = resolver.routes(
@@ -80,8 +83,7 @@ pub(super) fn resolve(
         admin,
         tracing,
         log_level: spec.log.level,
-        access_format: spec.log.access.format,
-        access_sink: sink_relative_to(base, spec.log.access.to),
+        access_log,
     }
 }
 
@@ -89,6 +91,8 @@ struct Resolver<'a> {
     base: &'a Path,
     source: &'a Source,
     removed: &'a [KeyPath],
+    /// Whether fields of the access log's lines can be chosen.
+    has_json_lines: bool,
     diagnostics: &'a mut Diagnostics,
 }
 
@@ -135,13 +139,6 @@ impl Resolver<'_> {
 
 fn to_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-fn sink_relative_to(base: &Path, sink: AccessSink) -> AccessSink {
-    match sink {
-        AccessSink::File(path) => AccessSink::File(base.join(path)),
-        other => other,
-    }
 }
 
 pub(super) fn control_place(socket: ControlSocket, base: &Path) -> Option<ControlPlace> {

@@ -44,11 +44,13 @@ impl Resolver<'_> {
         let listeners = self.route_listeners(&spec.matches.listeners, &match_path.child("listeners"), names);
         let filters = self.filters(&spec.filters, &path.child("filters"));
         let matches = spec.matches.clone();
+        let access_log = spec.access_log.clone();
+        self.check_own_lines(&path.child("access_log"));
         // A route that is wrong here still goes on, so that what is wrong with its filters is told as well; the
         // errors that were noted keep it from ever serving.
         let action =
             self.action(spec, path, names).unwrap_or_else(|| Action::Respond(RespondSpec::default()));
-        Some(Route { name: name?, listeners, matches, filters, action })
+        Some(Route { name: name?, listeners, matches, filters, action, access_log })
     }
 
     /// The names that the file gives, each of which must be given once.

@@ -9,7 +9,7 @@ use crate::types::{HostPattern, InvalidName, PoolName, Span, text_leaf};
 
 use super::ranges::{some_time, whole};
 use super::shapes::{in_order, text_or_map};
-use super::{NamedMap, TimeLimit};
+use super::{NamedMap, RouteLogSpec, TimeLimit};
 
 /// Where the connections of a listener go, byte for byte.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -33,6 +33,9 @@ pub struct TcpSpec {
     /// How long a connection may last, however busy it is: `none` or some time.
     #[serde(default = "TimeLimit::none")]
     pub lifetime: TimeLimit,
+    /// The lines of the access log for its connections: `off`, or a map. Default: as `log.access` says.
+    #[serde(default)]
+    pub access_log: Option<RouteLogSpec>,
 }
 
 impl TcpSpec {

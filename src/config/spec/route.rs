@@ -13,7 +13,7 @@ use crate::types::{
 
 use super::ranges::span;
 use super::shapes::{single_key, text_or_map, unordered};
-use super::{FilesSpec, NamedMap, OneOrMany, SplitSpec};
+use super::{FilesSpec, NamedMap, OneOrMany, RouteLogSpec, SplitSpec};
 
 /// Which requests, what is done to them, and who serves them: exactly one of `pool`, `redirect`, `respond`,
 /// `files` and `split`.
@@ -44,6 +44,9 @@ pub struct RouteSpec {
     /// Spreads requests over several pools.
     #[serde(default)]
     pub split: Option<SplitSpec>,
+    /// The lines of the access log for its requests: `off`, or a map. Default: as `log.access` says.
+    #[serde(default)]
+    pub access_log: Option<RouteLogSpec>,
 }
 
 /// What a key says that says who answers.

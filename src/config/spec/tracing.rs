@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{HttpUrl, Ratio, Span};
+use crate::types::{HttpUrl, Share, Span};
 
 use super::ranges::{span, whole};
 use super::{HeaderNameSpec, NamedMap, SecretSpec};
@@ -26,7 +26,7 @@ pub struct TracingSpec {
     /// How many of the traces that begin here are recorded. Whoever is believed (`trust`) and has begun a trace decides about
     /// the requests in it.
     #[serde(default = "TracingSpec::default_sample")]
-    pub sample: Ratio,
+    pub sample: Share,
     /// Whose `traceparent` and `tracestate` count. From others they are dropped, and their requests begin traces of their own.
     #[serde(default)]
     pub trust: TraceTrust,
@@ -63,8 +63,8 @@ pub enum TraceTrust {
 }
 
 impl TracingSpec {
-    fn default_sample() -> Ratio {
-        Ratio::percent(1)
+    fn default_sample() -> Share {
+        Share::percent(1)
     }
 
     fn default_service() -> String {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Origin;
-use crate::config::spec::{AccessFormat, AccessSink, DrainSpec};
+use crate::config::spec::DrainSpec;
 use crate::edge::inherited::{HandedOver, Inherited};
 use crate::edge::{BindError, Edge, EdgeLimits, Lent};
 use crate::gateway::HttpApp;
@@ -58,7 +58,7 @@ impl Rig {
         );
         let first = assembled("first: { bind: 127.0.0.1:0 }", &pools, None).snapshot;
         let live = Arc::new(Live::new(first));
-        let log = Arc::new(AccessLog::open(AccessFormat::Off, &AccessSink::Stderr).unwrap());
+        let log = Arc::new(AccessLog::off());
         let app = HttpApp::new(&Arc::new(ServerConf::default()), live.clone(), log.clone());
         let ending = live.ending().clone();
         let limits = EdgeLimits { connections: 1000, ipv6_prefix: 64 };

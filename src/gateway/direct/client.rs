@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONNECTION, DATE};
+use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::http::date::get_cached_date;
 use pingora_core::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -22,6 +22,8 @@ pub(super) struct Direct<'a, S> {
     stream: &'a mut S,
     /// The status of the head that was written.
     written: Option<StatusCode>,
+    /// That head, for the access log.
+    pub(super) head: Option<ResponseHeader>,
     left: Left,
     sent: u64,
     /// Whether another request may follow.
@@ -48,7 +50,16 @@ impl<'a, S> Direct<'a, S> {
         stream: &'a mut S,
         keeps_on: bool,
     ) -> Self {
-        Self { request, connection, stream, written: None, left: Left::Nothing, sent: 0, keeps_on }
+        Self {
+            request,
+            connection,
+            stream,
+            written: None,
+            head: None,
+            left: Left::Nothing,
+            sent: 0,
+            keeps_on,
+        }
     }
 
     /// Whether an answer has begun.
@@ -158,6 +169,10 @@ where
         self.written
     }
 
+    fn written_fields(&self) -> Option<&HeaderMap> {
+        self.head.as_ref().map(|head| &head.headers)
+    }
+
     fn bytes_read(&self) -> u64 {
         0
     }
@@ -192,6 +207,7 @@ where
         put_head(&head, &mut lines);
         self.end_head(&mut lines);
         self.written = Some(head.status);
+        self.head = Some(head);
         self.send(&lines).await?;
         if is_all { self.flush().await } else { Ok(()) }
     }

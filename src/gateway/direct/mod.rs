@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::hooks::{Body, LazyHead, ResponseHead};
 use crate::runtime::{Cause, Connection, Snapshot};
+use crate::telemetry::AccessLog;
 
 use super::cx::RequestCx;
 use super::failure::cause_of;
@@ -76,7 +77,7 @@ impl HttpApp {
         let Some(options) = Options::of(&request.headers) else { return Answered::No };
         let mut cx = Box::new(RequestCx::watched_by(self.gateway.live.watchers(), snapshot, received));
         let mut client = Direct::new(request, connection, stream, keeps_on && options != Options::Close);
-        match go(&mut client, &mut cx).await {
+        match go(&mut client, &mut cx, &self.gateway.log).await {
             Ok(true) => {}
             Ok(false) => {
                 cx.is_admitted = true;
@@ -99,7 +100,7 @@ impl Parked {
 }
 
 /// Answers a request; false where an endpoint is to.
-async fn go<S>(client: &mut Direct<'_, S>, cx: &mut RequestCx) -> Result<bool>
+async fn go<S>(client: &mut Direct<'_, S>, cx: &mut RequestCx, log: &AccessLog) -> Result<bool>
 where
     S: AsyncWrite + Unpin + Send + Sync,
 {
@@ -108,13 +109,13 @@ where
         return Ok(true);
     }
     match cache::stored(client, cx) {
-        Some(hit) => give(client, cx, hit).await.map(|()| true),
+        Some(hit) => give(client, cx, hit, log).await.map(|()| true),
         None => Ok(false),
     }
 }
 
 /// Gives a stored answer: as it is kept, unless somebody wants to see or change it.
-async fn give<S>(client: &mut Direct<'_, S>, cx: &mut RequestCx, hit: Hit) -> Result<()>
+async fn give<S>(client: &mut Direct<'_, S>, cx: &mut RequestCx, hit: Hit, log: &AccessLog) -> Result<()>
 where
     S: AsyncWrite + Unpin + Send + Sync,
 {
@@ -131,7 +132,10 @@ where
     }
     let is_untouched = made.is_none() && !chain::filters_response_body(cx);
     match hit.lines().filter(|_| is_untouched) {
-        Some(lines) => client.send_stored(lines, &hit).await,
+        Some(lines) => {
+            client.head = log.tells_headers(cx.own_lines()).then(make);
+            client.send_stored(lines, &hit).await
+        }
         None => {
             let head = made.unwrap_or_else(make);
             serve::write_seen(client, cx, Ok(head), hit.into_body()).await

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Outcomes;
 
 use crate::hooks::Picked;
-use crate::runtime::{Bounded, Uses, WaitedFor};
+use crate::runtime::{Uses, WaitedFor};
 use crate::telemetry::{TraceContext, TraceId};
 use crate::tracing::Traced;
 use crate::types::Random;
@@ -154,7 +154,7 @@ fn filters_have_spans_where_they_took_time_or_decided() {
         run("fast", 100, FilterVerdict::Continued),
         run("slow", 101, FilterVerdict::Continued),
         run("rate_limit", 1, rejected),
-        run("jwt", 1, FilterVerdict::Failed(Cause::FilterFailed)),
+        run("jwt", 1, FilterVerdict::Failed(Cause::HookPanicked)),
     ]
     .into_iter()
     .collect();
@@ -187,7 +187,6 @@ fn each_attempt_is_a_request_to_its_endpoint() {
     second.come_to(Outcome::Answered(StatusCode::NOT_FOUND));
     recording.begin_attempt(first);
     recording.begin_attempt(second);
-    recording.picks = Bounded::default();
     recording.picks.push(PickRun {
         pool: "app".parse().unwrap(),
         policy: "p2c".to_owned(),
@@ -195,7 +194,7 @@ fn each_attempt_is_a_request_to_its_endpoint() {
         ended: now + Duration::from_millis(20),
         picked: Picked::default(),
         waited_for: Some(WaitedFor::BackOff),
-        out: Bounded::default(),
+        out: Default::default(),
         found: Ok(endpoint()),
     });
     let spans = made(&recording);

@@ -5,7 +5,9 @@ use tokio::time::Instant;
 
 use crate::pools::Pool;
 use crate::runtime::{Cause, Ends, Listener};
-use crate::telemetry::{AccessLog, ConnectionLine, ConnectionTimings, Millis, started};
+use crate::telemetry::{
+    AccessLog, ConnectionLine, ConnectionTimings, Millis, Occasion, PendingLine, started,
+};
 use crate::tls::Wishes;
 use crate::types::EndpointAddr;
 
@@ -48,42 +50,46 @@ impl Record {
 
     /// Writes the line of a connection that was passed on.
     pub(super) fn write(&self, relayed: &Relayed, log: &AccessLog) {
-        if log.is_on() {
+        let is_error = relayed.end == End::Reset && relayed.closed_by == ClosedBy::Endpoint;
+        if let Some(line) = self.begin(is_error, log) {
             let bytes = (relayed.bytes_in, relayed.bytes_out);
-            self.write_line(log, end(relayed.end), closed_by(relayed.closed_by), bytes, relayed.first_byte);
+            self.write_line(line, end(relayed.end), closed_by(relayed.closed_by), bytes, relayed.first_byte);
         }
     }
 
     /// Writes the line of one that was not.
     pub(super) fn write_failure(&self, unserved: &Unserved, log: &AccessLog) {
-        if !log.is_on() {
-            return;
-        }
+        let Some(line) = self.begin(true, log) else { return };
         let (ended, by) = match unserved {
             Unserved::Cut => (end(End::Cut), ClosedBy::Edge),
             Unserved::Cause(cause @ Cause::ClientGone) => (cause.word(), ClosedBy::Client),
             Unserved::Cause(cause) => (cause.word(), ClosedBy::Edge),
         };
-        self.write_line(log, ended, closed_by(by), (0, 0), None);
+        self.write_line(line, ended, closed_by(by), (0, 0), None);
+    }
+
+    /// How long a connection lasts tells nothing of how well it went.
+    fn begin<'l>(&'l self, is_error: bool, log: &'l AccessLog) -> Option<PendingLine<'l>> {
+        log.begin(Occasion { is_error, took: None }, self.listener.lines.as_ref())
     }
 
     fn write_line(
         &self,
-        log: &AccessLog,
+        line: PendingLine<'_>,
         ended: &str,
         closed_by: &'static str,
         (bytes_in, bytes_out): (u64, u64),
         first_byte: Option<Instant>,
     ) {
         let total = self.began.elapsed();
-        log.write(&ConnectionLine {
-            time: started(total),
-            client: self.client_ip().map(|ip| ip.to_string()).unwrap_or_default(),
+        line.write(&ConnectionLine {
+            began: started(total),
+            client: self.client_ip(),
             listener: self.listener.name.as_str(),
             protocol: "TCP",
             server_name: self.server_name(),
             pool: self.pool.as_ref().map(|pool| pool.name().as_str()),
-            endpoint: self.endpoint.as_ref().map(ToString::to_string),
+            endpoint: self.endpoint.as_deref(),
             attempts: self.attempts,
             bytes_in,
             bytes_out,

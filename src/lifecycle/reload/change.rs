@@ -109,7 +109,7 @@ impl Serving {
         let Assembled { config, snapshot, .. } = new;
         let mut nobody = Inherited::default();
         let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(refused)?;
-        self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
+        self.log.change(&config.access_log).map_err(refused)?;
         let now = Instant::now();
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edges.traffic.change_limits(edge_limits(config));

@@ -1,27 +1,50 @@
-use crate::telemetry::{AccessLine, Millis, Timings};
+mod forms;
+mod sinks;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::SystemTime;
 
 use nix::libc::O_NONBLOCK;
 use rustix::io::ioctl_fionbio;
+
+use crate::config::spec::{AccessFormat, AccessSink};
+use crate::telemetry::lines::{AccessLine, Millis, Timings};
+use crate::types::{VarName, Variable, Vars};
 
 use super::writer::QUEUE;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+struct NoVars;
+
+impl Vars for NoVars {
+    fn write(&self, variable: Variable, out: &mut Vec<u8>) {
+        if variable == Variable::Scheme {
+            out.extend_from_slice(b"https");
+        }
+    }
+
+    fn write_named(&self, name: &VarName, out: &mut Vec<u8>) {
+        if name.as_str() == "auth.user" {
+            out.extend_from_slice(b"kim");
+        }
+    }
+}
+
 fn line(target: &str) -> AccessLine<'_> {
     AccessLine {
-        time: "2030-01-01T00:00:00Z".to_owned(),
-        request_id: Some("id"),
+        began: SystemTime::UNIX_EPOCH + Duration::from_millis(1_893_456_000_250),
+        request_id: Some(b"id"),
         trace_id: None,
         span_id: None,
-        client: "10.0.0.1".to_owned(),
+        client: Some(IpAddr::from([192, 0, 2, 77])),
         listener: "web",
         protocol: "HTTP/1.1",
         method: "GET",
@@ -41,12 +64,33 @@ fn line(target: &str) -> AccessLine<'_> {
         bytes_out: 2,
         ms: Timings { total: Millis(Duration::from_micros(1500)), ..Timings::default() },
         user_agent: None,
+        request_headers: None,
+        response_headers: None,
+        vars: &NoVars,
     }
 }
 
+const GOOD: Occasion = Occasion { is_error: false, took: None };
+
+/// Writes a line as a request does that went well.
+fn write(log: &AccessLog, line: &AccessLine<'_>) {
+    if let Some(pending) = log.begin(GOOD, None) {
+        pending.write(line);
+    }
+}
+
+fn spec(text: &str) -> AccessSpec {
+    serde_yaml::from_str(text).unwrap()
+}
+
+fn to(path: impl Into<PathBuf>) -> AccessSpec {
+    AccessSpec { to: AccessSink::File(path.into()), ..AccessSpec::default() }
+}
+
 fn over(sink: impl Write + Send + 'static) -> AccessLog {
-    let log = AccessLog::open(AccessFormat::Off, &AccessSink::Stdout).unwrap();
-    log.replace(Some(Queue::start(Sink::over(sink), &log.counts).unwrap()));
+    let log = AccessLog::off();
+    let queue = Arc::new(Queue::start(sink::over(sink), &log.counts).unwrap());
+    log.replace(Some(Output { form: Form::new(&AccessSpec::default()).unwrap(), queue }));
     log
 }
 
@@ -54,9 +98,9 @@ fn over(sink: impl Write + Send + 'static) -> AccessLog {
 fn every_line_is_json_whatever_the_client_sent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
-    let log = AccessLog::open(AccessFormat::Json, &AccessSink::File(path.clone())).unwrap();
-    log.write(&line("/\"\n\u{7f}\\"));
-    log.write(&line("/second"));
+    let log = AccessLog::open(&to(&path)).unwrap();
+    write(&log, &line("/\"\n\u{7f}\\"));
+    write(&log, &line("/second"));
     log.settle(PATIENCE);
     let text = std::fs::read_to_string(path).unwrap();
     let lines: Vec<serde_json::Value> =
@@ -65,16 +109,6 @@ fn every_line_is_json_whatever_the_client_sent() {
     assert_eq!(lines[0]["target"], "/\"\n\u{7f}\\");
     assert_eq!(lines[0]["ms"]["total"], 1.5);
     assert!(lines[0].get("cause").is_none());
-}
-
-#[test]
-fn keys_without_a_value_are_left_out() {
-    let empty = AccessLine { request_id: None, method: "", host: "", target: "", ..line("") };
-    let line = serde_json::to_value(&empty).unwrap();
-    for key in ["request_id", "method", "host", "target", "cause", "user_agent"] {
-        assert_eq!(line.get(key), None, "{line}");
-    }
-    assert_eq!(line["listener"], "web");
 }
 
 /// Takes nothing until its sender is dropped.
@@ -94,27 +128,43 @@ impl Write for Stuck {
 fn a_stuck_sink_loses_lines_and_never_blocks() {
     let (release, stuck) = sync_channel(1);
     let log = over(Stuck(stuck));
-    (0..2 * QUEUE).for_each(|_| log.write(&line("/")));
-    assert!(log.counts.lost.load(Ordering::Relaxed) > 0);
+    (0..2 * QUEUE).for_each(|_| write(&log, &line("/")));
+    let dropped = log.counts().dropped;
+    assert!(dropped > 0);
     log.reopen();
     log.settle(Duration::from_millis(5));
     assert!(log.counts.waiting() > 0);
-    assert_eq!(log.counts.lost.load(Ordering::Relaxed), 0, "the loss was told");
     drop(release);
     log.settle(PATIENCE);
     assert_eq!(log.counts.waiting(), 0);
+    let LineCounts { written, dropped: still, failed, left_out } = log.counts();
+    assert_eq!((written + dropped, still, failed, left_out), (2 * QUEUE as u64, dropped, 0, 0));
+}
+
+#[test]
+fn long_lines_take_no_more_memory_than_others() {
+    let (release, stuck) = sync_channel(1);
+    let log = over(Stuck(stuck));
+    let long = "a".repeat(8000);
+    (0..QUEUE).for_each(|_| write(&log, &line(&long)));
+    let waiting = log.counts.waiting();
+    // Of 16 MiB, and what the writer has.
+    assert!((2000..2200).contains(&waiting), "{waiting}");
+    drop(release);
+    log.settle(PATIENCE);
+    assert_eq!(log.counts().written, waiting);
 }
 
 #[test]
 fn dropping_waits_for_nobody_and_loses_nothing() {
     let (release, stuck) = sync_channel(1);
     let log = over(Stuck(stuck));
-    (0..1000).for_each(|_| log.write(&line("/")));
+    (0..1000).for_each(|_| write(&log, &line("/")));
     let counts = log.counts.clone();
     drop(log);
-    assert!(counts.written.load(Ordering::Acquire) < 1000);
+    assert!(counts.get().written < 1000);
     drop(release);
-    while counts.written.load(Ordering::Acquire) < 1000 {
+    while counts.get().written < 1000 {
         std::thread::yield_now();
     }
 }
@@ -124,11 +174,10 @@ fn a_file_that_cannot_be_opened_again_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (folder, moved) = (dir.path().join("logs"), dir.path().join("moved"));
     std::fs::create_dir(&folder).unwrap();
-    let sink = AccessSink::File(folder.join("access.log"));
-    let log = AccessLog::open(AccessFormat::Json, &sink).unwrap();
+    let log = AccessLog::open(&to(folder.join("access.log"))).unwrap();
     std::fs::rename(&folder, &moved).unwrap();
     log.reopen();
-    log.write(&line("/kept"));
+    write(&log, &line("/kept"));
     log.settle(PATIENCE);
     assert!(std::fs::read_to_string(moved.join("access.log")).unwrap().contains("/kept"));
     assert!(!folder.exists());
@@ -136,8 +185,7 @@ fn a_file_that_cannot_be_opened_again_is_kept() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_named() {
-    let sink = AccessSink::File("/nonexistent/access.log".into());
-    let error = AccessLog::open(AccessFormat::Json, &sink).unwrap_err().to_string();
+    let error = AccessLog::open(&to("/nonexistent/access.log")).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/access.log"), "{error}");
 }
 
@@ -151,11 +199,11 @@ fn pipe(dir: &tempfile::TempDir) -> PathBuf {
 #[test]
 fn a_pipe_that_nobody_reads_is_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let sink = AccessSink::File(pipe(&dir));
+    let spec = to(pipe(&dir));
     let (tell, told) = sync_channel(1);
     std::thread::spawn(move || {
-        let log = AccessLog::open(AccessFormat::Off, &sink).unwrap();
-        tell.send(log.change(AccessFormat::Json, &sink).map_err(|error| error.to_string())).unwrap();
+        let log = AccessLog::off();
+        tell.send(log.change(&spec).map_err(|error| error.to_string())).unwrap();
     });
     let error = told.recv_timeout(PATIENCE).expect("nobody is waited for").unwrap_err();
     assert!(error.ends_with("access.pipe: nobody reads this pipe; start its reader first"), "{error}");
@@ -168,8 +216,8 @@ fn a_pipe_gets_all_lines_however_slow_its_reader_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = pipe(&dir);
     let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&path).unwrap();
-    let log = AccessLog::open(AccessFormat::Json, &AccessSink::File(path)).unwrap();
-    (0..LINES).for_each(|_| log.write(&line("/")));
+    let log = AccessLog::open(&to(path)).unwrap();
+    (0..LINES).for_each(|_| write(&log, &line("/")));
     log.settle(Duration::from_millis(5));
     assert!(log.counts.waiting() > 0, "the pipe is full");
     ioctl_fionbio(&reader, false).unwrap();
@@ -178,9 +226,9 @@ fn a_pipe_gets_all_lines_however_slow_its_reader_is() {
 }
 
 /// A file for the log in a folder, and what it holds.
-fn file(dir: &tempfile::TempDir, name: &str) -> (AccessSink, impl Fn() -> String) {
+fn file(dir: &tempfile::TempDir, name: &str) -> (AccessSpec, impl Fn() -> String) {
     let path = dir.path().join(name);
-    (AccessSink::File(path.clone()), move || std::fs::read_to_string(&path).unwrap())
+    (to(&path), move || std::fs::read_to_string(&path).unwrap())
 }
 
 fn targets(text: &str) -> Vec<String> {
@@ -192,10 +240,10 @@ fn targets(text: &str) -> Vec<String> {
 fn the_sink_changes_while_lines_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let ((first, in_first), (second, in_second)) = (file(&dir, "first.log"), file(&dir, "second.log"));
-    let log = AccessLog::open(AccessFormat::Json, &first).unwrap();
-    (0..1000).for_each(|number| log.write(&line(&format!("/{number}"))));
-    log.change(AccessFormat::Json, &second).unwrap();
-    (1000..2000).for_each(|number| log.write(&line(&format!("/{number}"))));
+    let log = AccessLog::open(&first).unwrap();
+    (0..1000).for_each(|number| write(&log, &line(&format!("/{number}"))));
+    log.change(&second).unwrap();
+    (1000..2000).for_each(|number| write(&log, &line(&format!("/{number}"))));
     log.settle(PATIENCE);
     let numbers = |range: std::ops::Range<u32>| range.map(|number| format!("/{number}")).collect::<Vec<_>>();
     assert_eq!(targets(&in_first()), numbers(0..1000));
@@ -206,7 +254,7 @@ fn the_sink_changes_while_lines_are_written() {
 fn it_can_be_turned_off_and_on() {
     let dir = tempfile::tempdir().unwrap();
     let (sink, in_file) = file(&dir, "access.log");
-    let log = AccessLog::open(AccessFormat::Off, &sink).unwrap();
+    let log = AccessLog::open(&AccessSpec { format: AccessFormat::Off, ..sink.clone() }).unwrap();
     assert!(!log.is_on() && !dir.path().join("access.log").exists());
     for (format, target) in [
         (AccessFormat::Off, "/1"),
@@ -215,9 +263,10 @@ fn it_can_be_turned_off_and_on() {
         (AccessFormat::Off, "/4"),
         (AccessFormat::Json, "/5"),
     ] {
-        log.change(format, &sink).unwrap();
-        assert_eq!(log.is_on(), format == AccessFormat::Json);
-        log.write(&line(target));
+        let is_on = format == AccessFormat::Json;
+        log.change(&AccessSpec { format, ..sink.clone() }).unwrap();
+        assert_eq!(log.is_on(), is_on);
+        write(&log, &line(target));
         // Else the writers of before and after share a file, each with lines to write.
         log.settle(PATIENCE);
     }
@@ -228,10 +277,10 @@ fn it_can_be_turned_off_and_on() {
 fn a_sink_that_cannot_be_opened_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (sink, in_file) = file(&dir, "access.log");
-    let log = AccessLog::open(AccessFormat::Json, &sink).unwrap();
-    let error = log.change(AccessFormat::Json, &AccessSink::File("/nonexistent/access.log".into()));
+    let log = AccessLog::open(&sink).unwrap();
+    let error = log.change(&to("/nonexistent/access.log"));
     assert!(error.unwrap_err().to_string().contains("/nonexistent/access.log"));
-    log.write(&line("/kept"));
+    write(&log, &line("/kept"));
     log.settle(PATIENCE);
     assert_eq!(targets(&in_file()), ["/kept"]);
 }
@@ -241,11 +290,11 @@ fn a_sink_that_is_stuck_holds_up_neither_the_next_one_nor_loses_what_it_was_hand
     let dir = tempfile::tempdir().unwrap();
     let (release, stuck) = sync_channel(1);
     let log = over(Stuck(stuck));
-    (0..100).for_each(|_| log.write(&line("/")));
+    (0..100).for_each(|_| write(&log, &line("/")));
     let (sink, in_file) = file(&dir, "access.log");
-    log.change(AccessFormat::Json, &sink).unwrap();
-    log.write(&line("/next"));
-    wait_until(PATIENCE, || log.counts.written.load(Ordering::Acquire) == 1);
+    log.change(&sink).unwrap();
+    write(&log, &line("/next"));
+    wait_until(PATIENCE, || log.counts.get().written == 1);
     assert_eq!((targets(&in_file()), log.counts.waiting()), (vec!["/next".to_owned()], 100));
     drop(release);
     log.settle(PATIENCE);
@@ -253,16 +302,44 @@ fn a_sink_that_is_stuck_holds_up_neither_the_next_one_nor_loses_what_it_was_hand
 }
 
 #[test]
+fn a_form_that_changes_leaves_the_sink_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let log = AccessLog::open(&to(&path)).unwrap();
+    // Whoever opened the path again would make a new file.
+    std::fs::rename(&path, dir.path().join("access.log.1")).unwrap();
+    log.change(&AccessSpec { format: "{target}".parse().unwrap(), ..to(&path) }).unwrap();
+    write(&log, &line("/new-form"));
+    log.settle(PATIENCE);
+    assert_eq!(std::fs::read_to_string(dir.path().join("access.log.1")).unwrap(), "/new-form\n");
+    assert!(!path.exists());
+}
+
+/// As logrotate does with `copytruncate`.
+#[test]
+fn a_file_that_is_emptied_is_written_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spec, in_file) = file(&dir, "access.log");
+    let log = AccessLog::open(&spec).unwrap();
+    write(&log, &line("/copied"));
+    log.settle(PATIENCE);
+    OpenOptions::new().write(true).truncate(true).open(dir.path().join("access.log")).unwrap();
+    write(&log, &line("/after"));
+    log.settle(PATIENCE);
+    assert_eq!(targets(&in_file()), ["/after"]);
+}
+
+#[test]
 fn the_file_that_is_written_now_is_opened_again() {
     let dir = tempfile::tempdir().unwrap();
     let ((first, _), (second, in_second)) = (file(&dir, "first.log"), file(&dir, "second.log"));
-    let log = AccessLog::open(AccessFormat::Json, &first).unwrap();
-    log.change(AccessFormat::Json, &second).unwrap();
+    let log = AccessLog::open(&first).unwrap();
+    log.change(&second).unwrap();
     for name in ["first.log", "second.log"] {
         std::fs::rename(dir.path().join(name), dir.path().join(format!("{name}.1"))).unwrap();
     }
     log.reopen();
-    log.write(&line("/again"));
+    write(&log, &line("/again"));
     log.settle(PATIENCE);
     assert_eq!(targets(&in_second()), ["/again"]);
     assert!(!dir.path().join("first.log").exists());

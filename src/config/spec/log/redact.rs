@@ -1,0 +1,79 @@
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::spec::HeaderNameSpec;
+use crate::config::spec::shapes::unordered;
+use crate::types::text_leaf;
+
+/// What the access log has `***` for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactSpec {
+    /// Parameters of queries whose value is not written, besides those that docs/logging.md lists; upper and lower case are
+    /// alike. It holds for targets and for URLs in headers.
+    #[serde(serialize_with = "unordered")]
+    pub query: Vec<ParameterName>,
+    /// Headers whose value is not written, besides those with credentials.
+    #[serde(serialize_with = "unordered")]
+    pub headers: Vec<HeaderNameSpec>,
+    /// Parameters that docs/logging.md lists, and that are written all the same.
+    #[serde(serialize_with = "unordered")]
+    pub except: Vec<ParameterName>,
+}
+
+/// The name of a parameter in a query, decoded and in lower case, 1 to 64 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParameterName(String);
+
+/// A text that names no parameter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no name of a parameter; write 1 to 64 bytes as they are, without %, [, ], =, & and #")]
+pub struct InvalidParameterName(String);
+
+impl ParameterName {
+    /// The longest.
+    pub(crate) const LONGEST: usize = 64;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ParameterName {
+    type Err = InvalidParameterName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidParameterName> {
+        let has_room = (1..=Self::LONGEST).contains(&text.len());
+        let is_strange = |c: char| c.is_control() || c.is_whitespace() || "%[]=&#?;+".contains(c);
+        if has_room && !text.contains(is_strange) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(InvalidParameterName(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for ParameterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_leaf!(ParameterName, "the name of a parameter", "session");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_in_lower_case() {
+        assert_eq!("X-Token".parse::<ParameterName>().unwrap().to_string(), "x-token");
+        for text in ["", "a=b", "to%6ben", "a b", "user[name]", &"a".repeat(65)] {
+            assert!(text.parse::<ParameterName>().is_err(), "{text}");
+        }
+    }
+}
