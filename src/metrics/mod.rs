@@ -15,7 +15,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::{prometheus_protobuf, text};
 use prometheus_client::registry::Registry;
 
-use crate::runtime::{Changes, Live};
+use crate::runtime::Control;
 use crate::telemetry::AccessLog;
 
 /// What can be scraped.
@@ -26,8 +26,7 @@ pub(crate) struct Metrics {
 
 /// Where the counts are.
 struct Scraped {
-    live: Arc<Live>,
-    changes: Arc<dyn Changes>,
+    control: Arc<Control>,
     log: Arc<AccessLog>,
 }
 
@@ -41,9 +40,9 @@ pub(crate) enum Exposition {
 }
 
 impl Metrics {
-    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>, log: Arc<AccessLog>) -> Self {
+    pub(crate) fn new(control: Arc<Control>, log: Arc<AccessLog>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scraped { live, changes, log }));
+        registry.register_collector(Box::new(Scraped { control, log }));
         Self { registry }
     }
 
