@@ -17,7 +17,7 @@ use super::spec::{
     UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
-pub use admin::{Admin, Ready};
+pub use admin::{Admin, Ready, Token};
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
 pub use split::{Canary, Split, SplitBy, SplitPool};
 

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
-pub use admin::{AdminLimits, AdminSpec, ReadySpec};
+pub use admin::{AdminLimits, AdminSpec, Anonymous, ReadySpec, TokenScope, TokenSpec};
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub(crate) use error_pages::PageForm;
 pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
