@@ -16,7 +16,7 @@ admin: { bind: 127.0.0.1:0 }
 fn admin() -> Admin {
     let origin = Origin::test(TEXT);
     let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
-    let control = Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging));
+    let control = Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging::default()));
     Admin::new(Arc::new(control), Arc::new(AccessLog::off()))
 }
 

@@ -40,7 +40,7 @@ pub use load::{Loaded, load, load_text};
 pub use model::{
     Action, Admin, BalanceUse, Canary, CertificateFiles, Check, ClientAuth, Collector, Config, ControlPlace,
     Endpoint, Files, FilterUse, Health, Http, Listener, ListenerTls, Pool, Ready, Route, Secret, Service,
-    SniPools, Split, SplitBy, SplitPool, Sticky, Store, Tcp, Tracing, Udp, UpstreamTls,
+    SniPools, Split, SplitBy, SplitPool, Sticky, Store, Tcp, Token, Tracing, Udp, UpstreamTls,
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};

@@ -3,7 +3,7 @@ mod listener;
 mod split;
 mod tracing;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::types::{
     CacheName, Cidr, EndpointAddr, HostPattern, Percent, PoolName, RedisAddr, RouteName, Span, StoreName,
@@ -18,7 +18,7 @@ use super::spec::{
     UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
-pub use admin::{Admin, Ready};
+pub use admin::{Admin, Ready, Token};
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
 pub use split::{Canary, Split, SplitBy, SplitPool};
 pub use tracing::{Collector, Tracing};
@@ -67,6 +67,13 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The access log; paths are absolute or relative to the working directory.
     pub access_log: AccessSpec,
+}
+
+impl Config {
+    /// Where changes are written, if they are to be.
+    pub fn audit_log(&self) -> Option<&Path> {
+        self.admin.as_ref().and_then(|admin| admin.audit_log.as_deref())
+    }
 }
 
 /// Where control commands reach the process.

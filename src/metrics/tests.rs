@@ -16,7 +16,7 @@ routes: [{ name: api, pool: app, filters: [rate_limit: { rate: 1/s }] }]
 fn metrics() -> (Metrics, Arc<Live>) {
     let origin = Origin::test(TEXT);
     let live = Arc::new(Live::new(assemble(&origin, &Hooks::with_built_ins(), None).unwrap().snapshot));
-    let control = Control::new(live.clone(), Arc::new(Unchanging));
+    let control = Control::new(live.clone(), Arc::new(Unchanging::default()));
     (Metrics::new(Arc::new(control), Arc::new(AccessLog::off())), live)
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::config::Origin;
-use crate::runtime::{Control, Live, Registry, Unchanging, assemble};
+use crate::runtime::{Actor, Control, Live, Registry, Unchanging, assemble};
 
 use super::*;
 
@@ -25,7 +25,7 @@ const NAMES: [(&str, &str); 4] =
 
 fn control() -> Arc<Control> {
     let snapshot = assemble(&Origin::test(TEXT), &Registry::with_built_ins(), None).unwrap().snapshot;
-    Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging)))
+    Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging::default())))
 }
 
 async fn get_with(admin: &Admin, path: &str, headers: HeaderMap) -> (StatusCode, HeaderMap, String) {
@@ -65,7 +65,9 @@ async fn every_path_of_the_document_is_answered_as_it_says() {
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
             let is_told = status.as_str() == "200" || !response["description"].as_str().unwrap().is_empty();
-            assert!(is_told && (status.as_str() < "400" || response["content"]["application/json"].is_object()));
+            assert!(
+                is_told && (status.as_str() < "400" || response["content"]["application/json"].is_object())
+            );
         }
     }
 }
@@ -120,13 +122,16 @@ async fn a_version_is_that_of_what_can_be_changed() {
     let changes = |now: &[http::HeaderValue], before: &[http::HeaderValue]| -> Vec<bool> {
         now.iter().zip(before).map(|(now, before)| now != before).collect()
     };
-    control.set_weight(&"app/127.0.0.1:9001".parse().unwrap(), "7".parse().unwrap(), Instant::now()).unwrap();
+    let by = Actor::user(7);
+    control
+        .set_weight(&"app/127.0.0.1:9001".parse().unwrap(), "7".parse().unwrap(), &by, Instant::now())
+        .unwrap();
     let weighted = tags().await;
     assert_eq!(changes(&weighted, &before), [true, false, true, false, false]);
-    control.drain(&"app/127.0.0.1:9001".parse().unwrap(), Instant::now()).unwrap();
+    control.drain(&"app/127.0.0.1:9001".parse().unwrap(), &by, Instant::now()).unwrap();
     let drained = tags().await;
     assert_eq!(changes(&drained, &weighted), [true, false, true, false, false]);
-    control.set_weight(&"all/next".parse().unwrap(), "2".parse().unwrap(), Instant::now()).unwrap();
+    control.set_weight(&"all/next".parse().unwrap(), "2".parse().unwrap(), &by, Instant::now()).unwrap();
     assert_eq!(changes(&tags().await, &drained), [false, false, false, false, true]);
 }
 

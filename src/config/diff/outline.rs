@@ -43,6 +43,7 @@ impl Outline {
             match section.as_str() {
                 "server" => fill_in_stores(value, config),
                 "tracing" => fill_in_tracing(value, config),
+                "admin" => fill_in_tokens(value, config),
                 "pools" => {
                     let pools = value.entries_mut().iter_mut().zip(&config.pools);
                     pools.for_each(|((_, outlined), pool)| fill_in_pool(outlined, pool, source));
@@ -70,6 +71,17 @@ fn fill_in_tracing(tracing: &mut Value, config: &Config) {
     let (Some(headers), Some(tracing)) = (tracing.get_mut("headers"), &config.tracing) else { return };
     for ((_, outlined), (_, value)) in headers.entries_mut().iter_mut().zip(&tracing.collector.headers) {
         *outlined = Value::Secret(Secret(value.as_bytes().into()));
+    }
+}
+
+/// The digests tell whether they differ as well as the tokens would.
+fn fill_in_tokens(admin: &mut Value, config: &Config) {
+    let Some(outlined) = admin.get_mut("tokens") else { return };
+    let tokens = config.admin.iter().flat_map(|admin| &admin.tokens);
+    for ((_, outlined), token) in outlined.entries_mut().iter_mut().zip(tokens) {
+        if let Some(outlined) = outlined.get_mut("token") {
+            *outlined = Value::Secret(Secret(token.digest.as_bytes().into()));
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
-pub use admin::{AdminLimits, AdminSpec, ReadySpec};
+pub use admin::{AdminLimits, AdminSpec, Anonymous, ReadySpec, TokenScope, TokenSpec};
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub(crate) use error_pages::PageForm;
 pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
@@ -46,9 +46,10 @@ pub use listener_tls::{
     CertificateSpec, ClientAuthMode, ClientAuthSpec, HostTlsSpec, ListenerTlsSpec, TicketsSpec, UnknownSni,
 };
 pub use log::{
-    AccessFormat, AccessSink, AccessSpec, ClientShown, EmptyPath, InvalidAccessFormat, InvalidParameterName,
-    InvalidRouteLog, InvalidSyslogAddr, InvalidSyslogTag, JournaldSpec, LogLevel, LogSpec, ParameterName,
-    RedactSpec, RouteLogMap, RouteLogSpec, SampleSpec, SyslogAddr, SyslogFacility, SyslogSpec, SyslogTag,
+    AccessFormat, AccessSink, AccessSpec, ClientShown, EmptyPath, InvalidAccessFormat, InvalidLogLevel,
+    InvalidParameterName, InvalidRouteLog, InvalidSyslogAddr, InvalidSyslogTag, JournaldSpec, LogLevel, LogSpec,
+    ParameterName, RedactSpec, RouteLogMap, RouteLogSpec, SampleSpec, SyslogAddr, SyslogFacility, SyslogSpec,
+    SyslogTag,
 };
 pub use pool::{
     BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,

@@ -1,4 +1,5 @@
 mod access;
+mod level;
 mod redact;
 mod sink;
 
@@ -9,6 +10,7 @@ pub use access::{
     AccessFormat, AccessSpec, ClientShown, InvalidAccessFormat, InvalidRouteLog, RouteLogMap, RouteLogSpec,
     SampleSpec,
 };
+pub use level::{InvalidLogLevel, LogLevel};
 pub use redact::{InvalidParameterName, ParameterName, RedactSpec};
 pub use sink::{
     AccessSink, EmptyPath, InvalidSyslogAddr, InvalidSyslogTag, JournaldSpec, SyslogAddr, SyslogFacility,
@@ -24,21 +26,4 @@ pub struct LogSpec {
     pub level: LogLevel,
     /// One line for every request.
     pub access: AccessSpec,
-}
-
-/// How important a message is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// Something failed that an operator must mend.
-    Error,
-    /// Something is wrong that Evener works around.
-    Warn,
-    /// Changes of state: start, stop, endpoints that fail and recover.
-    #[default]
-    Info,
-    /// What one connection or request did.
-    Debug,
-    /// Everything.
-    Trace,
 }
