@@ -11,6 +11,7 @@ use super::*;
 const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 }, dns: { bind: 127.0.0.1:0, udp: { pool: dns } } }
 pools: { dns: { endpoints: [127.0.0.1:53] }, app: { endpoints: [127.0.0.1:9001, 'unix:/run/a\"b.sock'] } }
 routes: [{ name: api, pool: app, filters: [rate_limit: { rate: 1/s }] }]
+tracing: { to: 'http://127.0.0.1:4318' }
 ";
 
 fn metrics() -> (Metrics, Arc<Live>) {

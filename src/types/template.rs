@@ -186,8 +186,9 @@ pub(super) fn read_parts<P: From<String>>(
         if brace == "}" {
             return Err("`}` without its `{` (write `}}` for a brace)".to_owned());
         }
+        let closed = tail.split_once('}').filter(|(name, _)| !name.contains('{'));
         let (name, after) =
-            tail.split_once('}').ok_or_else(|| "`{` without its `}` (write `{{` for a brace)".to_owned())?;
+            closed.ok_or_else(|| "`{` without its `}` (write `{{` for a brace)".to_owned())?;
         let part = part_of(name)?;
         if !literal.is_empty() {
             parts.push(std::mem::take(&mut literal).into());
@@ -251,6 +252,7 @@ mod tests {
         let error = "x {clientip}".parse::<Template>().unwrap_err().to_string();
         assert!(error.contains("unknown variable `{clientip}`") && error.contains("{client_ip}"), "{error}");
         assert!("a { b".parse::<Template>().is_err());
+        assert!("{a {host}".parse::<Template>().unwrap_err().to_string().contains("without its `}`"));
         assert!("{var.}".parse::<Template>().is_err());
         assert!("a } b".parse::<Template>().is_err());
     }

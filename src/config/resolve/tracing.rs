@@ -28,8 +28,8 @@ impl Resolver<'_> {
         self.check_resource(&service, &resource, at);
         let headers = self.collector_headers(headers, &at.child("headers"));
         let collector = Collector {
+            ca: ca.filter(|_| to.is_tls()).map(|ca| self.base.join(ca)),
             to,
-            ca: ca.map(|ca| self.base.join(ca)),
             headers,
             service,
             resource: resource.into_iter().collect(),

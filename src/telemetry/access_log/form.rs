@@ -17,6 +17,7 @@ pub(super) struct Form {
     requests: Layout,
     connections: Layout,
     redaction: Redaction,
+    goes_to_journal: bool,
     pub(super) sample: SampleSpec,
 }
 
@@ -24,8 +25,8 @@ pub(super) struct Form {
 #[derive(Debug)]
 pub(super) struct Layout {
     writing: Writing,
-    /// Fields that the journal can be searched by.
-    journal: Option<JournalFields>,
+    /// What the journal is told besides; whether lines go there, a route does not know.
+    journal: JournalFields,
     needs_headers: bool,
 }
 
@@ -73,6 +74,7 @@ impl Form {
             requests: Layout::new::<AccessLine<'_>>(spec, spec.fields.as_ref(), &redaction),
             connections: Layout::new::<ConnectionLine<'_>>(spec, spec.fields.as_ref(), &redaction),
             redaction,
+            goes_to_journal: spec.to == AccessSink::Journald,
             sample: spec.sample,
         })
     }
@@ -84,8 +86,8 @@ impl Form {
             LineKind::Connection => &self.connections,
         });
         let context = Context { redaction: &self.redaction, share };
-        if let Some(fields) = &layout.journal {
-            fields.write(line, &context, out);
+        if self.goes_to_journal {
+            layout.journal.write(line, &context, out);
         }
         match &layout.writing {
             Writing::Json(fields) => fields.write(line, &context, out),
@@ -120,11 +122,7 @@ impl Layout {
         };
         let is_header =
             |item: &Item| matches!(item.field, LogField::RequestHeader(_) | LogField::ResponseHeader(_));
-        Self {
-            writing,
-            needs_headers: items.iter().any(is_header),
-            journal: (spec.to == AccessSink::Journald).then(|| JournalFields::new(items)),
-        }
+        Self { writing, needs_headers: items.iter().any(is_header), journal: JournalFields::new(items) }
     }
 
     pub(super) fn needs_headers(&self) -> bool {

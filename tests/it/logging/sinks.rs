@@ -19,8 +19,8 @@ log: {{ access: {{ {access} }} }}
 
 /// Has so many requests answered, hundreds at a time.
 async fn ask(edge: &Edge, hundreds: usize) {
-    let mut client = Client::connect(edge.address()).await;
     for _ in 0..hundreds {
+        let mut client = Client::connect(edge.address()).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100)).await;
         for _ in 0..100 {
             assert_eq!(client.response().await.status, 200);

@@ -175,7 +175,7 @@ async fn the_end_of_the_process_sends_what_waits() {
 /// A process whose spans wait for a minute, unless it ends before.
 async fn process(collector: &Collector) -> Running {
     let config = format!(
-        "server: {{ control_socket: control.sock }}\n\
+        "server: {{ control_socket: control.sock, drain: {{ accept_grace: 0s }} }}\n\
          listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
          tracing: {{ to: 'http://{}', every: 1m, sample: 100% }}\n\
          {OWN}\n\

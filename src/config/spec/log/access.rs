@@ -19,10 +19,10 @@ pub struct AccessSpec {
     pub format: AccessFormat,
     /// With `json`: the fields that a line has. Default: what docs/logging.md lists.
     pub fields: Option<OneOrMany<LogField>>,
-    /// With `json`: headers of requests that a line has besides.
+    /// With `json`: headers of requests that a line has besides. Default: none.
     #[serde(serialize_with = "unordered")]
     pub request_headers: Vec<HeaderNameSpec>,
-    /// With `json`: headers of answers that a line has besides.
+    /// With `json`: headers of answers that a line has besides. Default: none.
     #[serde(serialize_with = "unordered")]
     pub response_headers: Vec<HeaderNameSpec>,
     /// Which requests have a line. Default: all.

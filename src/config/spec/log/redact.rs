@@ -13,13 +13,13 @@ use crate::types::text_leaf;
 #[serde(deny_unknown_fields, default)]
 pub struct RedactSpec {
     /// Parameters of queries whose value is not written, besides those that docs/logging.md lists; upper and lower case are
-    /// alike. It holds for targets and for URLs in headers.
+    /// alike. It holds for targets and for URLs in headers. Default: none.
     #[serde(serialize_with = "unordered")]
     pub query: Vec<ParameterName>,
-    /// Headers whose value is not written, besides those with credentials.
+    /// Headers whose value is not written, besides those with credentials. Default: none.
     #[serde(serialize_with = "unordered")]
     pub headers: Vec<HeaderNameSpec>,
-    /// Parameters that docs/logging.md lists, and that are written all the same.
+    /// Parameters that docs/logging.md lists, and that are written all the same. Default: none.
     #[serde(serialize_with = "unordered")]
     pub except: Vec<ParameterName>,
 }
