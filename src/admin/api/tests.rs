@@ -65,7 +65,9 @@ async fn every_path_of_the_document_is_answered_as_it_says() {
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
             let is_told = status.as_str() == "200" || !response["description"].as_str().unwrap().is_empty();
-            assert!(is_told && (status.as_str() < "400" || response["content"]["application/json"].is_object()));
+            assert!(
+                is_told && (status.as_str() < "400" || response["content"]["application/json"].is_object())
+            );
         }
     }
 }
