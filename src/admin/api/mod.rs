@@ -3,6 +3,7 @@
 //! The document of the API is made of the same handlers that answer, and of the doc comments of what they answer with.
 
 mod look;
+mod named;
 mod order;
 mod process;
 mod steer;

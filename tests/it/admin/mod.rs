@@ -1,6 +1,7 @@
 //! The admin listener: counts, health, and who may read them.
 
 mod access;
+mod api;
 mod counts;
 mod forms;
 mod health;
