@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
@@ -18,6 +18,7 @@ use crate::config::spec::LogLevel;
 use crate::runtime::{Applied, AuditEntry, ControlError, Probation, Refused, Report, What};
 use crate::types::{Percent, Span};
 
+use super::named::Named;
 use super::order::Order;
 use super::tag::Tag;
 
@@ -188,7 +189,7 @@ pub(super) async fn purge_all(
 )]
 pub(super) async fn purge_one(
     State(sight): State<Arc<Sight>>,
-    Path(cache): Path<String>,
+    Named(cache): Named<String>,
     order: Order<PurgeOrder>,
 ) -> Result<Json<Purged>, Problem> {
     purge(&sight, Some(&cache), order).await

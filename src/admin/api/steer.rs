@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use crate::split::CanaryOrder;
 use crate::types::Weight;
 
 use super::look::generation;
+use super::named::Named;
 use super::order::{Nothing, Order};
 use super::version;
 
@@ -84,7 +85,7 @@ pub(super) struct CanaryOrderBody {
 )]
 pub(super) async fn drain(
     State(sight): State<Arc<Sight>>,
-    Path(path): Path<EndpointPath>,
+    Named(path): Named<EndpointPath>,
     order: Order<Nothing>,
 ) -> Result<Response, Problem> {
     on_endpoint(&sight, &path, &order, What::Drain, |control, target, by, now| {
@@ -109,7 +110,7 @@ pub(super) async fn drain(
 )]
 pub(super) async fn undrain(
     State(sight): State<Arc<Sight>>,
-    Path(path): Path<EndpointPath>,
+    Named(path): Named<EndpointPath>,
     order: Order<Nothing>,
 ) -> Result<Response, Problem> {
     on_endpoint(&sight, &path, &order, What::Undrain, |control, target, by, now| {
@@ -134,7 +135,7 @@ pub(super) async fn undrain(
 )]
 pub(super) async fn eject(
     State(sight): State<Arc<Sight>>,
-    Path(path): Path<EndpointPath>,
+    Named(path): Named<EndpointPath>,
     order: Order<EjectOrder>,
 ) -> Result<Response, Problem> {
     let time = order.body.time;
@@ -158,7 +159,7 @@ pub(super) async fn eject(
 )]
 pub(super) async fn weigh(
     State(sight): State<Arc<Sight>>,
-    Path(path): Path<EndpointPath>,
+    Named(path): Named<EndpointPath>,
     order: Order<WeightOrder>,
 ) -> Result<Response, Problem> {
     let weight = order.body.weight;
@@ -183,7 +184,7 @@ pub(super) async fn weigh(
 )]
 pub(super) async fn weigh_side(
     State(sight): State<Arc<Sight>>,
-    Path(SidePath { route, pool }): Path<SidePath>,
+    Named(SidePath { route, pool }): Named<SidePath>,
     order: Order<WeightOrder>,
 ) -> Result<Response, Problem> {
     let (target, weight) = (Target::new(&route, &pool), order.body.weight);
@@ -211,7 +212,7 @@ pub(super) async fn weigh_side(
 )]
 pub(super) async fn steer_canary(
     State(sight): State<Arc<Sight>>,
-    Path(route): Path<String>,
+    Named(route): Named<String>,
     order: Order<CanaryOrderBody>,
 ) -> Result<Response, Problem> {
     let wanted = order.body.order;
