@@ -204,7 +204,7 @@ pub(super) async fn document(State(sight): State<Arc<Sight>>) -> Response {
     ([media], sight.document.clone()).into_response()
 }
 
-fn generation(control: &Control) -> u64 {
+pub(super) fn generation(control: &Control) -> u64 {
     control.changes().counts().generation
 }
 

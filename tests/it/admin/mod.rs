@@ -6,6 +6,7 @@ mod counts;
 mod forms;
 mod health;
 mod reload;
+mod steer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
