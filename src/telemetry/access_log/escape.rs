@@ -16,6 +16,9 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Writes what stands between the quotes of a JSON string. What is no UTF-8 becomes U+FFFD.
 pub(super) fn push_json(text: &[u8], out: &mut Vec<u8>) {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return push_json_str(text.as_bytes(), out);
+    }
     for chunk in text.utf8_chunks() {
         push_json_str(chunk.valid().as_bytes(), out);
         if !chunk.invalid().is_empty() {

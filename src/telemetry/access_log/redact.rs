@@ -1,7 +1,8 @@
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use foldhash::fast::RandomState;
 use http::HeaderName;
 
 use crate::config::spec::{ClientShown, ParameterName, RedactSpec};
@@ -82,11 +83,13 @@ const ADDRESSES: [&str; 8] = [
     "x-real-ip",
 ];
 
+/// Names of parameters, in lower case.
+type Parameters = HashSet<Box<[u8]>, RandomState>;
+
 /// What lines have [`HIDDEN`] for, and how much they tell of clients' addresses.
 #[derive(Debug)]
 pub(super) struct Redaction {
-    /// In lower case.
-    parameters: BTreeSet<Box<[u8]>>,
+    parameters: Parameters,
     headers: BTreeSet<String>,
     client: ClientShown,
 }
@@ -122,8 +125,7 @@ impl Redaction {
     /// The text without the values of parameters that are not written, wherever a query may be in it. It may be encoded
     /// itself, as in `?next=%2Flogin%3Ftoken%3D…`, so that what stands for `=` and `&` counts as these.
     pub(super) fn text<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        // Nothing has a value.
-        if memchr::memchr2(b'=', b'%', text).is_none() {
+        if self.has_plainly_nothing(text) {
             return Cow::Borrowed(text);
         }
         let mut written: Option<Vec<u8>> = None;
@@ -151,6 +153,37 @@ impl Redaction {
             }
             None => Cow::Borrowed(text),
         }
+    }
+
+    /// Whether nothing is encoded, and no name that stands before a `=` is one to be looked at. It is so of most texts, and
+    /// quickly seen.
+    fn has_plainly_nothing(&self, text: &[u8]) -> bool {
+        if memchr::memchr(b'%', text).is_some() {
+            return false;
+        }
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'=', text) {
+            let between = &text[begin..end];
+            let mark = between.iter().rposition(|byte| b"?&;#[]+ ".contains(byte));
+            let name = mark.map_or(between, |mark| &between[mark + 1..]);
+            // After another `=` there is no name without a mark before it.
+            let may_be_name = mark.is_some() || begin == 0;
+            let is_part = mark.is_some_and(|mark| b"[]+ ".contains(&between[mark]));
+            if may_be_name && (is_part || self.names(name)) {
+                return false;
+            }
+            begin = end + 1;
+        }
+        true
+    }
+
+    /// Whether it is the name of a parameter whose value is not written.
+    fn names(&self, name: &[u8]) -> bool {
+        let mut lower = [0; ParameterName::LONGEST];
+        let Some(lower) = lower.get_mut(..name.len()) else { return false };
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        self.parameters.contains(&*lower)
     }
 }
 
@@ -223,7 +256,7 @@ impl Default for Name {
 }
 
 impl Name {
-    fn take(&mut self, byte: u8, parameters: &BTreeSet<Box<[u8]>>) {
+    fn take(&mut self, byte: u8, parameters: &Parameters) {
         match byte {
             _ if self.is_over => {}
             b'[' | b']' | b' ' | b'+' => self.end_part(parameters),
@@ -237,13 +270,13 @@ impl Name {
         }
     }
 
-    fn end_part(&mut self, parameters: &BTreeSet<Box<[u8]>>) {
+    fn end_part(&mut self, parameters: &Parameters) {
         self.is_found |= self.part.get(..self.length).is_some_and(|part| parameters.contains(part));
         self.length = 0;
     }
 
     /// Whether its value, which begins here, is not written.
-    fn ends(&mut self, parameters: &BTreeSet<Box<[u8]>>) -> bool {
+    fn ends(&mut self, parameters: &Parameters) -> bool {
         if self.is_over {
             return false;
         }
@@ -364,6 +397,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_quickly_seen_is_so(text in "([a-z=?&;#+ ]|\\[|\\]|token|Sig){0,12}") {
+            let redaction = redaction();
+            if redaction.has_plainly_nothing(text.as_bytes()) {
+                // Encoded in vain, it is looked at in full.
+                let looked_at = format!("{text}&%20");
+                prop_assert_eq!(&*redaction.text(looked_at.as_bytes()), looked_at.as_bytes());
+            }
+        }
+
         #[test]
         fn no_secret_is_left(parts in prop::collection::vec(parameter(), 1..4), rest in "[a-z0-9&=%]{0,8}") {
             let shown = shown(&format!("{}&{rest}", parts.join("&")));

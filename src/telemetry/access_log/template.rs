@@ -47,6 +47,7 @@ impl TemplateParts {
 pub(super) fn push_value(value: &LineValue<'_>, field: &LogField, out: &mut Vec<u8>) {
     match value {
         LineValue::Nothing => {}
+        LineValue::Word(word) => out.extend_from_slice(word.as_bytes()),
         LineValue::Text(text) | LineValue::Url(text) => push_text(text, out),
         LineValue::RequestLine { method, target, protocol } => {
             push_text(method.as_bytes(), out);

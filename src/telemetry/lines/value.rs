@@ -14,6 +14,8 @@ use super::Millis;
 pub(crate) enum LineValue<'a> {
     /// Nothing: the field is left out.
     Nothing,
+    /// A name or a word of the edge's own: letters, digits and signs that mean nothing in any form.
+    Word(&'a str),
     Text(Cow<'a, [u8]>),
     /// A text in which parameters of queries may stand.
     Url(Cow<'a, [u8]>),
@@ -48,6 +50,11 @@ impl<'a> LineValue<'a> {
     /// A text that may be empty.
     pub(super) fn filled(text: &'a str) -> Self {
         Self::text(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// A word, if there is one.
+    pub(super) fn word(word: Option<&'a str>) -> Self {
+        word.filter(|word| !word.is_empty()).map_or(Self::Nothing, Self::Word)
     }
 
     pub(super) fn url(text: &'a str) -> Self {

@@ -150,10 +150,10 @@ fn the_journal_gets_fields() {
         path.display()
     );
     let log = AccessLog::open(&spec(&form)).unwrap();
-    write(&log, &AccessLine { route: Some("a\nPRIORITY=0"), ..line("/x") });
+    write(&log, &AccessLine { cause: Some("a\nPRIORITY=0"), ..line("/x") });
     assert_eq!(
         received(&server),
-        "PRIORITY=6\nSYSLOG_IDENTIFIER=evener\nEVENER_STATUS=200\nEVENER_ROUTE=a\\nPRIORITY=0\n\
-         MESSAGE={\"status\":200,\"route\":\"a\\nPRIORITY=0\",\"target\":\"/x\"}\n"
+        "PRIORITY=6\nSYSLOG_IDENTIFIER=evener\nEVENER_STATUS=200\nEVENER_ROUTE=api\nEVENER_CAUSE=a\\nPRIORITY=0\n\
+         MESSAGE={\"status\":200,\"route\":\"api\",\"cause\":\"a\\nPRIORITY=0\",\"target\":\"/x\"}\n"
     );
 }
