@@ -14,7 +14,7 @@ mod split_table;
 mod table;
 
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
-pub(crate) use client::ask;
+pub(crate) use client::{ask, ask_until};
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::serve;
 pub(crate) use split_table::split_table;

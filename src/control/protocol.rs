@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::{Purge, Purged};
 use crate::config::Origin;
-use crate::runtime::{Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict};
+use crate::runtime::{
+    Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter, Target, UpgradeOrder,
+    Verdict, WrittenQuestion,
+};
 use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
 
@@ -45,6 +48,10 @@ pub(crate) enum Command {
     History {},
     /// Tell what is served, as it was read.
     Served {},
+    /// Tell what would become of a request at this moment.
+    Explain { question: WrittenQuestion },
+    /// Tell what becomes of requests that are like this as they end, of so many at most and for so long.
+    Tap { filter: TapFilter, most: u32, wait: Span },
 }
 
 /// What a process says.
@@ -91,6 +98,16 @@ pub(crate) enum Reply {
     /// The oldest first; the last one is served.
     History(Vec<Generation>),
     Served(Origin),
+    /// What would become of a request, in words.
+    Explained(String),
+    /// What became of a request; more replies follow.
+    Tapped(Box<RequestReport>),
+    /// So many requests were like that, too, and came too fast to be told; more replies follow.
+    Missed(u64),
+    /// So many were told, and no more follow.
+    TapEnded {
+        told: u32,
+    },
     /// Nothing was done, for this reason.
     Error(String),
 }
@@ -138,7 +155,10 @@ impl Command {
 impl Reply {
     /// Whether nothing comes after it.
     pub(super) fn is_last(&self) -> bool {
-        !matches!(self, Self::InFlight(_) | Self::Working | Self::OnProbation(_))
+        !matches!(
+            self,
+            Self::InFlight(_) | Self::Working | Self::OnProbation(_) | Self::Tapped(_) | Self::Missed(_)
+        )
     }
 
     pub(super) fn to_line(&self) -> Vec<u8> {

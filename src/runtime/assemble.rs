@@ -26,7 +26,9 @@ use super::edge_paths::EdgePaths;
 use super::peer_tls::{peer_tls, report};
 use super::route::{Redirect, Respond, Step};
 use super::stores::stores;
-use super::{Action, Admin, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
+use super::{
+    Action, Admin, DebugKey, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot,
+};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
@@ -179,6 +181,7 @@ fn assemble_keeping(
         drain: config.drain,
         watches_file: config.watch,
         edge_paths: EdgePaths::of(&config.routes),
+        debug_key: config.debug_secret.as_ref().map(|secret| DebugKey::new(&secret.0)),
         jobs: kept.jobs(),
     });
     let origin = origin.fixed_to(&source);

@@ -13,8 +13,11 @@ use crate::cache::{Purge, Purged};
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
+use super::explain::explain_now;
 use super::status::{CacheStatus, CertificateStatus, ListenerStatus, PoolStatus};
-use super::{Changes, Live, Snapshot, SplitStatus, Status};
+use super::{
+    Changes, Live, Snapshot, SplitStatus, Status, Tap, TapFilter, TooManyTaps, Unanswerable, WrittenQuestion,
+};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -103,6 +106,22 @@ impl Control {
     /// Changes of the process as a whole.
     pub(crate) fn changes(&self) -> &dyn Changes {
         &*self.changes
+    }
+
+    /// What would become of a request at this moment, and why.
+    ///
+    /// # Errors
+    /// When the question cannot be answered.
+    pub(crate) fn explain(&self, question: &WrittenQuestion) -> Result<String, Unanswerable> {
+        explain_now(&self.live.snapshot(), &question.read().ok_or(Unanswerable::Unreadable)?)
+    }
+
+    /// Looks at requests as they end.
+    ///
+    /// # Errors
+    /// When as many look as may.
+    pub(crate) fn tap(&self, filter: TapFilter) -> Result<Tap, TooManyTaps> {
+        Tap::open(self.live.watchers(), filter)
     }
 
     /// Removes stored answers from all caches, or from one of them.

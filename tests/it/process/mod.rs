@@ -4,6 +4,7 @@ mod admin;
 mod certificates;
 mod check;
 mod control;
+mod debug;
 mod diff;
 mod drain;
 mod explain;
@@ -19,6 +20,7 @@ mod sockets;
 mod split;
 mod stored;
 mod systemd;
+mod tap;
 mod unix_files;
 mod upgrade;
 
