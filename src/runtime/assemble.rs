@@ -163,8 +163,8 @@ fn assemble_keeping(
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
     let unrouted = keeping.counts(Scope::shared(), "requests without a route");
     let kept = keeping.into_kept();
-    let admin = config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools));
     let snapshot = Arc::new(Snapshot {
+        admin: config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools)),
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
         routes: built.routes,
@@ -175,7 +175,6 @@ fn assemble_keeping(
         stores,
         error_pages: built.error_pages,
         listeners,
-        admin,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,
         drain: config.drain,

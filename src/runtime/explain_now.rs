@@ -50,7 +50,7 @@ fn write_pick(pool: &Pool, cx: &PickCx<'_>, out: &mut String) -> std::fmt::Resul
     let told = notes.take();
     let by = told.by.map(|by| format!(" by {}", in_words(by.word()))).unwrap_or_default();
     writeln!(out, "now        it would pick {picked}{by}")?;
-    told.sampled.iter().try_for_each(|sampled| write_sampled(out, &SampledReport::of(sampled)))
+    SampledReport::all(&told).iter().try_for_each(|sampled| write_sampled(out, sampled))
 }
 
 /// What a route's filters have to say of such a request at this moment, where they have counted something.

@@ -33,10 +33,11 @@ pub(crate) fn decision(report: &RequestReport) -> HeaderValue {
     dictionary.list("sampled", &sampled, |sampled| {
         let latency = sampled.latency_ms.map(|latency| format!(";latency={latency:.3}")).unwrap_or_default();
         format!(
-            "{};cost={:.3};in_flight={};weight={}{latency}",
+            "{};cost={:.3};in_flight={};picks={:.3};weight={:.3}{latency}",
             string(&sampled.endpoint),
             sampled.cost,
             sampled.in_flight,
+            sampled.recent_picks,
             sampled.weight
         )
     });
@@ -118,7 +119,7 @@ mod tests {
     fn what_has_no_room_is_left_out_as_a_whole() {
         let mut dictionary = Dictionary::default();
         dictionary.add("a", &"x".repeat(LONGEST - 20));
-        dictionary.list("b", &["1234567890", "1"], |item| (*item).to_owned());
+        dictionary.list("b", &["1234567890", "12"], |item| (*item).to_owned());
         dictionary.add("c", &"y".repeat(30));
         dictionary.list("d", &[""; 0], |item| (*item).to_owned());
         assert!(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::hooks::Sampled;
+use crate::hooks::{Picked, PickedBy, Sampled};
 use crate::semantics::redacted_target;
 use crate::telemetry::started;
 
@@ -122,10 +122,14 @@ pub(crate) struct PickReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SampledReport {
     pub(crate) endpoint: String,
-    /// What the policy compares: less is better.
+    /// What decided, less being better: the milliseconds that an answer is likely to take, or else requests in flight, either for
+    /// each of its weight. Of those that are equal the one with fewer recent picks is taken.
     pub(crate) cost: f64,
     pub(crate) in_flight: u32,
-    pub(crate) weight: u16,
+    /// Of the last half second or so.
+    pub(crate) recent_picks: f64,
+    /// Less than its own while it starts slowly.
+    pub(crate) weight: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) latency_ms: Option<f64>,
     pub(crate) has_room: bool,
@@ -296,7 +300,7 @@ impl PickReport {
             at_ms,
             took_ms: rounded(at(run.ended) - at_ms),
             by: run.picked.by.map(|by| by.word().to_owned()),
-            sampled: run.picked.sampled.iter().map(SampledReport::of).collect(),
+            sampled: SampledReport::all(&run.picked),
             more_sampled: run.picked.more,
             waited_for: run.waited_for.map(|what| what.word().to_owned()),
             out: out.map(|out| (out.endpoint.to_string(), out.state.as_str().to_owned())).collect(),
@@ -307,11 +311,18 @@ impl PickReport {
 }
 
 impl SampledReport {
-    pub(super) fn of(sampled: &Sampled) -> Self {
+    /// Those of a pick.
+    pub(super) fn all(picked: &Picked) -> Vec<Self> {
+        picked.sampled.iter().map(|sampled| Self::of(sampled, picked.by)).collect()
+    }
+
+    fn of(sampled: &Sampled, by: Option<PickedBy>) -> Self {
+        let load = f64::from(sampled.in_flight) / sampled.weight;
         Self {
             endpoint: sampled.endpoint.to_string(),
-            cost: rounded(sampled.cost),
+            cost: rounded(if by == Some(PickedBy::Latency) { sampled.cost } else { load }),
             in_flight: sampled.in_flight,
+            recent_picks: rounded(sampled.recent_picks),
             weight: sampled.weight,
             latency_ms: sampled.latency.map(|seconds| rounded(seconds * 1000.0)),
             has_room: sampled.has_room,

@@ -99,10 +99,13 @@ fn write_pick(pick: &PickReport, out: &mut String) -> fmt::Result {
     pick.out.iter().try_for_each(|(endpoint, state)| writeln!(out, "  {endpoint:<24} {state}"))
 }
 
-/// `  127.0.0.1:9001           cost 24.2: 1 in flight, weight 1, 12.1 ms`
+/// `  127.0.0.1:9001           cost 24.2: 1 in flight, 0.5 recent picks, weight 1, 12.1 ms`
 pub(in crate::runtime) fn write_sampled(out: &mut String, sampled: &SampledReport) -> fmt::Result {
-    let SampledReport { endpoint, cost, in_flight, weight, latency_ms, has_room } = sampled;
-    write!(out, "  {endpoint:<24} cost {cost}: {in_flight} in flight, weight {weight}")?;
+    let SampledReport { endpoint, cost, in_flight, recent_picks, weight, latency_ms, has_room } = sampled;
+    write!(
+        out,
+        "  {endpoint:<24} cost {cost}: {in_flight} in flight, {recent_picks} recent picks, weight {weight}"
+    )?;
     match latency_ms {
         Some(latency) => write!(out, ", {latency} ms")?,
         None => write!(out, ", no answer yet")?,

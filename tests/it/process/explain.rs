@@ -205,7 +205,7 @@ log: {{ access: {{ format: off }} }}
         "pool       app: p2c, 0 in flight, 0 waiting\n".to_owned(),
         format!("  {:<24} unfit, weight 1, 0 of ", gone.to_string()),
         format!("  {:<24} fit, weight 1, 0 of ", a.to_string()),
-        format!("  {:<24} cost 0: 0 in flight, weight 1, no answer yet\n", b.to_string()),
+        format!("  {:<24} cost 0: 0 in flight, 0 recent picks, weight ", b.to_string()),
         "now        it would pick 127.0.0.1:".to_owned(),
         " by load\n".to_owned(),
     ] {
