@@ -5,16 +5,25 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::app::AppBuilder;
+use crate::control::{Command, Reply};
 use crate::runtime::Question;
 
-use super::load;
 use super::output::{fail, print};
+use super::process::Process;
+use super::{load, unexpected};
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
+    /// The configuration file; with `--online` that of the process, which says where its control socket is.
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["online", "socket"])]
+    config: Option<PathBuf>,
+    /// Ask the process that runs, by its state at this moment: who is fit, what is in flight, whom the policy would pick,
+    /// what limits have left.
+    #[arg(long)]
+    online: bool,
+    /// The same by its control socket. Default: `run/evener.sock` in the working directory.
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
     /// The method.
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
     request: Method,
@@ -39,12 +48,24 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
+fn ask(process: &Process, question: &Question) -> Result<(), u8> {
+    match process.ask(&Command::Explain { question: question.into() }, |_| ())? {
+        Reply::Explained(text) => print(text),
+        _ => Err(unexpected()),
+    }
+}
+
 impl Explain {
     pub(super) fn run(self, builder: &AppBuilder) -> Result<(), u8> {
-        let Self { config, request, header, client, listener, url } = self;
+        let Self { config, online, socket, request, header, client, listener, url } = self;
         let headers = header.into_iter().collect::<HeaderMap>();
         let question = Question { method: request, url, headers, client_ip: client, listener };
-        let app = load(builder, &config)?;
-        print(app.explain(&question).map_err(fail)?)
+        match config {
+            Some(config) if !online => {
+                let app = load(builder, &config)?;
+                print(app.explain(&question).map_err(fail)?)
+            }
+            config => ask(&Process::found_by(config, socket), &question),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: thin, and the same for every program that is built on the library.
 
 mod canary;
+mod debug_header;
 mod diff;
 mod drain;
 mod eject;
@@ -13,6 +14,7 @@ mod purge;
 mod reload;
 mod rollback;
 mod status;
+mod tap;
 mod upgrade;
 mod weight;
 
@@ -86,6 +88,11 @@ enum Command {
     Log(log::Log),
     /// Remove stored answers from the caches of a process that runs.
     Purge(purge::Purge),
+    /// Show requests of a process that runs as they end, and why each went where it went: routes, filters, the endpoints that
+    /// were compared, retries, times. No header is shown, and no value of a query.
+    Tap(tap::Tap),
+    /// Print the header for one request whose answer then tells why it went where it went (`server.debug_secret`).
+    DebugHeader(debug_header::DebugHeader),
     /// Compare policies on the same requests, in virtual time.
     Simulate(SimulateArgs),
     /// Print the reference of all configuration keys as Markdown.
@@ -118,6 +125,8 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Canary(canary) => canary.run(),
         Command::Log(log) => log.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Tap(tap) => tap.run(),
+        Command::DebugHeader(header) => header.run(),
         Command::Simulate(args) => simulate(builder, &args),
         Command::Reference => print(builder.reference()),
         Command::Completions { shell } => completions(shell),

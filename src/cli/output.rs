@@ -9,12 +9,17 @@ use super::FAILED;
 
 /// Prints to standard output. Whoever has closed it has read enough: the command goes on, and exits as if all were read.
 pub(super) fn print(text: impl Display) -> Result<(), u8> {
+    print_while_read(text).map(drop)
+}
+
+/// The same for what more follows; false when it need not.
+pub(super) fn print_while_read(text: impl Display) -> Result<bool, u8> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(fail(format_args!("standard output cannot be written: {error}")))
         }
-        _ => Ok(()),
+        written => Ok(written.is_ok()),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -28,6 +29,11 @@ impl Process {
         Self { config, socket }
     }
 
+    /// The one that either of them leads to, or else that at the default place.
+    pub(super) fn found_by(config: Option<PathBuf>, socket: Option<PathBuf>) -> Self {
+        Self { config, socket }
+    }
+
     pub(super) fn behind(socket: PathBuf) -> Self {
         Self { config: None, socket: Some(socket) }
     }
@@ -35,6 +41,15 @@ impl Process {
     /// Asks the process; `progress` is told of replies before the last.
     pub(super) fn ask(&self, command: &Command, progress: impl FnMut(Reply)) -> Result<Reply, u8> {
         control::ask(&self.find()?, command, progress).map_err(fail)
+    }
+
+    /// The same where `progress` may break off.
+    pub(super) fn ask_until<B>(
+        &self,
+        command: &Command,
+        progress: impl FnMut(Reply) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B, Reply>, u8> {
+        control::ask_until(&self.find()?, command, progress).map_err(fail)
     }
 
     fn find(&self) -> Result<PathBuf, u8> {

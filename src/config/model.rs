@@ -53,6 +53,8 @@ pub struct Config {
     pub secret_file: PathBuf,
     /// What several processes share over the network, in the order of the file.
     pub stores: Vec<Store>,
+    /// What requests are signed with whose clients may know what becomes of them.
+    pub debug_secret: Option<Secret>,
     /// In the order of the file; one or more.
     pub listeners: Vec<Listener>,
     /// In the order of the file.

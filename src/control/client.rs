@@ -1,4 +1,6 @@
+use std::convert::Infallible;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +48,25 @@ pub(crate) fn ask(
     command: &Command,
     mut progress: impl FnMut(Reply),
 ) -> Result<Reply, ClientError> {
+    let goes_on = |reply| {
+        progress(reply);
+        ControlFlow::<Infallible>::Continue(())
+    };
+    match ask_until(path, command, goes_on)? {
+        ControlFlow::Continue(reply) => Ok(reply),
+        ControlFlow::Break(never) => match never {},
+    }
+}
+
+/// The same where `progress` may break off; the process is told nothing more then.
+///
+/// # Errors
+/// When nobody answers, or the answer is that nothing was done.
+pub(crate) fn ask_until<B>(
+    path: &Path,
+    command: &Command,
+    mut progress: impl FnMut(Reply) -> ControlFlow<B>,
+) -> Result<ControlFlow<B, Reply>, ClientError> {
     let mut stream = connect(path).map_err(|source| unreached(path, source))?;
     stream.set_read_timeout(Some(LINE_LIMIT))?;
     stream.set_write_timeout(Some(LINE_LIMIT))?;
@@ -55,8 +76,12 @@ pub(crate) fn ask(
     loop {
         match read_reply(&mut stream) {
             Ok(Reply::Error(reason)) => return Err(ClientError::Refused(reason)),
-            Ok(reply) if !reply.is_last() => progress(reply),
-            last => return last,
+            Ok(reply) if !reply.is_last() => {
+                if let ControlFlow::Break(reason) = progress(reply) {
+                    return Ok(ControlFlow::Break(reason));
+                }
+            }
+            last => return last.map(ControlFlow::Continue),
         }
     }
 }

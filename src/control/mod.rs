@@ -15,7 +15,7 @@ mod split_table;
 mod table;
 
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
-pub(crate) use client::ask;
+pub(crate) use client::{ask, ask_until};
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::{Answering, serve};
 pub(crate) use split_table::split_table;

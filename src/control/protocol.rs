@@ -14,7 +14,8 @@ use crate::cache::{Purge, Purged};
 use crate::config::Origin;
 use crate::config::spec::LogLevel;
 use crate::runtime::{
-    EjectionTime, Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict,
+    EjectionTime, Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter, Target,
+    UpgradeOrder, Verdict, WrittenQuestion,
 };
 use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
@@ -52,6 +53,10 @@ pub(crate) enum Command {
     History {},
     /// Tell what is served, as it was read.
     Served {},
+    /// Tell what would become of a request at this moment.
+    Explain { question: WrittenQuestion },
+    /// Tell what becomes of requests that are like this as they end, of so many at most and for so long.
+    Tap { filter: TapFilter, most: u32, wait: Span },
 }
 
 /// What a process says.
@@ -107,6 +112,16 @@ pub(crate) enum Reply {
     /// The oldest first; the last one is served.
     History(Vec<Generation>),
     Served(Origin),
+    /// What would become of a request, in words.
+    Explained(String),
+    /// What became of a request; more replies follow.
+    Tapped(Box<RequestReport>),
+    /// So many requests were like that, too, and came too fast to be told; more replies follow.
+    Missed(u64),
+    /// So many were told, and no more follow.
+    TapEnded {
+        told: u32,
+    },
     /// Nothing was done, for this reason.
     Error(String),
 }
@@ -154,7 +169,10 @@ impl Command {
 impl Reply {
     /// Whether nothing comes after it.
     pub(super) fn is_last(&self) -> bool {
-        !matches!(self, Self::InFlight(_) | Self::Working | Self::OnProbation(_))
+        !matches!(
+            self,
+            Self::InFlight(_) | Self::Working | Self::OnProbation(_) | Self::Tapped(_) | Self::Missed(_)
+        )
     }
 
     pub(super) fn to_line(&self) -> Vec<u8> {

@@ -9,13 +9,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Stage, Target,
-    Upgraded, Verdict, Via,
+    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, RequestReport, Stage,
+    Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
@@ -51,6 +51,10 @@ enum Failure {
     Invalid(#[from] InvalidLine),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Explain(#[from] Unanswerable),
+    #[error(transparent)]
+    Tap(#[from] TooManyTaps),
     /// The configuration is, not the request.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -68,6 +72,8 @@ const LINE_LIMIT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// A drain is told of at least so often: by this a client that is gone is noticed here, and a stuck process there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// No tap is open for longer.
+const LONGEST_TAP: Duration = Duration::from_secs(600);
 /// The pause after a connection could not be accepted.
 const REST: Duration = Duration::from_millis(100);
 
@@ -200,6 +206,11 @@ impl Connection {
             }
             Command::History {} => Reply::History(control.changes().history()),
             Command::Served {} => Reply::Served(control.changes().served()),
+            Command::Explain { question } => Reply::Explained(control.explain(&question)?),
+            Command::Tap { filter, most, wait } => {
+                let tap = control.tap(filter)?;
+                self.let_run(tap, most, wait).await?
+            }
         };
         Ok(Some(reply))
     }
@@ -237,6 +248,32 @@ impl Connection {
         }
     }
 
+    /// Tells of requests as they end, until there were `most` or the time is over.
+    async fn let_run(&mut self, mut tap: Tap, most: u32, wait: Span) -> io::Result<Reply> {
+        let until = Instant::now() + wait.get().min(LONGEST_TAP);
+        let mut heartbeat = interval(HEARTBEAT);
+        let mut told = 0;
+        while told < most {
+            let recording = tokio::select! {
+                biased;
+                () = sleep_until(until) => break,
+                _ = heartbeat.tick() => None,
+                recording = tap.next() => Some(recording),
+            };
+            match recording {
+                Some(recording) => {
+                    told += 1;
+                    self.tell(&Reply::Tapped(Box::new(RequestReport::of(&recording)))).await?;
+                }
+                None => self.tell(&missed(&tap).unwrap_or(Reply::Working)).await?,
+            }
+        }
+        if let Some(missed) = missed(&tap) {
+            self.tell(&missed).await?;
+        }
+        Ok(Reply::TapEnded { told })
+    }
+
     /// Says again and again that the work goes on, until it is done.
     async fn while_working<T>(&mut self, work: impl Future<Output = T>) -> io::Result<T> {
         tokio::pin!(work);
@@ -269,6 +306,10 @@ impl Connection {
 fn admitted(stream: &UnixStream) -> Result<u32, Failure> {
     let peer = stream.peer_cred()?.uid();
     if may_ask(peer, geteuid().as_raw()) { Ok(peer) } else { Err(Failure::Stranger(peer)) }
+}
+
+fn missed(tap: &Tap) -> Option<Reply> {
+    Some(tap.take_missed()).filter(|&missed| missed > 0).map(Reply::Missed)
 }
 
 /// The socket's mode says the same, but a socket may be passed on, or its mode be changed.

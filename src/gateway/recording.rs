@@ -2,16 +2,20 @@
 //!
 //! All of this is called on the way of every request, and does nothing where it has no [`Recording`].
 
-use http::StatusCode;
-use pingora_http::RequestHeader;
+use std::time::SystemTime;
+
+use http::header::{CACHE_CONTROL, HOST};
+use http::{HeaderValue, StatusCode};
+use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::Instant;
 
-use crate::hooks::{Flow, PickedBy};
+use crate::hooks::{Facts, Flow, PickedBy};
 use crate::pools::Lease;
 use crate::router::{Parts, RouteId};
 use crate::runtime::{
-    Action, Asked, Attempt, Cause, Ended, FilterRun, FilterVerdict, OutOfWork, Outcome, PickRun, Recording,
-    Routing, SplitRun, Uses, WaitedFor, WhyAttempt,
+    Action, Asked, Attempt, Cause, EVENER_DEBUG, EVENER_DECISION, Ended, FilterRun, FilterVerdict, OutOfWork,
+    Outcome, PickRun, Recording, RequestReport, Routing, Signed, SplitRun, Uses, WaitedFor, WhyAttempt,
+    decision,
 };
 
 use super::cx::RequestCx;
@@ -20,8 +24,7 @@ use super::spans;
 
 /// Begins a recording, if anybody wants one of this request. Asked before anything is changed in its head.
 pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
-    let watched = cx.watchers.as_ref().map_or(Uses::NONE, |watchers| watchers.uses());
-    let mut uses = if watched.has(Uses::TAP) { Uses::TAP } else { Uses::NONE };
+    let mut uses = wanted(head, cx);
     if cx.traced.as_ref().is_some_and(|traced| traced.is_recorded) {
         uses = uses.with(Uses::TRACE);
     }
@@ -39,6 +42,45 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
     let mut recording = Box::new(Recording::new(uses, cx.received, asked));
     recording.traced = cx.traced.as_deref().cloned();
     cx.recording = Some(recording);
+}
+
+/// What a recording of the request is wanted for.
+fn wanted(head: &RequestHeader, cx: &RequestCx) -> Uses {
+    let Some((watchers, facts)) = cx.watchers.as_ref().zip(cx.facts.as_ref()) else { return Uses::NONE };
+    let uses = watchers.wants(facts.client_ip, &facts.listener);
+    let is_told = is_signed(head, facts, cx) && watchers.may_debug(cx.received);
+    if is_told { uses.with(Uses::DEBUG) } else { uses }
+}
+
+/// Whether its client has the debug key, and has signed this request.
+fn is_signed(head: &RequestHeader, facts: &Facts, cx: &RequestCx) -> bool {
+    let Some((key, value)) = cx.snapshot.debug_key.as_ref().zip(head.headers.get(EVENER_DEBUG)) else {
+        return false;
+    };
+    let authority = head.uri.authority().map(|authority| authority.as_str());
+    let host = authority.or_else(|| head.headers.get(HOST)?.to_str().ok());
+    let signed = Signed {
+        method: &head.method,
+        scheme: facts.scheme,
+        host: host.unwrap_or_default(),
+        target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
+    };
+    key.verifies(value.as_bytes(), &signed, SystemTime::now())
+}
+
+/// Whether the client is told what becomes of its request.
+pub(super) fn is_told(cx: &RequestCx) -> bool {
+    cx.recording.as_ref().is_some_and(|recording| recording.uses.has(Uses::DEBUG))
+}
+
+/// Tells the client so far as it is known by now; nobody may keep that. A head that has no room for it goes without.
+pub(super) fn tell_client(response: &mut ResponseHeader, cx: &RequestCx) {
+    let Some(recording) = cx.recording.as_ref().filter(|recording| recording.uses.has(Uses::DEBUG)) else {
+        return;
+    };
+    if response.append_header(CACHE_CONTROL, HeaderValue::from_static("no-store")).is_ok() {
+        let _ = response.insert_header(EVENER_DECISION, decision(&RequestReport::of(recording)));
+    }
 }
 
 /// Notes where the request was routed, by the facts that it was routed by.
@@ -98,6 +140,7 @@ pub(super) fn note_split(cx: &mut RequestCx) {
 // === Endpoints ===
 
 /// What is known of a look for an endpoint beside what the policy tells.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Search {
     pub(super) began: Instant,
     pub(super) waited_for: Option<WaitedFor>,
@@ -218,3 +261,6 @@ pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u6
         watchers.tell(&recording.into());
     }
 }
+
+#[cfg(test)]
+mod tests;

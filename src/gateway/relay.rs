@@ -222,6 +222,7 @@ pub(super) async fn hand_on(
     if is_done.is_none() {
         return Err(cx.fail(Cause::UpstreamInvalid));
     }
+    recording::tell_client(response, cx);
     if is_upgrade {
         if let Some(connection) = session.connection() {
             connection.mark_upgraded();

@@ -18,6 +18,7 @@ use super::chain::{self, Passing};
 use super::cx::RequestCx;
 use super::downstream::{Downstream, is_leaving, within};
 use super::pause;
+use super::recording;
 use super::reply::explain;
 
 /// Writes an answer, as the filters that saw the request make it.
@@ -169,6 +170,7 @@ async fn send(
     if is_leaving(session) {
         session.close_after();
     }
+    recording::tell_client(&mut head, cx);
     let Outgoing { body, is_filtered } = outgoing;
     // Filters may make something of nothing.
     let is_empty = body.length() == Some(0) && !is_filtered;

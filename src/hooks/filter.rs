@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
-use super::{End, FilterCx, Flow, HookError, Needs, RequestView, ResponseView};
+use super::{End, FilterCx, Flow, HookError, KeyParts, Needs, RequestView, ResponseView};
 
 /// A step on a route. One instance serves all requests of the route, on all threads.
 ///
@@ -119,5 +120,11 @@ pub trait Filter: Send + Sync {
     /// What the filter does, in a few words for `evener explain`: `100/s per client, burst 50`.
     fn describe(&self) -> String {
         String::new()
+    }
+
+    /// What would become of a request with these parts at this moment, in a few words for `evener explain --online`, where that
+    /// depends on what the filter has counted: `it would pass: 12 may come at once`. Counts nothing itself.
+    fn describe_now(&self, _parts: KeyParts<'_>, _now: Instant) -> Option<String> {
+        None
     }
 }

@@ -67,7 +67,7 @@ pub use key::{InvalidKey, InvalidPartName, KeyParts, KeySpec, PartName};
 pub(crate) use load::{Begun, Load, LoadState, PoolLoad};
 pub use needs::Needs;
 pub use offload::{Offload, Overloaded};
-pub(crate) use pick_notes::{PickNotes, Picked, PickedBy};
+pub(crate) use pick_notes::{PickNotes, Picked, PickedBy, Sampled};
 pub use policy::{Member, PickCx, Policy};
 pub(crate) use response_head::{LazyHead, ResponseHead};
 pub use seed::KeySeed;

@@ -52,10 +52,13 @@ pub(crate) enum PickedBy {
 #[derive(Clone, Debug)]
 pub(crate) struct Sampled {
     pub(crate) endpoint: Arc<EndpointAddr>,
-    /// What the policy compares: less is better.
+    /// What the policy compares where it goes by more than the load: less is better.
     pub(crate) cost: f64,
     pub(crate) in_flight: u32,
-    pub(crate) weight: u16,
+    /// Of the last half second or so.
+    pub(crate) recent_picks: f64,
+    /// Less than its own while it starts slowly.
+    pub(crate) weight: f64,
     /// Seconds to the head of an answer; `None` before the first.
     pub(crate) latency: Option<f64>,
     pub(crate) has_room: bool,
@@ -86,7 +89,8 @@ impl PickNotes {
             endpoint: member.shared_address().clone(),
             cost,
             in_flight: member.in_flight(),
-            weight: member.weight(),
+            recent_picks: member.recent_picks(now) as f64 / 1024.0,
+            weight: member.share(now) as f64 / 1000.0,
             latency: member.latency(now),
             has_room: member.has_room(),
         });

@@ -101,6 +101,13 @@ impl Picker {
         self.any_with_room(cx.now(), random).map_or(Pick::NoRoom, Pick::Endpoint)
     }
 
+    /// Whom the policy would pick; a policy that goes by turns takes one for that.
+    pub(super) fn preview(&self, cx: &PickCx<'_>, random: &mut Random) -> Option<&Arc<Endpoint>> {
+        let policy = self.policy.as_ref()?;
+        let picked = catch_unwind(AssertUnwindSafe(|| policy.pick(&self.members, cx, random)));
+        self.endpoints.get(picked.ok()?)
+    }
+
     fn any_with_room(&self, now: Instant, random: &mut Random) -> Option<Lease> {
         let has_room = |endpoint: &Arc<Endpoint>| endpoint.load().has_room();
         lease_least_loaded(&self.endpoints, has_room, now, random)

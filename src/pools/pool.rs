@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::config::spec::Timeouts;
 use crate::hooks::{PickCx, PickedBy};
-use crate::types::{PoolName, Random, Weight, ZoneName};
+use crate::types::{EndpointAddr, PoolName, Random, Weight, ZoneName};
 
 use super::endpoint::{Endpoint, State};
 use super::generation::{Generation, PolicyFactory};
@@ -146,6 +146,11 @@ impl Pool {
             return Pick::NoRoom;
         }
         picker.pick(cx, random)
+    }
+
+    /// Whom the policy would pick, without giving it anything; `None` where nobody gets work.
+    pub(crate) fn preview(&self, cx: &PickCx<'_>, random: &mut Random) -> Option<Arc<EndpointAddr>> {
+        self.lineage.picker.load().preview(cx, random).map(|endpoint| endpoint.address().clone())
     }
 
     fn lease_pinned(&self, index: usize, now: Instant) -> Option<Lease> {

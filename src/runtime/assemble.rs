@@ -28,7 +28,9 @@ use super::peer_tls::{peer_tls, report};
 use super::route::{Redirect, Respond, Step};
 use super::stores::stores;
 use super::tracing::tracing;
-use super::{Action, Admin, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot};
+use super::{
+    Action, Admin, DebugKey, Listener, ListenerIds, Listeners, Registry, Route, SecretFile, Snapshot,
+};
 
 /// A configuration that was built to the end, with what was noticed on the way, and what the next one takes over.
 #[derive(Debug)]
@@ -166,8 +168,8 @@ fn assemble_keeping(
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
     let unrouted = keeping.counts(Scope::shared(), "requests without a route");
     let kept = keeping.into_kept();
-    let admin = config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools));
     let snapshot = Arc::new(Snapshot {
+        admin: config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools)),
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
         routes: built.routes,
@@ -185,6 +187,7 @@ fn assemble_keeping(
         drain: config.drain,
         watches_file: config.watch,
         edge_paths: EdgePaths::of(&config.routes),
+        debug_key: config.debug_secret.as_ref().map(|secret| DebugKey::new(&secret.0)),
         jobs: kept.jobs(),
     });
     let origin = origin.fixed_to(&source);

@@ -15,7 +15,8 @@ use crate::config::spec::LogLevel;
 use crate::pools::{Endpoint, Pool};
 use crate::types::{EndpointAddr, closest};
 
-use super::{Actor, Changes, Deed, Live, What};
+use super::explain::explain_now;
+use super::{Actor, Changes, Deed, Live, Tap, TapFilter, TooManyTaps, Unanswerable, What, WrittenQuestion};
 
 pub(crate) use endpoints::{Drain, EjectionTime};
 
@@ -128,6 +129,22 @@ impl Control {
     pub(crate) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
         let _alone = self.changing.lock();
         work()
+    }
+
+    /// What would become of a request at this moment, and why.
+    ///
+    /// # Errors
+    /// When the question cannot be answered.
+    pub(crate) fn explain(&self, question: &WrittenQuestion) -> Result<String, Unanswerable> {
+        explain_now(&self.live.snapshot(), &question.read().ok_or(Unanswerable::Unreadable)?)
+    }
+
+    /// Looks at requests as they end.
+    ///
+    /// # Errors
+    /// When as many look as may.
+    pub(crate) fn tap(&self, filter: TapFilter) -> Result<Tap, TooManyTaps> {
+        Tap::open(self.live.watchers(), filter)
     }
 
     /// Removes stored answers from all caches, or from one of them.

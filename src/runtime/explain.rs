@@ -1,4 +1,4 @@
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -6,11 +6,13 @@ use http::header::HOST;
 use http::uri::Scheme as HttpScheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use crate::hooks::PickCx;
 use crate::pools::Pool;
 use crate::router::{Candidate, Parts, RouteId};
 use crate::types::{BindAddr, RequestHost};
 
 use super::explain_l4::{self, Transport};
+use super::explain_now;
 use super::explain_split;
 use super::trust::{Refusal, forwarded_client, refusal};
 use super::way::{Asked, Way, why_unrouted};
@@ -31,6 +33,8 @@ pub(crate) struct Question {
 /// Why a question cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswerable {
+    #[error("the question cannot be read")]
+    Unreadable,
     #[error("the URL has no host; write it whole, like http://example.com/path")]
     NoHost,
     #[error("`{0}` is not a host")]
@@ -54,14 +58,35 @@ pub(crate) enum Unanswerable {
 /// # Errors
 /// When the question names no host or a listener that is not there.
 pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<String, Unanswerable> {
+    explain_by(snapshot, question, Sight::Configuration)
+}
+
+/// The same by the state of a process that serves `snapshot`: who is fit, what is in flight, whom a policy would pick.
+///
+/// # Errors
+/// As for [`explain()`].
+pub(crate) fn explain_now(snapshot: &Snapshot, question: &Question) -> Result<String, Unanswerable> {
+    explain_by(snapshot, question, Sight::Running)
+}
+
+/// What an answer is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// What is written.
+    Configuration,
+    /// What goes on.
+    Running,
+}
+
+fn explain_by(snapshot: &Snapshot, question: &Question, sight: Sight) -> Result<String, Unanswerable> {
     let authority = question.url.authority().ok_or(Unanswerable::NoHost)?;
     if let Some(transport) = Transport::of(&question.url) {
-        return explain_l4::explain(snapshot, question, transport);
+        return explain_l4::explain(snapshot, question, transport, sight);
     }
     let asked = question.headers.get(HOST).map_or(authority.as_str().as_bytes(), HeaderValue::as_bytes);
     let host = RequestHost::parse(asked)
         .ok_or_else(|| Unanswerable::InvalidHost(String::from_utf8_lossy(asked).into_owned()))?;
-    let request = Request { question, host, listener: listener(snapshot, question)? };
+    let request = Request { question, host, listener: listener(snapshot, question)?, sight };
     let mut out = String::new();
     // Writing into a String cannot fail.
     let _ = write_answer(snapshot, &request, &mut out);
@@ -73,6 +98,7 @@ struct Request<'a> {
     question: &'a Question,
     host: RequestHost,
     listener: &'a Arc<Listener>,
+    sight: Sight,
 }
 
 /// What the edge believes of a request.
@@ -130,7 +156,7 @@ fn listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<&'s Arc<L
 }
 
 fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) -> std::fmt::Result {
-    let Request { question, host, listener } = request;
+    let Request { question, host, listener, sight } = request;
     writeln!(out, "request    {} {}", question.method, question.url)?;
     let believed = believe(snapshot, request);
     write_believed(&believed, out)?;
@@ -158,7 +184,9 @@ fn write_answer(snapshot: &Snapshot, request: &Request<'_>, out: &mut String) ->
             write_host(&asked, &path, out)?;
             write_candidates(snapshot, &asked.parts(&path), out)?;
             match found {
-                Ok(RouteId(index)) => write_route(snapshot, &snapshot.routes[index], (&asked, &path), out),
+                Ok(RouteId(index)) => {
+                    write_route(snapshot, &snapshot.routes[index], &asked.pick_cx(&path), *sight, out)
+                }
                 Err(cause) => write_cause(&cause, why_unrouted(&cause), out),
             }
         }
@@ -196,8 +224,8 @@ fn write_candidates(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) ->
     writeln!(out, "candidates, the most specific first")?;
     for (place, candidate) in snapshot.router.explain(parts).iter().enumerate() {
         let Candidate { name, host, verdict, .. } = candidate;
-        let host = host.as_ref().map_or("any host".to_owned(), ToString::to_string);
-        writeln!(out, "  {}. {:<20} {host:<24} {verdict}", place + 1, name.as_str())?;
+        let host = host.as_ref().map(ToString::to_string);
+        write_candidate(out, place, name.as_str(), host.as_deref(), verdict)?;
     }
     match snapshot.router.of_other_hosts(parts.host) {
         0 => Ok(()),
@@ -206,10 +234,23 @@ fn write_candidates(snapshot: &Snapshot, parts: &Parts<'_>, out: &mut String) ->
     }
 }
 
+/// `  1. api                  any host                 chosen`
+pub(super) fn write_candidate(
+    out: &mut String,
+    place: usize,
+    name: &str,
+    host: Option<&str>,
+    verdict: &impl Display,
+) -> std::fmt::Result {
+    let host = host.unwrap_or("any host");
+    writeln!(out, "  {}. {name:<20} {host:<24} {verdict}", place + 1)
+}
+
 fn write_route(
     snapshot: &Snapshot,
     route: &Route,
-    (asked, path): (&Asked<'_>, &str),
+    cx: &PickCx<'_>,
+    sight: Sight,
     out: &mut String,
 ) -> std::fmt::Result {
     writeln!(out, "filters, in their order")?;
@@ -218,6 +259,9 @@ fn write_route(
     }
     if route.filters.is_empty() {
         writeln!(out, "  none")?;
+    }
+    if sight == Sight::Running {
+        explain_now::write_filters(route, cx, out)?;
     }
     match &route.action {
         Action::Redirect(redirect) => {
@@ -232,12 +276,15 @@ fn write_route(
             )
         }
         Action::Files(files) => writeln!(out, "answer     a file of {}", files.describe()),
-        Action::Pool(pool) => write_pool(&snapshot.pools[pool.0], out),
-        Action::Split(split) => explain_split::write(snapshot, split, &asked.pick_cx(path), out),
+        Action::Pool(pool) => write_pool(&snapshot.pools[pool.0], cx, sight, out),
+        Action::Split(split) => explain_split::write(snapshot, split, cx, sight, out),
     }
 }
 
-pub(super) fn write_pool(pool: &Pool, out: &mut String) -> std::fmt::Result {
+pub(super) fn write_pool(pool: &Pool, cx: &PickCx<'_>, sight: Sight, out: &mut String) -> std::fmt::Result {
+    if sight == Sight::Running {
+        return explain_now::write_pool(pool, cx, out);
+    }
     let total: u32 = pool.endpoints().iter().map(|endpoint| u32::from(endpoint.weight())).sum();
     writeln!(out, "pool       {}: {} picks one of", pool.name(), pool.config().balance.policy)?;
     for endpoint in pool.endpoints() {

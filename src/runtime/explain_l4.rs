@@ -1,11 +1,13 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderMap, Uri};
+use tokio::time::Instant;
 
+use crate::hooks::{PickCx, Variables};
 use crate::types::BindAddr;
 
-use super::explain::{Unanswerable, write_pool};
+use super::explain::{Sight, Unanswerable, write_pool};
 use super::{Listener, Question, Snapshot, TcpService, UdpService};
 
 /// What does not speak HTTP, by the scheme of the URL that asks for it.
@@ -54,11 +56,12 @@ pub(super) fn explain(
     snapshot: &Snapshot,
     question: &Question,
     transport: Transport,
+    sight: Sight,
 ) -> Result<String, Unanswerable> {
     let (listener, service) = listener(snapshot, question, transport)?;
     let mut out = String::new();
     // Writing into a String cannot fail.
-    let _ = write_answer(question, listener, &service, &mut out);
+    let _ = write_answer(question, listener, &service, sight, &mut out);
     Ok(out)
 }
 
@@ -86,11 +89,13 @@ fn write_answer(
     question: &Question,
     listener: &Listener,
     service: &Service<'_>,
+    sight: Sight,
     out: &mut String,
 ) -> std::fmt::Result {
     writeln!(out, "connection {}", question.url)?;
     writeln!(out, "client     {}", question.client_ip)?;
     writeln!(out, "listener   {}", listener.name)?;
+    let mut asked_for = None;
     let pool = match service {
         Service::Udp(udp) => Some(&udp.pool),
         Service::Tcp(tcp) => {
@@ -99,11 +104,26 @@ fn write_answer(
                 writeln!(out, "sni        {}", name.as_deref().unwrap_or("none"))?;
             }
             let offered = protocols.iter().map(|protocol| protocol.as_bytes());
-            tcp.pool_for(name.as_deref(), offered)
+            let pool = tcp.pool_for(name.as_deref(), offered);
+            asked_for = name;
+            pool
         }
     };
     match pool {
-        Some(pool) => write_pool(pool, out),
+        Some(pool) => {
+            let headers = HeaderMap::new();
+            let cx = PickCx {
+                client_ip: question.client_ip,
+                now: Instant::now(),
+                host: asked_for.as_deref().unwrap_or_default(),
+                path: "",
+                query: None,
+                headers: &headers,
+                variables: Variables::NONE,
+                notes: None,
+            };
+            write_pool(pool, &cx, sight, out)
+        }
         None => writeln!(out, "answer     closed: no pool is for it"),
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::{Ending, Snapshot, Stage, Watchers};
+use super::{Ending, Snapshot, Stage, Uses, Watchers};
 
 /// The snapshot that new requests take, and whether new requests are still wanted.
 #[derive(Debug)]
@@ -16,11 +16,13 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        let watchers = Arc::<Watchers>::default();
+        watchers.set(Uses::DEBUG, snapshot.debug_key.is_some());
         Self {
             snapshot: ArcSwap::new(snapshot),
             changed: watch::Sender::default(),
             ending: Ending::default(),
-            watchers: Arc::default(),
+            watchers,
         }
     }
 
@@ -42,6 +44,7 @@ impl Live {
 
     /// Has requests that begin from now on served by another snapshot.
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.watchers.set(Uses::DEBUG, snapshot.debug_key.is_some());
         self.snapshot.store(snapshot);
         self.changed.send_replace(());
     }

@@ -10,10 +10,12 @@ mod cause;
 mod changes;
 mod connection;
 mod control;
+mod debug;
 mod edge_paths;
 mod ending;
 mod explain;
 mod explain_l4;
+mod explain_now;
 mod explain_split;
 mod generation;
 mod grpc;
@@ -27,9 +29,11 @@ mod live;
 mod pacing;
 mod peer;
 mod peer_tls;
+mod question;
 mod recording;
 mod registry;
 mod replay;
+mod report;
 mod route;
 mod route_stats;
 mod routing;
@@ -41,6 +45,7 @@ mod status;
 mod step_stats;
 mod stores;
 mod summary;
+mod tap;
 mod tls_files;
 mod tracing;
 mod trust;
@@ -63,8 +68,9 @@ pub(crate) use changes::{
 };
 pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, EjectionTime, Target};
+pub(crate) use debug::{DebugKey, EVENER_DEBUG, EVENER_DECISION, Signed, decision};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
-pub(crate) use explain::{Question, explain};
+pub(crate) use explain::{Question, Unanswerable, explain};
 pub(crate) use generation::{Generation, Standing, Why};
 pub(crate) use grpc::{
     GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, is_endless, parse_timeout, timeout_value,
@@ -78,12 +84,14 @@ pub(crate) use listeners::{ListenerIds, Listeners};
 pub(crate) use live::Live;
 pub(crate) use pacing::{Hold, Pacing, Room};
 pub(crate) use peer::{Ends, Peer};
+pub(crate) use question::WrittenQuestion;
 pub(crate) use recording::{
     Asked, Attempt, Ended, FilterRun, FilterVerdict, OutOfWork, Outcome, PickRun, Recording, Routing,
     SplitRun, WaitedFor, WhyAttempt,
 };
 pub(crate) use registry::Registry;
 pub(crate) use replay::{Replay, Replayed, Side};
+pub(crate) use report::RequestReport;
 pub(crate) use route::{Action, Route, Step};
 pub(crate) use route_stats::{CauseCounts, RouteStats};
 pub(crate) use routing::find_route;
@@ -99,6 +107,7 @@ pub(crate) use status::{
 };
 pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
+pub(crate) use tap::{Tap, TapFilter, TapStatus, TooManyTaps};
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};
 pub(crate) use watchers::{Uses, Watchers};

@@ -18,7 +18,7 @@ use crate::tracing::Tracing;
 use crate::types::{Cidr, PoolName, RouteName};
 
 use super::edge_paths::EdgePaths;
-use super::{Action, Admin, Listener, Listeners, Route, RouteStats};
+use super::{Action, Admin, DebugKey, Listener, Listeners, Route, RouteStats};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 pub(crate) struct Snapshot {
@@ -55,6 +55,8 @@ pub(crate) struct Snapshot {
     pub(crate) jobs: Vec<Arc<dyn Job>>,
     /// Where requests may be answered without an endpoint.
     pub(crate) edge_paths: EdgePaths,
+    /// What requests are signed with whose clients may know what becomes of them.
+    pub(crate) debug_key: Option<DebugKey>,
 }
 
 impl fmt::Debug for Snapshot {

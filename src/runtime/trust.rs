@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
 
-use super::Snapshot;
+use super::{EVENER_DEBUG, Snapshot};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -21,6 +21,9 @@ pub(crate) enum Refusal {
     /// CGI programs would take it for a forwarding header, since to them `_` and `-` are one.
     #[error("CGI programs would take it for a forwarding header")]
     Imitation,
+    /// It asks the edge, not the endpoint.
+    #[error("it is for the edge")]
+    ForTheEdge,
     /// Endpoints would take it for what the edge found in the TLS handshake.
     #[error("only an edge that has seen a client's certificate may tell of it")]
     CertificateClaim,
@@ -30,11 +33,13 @@ pub(crate) enum Refusal {
 pub(crate) fn refusal(name: &HeaderName, peer_is_trusted: bool) -> Option<Refusal> {
     let name = name.as_str();
     // All of them begin with one of these, and most headers do not.
-    if !matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'p' | b's' | b'v' | b'x')) {
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'e' | b'f' | b'p' | b's' | b'v' | b'x')) {
         return None;
     }
     if name == "proxy" {
         Some(Refusal::ProxySetting)
+    } else if name == EVENER_DEBUG.as_str() {
+        Some(Refusal::ForTheEdge)
     } else if is_certificate_header(name) {
         (!peer_is_trusted).then_some(Refusal::CertificateClaim)
     } else if is_forwarding_header(name) {
@@ -125,6 +130,7 @@ mod tests {
             ("client-cert-chain", Some(Refusal::CertificateClaim), None),
             ("x-ssl-client-s-dn", Some(Refusal::CertificateClaim), None),
             ("ssl_client_verify", Some(Refusal::Imitation), Some(Refusal::Imitation)),
+            ("evener-debug", Some(Refusal::ForTheEdge), Some(Refusal::ForTheEdge)),
             ("x-client", None, None),
             ("x-forwarded", None, None),
             ("x_custom", None, None),

@@ -1,12 +1,30 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::Recording;
+use tokio::time::Instant;
+
+use crate::types::ListenerName;
+
+use super::recording::Recording;
+use super::tap::{Pace, Taps};
 
 /// Who wants to know what becomes of requests. While nobody does, a request pays for one look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watchers {
     uses: AtomicU8,
+    pub(super) taps: Taps,
+    /// Of answers that tell what became of their requests.
+    debug_pace: Pace,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        /// Signatures are for people, who send one request at a time.
+        const DEBUGGED_A_SECOND: u32 = 10;
+
+        Self { uses: AtomicU8::new(0), taps: Taps::default(), debug_pace: Pace::new(DEBUGGED_A_SECOND) }
+    }
 }
 
 /// What a recording is for, of all that one may be for.
@@ -52,7 +70,25 @@ impl Watchers {
     }
 
     /// Tells all that want to know of a request that is over.
-    pub(crate) fn tell(&self, _: &Arc<Recording>) {}
+    pub(crate) fn tell(&self, recording: &Arc<Recording>) {
+        if recording.uses.has(Uses::TAP) {
+            self.taps.tell(recording);
+        }
+    }
+
+    /// What a recording of a request is wanted for, by what is known when its head has come.
+    pub(crate) fn wants(&self, client: IpAddr, listener: &ListenerName) -> Uses {
+        if self.uses().has(Uses::TAP) && self.taps.may_want(client, listener) {
+            Uses::TAP
+        } else {
+            Uses::NONE
+        }
+    }
+
+    /// Whether another client with the debug key may be told.
+    pub(crate) fn may_debug(&self, now: Instant) -> bool {
+        self.debug_pace.permits(now)
+    }
 }
 
 #[cfg(test)]

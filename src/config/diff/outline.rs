@@ -41,7 +41,7 @@ impl Outline {
     fn fill_in(&mut self, config: &Config, source: &Source) {
         for (section, value) in &mut self.sections {
             match section.as_str() {
-                "server" => fill_in_stores(value, config),
+                "server" => fill_in_server(value, config),
                 "tracing" => fill_in_tracing(value, config),
                 "admin" => fill_in_tokens(value, config),
                 "pools" => {
@@ -58,7 +58,10 @@ impl Outline {
     }
 }
 
-fn fill_in_stores(server: &mut Value, config: &Config) {
+fn fill_in_server(server: &mut Value, config: &Config) {
+    if let (Some(outlined), Some(secret)) = (server.get_mut("debug_secret"), &config.debug_secret) {
+        *outlined = Value::Secret(secret.clone());
+    }
     let Some(stores) = server.get_mut("stores") else { return };
     for ((_, outlined), store) in stores.entries_mut().iter_mut().zip(&config.stores) {
         if let (Some(outlined), Some(password)) = (outlined.get_mut("password"), &store.password) {

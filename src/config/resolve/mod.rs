@@ -45,6 +45,9 @@ pub(super) fn resolve(
     resolver.check_drain(&spec.server.drain, &root.child("server").child("drain"));
     let caches = resolver.caches(spec.server.caches, &root.child("server").child("caches"));
     let stores = resolver.stores(spec.server.stores, &root.child("server").child("stores"));
+    let debug_secret = spec.server.debug_secret;
+    let debug_secret =
+        debug_secret.and_then(|secret| resolver.secret(&secret, &root.child("server").child("debug_secret")));
     let pools = resolver.pools(spec.pools, &root.child("pools"));
     let pool_names = PoolNames::of(&pools);
     let access_log = resolver.access_log(spec.log.access, &root.child("log").child("access"));
@@ -77,6 +80,7 @@ pub(super) fn resolve(
         watch: spec.server.watch,
         secret_file: base.join(spec.server.secret_file),
         stores,
+        debug_secret,
         listeners,
         pools,
         routes,

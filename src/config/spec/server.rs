@@ -13,7 +13,7 @@ use crate::types::{CacheName, Cidr, InvalidCidr, Span, StoreName, ZoneName, text
 use super::cache::CacheSpec;
 use super::ranges::{optional_whole, span, whole};
 use super::shapes::unordered;
-use super::{ErrorPagesSpec, NamedMap, StoreSpec};
+use super::{ErrorPagesSpec, NamedMap, SecretSpec, StoreSpec};
 
 /// What concerns the process as a whole.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -53,6 +53,9 @@ pub struct ServerSpec {
     pub secret_file: PathBuf,
     /// What several processes share over the network, by name.
     pub stores: NamedMap<StoreName, StoreSpec>,
+    /// What a client signs a request with to be told why it went where it went (`evener debug-header`): 16 bytes or more, as
+    /// text, `${VARIABLE}` or `{ file: PATH }`. Default: nobody is told.
+    pub debug_secret: Option<SecretSpec>,
 }
 
 /// Where control commands reach the process.
@@ -107,6 +110,7 @@ impl Default for ServerSpec {
             watch: false,
             secret_file: "run/evener.secret".into(),
             stores: NamedMap::default(),
+            debug_secret: None,
         }
     }
 }

@@ -57,6 +57,12 @@ impl Counter {
         }
     }
 
+    /// What would be said here to a request with these parts; nothing is counted.
+    pub(super) fn look(&self, parts: KeyParts<'_>, now: Instant) -> Decision {
+        let key = self.key.hash(parts, self.ipv6_prefix, self.limiter.hasher()).unwrap_or(NO_KEY);
+        self.limiter.look(key, now)
+    }
+
     /// Decides on a request that would wait up to `patience` for its turn; `None` where it passes without having been
     /// counted.
     ///

@@ -5,11 +5,12 @@ use async_trait::async_trait;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::config::spec::StatusRange;
 use crate::filters::own;
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, ResponseView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, Rejection, RequestView, ResponseView,
 };
 
 use super::cluster::Cluster;
@@ -160,6 +161,15 @@ impl Filter for RateLimit {
 
     fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    fn describe_now(&self, parts: KeyParts<'_>, now: Instant) -> Option<String> {
+        Some(match self.counter.look(parts, now) {
+            Decision::Allowed { remaining, .. } => format!("it would pass: {remaining} may come at once"),
+            Decision::Limited { retry_after, .. } => {
+                format!("it is over the limit, for {} ms more", retry_after.as_millis().max(1))
+            }
+        })
     }
 }
 

@@ -25,7 +25,7 @@ use crate::telemetry::AccessLog;
 use super::cx::RequestCx;
 use super::failure::cause_of;
 use super::stored::Hit;
-use super::{HttpApp, admit, cache, chain, record, reply, serve, split};
+use super::{HttpApp, admit, cache, chain, record, recording, reply, serve, split};
 use client::Direct;
 
 /// What became of a request.
@@ -130,7 +130,7 @@ where
     if let Err(cause) = seen {
         return serve::write_seen(client, cx, Err(cause), Body::default()).await;
     }
-    let is_untouched = made.is_none() && !chain::filters_response_body(cx);
+    let is_untouched = made.is_none() && !chain::filters_response_body(cx) && !recording::is_told(cx);
     match hit.lines().filter(|_| is_untouched) {
         Some(lines) => {
             client.head = log.tells_headers(cx.own_lines()).then(make);

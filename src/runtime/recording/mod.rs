@@ -26,7 +26,7 @@ use super::{Cause, GrpcStatus, Uses};
 pub(crate) use attempt::{Attempt, Outcome, WhyAttempt};
 pub(crate) use bounded::Bounded;
 pub(crate) use pick::{OutOfWork, PickRun, WaitedFor};
-pub(crate) use route::{FilterRun, FilterVerdict, RouteCandidate, Routing, SplitRun, SplitShare};
+pub(crate) use route::{FilterRun, FilterVerdict, RouteCandidate, Routing, SplitRun};
 
 /// What became of one request.
 #[derive(Debug)]

@@ -1,3 +1,7 @@
+use crate::support::{Endpoint, eventually};
+
+use super::control::get;
+use super::run::Running;
 use super::{Place, told};
 
 const CONFIG: &str = "server: { trusted_proxies: [127.0.0.2, unix] }
@@ -167,4 +171,59 @@ fn what_cannot_be_explained_says_why() {
     ] {
         assert_eq!(explain(arguments), (1, String::new(), expected.to_owned()));
     }
+}
+
+// === Online ===
+
+#[tokio::test]
+async fn a_process_tells_by_its_own_state() {
+    let (first, second, gone) =
+        (Endpoint::answering("a").await, Endpoint::answering("b").await, crate::support::dead().await);
+    let (a, b) = (first.address(), second.address());
+    let running = Running::start(
+        &format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+pools: {{ app: {{ balance: p2c, endpoints: ['{a}', '{b}', '{gone}'], health: {{ tcp: {{}}, interval: 1s }} }} }}
+routes: [{{ name: app, filters: [{{ rate_limit: {{ rate: 1/h, burst: 2 }} }}], pool: app }}]
+log: {{ access: {{ format: off }} }}
+"
+        ),
+        1,
+    )
+    .await;
+    eventually("the dead one is out", async || running.status().await["pools"][0]["fit"] == 2).await;
+    let ask = async |arguments: &[&str]| {
+        let all: Vec<_> =
+            ["explain", "--online", "--socket", "run/evener.sock"].iter().chain(arguments).copied().collect();
+        running.evener(&all).await
+    };
+    let (code, out, err) = ask(&["http://example.com/a"]).await;
+    assert_eq!((code, &*err), (0, ""));
+    for line in [
+        "  1. app                  any host                 chosen\n".to_owned(),
+        "  1. now: it would pass: 2 may come at once\n".to_owned(),
+        "pool       app: p2c, 0 in flight, 0 waiting\n".to_owned(),
+        format!("  {:<24} unfit, weight 1, 0 of ", gone.to_string()),
+        format!("  {:<24} fit, weight 1, 0 of ", a.to_string()),
+        format!("  {:<24} cost 0: 0 in flight, 0 recent picks, weight ", b.to_string()),
+        "now        it would pick 127.0.0.1:".to_owned(),
+        " by load\n".to_owned(),
+    ] {
+        assert!(out.contains(&line), "{line}\n{out}");
+    }
+    // To ask counts nothing; requests do.
+    assert_eq!(get(&running).await, 200);
+    assert_eq!(get(&running).await, 200);
+    let (_, out, _) = ask(&["http://example.com/a"]).await;
+    assert!(out.contains("  1. now: it is over the limit, for "), "{out}");
+    let (_, out, _) = ask(&["--client", "192.0.2.1", "http://example.com/a"]).await;
+    assert!(out.contains("it would pass: 2 may come at once"), "{out}");
+    let (code, _, err) = ask(&["--listener", "none", "http://example.com/a"]).await;
+    assert_eq!((code, &*err), (1, "evener: there is no listener `none`\n"));
+}
+
+#[test]
+fn without_a_file_and_a_process_there_is_nothing_to_ask() {
+    let (code, _, err) = told(&Place::with(CONFIG).evener(&["explain", "http://example.com/"]));
+    assert!(code == 2 && err.contains("--config <FILE>"), "{err}");
 }

@@ -4,6 +4,7 @@ mod admin;
 mod certificates;
 mod check;
 mod control;
+mod debug;
 mod diff;
 mod drain;
 mod explain;
@@ -20,6 +21,7 @@ mod split;
 mod steering;
 mod stored;
 mod systemd;
+mod tap;
 mod unix_files;
 mod upgrade;
 
