@@ -180,7 +180,6 @@ fn assemble_keeping(
         stores,
         error_pages: built.error_pages,
         listeners,
-        admin,
         tracing: built.tracing,
         trusted_proxies: config.trusted_proxies.clone(),
         trusts_unix: config.trusts_unix,

@@ -216,7 +216,7 @@ impl RequestReport {
         let at = |moment: Instant| millis(moment.saturating_duration_since(*began));
         let candidates = routing.as_ref().map(|routing| &routing.candidates);
         Self {
-            time: started(began.elapsed()),
+            time: humantime::format_rfc3339_millis(started(began.elapsed())).to_string(),
             request_id: asked.request_id.to_str().unwrap_or_default().to_owned(),
             client: asked.client.to_string(),
             listener: asked.listener.to_string(),
