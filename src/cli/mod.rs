@@ -3,6 +3,7 @@
 mod canary;
 mod diff;
 mod drain;
+mod drift;
 mod explain;
 mod history;
 mod output;
@@ -72,6 +73,9 @@ enum Command {
     /// once it could serve, the old one accepts nothing more and ends with its work. Until then every failure leaves the
     /// old one as it was.
     Upgrade(upgrade::Upgrade),
+    /// Tell in what a process that runs does otherwise than its file says: what was changed by command, and what the file says
+    /// by now of something else. Exits with 0 when there is nothing, 1 when there is something, and 2 for anything else that fails.
+    Drift(drift::Drift),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
     Drain(drain::Drain),
     /// Change the weight of an endpoint, or of a pool of a split, of a process that runs.
@@ -94,7 +98,8 @@ enum Command {
 /// Reads the command line and does what it says, with the hooks of `builder`.
 ///
 /// Exit codes: 0, 64 where what was to be served is refused, 1 for anything else that fails, 2 for a wrong command
-/// line. A generation that `rollback` does not find counts as refused. `diff` exits with 1 for a difference, and with 2 for anything else that fails, like diff(1).
+/// line. A generation that `rollback` does not find counts as refused. `diff` and `drift` exit with 1 for a
+/// difference, and with 2 for anything else that fails, like diff(1).
 pub fn main(builder: &AppBuilder) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => run(builder, &config),
@@ -106,6 +111,7 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Rollback(rollback) => rollback.run(),
         Command::History(history) => history.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
+        Command::Drift(drift) => drift.run(builder),
         Command::Drain(drain) => drain.run(),
         Command::Weight(weight) => weight.run(),
         Command::Canary(canary) => canary.run(),

@@ -7,7 +7,9 @@
 
 mod bind;
 mod client;
+mod columns;
 mod connect;
+mod drift_table;
 mod protocol;
 mod server;
 mod split_table;
@@ -15,6 +17,7 @@ mod table;
 
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::ask;
+pub(crate) use drift_table::drift_table;
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::serve;
 pub(crate) use split_table::split_table;

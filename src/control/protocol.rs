@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::{Purge, Purged};
 use crate::config::Origin;
-use crate::runtime::{Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict};
+use crate::runtime::{
+    Draft, Drift, Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict,
+};
 use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
 
@@ -41,6 +43,11 @@ pub(crate) enum Command {
     Rollback { to: Option<u64> },
     /// Have another process take over.
     Upgrade { order: UpgradeOrder },
+    /// Tell in what the process does otherwise than its file says, and what the file would be made from if it is to say that.
+    Drift {
+        #[serde(default)]
+        draft: bool,
+    },
     /// Tell the last generations.
     History {},
     /// Tell what is served, as it was read.
@@ -88,6 +95,10 @@ pub(crate) enum Reply {
     },
     /// No other process took over, for this reason.
     Stays(String),
+    Drift {
+        drift: Drift,
+        draft: Option<Draft>,
+    },
     /// The oldest first; the last one is served.
     History(Vec<Generation>),
     Served(Origin),

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::cache::{Purge, Purged};
+use crate::config::Diagnostics;
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
 use super::status::{CacheStatus, CertificateStatus, ListenerStatus, PoolStatus};
-use super::{Changes, Live, Snapshot, SplitStatus, Status};
+use super::{Changes, Draft, Drift, Live, Snapshot, SplitStatus, Status};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -61,6 +62,8 @@ pub(crate) enum ControlError {
         "`{pool}` is the last one with a weight, so that no request could go anywhere\n  help: give another one a weight first"
     )]
     LastWeight { pool: String },
+    #[error("what is served cannot be read again\n{0}")]
+    Unreadable(Diagnostics),
     #[error("the split of route `{route}` has no canary")]
     NoCanary { route: String },
     #[error("the canary of route `{route}` has ended\n  help: `restart` begins it anew")]
@@ -157,6 +160,16 @@ impl Control {
                 Some(_) => Vec::new(),
             },
         })
+    }
+
+    /// In what the process does otherwise than its file says, and what a file is made from that says it. Reads the file.
+    ///
+    /// # Errors
+    /// When what is served cannot be read again.
+    pub(crate) fn drift(&self, now: Instant) -> Result<(Drift, Draft), ControlError> {
+        let (served, file) = (self.changes.served(), self.changes.origin());
+        let generation = self.changes.counts().generation;
+        Drift::of(&self.live.snapshot(), generation, (&served, &file), now).map_err(ControlError::Unreadable)
     }
 
     /// Takes an endpoint out: it gets no new work and finishes the old.

@@ -9,6 +9,7 @@ mod cause;
 mod changes;
 mod connection;
 mod control;
+mod drift;
 mod edge_paths;
 mod ending;
 mod explain;
@@ -55,6 +56,7 @@ pub(crate) use changes::{
 };
 pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, Target};
+pub(crate) use drift::{Draft, Drift, DriftKind, Drifted, FileStanding};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};
