@@ -41,4 +41,5 @@ mod split;
 mod stores;
 mod telemetry;
 mod tls;
+mod top;
 pub mod types;

@@ -12,7 +12,9 @@ mod purge;
 mod reload;
 mod rollback;
 mod status;
+mod top;
 mod upgrade;
+mod watch;
 mod weight;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +64,8 @@ enum Command {
     Diff(diff::Diff),
     /// Tell what goes on in the pools of a process that runs.
     Status(status::Status),
+    /// Show what goes on in a process that runs, in a terminal, and drain and weight its endpoints there.
+    Top(top::Top),
     /// Have a process that runs read its configuration again and serve it, and print what differs. Exits with 64 when it is
     /// refused; what was served stays then.
     Reload(reload::Reload),
@@ -107,6 +111,7 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Explain(explain) => explain.run(builder),
         Command::Diff(diff) => diff.run(builder),
         Command::Status(status) => status.run(),
+        Command::Top(top) => top.run(),
         Command::Reload(reload) => reload.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::History(history) => history.run(),

@@ -29,6 +29,11 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), u8> {
     print_line(serde_json::to_string_pretty(value).map_err(fail)?)
 }
 
+/// A value on one line, for programs that read one after the other.
+pub(super) fn line_of_json(value: &impl Serialize) -> Result<String, u8> {
+    serde_json::to_string(value).map(|line| line + "\n").map_err(fail)
+}
+
 /// How many columns there are for a table; without a limit where nobody looks at them.
 pub(super) fn width() -> usize {
     let is_terminal = io::stdout().is_terminal();

@@ -1,41 +1,95 @@
+//! Rows in columns, in as many columns of a terminal as there are.
+
 use std::fmt::Write;
 
-/// How the cells of a column stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
-    Left(&'static str),
-    Right(&'static str),
+/// A column: its heading, and how its cells stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    heading: &'static str,
+    is_right: bool,
+    /// Those of the highest rank go first where there is too little room; those of rank 0 stay.
+    rank: u8,
+}
+
+/// A row, and what is to be known besides.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) cells: Vec<String>,
+    pub(super) note: String,
 }
 
 impl Column {
-    fn heading(self) -> &'static str {
-        match self {
-            Self::Left(heading) | Self::Right(heading) => heading,
+    /// Texts stand left.
+    pub(super) const fn text(heading: &'static str) -> Self {
+        Self { heading, is_right: false, rank: 0 }
+    }
+
+    /// Numbers stand right.
+    pub(super) const fn number(heading: &'static str, rank: u8) -> Self {
+        Self { heading, is_right: true, rank }
+    }
+}
+
+impl From<Vec<String>> for Row {
+    fn from(cells: Vec<String>) -> Self {
+        Self { cells, note: String::new() }
+    }
+}
+
+/// The least room that notes have beside the columns; with less they stand below their rows.
+const NOTE: usize = 30;
+
+/// Writes rows under headings, two spaces from the left and between columns, in lines of `width` at most.
+pub(super) fn write_columns(columns: &[Column], rows: &[Row], width: usize, out: &mut String) {
+    let mut shown: Vec<_> = (0..columns.len()).map(|index| (index, widest(columns, rows, index))).collect();
+    let total = |shown: &[(usize, usize)]| shown.iter().map(|(_, width)| width + 2).sum::<usize>();
+    while total(&shown) > width {
+        let rank = |(index, _): &(usize, usize)| columns[*index].rank;
+        let Some(least) = (0..shown.len()).rev().max_by_key(|&place| rank(&shown[place])) else { break };
+        if rank(&shown[least]) == 0 {
+            break;
+        }
+        shown.remove(least);
+    }
+    let notes = rows.iter().map(|row| row.note.chars().count()).max().unwrap_or(0);
+    let has_room = total(&shown) + 2 + notes.min(NOTE) <= width;
+    let headings = columns.iter().map(|column| column.heading.to_owned()).collect();
+    let heading = Row { cells: headings, note: if notes > 0 { "NOTES".to_owned() } else { String::new() } };
+    let line = |row: &Row| {
+        let mut line = String::new();
+        for &(index, width) in &shown {
+            let cell = &row.cells[index];
+            // Writing into a String cannot fail.
+            let _ = match columns[index].is_right {
+                true => write!(line, "  {cell:>width$}"),
+                false => write!(line, "  {cell:<width$}"),
+            };
+        }
+        line
+    };
+    if has_room {
+        for row in std::iter::once(&heading).chain(rows) {
+            push_line(&format!("{}  {}", line(row), row.note), width, out);
+        }
+        return;
+    }
+    push_line(&line(&heading), width, out);
+    for row in rows {
+        push_line(&line(row), width, out);
+        if !row.note.is_empty() {
+            push_line(&format!("      {}", row.note), width, out);
         }
     }
 }
 
-/// Writes rows under headings, two spaces from the left and between columns. Lines are cut at `width`.
-pub(super) fn write_columns(columns: &[Column], rows: &[Vec<String>], width: usize, out: &mut String) {
-    let headings: Vec<_> = columns.iter().map(|column| column.heading().to_owned()).collect();
-    let rows: Vec<_> = std::iter::once(&headings).chain(rows).collect();
-    let widest = |index: usize| rows.iter().map(|row| row[index].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns.len()).map(widest).collect();
-    for row in rows {
-        let mut line = String::new();
-        for ((cell, column), width) in row.iter().zip(columns).zip(&widths) {
-            // Writing into a String cannot fail.
-            let _ = match column {
-                Column::Left(_) => write!(line, "  {cell:<width$}"),
-                Column::Right(_) => write!(line, "  {cell:>width$}"),
-            };
-        }
-        push_line(line.trim_end(), width, out);
-    }
+fn widest(columns: &[Column], rows: &[Row], index: usize) -> usize {
+    let cells = rows.iter().map(|row| row.cells[index].chars().count());
+    cells.chain([columns[index].heading.len()]).max().unwrap_or(0)
 }
 
 /// Adds a line, cut where it is longer than `width`.
 pub(super) fn push_line(line: &str, width: usize, out: &mut String) {
+    let line = line.trim_end();
     match line.char_indices().nth(width) {
         Some(_) => {
             out.extend(line.chars().take(width.saturating_sub(1)));
@@ -50,17 +104,32 @@ pub(super) fn push_line(line: &str, width: usize, out: &mut String) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn columns_are_aligned_and_cut() {
-        let columns = [Column::Left("NAME"), Column::Right("N"), Column::Left("WHY")];
-        let rows = [["a", "100", "it is long"], ["longer", "7", ""]];
-        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
-        let told = |width| {
-            let mut out = String::new();
-            write_columns(&columns, &rows, width, &mut out);
-            out
+    fn told(width: usize) -> String {
+        let columns = [Column::text("NAME"), Column::number("N", 1), Column::number("M", 2)];
+        let row = |cells: [&str; 3], note: &str| Row {
+            cells: cells.map(str::to_owned).to_vec(),
+            note: note.to_owned(),
         };
-        assert_eq!(told(80), "  NAME      N  WHY\n  a       100  it is long\n  longer    7\n");
-        assert_eq!(told(20), "  NAME      N  WHY\n  a       100  it i…\n  longer    7\n");
+        let mut out = String::new();
+        write_columns(
+            &columns,
+            &[row(["a", "100", "2"], "why"), row(["longer", "7", ""], "")],
+            width,
+            &mut out,
+        );
+        out
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        assert_eq!(told(80), "  NAME      N  M  NOTES\n  a       100  2  why\n  longer    7\n");
+    }
+
+    #[test]
+    fn what_finds_no_room_goes_below_or_away() {
+        assert_eq!(told(18), "  NAME      N  M\n  a       100  2\n      why\n  longer    7\n");
+        assert_eq!(told(14), "  NAME      N\n  a       100\n      why\n  longer    7\n");
+        assert_eq!(told(9), "  NAME\n  a\n      why\n  longer\n");
+        assert_eq!(told(5), "  NA…\n  a\n    …\n  lo…\n");
     }
 }

@@ -1,13 +1,13 @@
 use crate::runtime::{Drift, DriftKind, Drifted, FileStanding};
 
-use super::columns::{Column, push_line, write_columns};
+use super::columns::{Column, Row, push_line, write_columns};
 
 const COLUMNS: [Column; 5] = [
-    Column::Left("WHAT"),
-    Column::Left("TARGET"),
-    Column::Left("THE FILE"),
-    Column::Left("RUNS"),
-    Column::Left("KEY"),
+    Column::text("WHAT"),
+    Column::text("TARGET"),
+    Column::text("THE FILE"),
+    Column::text("RUNS"),
+    Column::text("KEY"),
 ];
 
 /// The drift for people, in lines of `width` at most.
@@ -36,14 +36,14 @@ pub(crate) fn drift_table(drift: &Drift, width: usize) -> String {
     out
 }
 
-fn row(drifted: &Drifted) -> Vec<String> {
+fn row(drifted: &Drifted) -> Row {
     let Drifted { what, target, key, file, runs, .. } = drifted;
     let what = match what {
         DriftKind::Endpoint => "endpoint",
         DriftKind::Split => "split",
         DriftKind::Canary => "canary",
     };
-    vec![what.to_owned(), target.clone(), file.clone(), runs.clone(), key.clone()]
+    Row::from(vec![what.to_owned(), target.clone(), file.clone(), runs.clone(), key.clone()])
 }
 
 #[cfg(test)]

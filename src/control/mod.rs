@@ -10,10 +10,11 @@ mod client;
 mod columns;
 mod connect;
 mod drift_table;
+pub(crate) mod figures;
 mod protocol;
 mod server;
 mod split_table;
-mod table;
+mod status_table;
 
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::ask;
@@ -21,4 +22,4 @@ pub(crate) use drift_table::drift_table;
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::serve;
 pub(crate) use split_table::split_table;
-pub(crate) use table::table;
+pub(crate) use status_table::{notes, status_table};

@@ -6,6 +6,7 @@ mod check;
 mod control;
 mod diff;
 mod drain;
+mod drift;
 mod explain;
 mod log;
 mod open_files;
@@ -21,6 +22,7 @@ mod stored;
 mod systemd;
 mod unix_files;
 mod upgrade;
+mod watching;
 
 use std::process::{Command, Output};
 
