@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
@@ -28,18 +30,31 @@ fn press(view: &mut View, keys: &str) {
     keys.chars().for_each(|char| drop(view.press(pressed(char))));
 }
 
-#[test]
-fn pools_and_endpoints_fill_a_terminal() {
-    let expected = "\
-";
-    assert_eq!(screen(&mut two_pools(), 100, 12), expected);
+/// Compares a screen with the one that is kept in `golden/`; BLESS=1 keeps this one.
+fn golden(name: &str, told: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/top/screen/golden").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, format!("{told}\n")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{told}\n"), "{name}");
 }
 
 #[test]
-fn a_narrow_terminal_has_what_matters_most() {
-    let expected = "\
-";
-    assert_eq!(screen(&mut two_pools(), 50, 10), expected);
+fn pools_and_endpoints_fill_a_terminal() {
+    golden("pools-160.txt", &screen(&mut two_pools(), 160, 12));
+    golden("pools-80.txt", &screen(&mut two_pools(), 80, 12));
+    golden("pools-40.txt", &screen(&mut two_pools(), 40, 8));
+}
+
+#[test]
+fn other_tabs_and_dialogs_are_painted() {
+    let mut view = two_pools();
+    press(&mut view, "2");
+    golden("routes-100.txt", &screen(&mut view, 100, 8));
+    press(&mut view, "1jw5");
+    golden("weight-80.txt", &screen(&mut view, 80, 16));
+    press(&mut view, "\u{1b}?");
+    golden("help-80.txt", &screen(&mut view, 80, 20));
 }
 
 #[test]
