@@ -42,6 +42,7 @@ fn row(drifted: &Drifted) -> Row {
         DriftKind::Endpoint => "endpoint",
         DriftKind::Split => "split",
         DriftKind::Canary => "canary",
+        DriftKind::Log => "log",
     };
     Row::from(vec![what.to_owned(), target.clone(), file.clone(), runs.clone(), key.clone()])
 }

@@ -10,14 +10,24 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why,
+    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Target,
+    Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
 use super::bind::Door;
 use super::protocol::{Command, InvalidLine, Reply};
+
+/// Whoever answers on the socket.
+#[derive(Clone)]
+pub(crate) struct Answering {
+    pub(crate) control: Arc<Control>,
+    /// Those who speak HTTP.
+    pub(crate) admin: Arc<dyn AdminService>,
+}
 
 /// One client and its one request.
 struct Connection {
@@ -66,7 +76,7 @@ const REST: Duration = Duration::from_millis(100);
 /// When the socket cannot be used at all.
 pub(crate) async fn serve(
     socket: StdListener,
-    control: Arc<Control>,
+    answering: Answering,
     door: &Door,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -84,8 +94,7 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if answers => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
-                    let connection = Connection { stream: BufReader::new(stream) };
-                    connections.spawn(connection.serve(control.clone()));
+                    connections.spawn(answer(stream, answering.clone()));
                 }
                 Ok((stream, _)) => turn_away(stream),
                 Err(error) => {
@@ -94,6 +103,23 @@ pub(crate) async fn serve(
                 }
             },
         }
+    }
+}
+
+/// Serves a client in the way that it speaks: requests of HTTP begin with the capital letters of their method, and lines of
+/// the protocol with a brace.
+async fn answer(stream: UnixStream, Answering { control, admin }: Answering) {
+    let transport = Transport::Unix(stream);
+    let mut first = [0];
+    let speaks_http =
+        timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok() && first[0].is_ascii_uppercase();
+    let Transport::Unix(stream) = transport else { return };
+    if !speaks_http {
+        return Connection { stream: BufReader::new(stream) }.serve(control).await;
+    }
+    if let Ok(uid) = admitted(&stream) {
+        // It is cut with the socket's service, and until then it serves those who lead the process to its end.
+        admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, Ending::default()).await;
     }
 }
 
@@ -118,37 +144,43 @@ impl Connection {
 
     /// The last reply; none where nothing was asked.
     async fn answer(&mut self, control: &Arc<Control>) -> Result<Option<Reply>, Failure> {
-        let peer = self.stream.get_ref().peer_cred()?.uid();
-        if !may_ask(peer, geteuid().as_raw()) {
-            return Err(Failure::Stranger(peer));
-        }
+        let peer = admitted(self.stream.get_ref())?;
         let Some(command) = self.command().await? else { return Ok(None) };
-        let now = Instant::now();
+        let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
             Command::Status { pool } => Reply::Status(control.status(pool.as_deref(), now)?),
             Command::Drain { endpoint, wait } => {
-                let drain = control.drain(&endpoint, now)?;
+                let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?
             }
             Command::Undrain { endpoint } => {
-                Reply::Undrained { state: control.undo_drain(&endpoint, now)?.as_str().to_owned() }
+                Reply::Undrained { state: control.undo_drain(&endpoint, &by, now)?.as_str().to_owned() }
+            }
+            Command::Eject { endpoint, time } => {
+                Reply::Ejected { state: control.eject(&endpoint, time, &by, now)?.as_str().to_owned() }
             }
             Command::Weight { endpoint, weight } => {
-                let change = control.set_weight(&endpoint, weight, now)?;
+                let change = control.set_weight(&endpoint, weight, &by, now)?;
                 Reply::Weight { from: change.from, to: change.to }
             }
-            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, now)?),
-            Command::Purge { cache, what } => Reply::Purged(control.purge(cache.as_deref(), &what).await?),
+            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, &by, now)?),
+            Command::Purge { cache, what } => {
+                Reply::Purged(control.purge(cache.as_deref(), &what, &by, now).await?)
+            }
+            Command::Log { level } => {
+                let was = level.map(|level| control.set_log_level(level, &by, now)).transpose()?;
+                Reply::Log { level: control.log_level(), was }
+            }
             Command::Reload { probation } => {
-                let applied = self.while_working(control.changes().reload(Why::Command, probation)).await?;
+                let applied = self.while_working(control.changes().reload(&by, probation)).await?;
                 self.follow(applied?).await?
             }
             Command::Rollback { to } => {
-                let applied = self.while_working(control.changes().roll_back(to)).await?;
+                let applied = self.while_working(control.changes().roll_back(&by, to)).await?;
                 self.follow(applied?).await?
             }
             Command::Upgrade { order } => {
-                let upgraded = self.while_working(control.changes().upgrade(order)).await?;
+                let upgraded = self.while_working(control.changes().upgrade(&by, order)).await?;
                 match upgraded {
                     Ok(Upgraded { process, version }) => Reply::Upgraded { process, version },
                     Err(NotUpgraded::Configuration(problems)) => Reply::Refused(problems),
@@ -229,6 +261,12 @@ impl Connection {
     }
 }
 
+/// The user behind a connection, if it may ask.
+fn admitted(stream: &UnixStream) -> Result<u32, Failure> {
+    let peer = stream.peer_cred()?.uid();
+    if may_ask(peer, geteuid().as_raw()) { Ok(peer) } else { Err(Failure::Stranger(peer)) }
+}
+
 /// The socket's mode says the same, but a socket may be passed on, or its mode be changed.
 fn may_ask(peer: u32, own: u32) -> bool {
     peer == 0 || peer == own
@@ -253,7 +291,10 @@ routes: [{ pool: app }]
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };
         tokio::spawn(
-            connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging)))),
+            connection.serve(Arc::new(Control::new(
+                Arc::new(Live::new(snapshot)),
+                Arc::new(Unchanging::default()),
+            ))),
         );
         client
     }

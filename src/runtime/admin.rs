@@ -3,11 +3,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config;
+use crate::config::Token;
+use crate::config::spec::Anonymous;
 use crate::net::Transport;
 use crate::pools::Pool;
-use crate::types::HostPattern;
+use crate::types::{Digest, HostPattern};
 
-use super::{Ending, Listener};
+use super::{Ending, Listener, Peer};
 
 /// Where those who look after the process reach it over HTTP, and what they are told by one configuration.
 #[derive(Debug)]
@@ -19,13 +21,25 @@ pub(crate) struct Admin {
     pub(crate) ready_pools: Vec<Arc<Pool>>,
     /// So many endpoints of each have to be fit.
     pub(crate) min_fit: usize,
+    tokens: Vec<Token>,
+    /// What may be done without a token.
+    pub(crate) anonymous: Anonymous,
 }
 
 /// Whoever answers them.
 #[async_trait]
 pub(crate) trait AdminService: Send + Sync {
     /// Serves a connection to its end, which comes soon once `ending` begins.
-    async fn serve(&self, transport: Transport, ending: Ending);
+    async fn serve(&self, transport: Transport, via: Via, ending: Ending);
+}
+
+/// How they have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// By the listener of `admin`.
+    Listener(Peer),
+    /// By the control socket, which lets in this user only, and root.
+    ControlSocket { uid: u32 },
 }
 
 impl Admin {
@@ -37,7 +51,19 @@ impl Admin {
             hosts: config.hosts.clone(),
             ready_pools: ready.pools.iter().map(|index| pools[*index].clone()).collect(),
             min_fit: usize::try_from(ready.min_fit.get()).unwrap_or(usize::MAX),
+            tokens: config.tokens.clone(),
+            anonymous: config.anonymous,
         }
+    }
+
+    /// Whose token it is that a client shows, if it is one.
+    pub(crate) fn token(&self, shown: &[u8]) -> Option<&Token> {
+        let shown = Digest::of(shown);
+        // All of them are compared, so that the time tells nothing of which it is.
+        self.tokens.iter().fold(None, |found, token| match token.digest.is_same(&shown) {
+            true => Some(token),
+            false => found,
+        })
     }
 }
 

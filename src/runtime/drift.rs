@@ -6,7 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
+use crate::config::spec::LogLevel;
 use crate::config::{
     self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, WeightEdit, outline_with,
 };
@@ -15,8 +17,9 @@ use crate::types::{EndpointAddr, PoolName, RouteName};
 
 use super::{Action, Snapshot};
 
-/// It is what `evener drift --json` prints, so a field that is there stays there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// In what a process does otherwise than its file says. It is what `evener drift --json` prints, so a field that is there
+/// stays there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Drift {
     /// The generation that is served.
     pub(crate) generation: u64,
@@ -29,7 +32,7 @@ pub(crate) struct Drift {
 }
 
 /// Something that was changed while the process runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Drifted {
     pub(crate) what: DriftKind,
     /// As commands name it: `app/10.0.0.1:8080`, `shop/next`, or a route.
@@ -40,12 +43,12 @@ pub(crate) struct Drifted {
     pub(crate) file: String,
     /// What holds in its place.
     pub(crate) runs: String,
-    /// Whether a file can say that.
+    /// Whether `evener drift --write` writes it into the file.
     pub(crate) can_be_written: bool,
 }
 
 /// What was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DriftKind {
     /// The weight of an endpoint, or that it is drained.
@@ -54,10 +57,12 @@ pub(crate) enum DriftKind {
     Split,
     /// How far a canary has come, by an operator or to its end.
     Canary,
+    /// The level of messages.
+    Log,
 }
 
 /// What a file says beside what is served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FileStanding {
     /// The same.
@@ -94,37 +99,56 @@ struct Running {
 /// Where weights stand in a configuration, and which.
 type Written = HashMap<Weighted, (KeyPath, u16)>;
 
+/// What is compared.
+pub(crate) struct Process<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) generation: u64,
+    /// The level of messages, where it is this library's.
+    pub(crate) log_level: Option<LogLevel>,
+    /// What the snapshot was made from.
+    pub(crate) served: &'a Origin,
+    /// Where it is read again.
+    pub(crate) file: &'a Origin,
+}
+
 /// A file, what it says, and the texts that a file would be made from.
 struct Compared {
     /// What the file says of each weight, or else what is served.
     told: Written,
+    log_level: LogLevel,
     rest: FileStanding,
     /// What is to be changed so that it says what runs.
     base: Loaded,
 }
 
 impl Drift {
-    /// Compares what `snapshot` does, which serves `served`, with what stands in `file` at this moment. Gives back what a file
-    /// is made from that says what runs, too.
+    /// Compares what a process does with what stands in its file at this moment. Gives back what a file is made from that says
+    /// what runs, too.
     ///
     /// # Errors
     /// When what is served cannot be read again.
-    pub(crate) fn of(
-        snapshot: &Snapshot,
-        generation: u64,
-        (served, file): (&Origin, &Origin),
-        now: Instant,
-    ) -> Result<(Self, Draft), Diagnostics> {
+    pub(crate) fn of(process: &Process<'_>, now: Instant) -> Result<(Self, Draft), Diagnostics> {
+        let Process { snapshot, generation, served, file, .. } = *process;
         let running = running(snapshot);
-        let Compared { told, rest, base } = compare(served, file, &running)?;
+        let Compared { told, log_level, rest, base } = compare(served, file, &running)?;
         let mut changes: Vec<_> = running.iter().filter_map(|running| running.beside(&told)).collect();
         changes.extend(canaries(snapshot, now));
+        changes.extend(process.log_level.and_then(|level| level_beside(level, log_level)));
         let draft = Draft {
             texts: file.fixed_to(&base.source).on_disk(),
             weights: edits(&running, &written(&base.config)),
         };
         let file = file.file().map(|path| path.display().to_string());
         Ok((Self { generation, file, changes, rest }, draft))
+    }
+
+    /// The same for whoever may connect: what is wrong with a file may show what somebody has put in a wrong place.
+    pub(crate) fn redacted(self) -> Self {
+        let rest = match self.rest {
+            FileStanding::Refused(_) => FileStanding::Refused("`evener check` tells why".to_owned()),
+            rest => rest,
+        };
+        Self { rest, ..self }
     }
 
     /// Whether the file says all that runs.
@@ -137,7 +161,8 @@ fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compar
     let on_disk = file.read().and_then(Loaded::sound);
     let on_disk = match on_disk {
         Ok(on_disk) if file.fixed_to(&on_disk.source) == *served => {
-            return Ok(Compared { told: written(&on_disk.config), rest: FileStanding::Same, base: on_disk });
+            let (told, log_level) = (written(&on_disk.config), on_disk.config.log_level);
+            return Ok(Compared { told, log_level, rest: FileStanding::Same, base: on_disk });
         }
         on_disk => on_disk,
     };
@@ -147,15 +172,16 @@ fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compar
         Ok(on_disk) => on_disk,
         Err(problems) => {
             let rest = FileStanding::Refused(problems.to_string());
-            return Ok(Compared { told, rest, base: served });
+            return Ok(Compared { told, log_level: served.config.log_level, rest, base: served });
         }
     };
     told.extend(written(&on_disk.config));
+    let log_level = on_disk.config.log_level;
     // What operators have changed is told by itself.
     let diff = config::diff(&outline(&served, running)?, &outline(&on_disk, running)?);
     Ok(match diff.is_empty() {
-        true => Compared { told, rest: FileStanding::Same, base: on_disk },
-        false => Compared { told, rest: FileStanding::Another(diff), base: served },
+        true => Compared { told, log_level, rest: FileStanding::Same, base: on_disk },
+        false => Compared { told, log_level, rest: FileStanding::Another(diff), base: served },
     })
 }
 
@@ -257,6 +283,17 @@ fn canaries(snapshot: &Snapshot, now: Instant) -> impl Iterator<Item = Drifted> 
             runs: format!("{state} at {share_percent} %"),
             can_be_written: false,
         })
+    })
+}
+
+fn level_beside(level: LogLevel, told: LogLevel) -> Option<Drifted> {
+    (level != told).then(|| Drifted {
+        what: DriftKind::Log,
+        target: "log".to_owned(),
+        key: KeyPath::default().child("log").child("level").to_string(),
+        file: told.to_string(),
+        runs: level.to_string(),
+        can_be_written: false,
     })
 }
 

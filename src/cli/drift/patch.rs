@@ -46,7 +46,7 @@ impl Patch {
             BAD_CONFIG
         })?;
         let unsayable = drift.changes.iter().filter(|change| !change.can_be_written);
-        let unsayable = unsayable.map(|change| format!("{}: no file can say: {}", change.key, change.runs));
+        let unsayable = unsayable.map(|change| format!("{}: it is not written: {}", change.key, change.runs));
         let mut patch = Self {
             folder: texts.folder(),
             files: Vec::new(),

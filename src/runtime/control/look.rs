@@ -4,13 +4,15 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::runtime::drift;
 use crate::runtime::status::last_minute;
 use crate::runtime::{
-    CacheStatus, CertificateStatus, Draft, Drift, ListenerStatus, PoolStatus, RouteStatus, SplitStatus,
-    Status,
+    CacheStatus, CertificateStatus, Draft, Drift, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
+    SplitStatus, Status,
 };
 
-use super::{Control, ControlError, find_pool};
+use super::split::find_split;
+use super::{Control, ControlError, find_endpoint, find_pool};
 
 impl Control {
     /// What goes on in all pools, or in one of them.
@@ -74,8 +76,30 @@ impl Control {
         Ok(PoolStatus::of(find_pool(&self.live.snapshot().pools, name)?, now))
     }
 
+    /// # Errors
+    /// When there is no such pool, or it has no such endpoint.
+    pub(crate) fn endpoint(
+        &self,
+        pool: &str,
+        endpoint: &str,
+        now: Instant,
+    ) -> Result<EndpointStatus, ControlError> {
+        let snapshot = self.live.snapshot();
+        let pool = find_pool(&snapshot.pools, pool)?;
+        let index = find_endpoint(pool, endpoint)?.index();
+        Ok(EndpointStatus::all(pool, now).swap_remove(index))
+    }
+
     pub(crate) fn splits(&self, now: Instant) -> Vec<SplitStatus> {
         SplitStatus::all(&self.live.snapshot(), now)
+    }
+
+    /// # Errors
+    /// When there is no route of that name with a split.
+    pub(crate) fn split(&self, route: &str, now: Instant) -> Result<SplitStatus, ControlError> {
+        let snapshot = self.live.snapshot();
+        let (name, split) = find_split(&snapshot, route)?;
+        Ok(SplitStatus::of(name, split, now))
     }
 
     pub(crate) fn caches(&self, now: Instant) -> Vec<CacheStatus> {
@@ -88,7 +112,13 @@ impl Control {
     /// When what is served cannot be read again.
     pub(crate) fn drift(&self, now: Instant) -> Result<(Drift, Draft), ControlError> {
         let (served, file) = (self.changes.served(), self.changes.origin());
-        let generation = self.changes.counts().generation;
-        Drift::of(&self.live.snapshot(), generation, (&served, &file), now).map_err(ControlError::Unreadable)
+        let process = drift::Process {
+            snapshot: &self.live.snapshot(),
+            generation: self.changes.counts().generation,
+            log_level: self.log_level(),
+            served: &served,
+            file: &file,
+        };
+        Drift::of(&process, now).map_err(ControlError::Unreadable)
     }
 }

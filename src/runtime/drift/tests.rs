@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::write_weights;
-use crate::runtime::{Assembled, Control, Live, Registry, Unchanging, assemble, assemble_again};
+use crate::runtime::{Actor, Assembled, Control, Live, Registry, Unchanging, assemble, assemble_again};
 use crate::split::CanaryOrder;
 
 /// A process of which nothing runs, and its files.
@@ -56,17 +56,23 @@ impl Site {
     }
 
     fn control(&self) -> Control {
-        Control::new(Arc::new(Live::new(self.served.snapshot.clone())), Arc::new(Unchanging))
+        Control::new(Arc::new(Live::new(self.served.snapshot.clone())), Arc::new(Unchanging::default()))
     }
 
     fn weigh(&self, target: &str, weight: u16) {
         let weight = weight.to_string().parse().unwrap();
-        self.control().set_weight(&target.parse().unwrap(), weight, Instant::now()).unwrap();
+        self.control().set_weight(&target.parse().unwrap(), weight, &Actor::user(0), Instant::now()).unwrap();
     }
 
     fn drift(&self) -> (Drift, Draft) {
-        let origins = (&self.served.origin, &self.file());
-        Drift::of(&self.served.snapshot, 1, origins, Instant::now()).unwrap()
+        self.drift_at(None)
+    }
+
+    /// With this level of messages.
+    fn drift_at(&self, log_level: Option<LogLevel>) -> (Drift, Draft) {
+        let (served, file) = (&self.served.origin, &self.file());
+        let process = Process { snapshot: &self.served.snapshot, generation: 1, log_level, served, file };
+        Drift::of(&process, Instant::now()).unwrap()
     }
 
     fn changes(&self) -> Vec<String> {
@@ -99,8 +105,8 @@ fn what_was_changed_by_command_is_told_and_can_be_written() {
     let mut site = Site::new(MAIN, MORE);
     assert!(site.drift().0.is_empty());
     let unix = format!("app/unix:{}", site.path("run/a.sock").display());
-    site.control().drain(&"app/10.0.0.2:80".parse().unwrap(), Instant::now()).unwrap();
-    site.control().undo_drain(&unix.parse().unwrap(), Instant::now()).unwrap();
+    site.control().drain(&"app/10.0.0.2:80".parse().unwrap(), &Actor::user(0), Instant::now()).unwrap();
+    site.control().undo_drain(&unix.parse().unwrap(), &Actor::user(0), Instant::now()).unwrap();
     site.weigh("next/[::1]:80", 7);
     site.weigh("shop/next", 5);
     let told = [
@@ -220,14 +226,23 @@ fn canaries_are_told_and_no_file_says_how_far_they_are() {
     let more = MORE.replace("{ pool: next }]", "{ pool: next, weight: 5 }], canary: {}");
     let site = Site::new(MAIN, &more);
     assert_eq!(site.changes(), Vec::<String>::new());
-    site.control().canary("shop", Some(CanaryOrder::Pause), Instant::now()).unwrap();
+    site.control().canary("shop", Some(CanaryOrder::Pause), &Actor::user(0), Instant::now()).unwrap();
     assert_eq!(site.changes(), ["shop: begins anew -> paused at 5 %"]);
-    site.control().canary("shop", Some(CanaryOrder::Promote), Instant::now()).unwrap();
+    site.control().canary("shop", Some(CanaryOrder::Promote), &Actor::user(0), Instant::now()).unwrap();
     let (drift, draft) = site.drift();
     assert_eq!(
         (&*drift.changes[0].runs, &*drift.changes[0].key),
         ("promoted at 100 %", "routes[1].split.canary")
     );
+    assert!(!drift.changes[0].can_be_written && draft.weights.is_empty());
+}
+
+#[test]
+fn a_level_of_messages_that_the_file_does_not_have_is_told() {
+    let site = Site::new(MAIN, MORE);
+    assert!(site.drift_at(Some(LogLevel::Info)).0.is_empty());
+    let (drift, draft) = site.drift_at(Some(LogLevel::Debug));
+    assert_eq!((&*drift.changes[0].file, &*drift.changes[0].runs), ("info", "debug"));
     assert!(!drift.changes[0].can_be_written && draft.weights.is_empty());
 }
 
@@ -242,14 +257,14 @@ proptest! {
         let mut site = Site::new(MAIN, MORE);
         for (index, order, weight) in orders {
             let (target, now) = (TARGETS[index].parse().unwrap(), Instant::now());
-            let control = site.control();
+            let (control, by) = (site.control(), Actor::user(0));
             match order {
-                0 if index < 4 => drop(control.drain(&target, now)),
-                1 if index < 4 => drop(control.undo_drain(&target, now)),
+                0 if index < 4 => drop(control.drain(&target, &by, now)),
+                1 if index < 4 => drop(control.undo_drain(&target, &by, now)),
                 2 => site.reload(),
                 3 => site.write(&site.drift().1),
                 // The last weight of a split is kept.
-                _ => drop(control.set_weight(&target, weight.to_string().parse().unwrap(), now)),
+                _ => drop(control.set_weight(&target, weight.to_string().parse().unwrap(), &by, now)),
             }
         }
         let runs = |site: &Site| running(&site.served.snapshot).into_iter().map(|one| (one.of, one.weight)).collect::<Vec<_>>();
