@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Cache;
 use super::key::Asked;
@@ -122,7 +123,7 @@ fn plain(url: &str) -> Option<String> {
 }
 
 /// What came of a removal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Purged {
     pub(crate) answers: usize,
     /// Whether all files have been looked through. If not, that goes on; what is meant is not given any more in any case.

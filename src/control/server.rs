@@ -1,4 +1,5 @@
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Target,
+    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Stage, Target,
     Upgraded, Verdict, Via,
 };
 use crate::types::Span;
@@ -86,15 +87,20 @@ pub(crate) async fn serve(
     let stop = async { drop(shutdown.wait_for(|stopping| *stopping).await) };
     tokio::pin!(stop);
     let mut is_open = door.is_open();
+    let mut ending = Ending::default();
     loop {
         let answers = *is_open.borrow_and_update();
+        if !answers {
+            // Those who rest are to come back to the process that answers now.
+            mem::take(&mut ending).advance(Stage::Draining);
+        }
         tokio::select! {
             () = &mut stop => return Ok(()),
             Ok(()) = is_open.changed() => {}
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if answers => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
-                    connections.spawn(answer(stream, answering.clone()));
+                    connections.spawn(answer(stream, answering.clone(), ending.clone()));
                 }
                 Ok((stream, _)) => turn_away(stream),
                 Err(error) => {
@@ -108,18 +114,23 @@ pub(crate) async fn serve(
 
 /// Serves a client in the way that it speaks: requests of HTTP begin with the capital letters of their method, and lines of
 /// the protocol with a brace.
-async fn answer(stream: UnixStream, Answering { control, admin }: Answering) {
+async fn answer(stream: UnixStream, Answering { control, admin }: Answering, ending: Ending) {
     let transport = Transport::Unix(stream);
     let mut first = [0];
-    let speaks_http =
-        timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok() && first[0].is_ascii_uppercase();
+    let has_come = timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok();
     let Transport::Unix(stream) = transport else { return };
-    if !speaks_http {
-        return Connection { stream: BufReader::new(stream) }.serve(control).await;
+    if first[0].is_ascii_uppercase() {
+        if let Ok(uid) = admitted(&stream) {
+            admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, ending).await;
+        }
+        return;
     }
-    if let Ok(uid) = admitted(&stream) {
-        // It is cut with the socket's service, and until then it serves those who lead the process to its end.
-        admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, Ending::default()).await;
+    let mut connection = Connection { stream: BufReader::new(stream) };
+    if has_come {
+        connection.serve(control).await;
+    } else {
+        // Whoever is gone needs no answer.
+        let _ = connection.tell(&Reply::Error(Failure::TooLate.to_string())).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::config::spec::LogLevel;
 use crate::config::{Diff, Origin};
@@ -105,7 +106,7 @@ pub(crate) struct Applied {
 }
 
 /// What a change came to. It is what `evener reload --json` prints, so a field that is there stays there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Report {
     /// The generation that is served now; the same as before where nothing differs.
     pub(crate) generation: u64,
@@ -206,7 +207,7 @@ impl Changes for Unchanging {
     }
 
     fn log_level(&self) -> Option<LogLevel> {
-        None
+        Some(LogLevel::Info)
     }
 
     fn set_log_level(&self, _: LogLevel) -> Option<LogLevel> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::ReentrantMutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(crate) struct Control {
     changes: Arc<dyn Changes>,
     began: Instant,
     /// Held over a change and its message, so that each change is told once and in order.
-    changing: Mutex<()>,
+    changing: ReentrantMutex<()>,
 }
 
 /// An endpoint as operators name it: `POOL/ENDPOINT`. Where weights are meant, also a pool of a split: `ROUTE/POOL`.
@@ -115,7 +115,7 @@ impl ControlError {
 
 impl Control {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        Self { live, changes, began: Instant::now(), changing: Mutex::new(()) }
+        Self { live, changes, began: Instant::now(), changing: ReentrantMutex::new(()) }
     }
 
     /// What is served.
@@ -126,6 +126,12 @@ impl Control {
     /// Changes of the process as a whole.
     pub(crate) fn changes(&self) -> &dyn Changes {
         &*self.changes
+    }
+
+    /// Does something while nobody else makes a change of what runs: to look at it first, and to change it by that.
+    pub(crate) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.changing.lock();
+        work()
     }
 
     /// Removes stored answers from all caches, or from one of them.
@@ -220,6 +226,12 @@ fn find_endpoint<'p>(pool: &'p Pool, text: &str) -> Result<&'p Arc<Endpoint>, Co
 }
 
 // === Target ===
+
+impl Target {
+    pub(crate) fn new(pool: &str, endpoint: &str) -> Self {
+        Self { pool: pool.to_owned(), endpoint: endpoint.to_owned() }
+    }
+}
 
 impl FromStr for Target {
     type Err = InvalidTarget;

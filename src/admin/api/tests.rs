@@ -93,6 +93,7 @@ async fn what_is_not_there_is_told_with_what_is() {
         ("/v1/pools/ap", "no pool named `ap`", "did you mean `app`? there is app, next"),
         ("/v1/pools/app/endpoints/127.0.0.1:9", "pool `app` has no endpoint `127.0.0.1:9`", "127.0.0.1:9001"),
         ("/v1/splits/al", "no route with a split is named `al`", "did you mean `all`?"),
+        ("/v1/pools/%ff", "a name in the path is none: it is not UTF-8", "percent"),
         ("/v1/nothing", "there is nothing at this path", "/v1/openapi.json"),
     ] {
         let (status, _, body) = get(&admin, path).await;

@@ -2,11 +2,12 @@ use std::fmt;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Actor;
 
 /// A change, or an attempt at one. It is what stands in the audit log, so a field that is there stays there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AuditEntry {
     /// When (RFC 3339).
     pub(crate) time: String,
@@ -29,7 +30,7 @@ pub(crate) struct AuditEntry {
 }
 
 /// What was done, or wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum What {
     Drain,
@@ -47,7 +48,7 @@ pub(crate) enum What {
 }
 
 /// What it came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Changed,

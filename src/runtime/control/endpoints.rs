@@ -93,9 +93,23 @@ impl Control {
         by: &Actor,
         now: Instant,
     ) -> Result<WeightChange, ControlError> {
-        if let Some(change) = self.set_split_weight(target, weight, by, now) {
-            return change;
+        if self.is_side(target) {
+            return self.set_side_weight(target, weight, by, now);
         }
+        self.set_endpoint_weight(target, weight, by, now)
+    }
+
+    /// The same for an endpoint.
+    ///
+    /// # Errors
+    /// When there is no such endpoint.
+    pub(crate) fn set_endpoint_weight(
+        &self,
+        target: &Target,
+        weight: Weight,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<WeightChange, ControlError> {
         let weigh = |pool: &Pool, endpoint: &Endpoint| pool.set_weight(endpoint, weight, now);
         Ok(self.change(target, What::Weight, by, now, weigh)?.1)
     }

@@ -9,27 +9,33 @@ use crate::types::{EndpointAddr, RouteName, Weight};
 use super::{Control, ControlError, Known, Target, WeightChange};
 
 impl Control {
-    /// Changes the weight of a pool of a split; `None` where the target is none. No name of a pool is an address, so that a
-    /// route may have the name of a pool.
-    pub(super) fn set_split_weight(
+    /// Whether a target is a pool of a split. No name of a pool is an address, so that a route may have the name of a pool.
+    pub(super) fn is_side(&self, target: &Target) -> bool {
+        let is_address = target.endpoint.parse::<EndpointAddr>().is_ok();
+        !is_address && self.live.snapshot().splits().any(|(route, _)| route.as_str() == target.pool)
+    }
+
+    /// Changes the weight of a pool of a split.
+    ///
+    /// # Errors
+    /// When there is no such split, it has no such pool, or that has to keep its weight.
+    pub(crate) fn set_side_weight(
         &self,
         target: &Target,
         weight: Weight,
         by: &Actor,
         now: Instant,
-    ) -> Option<Result<WeightChange, ControlError>> {
+    ) -> Result<WeightChange, ControlError> {
         let snapshot = self.live.snapshot();
-        let is_address = target.endpoint.parse::<EndpointAddr>().is_ok();
-        let (route, split) =
-            snapshot.splits().find(|(route, _)| route.as_str() == target.pool && !is_address)?;
         let _alone = self.changing.lock();
-        let changed = change_weight(route, split, &target.endpoint, weight);
-        Some(self.audited(changed, What::Weight, target, by, now).inspect(|change| {
-            let WeightChange { from, to } = change;
-            let deed = Deed::done(What::Weight, from != to).to(target);
-            let deed = deed.from(format!("weight {from}")).until(format!("weight {to}"));
-            self.changes.audit().record(by, deed, now);
-        }))
+        let found = find_split(&snapshot, &target.pool);
+        let changed = found.and_then(|(route, split)| change_weight(route, split, &target.endpoint, weight));
+        let change = self.audited(changed, What::Weight, target, by, now)?;
+        let WeightChange { from, to } = change;
+        let deed = Deed::done(What::Weight, from != to).to(target);
+        let deed = deed.from(format!("weight {from}")).until(format!("weight {to}"));
+        self.changes.audit().record(by, deed, now);
+        Ok(change)
     }
 
     /// What a canary does, after it was steered if it is to be.

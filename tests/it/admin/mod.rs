@@ -1,10 +1,12 @@
 //! The admin listener: counts, health, and who may read them.
 
 mod access;
+mod api;
 mod counts;
 mod forms;
 mod health;
 mod reload;
+mod steer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
