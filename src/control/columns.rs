@@ -41,16 +41,7 @@ const NOTE: usize = 30;
 
 /// Writes rows under headings, two spaces from the left and between columns, in lines of `width` at most.
 pub(super) fn write_columns(columns: &[Column], rows: &[Row], width: usize, out: &mut String) {
-    let mut shown: Vec<_> = (0..columns.len()).map(|index| (index, widest(columns, rows, index))).collect();
-    let total = |shown: &[(usize, usize)]| shown.iter().map(|(_, width)| width + 2).sum::<usize>();
-    while total(&shown) > width {
-        let rank = |(index, _): &(usize, usize)| columns[*index].rank;
-        let Some(least) = (0..shown.len()).rev().max_by_key(|&place| rank(&shown[place])) else { break };
-        if rank(&shown[least]) == 0 {
-            break;
-        }
-        shown.remove(least);
-    }
+    let shown = fitting(columns, rows, width);
     let notes = rows.iter().map(|row| row.note.chars().count()).max().unwrap_or(0);
     let has_room = total(&shown) + 2 + notes.min(NOTE) <= width;
     let headings = columns.iter().map(|column| column.heading.to_owned()).collect();
@@ -80,6 +71,22 @@ pub(super) fn write_columns(columns: &[Column], rows: &[Row], width: usize, out:
             push_line(&format!("      {}", row.note), width, out);
         }
     }
+}
+
+/// The columns that there is room for, by their index, and their widths.
+fn fitting(columns: &[Column], rows: &[Row], width: usize) -> Vec<(usize, usize)> {
+    let mut shown: Vec<_> = (0..columns.len()).map(|index| (index, widest(columns, rows, index))).collect();
+    while total(&shown) > width {
+        let rank = |place: usize| columns[shown[place].0].rank;
+        let least = (0..shown.len()).rev().max_by_key(|&place| rank(place)).filter(|&place| rank(place) > 0);
+        let Some(least) = least else { break };
+        shown.remove(least);
+    }
+    shown
+}
+
+fn total(shown: &[(usize, usize)]) -> usize {
+    shown.iter().map(|(_, width)| width + 2).sum()
 }
 
 fn widest(columns: &[Column], rows: &[Row], index: usize) -> usize {
