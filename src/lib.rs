@@ -41,5 +41,6 @@ mod split;
 mod stores;
 mod telemetry;
 mod tls;
+mod top;
 mod tracing;
 pub mod types;

@@ -4,6 +4,7 @@ mod canary;
 mod debug_header;
 mod diff;
 mod drain;
+mod drift;
 mod eject;
 mod explain;
 mod history;
@@ -15,7 +16,9 @@ mod reload;
 mod rollback;
 mod status;
 mod tap;
+mod top;
 mod upgrade;
+mod watch;
 mod weight;
 
 use std::path::{Path, PathBuf};
@@ -65,6 +68,8 @@ enum Command {
     Diff(diff::Diff),
     /// Tell what goes on in the pools of a process that runs.
     Status(status::Status),
+    /// Show what goes on in a process that runs, in a terminal, and drain and weight its endpoints there.
+    Top(top::Top),
     /// Have a process that runs read its configuration again and serve it, and print what differs. Exits with 64 when it is
     /// refused; what was served stays then.
     Reload(reload::Reload),
@@ -76,6 +81,9 @@ enum Command {
     /// once it could serve, the old one accepts nothing more and ends with its work. Until then every failure leaves the
     /// old one as it was.
     Upgrade(upgrade::Upgrade),
+    /// Tell in what a process that runs does otherwise than its file says: what was changed by command, and what the file says
+    /// by now of something else. Exits with 0 when there is nothing, 1 when there is something, and 2 for anything else that fails.
+    Drift(drift::Drift),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
     Drain(drain::Drain),
     /// Leave an endpoint of a process that runs out for some time: no work. It comes back by itself.
@@ -107,7 +115,8 @@ enum Command {
 /// Reads the command line and does what it says, with the hooks of `builder`.
 ///
 /// Exit codes: 0, 64 where what was to be served is refused, 1 for anything else that fails, 2 for a wrong command
-/// line. A generation that `rollback` does not find counts as refused. `diff` exits with 1 for a difference, and with 2 for anything else that fails, like diff(1).
+/// line. A generation that `rollback` does not find counts as refused. `diff` and `drift` exit with 1 for a
+/// difference, and with 2 for anything else that fails, like diff(1).
 pub fn main(builder: &AppBuilder) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => run(builder, &config),
@@ -115,10 +124,12 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::Explain(explain) => explain.run(builder),
         Command::Diff(diff) => diff.run(builder),
         Command::Status(status) => status.run(),
+        Command::Top(top) => top.run(),
         Command::Reload(reload) => reload.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::History(history) => history.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
+        Command::Drift(drift) => drift.run(builder),
         Command::Drain(drain) => drain.run(),
         Command::Eject(eject) => eject.run(),
         Command::Weight(weight) => weight.run(),

@@ -1,8 +1,9 @@
 //! Where commands print. `print!` and its kin panic when nobody reads any more, as with `| head`.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use ratatui::crossterm;
 use serde::Serialize;
 
 use super::FAILED;
@@ -31,6 +32,19 @@ pub(super) fn print_line(text: impl Display) -> Result<(), u8> {
 /// The same for programs.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), u8> {
     print_line(serde_json::to_string_pretty(value).map_err(fail)?)
+}
+
+/// A value on one line, for programs that read one after the other.
+pub(super) fn line_of_json(value: &impl Serialize) -> Result<String, u8> {
+    serde_json::to_string(value).map(|line| line + "\n").map_err(fail)
+}
+
+/// How many columns there are for a table; without a limit where nobody looks at them.
+pub(super) fn width() -> usize {
+    let is_terminal = io::stdout().is_terminal();
+    let size = is_terminal.then(|| crossterm::terminal::size().ok()).flatten();
+    // Some terminals know of no size.
+    size.filter(|(columns, _)| *columns > 0).map_or(usize::MAX, |(columns, _)| columns.into())
 }
 
 /// Prints to standard error. Where that is gone, nobody can be told so.

@@ -52,7 +52,7 @@ impl Process {
         control::ask_until(&self.find()?, command, progress).map_err(fail)
     }
 
-    fn find(&self) -> Result<PathBuf, u8> {
+    pub(super) fn find(&self) -> Result<PathBuf, u8> {
         match (&self.socket, &self.config) {
             (Some(path), _) => Ok(path.clone()),
             (None, Some(file)) => named_in(file),

@@ -103,7 +103,7 @@ impl Whole {
 }
 
 /// Whether a text has nothing but comments, as files have that are switched off.
-fn is_blank(text: &str) -> bool {
+pub(crate) fn is_blank(text: &str) -> bool {
     text.lines().map(str::trim_start).all(|line| line.is_empty() || line.starts_with('#'))
 }
 

@@ -1,7 +1,10 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A step from a value of the file to one inside it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Segment {
     /// Into a map, by key.
     Key(String),
@@ -10,7 +13,7 @@ pub enum Segment {
 }
 
 /// Where a value stands in the file: `routes[1].match.path`. The default is the whole file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeyPath(Vec<Segment>);
 
 impl KeyPath {

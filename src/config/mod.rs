@@ -11,6 +11,7 @@ mod control_place;
 mod diagnostic;
 mod diff;
 mod document;
+mod edit;
 mod fault;
 mod include;
 mod key_path;
@@ -33,8 +34,9 @@ use diagnostic::Place;
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use diff::{Change, ChangeKind, Detail, Diff, Outline, diff};
 pub(crate) use diff::{diff_of_routes, show_details};
+pub(crate) use edit::{Edited, WeightEdit, outline_with, write_weights};
 pub use include::IncludedText;
-pub(crate) use include::Includes;
+pub(crate) use include::{Includes, is_blank};
 pub use key_path::{KeyPath, Segment};
 pub use load::{Loaded, load, load_text};
 pub use model::{

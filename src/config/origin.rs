@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::load::{folder_of, load_with};
-use super::{Diagnostics, IncludedText, Loaded, Source, load};
+use super::{Diagnostics, Edited, IncludedText, Loaded, Source, load};
 
 /// Where a configuration comes from, so that it can be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,29 @@ impl Origin {
                 included: included.clone(),
             },
         }
+    }
+
+    /// The same with all files by absolute paths, as they are called in this process.
+    pub(crate) fn on_disk(&self) -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        let absolute = |file: &str| here.join(file).display().to_string();
+        match self.anywhere() {
+            Self::Text { name, base, text, included } => Self::Text {
+                name: absolute(&name),
+                base,
+                text,
+                included: included.map(|texts| {
+                    let text = |text: IncludedText| IncludedText { file: absolute(&text.file), ..text };
+                    texts.into_iter().map(text).collect()
+                }),
+            },
+            file @ Self::File(_) => file,
+        }
+    }
+
+    /// The same with the weights that were written into it.
+    pub(crate) fn edited(&self, edited: &Edited) -> Self {
+        self.with_texts(&edited.text, Some(edited.included.clone()))
     }
 
     /// The same, fixed to what was read of it.

@@ -73,6 +73,10 @@ impl Source {
         &self.root
     }
 
+    pub(super) fn root_mut(&mut self) -> &mut Node {
+        &mut self.root
+    }
+
     /// Reads the value at `path` into `T`. One that is not there, or is empty, is read as an empty map.
     ///
     /// This is how filters and policies read their settings.
@@ -93,15 +97,26 @@ impl Source {
     /// Where the value at `path`, or its key, begins; where there is none, the closest value around it. Costs a
     /// reading of the whole text.
     pub(super) fn place_of(&self, path: &KeyPath, part: Part) -> Place {
+        let (document, there) = self.find(path);
+        self.documents[document].place_of(&there, part)
+    }
+
+    /// In which of the texts a value stands, and where there.
+    pub(super) fn find(&self, path: &KeyPath) -> (usize, KeyPath) {
         let segments = path.segments();
         let entry = segments.get(..2).map(|entry| KeyPath::from(entry.to_vec()));
         match entry.and_then(|entry| self.included.get(&entry)) {
             Some((document, there)) => {
                 let there = segments[2..].iter().fold(there.clone(), |path, step| path.join(step.clone()));
-                self.documents[*document].place_of(&there, part)
+                (*document, there)
             }
-            None => self.documents[0].place_of(path, part),
+            None => (0, path.clone()),
         }
+    }
+
+    /// The main text, and those that were added to it.
+    pub(super) fn documents(&self) -> &[Document] {
+        &self.documents
     }
 
     fn report_repeated(&self, path: &KeyPath, occurrence: usize, diagnostics: &mut Diagnostics) {

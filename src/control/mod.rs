@@ -8,15 +8,19 @@
 
 mod bind;
 mod client;
+mod columns;
 mod connect;
+mod drift_table;
+pub(crate) mod figures;
 mod protocol;
 mod server;
 mod split_table;
-mod table;
+mod status_table;
 
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::{ask, ask_until};
+pub(crate) use drift_table::drift_table;
 pub(crate) use protocol::{Command, Reply};
 pub(crate) use server::{Answering, serve};
 pub(crate) use split_table::split_table;
-pub(crate) use table::table;
+pub(crate) use status_table::{notes, status_table};

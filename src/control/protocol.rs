@@ -14,7 +14,7 @@ use crate::cache::{Purge, Purged};
 use crate::config::Origin;
 use crate::config::spec::LogLevel;
 use crate::runtime::{
-    EjectionTime, Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter, Target,
+    Draft, Drift, EjectionTime, Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter, Target,
     UpgradeOrder, Verdict, WrittenQuestion,
 };
 use crate::split::CanaryOrder;
@@ -49,6 +49,11 @@ pub(crate) enum Command {
     Log { level: Option<LogLevel> },
     /// Have another process take over.
     Upgrade { order: UpgradeOrder },
+    /// Tell in what the process does otherwise than its file says, and what the file would be made from if it is to say that.
+    Drift {
+        #[serde(default)]
+        draft: bool,
+    },
     /// Tell the last generations.
     History {},
     /// Tell what is served, as it was read.
@@ -109,6 +114,10 @@ pub(crate) enum Reply {
     },
     /// No other process took over, for this reason.
     Stays(String),
+    Drift {
+        drift: Drift,
+        draft: Option<Draft>,
+    },
     /// The oldest first; the last one is served.
     History(Vec<Generation>),
     Served(Origin),

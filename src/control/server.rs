@@ -8,7 +8,7 @@ use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use crate::net::Transport;
@@ -160,7 +160,7 @@ impl Connection {
     }
 
     /// The last reply; none where nothing was asked.
-    async fn answer(&mut self, control: &Control) -> Result<Option<Reply>, Failure> {
+    async fn answer(&mut self, control: &Arc<Control>) -> Result<Option<Reply>, Failure> {
         let peer = admitted(self.stream.get_ref())?;
         let Some(command) = self.command().await? else { return Ok(None) };
         let (by, now) = (Actor::user(peer), Instant::now());
@@ -204,8 +204,15 @@ impl Connection {
                     Err(NotUpgraded::Failed(why)) => Reply::Stays(why),
                 }
             }
+            Command::Drift { draft } => {
+                let control = control.clone();
+                // Files are read.
+                let compared = spawn_blocking(move || control.drift(now)).await.map_err(io::Error::other)?;
+                let (drift, made) = compared?;
+                Reply::Drift { drift, draft: draft.then_some(made) }
+            }
             Command::History {} => Reply::History(control.changes().history()),
-            Command::Served {} => Reply::Served(control.changes().served()),
+            Command::Served {} => Reply::Served(control.changes().served().anywhere()),
             Command::Explain { question } => Reply::Explained(control.explain(&question)?),
             Command::Tap { filter, most, wait } => {
                 let tap = control.tap(filter)?;

@@ -42,6 +42,9 @@ pub(crate) trait Changes: fmt::Debug + Send + Sync {
     /// What is served, as it was read.
     fn served(&self) -> Origin;
 
+    /// Where the configuration is read again.
+    fn origin(&self) -> Origin;
+
     /// How many changes were made, and refused, since the start.
     fn counts(&self) -> ChangeCounts;
 
@@ -193,6 +196,10 @@ impl Changes for Unchanging {
 
     fn served(&self) -> Origin {
         Origin::File("test.yaml".into())
+    }
+
+    fn origin(&self) -> Origin {
+        self.served()
     }
 
     fn counts(&self) -> ChangeCounts {

@@ -11,6 +11,7 @@ mod changes;
 mod connection;
 mod control;
 mod debug;
+mod drift;
 mod edge_paths;
 mod ending;
 mod explain;
@@ -69,6 +70,7 @@ pub(crate) use changes::{
 pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, EjectionTime, Target};
 pub(crate) use debug::{DebugKey, EVENER_DEBUG, EVENER_DECISION, Signed, decision};
+pub(crate) use drift::{Draft, Drift, DriftKind, Drifted, FileStanding};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, Unanswerable, explain};
 pub(crate) use generation::{Generation, Standing, Why};

@@ -166,6 +166,12 @@ impl Split {
         })
     }
 
+    /// The weights that the file says or an operator has set: of all but a canary, whose share is its own business.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&PoolName, u16)> {
+        let sides = self.sides.iter().enumerate().filter(|(index, _)| !self.is_canary(*index));
+        sides.map(|(index, side)| (&side.name, self.weights.get(index)))
+    }
+
     pub(crate) fn canary(&self) -> Option<&Canary> {
         self.canary.as_ref()
     }

@@ -28,6 +28,7 @@ const LAYERS: [(&str, u32); 29] = [
     ("admin", 6),
     ("edge", 6),
     ("handover", 6),
+    ("top", 6),
     ("lifecycle", 7),
     ("app", 8),
     ("cli", 9),

@@ -5,13 +5,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::admin::Sight;
 use crate::admin::json::Json;
 use crate::admin::problem::Problem;
 use crate::runtime::{
-    CacheStatus, CertificateStatus, Control, EndpointStatus, Generation, ListenerStatus, PoolStatus,
+    CacheStatus, CertificateStatus, Control, Drift, EndpointStatus, Generation, ListenerStatus, PoolStatus,
     RouteStatus, SplitStatus, Status,
 };
 
@@ -188,6 +189,31 @@ pub(super) async fn config(State(sight): State<Arc<Sight>>, headers: HeaderMap) 
     let text = sight.control.changes().served().redacted().ok_or(UNREADABLE)?;
     let media = (CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
     Ok(Tag::of(text.as_bytes()).answer(&headers, ([media], text)))
+}
+
+/// What differs from the file
+///
+/// What was changed while the process runs and does not stand in its file, and what the file says by now of something else
+/// than what is served. The file is read for each answer.
+#[utoipa::path(
+    get,
+    path = "/v1/drift",
+    tag = "configuration",
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer that is known.")),
+    responses(
+        (status = 200, body = Drift, headers(("ETag" = String, description = "Another for every other answer."))),
+        (status = 304, description = "It is what is known."),
+        (status = 409, body = Problem, description = "What is served cannot be read again."),
+        (status = 500, body = Problem, description = "It cannot be compared."),
+    )
+)]
+pub(super) async fn drift(State(sight): State<Arc<Sight>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let control = sight.control.clone();
+    // Files are read.
+    let compared = spawn_blocking(move || control.drift(Instant::now())).await;
+    let (drift, _) = compared.map_err(|_| UNREADABLE)??;
+    let drift = Json(drift.redacted());
+    Ok(Tag::of(drift.text().as_bytes()).answer(&headers, drift))
 }
 
 /// This document

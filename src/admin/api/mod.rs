@@ -77,6 +77,7 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
         .routes(routes!(look::caches))
         .routes(routes!(look::history))
         .routes(routes!(look::config))
+        .routes(routes!(look::drift))
         .routes(routes!(look::document))
         .routes(routes!(steer::drain))
         .routes(routes!(steer::undrain))

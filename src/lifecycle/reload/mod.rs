@@ -263,7 +263,11 @@ impl Changes for Reloader {
     }
 
     fn served(&self) -> Origin {
-        self.0.history.lock().served().anywhere()
+        self.0.history.lock().served().clone()
+    }
+
+    fn origin(&self) -> Origin {
+        self.0.origin.lock().clone()
     }
 
     fn counts(&self) -> ChangeCounts {

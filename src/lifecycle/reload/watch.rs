@@ -197,6 +197,10 @@ mod tests {
             unreachable!("files are watched")
         }
 
+        fn origin(&self) -> Origin {
+            unreachable!("files are watched")
+        }
+
         fn counts(&self) -> ChangeCounts {
             unreachable!("files are watched")
         }

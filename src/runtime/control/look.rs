@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::runtime::drift;
 use crate::runtime::status::last_minute;
 use crate::runtime::{
-    CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus, SplitStatus,
-    Status,
+    CacheStatus, CertificateStatus, Draft, Drift, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
+    SplitStatus, Status,
 };
 
 use super::split::find_split;
@@ -103,5 +104,21 @@ impl Control {
 
     pub(crate) fn caches(&self, now: Instant) -> Vec<CacheStatus> {
         self.live.snapshot().caches.iter().map(|cache| CacheStatus::of(cache, now)).collect()
+    }
+
+    /// In what the process does otherwise than its file says, and what a file is made from that says it. Reads the file.
+    ///
+    /// # Errors
+    /// When what is served cannot be read again.
+    pub(crate) fn drift(&self, now: Instant) -> Result<(Drift, Draft), ControlError> {
+        let (served, file) = (self.changes.served(), self.changes.origin());
+        let process = drift::Process {
+            snapshot: &self.live.snapshot(),
+            generation: self.changes.counts().generation,
+            log_level: self.log_level(),
+            served: &served,
+            file: &file,
+        };
+        Drift::of(&process, now).map_err(ControlError::Unreadable)
     }
 }

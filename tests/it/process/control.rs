@@ -168,13 +168,13 @@ async fn status_tells_who_is_fit_and_what_was_done() {
     let lines: Vec<_> = out.lines().collect();
     assert!(lines[0].starts_with(concat!("evener ", env!("CARGO_PKG_VERSION"), ", process ")), "{out}");
     assert_eq!(
-        lines[2],
+        lines[3],
         "app  peak_ewma, 1 of 2 fit, 0 in flight, 0 waiting, 0 retries, 3 picks, 0 failures"
     );
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(lines[4])[..5], [&good.address().to_string(), "fit", "1", "0/1024", "3"]);
-    assert_eq!(words(lines[5])[..5], [&gone.to_string(), "unfit", "7", "0/1024", "0"]);
-    assert!(lines[5].ends_with("backup, probe failed: connection refused"), "{out}");
+    assert_eq!(words(lines[5])[..5], [&good.address().to_string(), "fit", "1", "0/1024", "3"]);
+    assert_eq!(words(lines[6])[..5], [&gone.to_string(), "unfit", "7", "0/1024", "0"]);
+    assert!(lines[6].ends_with("backup, probe failed: connection refused"), "{out}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod control;
 mod debug;
 mod diff;
 mod drain;
+mod drift;
 mod explain;
 mod log;
 mod open_files;
@@ -24,6 +25,7 @@ mod systemd;
 mod tap;
 mod unix_files;
 mod upgrade;
+mod watching;
 
 use std::process::{Command, Output};
 

@@ -1,0 +1,81 @@
+mod patch;
+mod write;
+
+use clap::Args;
+
+use crate::app::AppBuilder;
+use crate::control::{Command, Reply, drift_table};
+use crate::runtime::{self, Draft, FileStanding};
+
+use super::output::{fail, print, print_json, print_line, tell, width};
+use super::process::Process;
+use super::unexpected;
+
+use patch::Patch;
+
+/// The exit codes of diff(1).
+const DIFFERENT: u8 = 1;
+const TROUBLE: u8 = 2;
+
+#[derive(Debug, Args)]
+pub(super) struct Drift {
+    #[command(flatten)]
+    process: Process,
+    /// Print what would have to change in the file, and those that it includes, so that they say what runs: a unified diff,
+    /// relative to the folder of the file, for `patch -p1` or `git apply`. Comments and layout stay.
+    #[arg(long, conflicts_with = "json")]
+    patch: bool,
+    /// Change the file, and those that it includes. Nothing is changed unless the result is a sound configuration.
+    #[arg(long, conflicts_with_all = ["json", "patch"])]
+    write: bool,
+    /// Change it also where it says something else than what is served, as after a rollback, which is lost then.
+    #[arg(long, requires = "write")]
+    overwrite: bool,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Drift {
+    pub(super) fn run(self, builder: &AppBuilder) -> Result<(), u8> {
+        let wants_draft = self.patch || self.write;
+        let reply = self.process.ask(&Command::Drift { draft: wants_draft }, |_| ()).map_err(|_| TROUBLE)?;
+        let Reply::Drift { drift, draft } = reply else {
+            unexpected();
+            return Err(TROUBLE);
+        };
+        match draft {
+            Some(draft) if wants_draft => self.settle(builder, &drift, &draft),
+            _ => {
+                if self.json { print_json(&drift) } else { print(drift_table(&drift, width())) }
+                    .map_err(|_| TROUBLE)?;
+                if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) }
+            }
+        }
+    }
+
+    /// Prints a patch, or makes the change.
+    fn settle(&self, builder: &AppBuilder, drift: &runtime::Drift, draft: &Draft) -> Result<(), u8> {
+        if drift.file.is_none() {
+            fail("the configuration is no file, but a text of the program that runs it");
+            return Err(TROUBLE);
+        }
+        let patch = Patch::make(builder, drift, draft)?;
+        patch.left().iter().for_each(|left| tell(format_args!("evener: {left}\n")));
+        if self.patch {
+            print(patch.unified()).map_err(|_| TROUBLE)?;
+            return if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) };
+        }
+        if drift.rest != FileStanding::Same && !self.overwrite {
+            fail(
+                "the file says something else than what is served, which would be lost\n  help: `evener drift` tells what; \
+                 `evener reload` serves it, and `--overwrite` gives it up",
+            );
+            return Err(TROUBLE);
+        }
+        for file in patch.write().map_err(|error| (fail(error), TROUBLE).1)? {
+            print_line(format_args!("{} is changed", file.display())).map_err(|_| TROUBLE)?;
+        }
+        if patch.left().is_empty() { Ok(()) } else { Err(DIFFERENT) }
+    }
+}

@@ -1,0 +1,231 @@
+//! The terminal, the process and the clock, around a view.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::control::{Command, Reply};
+use crate::runtime::Status;
+
+use super::View;
+use super::screen::{Palette, draw};
+use super::view::{Effect, Order};
+
+/// Why there is no screen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotRun {
+    #[error(
+        "this is no terminal, or one that cannot be painted on\n  help: `evener status --watch` tells the same anywhere"
+    )]
+    NoTerminal,
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// How often the process is asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// How soon the thread that reads keys notices the end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What comes in.
+enum Input {
+    Terminal(Event),
+    /// Nothing will come of the terminal any more.
+    Closed,
+    Told(Box<Status>),
+    Trouble(String),
+    /// What an order came to.
+    Done(String),
+}
+
+/// Shows what the process tells that `ask` asks, until a key or a signal ends it.
+///
+/// # Errors
+/// When there is no terminal to show it on.
+pub(crate) fn run<A>(ask: A) -> Result<(), CannotRun>
+where
+    A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
+{
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !is_terminal || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return Err(CannotRun::NoTerminal);
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let signals = Signals::new()?;
+        // From here on the terminal is restored whatever happens; a panic does it before it tells of itself.
+        let screen = Screen(ratatui::try_init().inspect_err(|_| ratatui::restore())?);
+        show(screen, signals, Arc::new(ask)).await
+    });
+    // Nobody waits for an answer that may still be under way.
+    runtime.shutdown_background();
+    Ok(ended?)
+}
+
+async fn show<A>(mut screen: Screen, mut signals: Signals, ask: Arc<A>) -> io::Result<()>
+where
+    A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
+{
+    let (sender, mut inputs) = unbounded_channel();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let reader = Reader::start(sender.clone(), is_over.clone());
+    let (orders, wanted) = unbounded_channel();
+    tokio::spawn(keep_asking(ask, wanted, sender));
+    let (mut view, palette) = (View::default(), Palette::from_environment());
+    let ended = loop {
+        if let Err(error) = screen.0.draw(|frame| draw(&mut view, palette, frame)) {
+            break Err(error);
+        }
+        let input = tokio::select! {
+            () = signals.recv() => break Ok(()),
+            input = inputs.recv() => input.unwrap_or(Input::Closed),
+        };
+        if take(&mut view, input, &orders).is_some_and(|effect| effect == Effect::Quit) {
+            break Ok(());
+        }
+        // All that has come by now is painted at once.
+        let mut quits = false;
+        while let Ok(input) = inputs.try_recv() {
+            quits |= take(&mut view, input, &orders).is_some_and(|effect| effect == Effect::Quit);
+        }
+        if quits {
+            break Ok(());
+        }
+    };
+    is_over.store(true, Ordering::Relaxed);
+    reader.join();
+    ended
+}
+
+/// Does what an input means; gives back the end, if it is that.
+fn take(view: &mut View, input: Input, orders: &UnboundedSender<Order>) -> Option<Effect> {
+    match input {
+        Input::Terminal(Event::Key(key)) if key.kind != KeyEventKind::Release => match view.press(key)? {
+            Effect::Give(order) => {
+                // Whoever carries orders out lives as long as this.
+                let _ = orders.send(order);
+            }
+            Effect::Quit => return Some(Effect::Quit),
+        },
+        // The next picture has the new size.
+        Input::Terminal(_) => {}
+        Input::Closed => return Some(Effect::Quit),
+        Input::Told(status) => view.tell(*status, Instant::now()),
+        Input::Trouble(why) => view.trouble = Some(first_line(&why)),
+        Input::Done(told) => view.message = Some(first_line(&told)),
+    }
+    None
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Asks the process once in a while, and carries orders out in between, each followed by a look.
+async fn keep_asking<A>(ask: Arc<A>, mut orders: UnboundedReceiver<Order>, sender: UnboundedSender<Input>)
+where
+    A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
+{
+    loop {
+        let told = match asked(&ask, Command::Status { pool: None }).await {
+            Ok(Reply::Status(status)) => Input::Told(Box::new(status)),
+            Ok(_) => Input::Trouble("the process gave an answer to another question".to_owned()),
+            Err(why) => Input::Trouble(why),
+        };
+        if sender.send(told).is_err() {
+            return;
+        }
+        let Ok(order) = tokio::time::timeout(EVERY, orders.recv()).await else { continue };
+        let Some(command) = order.as_ref().and_then(Order::command) else { return };
+        let done = asked(&ask, command).await.map_or_else(|why| why, |reply| in_words(&reply));
+        if sender.send(Input::Done(done)).is_err() {
+            return;
+        }
+    }
+}
+
+async fn asked<A>(ask: &Arc<A>, command: Command) -> Result<Reply, String>
+where
+    A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
+{
+    let ask = ask.clone();
+    let asked = tokio::task::spawn_blocking(move || ask(&command)).await;
+    asked.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn in_words(reply: &Reply) -> String {
+    match reply {
+        Reply::Drained => "drained".to_owned(),
+        Reply::Draining { in_flight } => format!("draining, {in_flight} in flight"),
+        Reply::Undrained { state } => format!("taken in again: {state}"),
+        Reply::Weight { from, to } => format!("weight {to}, was {from}"),
+        _ => "the process gave an answer to another question".to_owned(),
+    }
+}
+
+/// The terminal, which is as it was once this is gone.
+struct Screen(DefaultTerminal);
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Where the terminal is gone, nobody sees how it is left.
+        let _ = ratatui::try_restore();
+    }
+}
+
+/// The thread that reads keys, since that waits.
+struct Reader(thread::JoinHandle<()>);
+
+impl Reader {
+    fn start(sender: UnboundedSender<Input>, is_over: Arc<AtomicBool>) -> Self {
+        Self(thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let read = match event::poll(LOOK) {
+                    Ok(false) => continue,
+                    Ok(true) => event::read().map_or(Input::Closed, Input::Terminal),
+                    Err(_) => Input::Closed,
+                };
+                let is_last = matches!(read, Input::Closed);
+                if sender.send(read).is_err() || is_last {
+                    return;
+                }
+            }
+        }))
+    }
+
+    fn join(self) {
+        // A panic of it has been told.
+        let _ = self.0.join();
+    }
+}
+
+/// Those that end it.
+struct Signals([Signal; 4]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let kinds =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
+        let [one, two, three, four] = kinds.map(signal);
+        Ok(Self([one?, two?, three?, four?]))
+    }
+
+    async fn recv(&mut self) {
+        let [one, two, three, four] = &mut self.0;
+        tokio::select! {
+            _ = one.recv() => {}
+            _ = two.recv() => {}
+            _ = three.recv() => {}
+            _ = four.recv() => {}
+        }
+    }
+}
