@@ -11,10 +11,10 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessFormat, AccessSink, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec,
-    GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec,
-    RespondSpec, RetrySpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec,
-    UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
+    AccessFormat, AccessSink, AuditSpec, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus,
+    FilesSpec, GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec,
+    RedirectSpec, RespondSpec, RetrySpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts,
+    TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
 pub use admin::{Admin, Ready};
@@ -59,6 +59,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How those who look after the process reach it over HTTP, if they do.
     pub admin: Option<Admin>,
+    /// Deviations from the secure profile that are meant.
+    pub audit: AuditSpec,
     /// The least important messages that are written.
     pub log_level: LogLevel,
     /// The form of the access log.

@@ -76,6 +76,7 @@ pub(super) fn resolve(
         pools,
         routes,
         admin,
+        audit: spec.audit,
         log_level: spec.log.level,
         access_format: spec.log.access.format,
         access_sink: sink_relative_to(base, spec.log.access.to),

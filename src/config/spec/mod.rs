@@ -3,6 +3,7 @@
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
 mod admin;
+mod audit;
 mod cache;
 mod error_pages;
 mod files;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{ListenerName, PoolName};
 
 pub use admin::{AdminLimits, AdminSpec, ReadySpec};
+pub use audit::{AcceptSpec, AuditReason, AuditRule, AuditSpec, NoReason, UnknownRule};
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub(crate) use error_pages::PageForm;
 pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
@@ -90,6 +92,9 @@ pub struct Spec {
     /// Where the process tells how it does, over HTTP. Default: nowhere.
     #[serde(default)]
     pub admin: Option<AdminSpec>,
+    /// What `evener audit` takes as it is.
+    #[serde(default)]
+    pub audit: AuditSpec,
     /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
     /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
     /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.
