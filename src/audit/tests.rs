@@ -206,7 +206,7 @@ fn what_is_accepted_is_told_and_counts_no_more() {
     assert!(!told.has(Severity::Low));
     assert_eq!(
         told.to_string(),
-        "test.yaml:2:3: accepted: listeners.web.tls: none on 0.0.0.0:8080 (plain-http)\n  \
+        "test.yaml:2:8: accepted: listeners.web.tls: none on 0.0.0.0:8080 (plain-http)\n  \
          reason: a balancer ends TLS\nno deviation; 1 accepted\n"
     );
     let there = |at: &str| {
