@@ -21,3 +21,18 @@ impl Results {
         Self::WORDS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_has_a_count_of_its_own() {
+        let results = Results::default();
+        for word in ["hit", "miss", "miss", "no such word"] {
+            results.count(word);
+        }
+        let counted: Vec<_> = results.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("hit", 1), ("miss", 2)]);
+    }
+}
