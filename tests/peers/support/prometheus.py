@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from . import eventually
 from .edge import Edge
 from .programs import Program, free_port
 
@@ -37,6 +39,14 @@ class Prometheus:
             f"--web.listen-address=127.0.0.1:{port}",
             *flags,
         )
+        eventually("it is ready", self._is_ready)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self._program.address}/-/ready") as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError:
+            return False
 
     def series(self, query: str) -> list[dict[str, Any]]:
         """All that comes of a query; one that cannot be read is an error."""
