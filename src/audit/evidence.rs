@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub(super) struct Evidence<'a> {
 pub(super) struct NamedSecret {
     pub(super) at: KeyPath,
     pub(super) spec: SecretSpec,
+    /// How much chance there can be in it at most; `None` where it cannot be read from here.
+    pub(super) bits: Option<u32>,
 }
 
 /// A file, and who may do what with it.
@@ -59,7 +62,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn gather(config: &'a Config, source: &'a Source, base: &Path, now: SystemTime) -> Self {
         let mut evidence =
             Self { config, source, now, secrets: Vec::new(), files: Vec::new(), certificates: Vec::new() };
-        evidence.secrets = evidence.find_secrets();
+        evidence.secrets = evidence.find_secrets(base);
         evidence.name_secret_files(base);
         evidence.name_files(base);
         evidence.read_certificates();
@@ -102,12 +105,17 @@ impl<'a> Evidence<'a> {
         all.filter(move |filter| filter.name == name)
     }
 
-    fn find_secrets(&self) -> Vec<NamedSecret> {
+    fn find_secrets(&self, base: &Path) -> Vec<NamedSecret> {
         let root = KeyPath::default();
         let mut found = Vec::new();
-        let mut add = |at, spec: Option<SecretSpec>| found.extend(spec.map(|spec| NamedSecret { at, spec }));
+        let mut add =
+            |at, spec: Option<SecretSpec>| found.extend(spec.map(|spec| NamedSecret::new(at, spec, base)));
         if let Some(spec) = self.read::<Spec>(&root) {
             let stores = root.child("server").child("stores");
+            let tokens = root.child("admin").child("tokens");
+            for (name, token) in spec.admin.into_iter().flat_map(|admin| admin.tokens) {
+                add(tokens.child(name.as_str()).child("token"), Some(token.token));
+            }
             for (name, store) in spec.server.stores {
                 add(stores.child(name.as_str()).child("password"), store.password);
             }
@@ -192,6 +200,25 @@ impl<'a> Evidence<'a> {
             }));
         }
     }
+}
+
+impl NamedSecret {
+    fn new(at: KeyPath, spec: SecretSpec, base: &Path) -> Self {
+        let bits = spec.read(base).ok().map(|secret| most_bits(&secret));
+        Self { at, spec, bits }
+    }
+}
+
+/// What there would be of chance if each byte were any of those that occur.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a secret is short"
+)]
+fn most_bits(secret: &[u8]) -> u32 {
+    let alphabet = secret.iter().collect::<BTreeSet<_>>().len() as f64;
+    (secret.len() as f64 * alphabet.max(1.0).log2()) as u32
 }
 
 /// The certificates of a listener, and those that its clients' have to be from.

@@ -60,7 +60,7 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ("proxy-header-public", LISTENER, "127.0.0.1:8080, proxy_protocol: { from: [203.0.113.0/24] }"),
     ("allow-anyone", FILTERS, "allow: [0.0.0.0/0], rate_limit"),
     ("purge-anyone", FILTERS, "cache: { in: c, purge: { clients: ['::/0'], token: '${T}' } }, rate_limit"),
-    ("inline-secret", POOL, "sticky: { cookie: c, secret: 0123456789abcdef }, health"),
+    ("inline-secret", POOL, "sticky: { cookie: c, secret: c2f1a8e4b7d3906512ab4c8e }, health"),
     ("connections", SERVER, "server: { connections: 50001 }\nlisteners:"),
     ("per-client", LISTENER, "127.0.0.1:8080, limits: { per_client: 513 }"),
     ("ipv6-prefix", SERVER, "server: { http_client_id: { ipv6_prefix: 128 } }\nlisteners:"),
@@ -101,8 +101,9 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ("slow-start-off", POOL, "slow_start: 0s, health"),
     ("retry-attempts", POOL, "retry: { attempts: 2 }, health"),
     ("retry-budget", POOL, "retry: { budget: 21% }, health"),
-    ("admin-open", ADMIN, "0.0.0.0:9901, open_to: [203.0.113.0/24]"),
-    ("admin-unencrypted", ADMIN, "0.0.0.0:9901, open_to: [10.0.0.0/8]"),
+    ("admin-open", ADMIN, "0.0.0.0:9901, open_to: [203.0.113.0/24], anonymous: health"),
+    ("admin-unencrypted", ADMIN, "0.0.0.0:9901, open_to: [10.0.0.0/8], anonymous: health"),
+    ("no-audit-log", ADMIN, "127.0.0.1:9901, tokens: { a: { token: { file: Cargo.lock }, scope: operate } }"),
     ("no-metrics", "admin: { bind: 127.0.0.1:9901 }\n", ""),
     ("access-log-off", SERVER, "log: { access: { format: off } }\nlisteners:"),
     ("debug-log", SERVER, "log: { level: debug }\nlisteners:"),
@@ -135,11 +136,11 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ),
     ("credential-in-query", FILTERS, "api_key: { keys: { a: '${T}' }, from: { query: key } }, rate_limit"),
     ("credential-forwarded", FILTERS, "api_key: { keys: { a: '${T}' }, forward: true }, rate_limit"),
-    ("inline-secret", FILTERS, "api_key: { keys: { a: 0123456789abcdef } }, rate_limit"),
+    ("inline-secret", FILTERS, "api_key: { keys: { a: c2f1a8e4b7d3906512ab4c8e } }, rate_limit"),
     (
         "inline-secret",
         FILTERS,
-        "cache: { in: c, purge: { clients: [10.0.0.0/8], token: 0123456789abcdef } }, rate_limit",
+        "cache: { in: c, purge: { clients: [10.0.0.0/8], token: c2f1a8e4b7d3906512ab4c8e } }, rate_limit",
     ),
     ("cache-shared", FILTERS, "cache: { in: c, store_authorized: true }, rate_limit"),
     ("cache-forced", FILTERS, "cache: { in: c, force_ttl: true }, rate_limit"),
@@ -189,6 +190,9 @@ fn every_rule_is_tried() {
         "certificate-renewal",
         "certificate-weak-key",
         "certificate-weak-signature",
+        // Seen with others that are found beside it.
+        "admin-anonymous",
+        "weak-secret",
         "secret-readable",
         "config-writable",
         "control-socket-folder",
@@ -197,6 +201,14 @@ fn every_rule_is_tried() {
     let tried: BTreeSet<_> = DEVIATIONS.iter().map(|(rule, ..)| *rule).chain(elsewhere).collect();
     let known: BTreeSet<_> = AuditRule::ALL.iter().map(|rule| rule.as_str()).collect();
     assert_eq!(tried, known);
+}
+
+#[test]
+fn what_comes_with_others_is_found_too() {
+    let open = with(ADMIN, "0.0.0.0:9901, open_to: [10.0.0.0/8]");
+    assert_eq!(audited(&open).rules(), ["admin-anonymous", "admin-unencrypted"]);
+    let weak = with(POOL, "sticky: { cookie: c, secret: 0123456789abcdef }, health");
+    assert_eq!(audited(&weak).rules(), ["inline-secret", "weak-secret"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
@@ -20,6 +21,17 @@ pub(crate) enum Purge {
     /// What has this tag in `Cache-Tag`.
     Tag(String),
     All,
+}
+
+impl fmt::Display for Purge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "url {url}"),
+            Self::Prefix(prefix) => write!(f, "prefix {prefix}"),
+            Self::Tag(tag) => write!(f, "tag {tag}"),
+            Self::All => f.write_str("all"),
+        }
+    }
 }
 
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::pools::State;
 use crate::runtime::{
-    Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why,
+    Actor, Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict,
 };
 use crate::types::Span;
 
@@ -123,32 +123,41 @@ impl Connection {
             return Err(Failure::Stranger(peer));
         }
         let Some(command) = self.command().await? else { return Ok(None) };
-        let now = Instant::now();
+        let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
             Command::Status { pool } => Reply::Status(control.status(pool.as_deref(), now)?),
             Command::Drain { endpoint, wait } => {
-                let drain = control.drain(&endpoint, now)?;
+                let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?
             }
             Command::Undrain { endpoint } => {
-                Reply::Undrained { state: control.undo_drain(&endpoint, now)?.as_str().to_owned() }
+                Reply::Undrained { state: control.undo_drain(&endpoint, &by, now)?.as_str().to_owned() }
+            }
+            Command::Eject { endpoint, time } => {
+                Reply::Ejected { state: control.eject(&endpoint, time, &by, now)?.as_str().to_owned() }
             }
             Command::Weight { endpoint, weight } => {
-                let change = control.set_weight(&endpoint, weight, now)?;
+                let change = control.set_weight(&endpoint, weight, &by, now)?;
                 Reply::Weight { from: change.from, to: change.to }
             }
-            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, now)?),
-            Command::Purge { cache, what } => Reply::Purged(control.purge(cache.as_deref(), &what).await?),
+            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, &by, now)?),
+            Command::Purge { cache, what } => {
+                Reply::Purged(control.purge(cache.as_deref(), &what, &by, now).await?)
+            }
+            Command::Log { level } => {
+                let was = level.map(|level| control.set_log_level(level, &by, now)).transpose()?;
+                Reply::Log { level: control.log_level(), was }
+            }
             Command::Reload { probation } => {
-                let applied = self.while_working(control.changes().reload(Why::Command, probation)).await?;
+                let applied = self.while_working(control.changes().reload(&by, probation)).await?;
                 self.follow(applied?).await?
             }
             Command::Rollback { to } => {
-                let applied = self.while_working(control.changes().roll_back(to)).await?;
+                let applied = self.while_working(control.changes().roll_back(&by, to)).await?;
                 self.follow(applied?).await?
             }
             Command::Upgrade { order } => {
-                let upgraded = self.while_working(control.changes().upgrade(order)).await?;
+                let upgraded = self.while_working(control.changes().upgrade(&by, order)).await?;
                 match upgraded {
                     Ok(Upgraded { process, version }) => Reply::Upgraded { process, version },
                     Err(NotUpgraded::Configuration(problems)) => Reply::Refused(problems),
@@ -246,7 +255,10 @@ routes: [{ pool: app }]
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };
         tokio::spawn(
-            connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging)))),
+            connection.serve(Arc::new(Control::new(
+                Arc::new(Live::new(snapshot)),
+                Arc::new(Unchanging::default()),
+            ))),
         );
         client
     }

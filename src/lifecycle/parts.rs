@@ -12,7 +12,7 @@ use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{
-    AdminService, Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
+    AdminService, Assembled, Audit, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
 };
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
@@ -29,6 +29,7 @@ pub(crate) struct Parts {
     edges: Edges,
     prober: Arc<Prober>,
     log: Arc<AccessLog>,
+    audit: Arc<Audit>,
     threads: usize,
     /// What was handed over and has no use here.
     unused: Vec<String>,
@@ -59,6 +60,8 @@ pub(crate) enum StartError {
     Bind(#[from] BindError),
     #[error("the access log cannot be opened: {0}")]
     AccessLog(#[source] io::Error),
+    #[error("{0}")]
+    AuditLog(#[source] io::Error),
     #[error(transparent)]
     SecretFile(#[from] CannotSave),
     #[error(transparent)]
@@ -98,6 +101,7 @@ impl Parts {
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
+        let audit = Arc::new(Audit::open(config.audit_log()).map_err(StartError::AuditLog)?);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         let app = HttpApp::new(&Arc::new(server_conf(threads)), live.clone(), log.clone());
         let layer4 = Layer4::new(log.clone(), flow_sockets());
@@ -114,6 +118,7 @@ impl Parts {
             prober: Arc::new(Prober::new(&assembled.snapshot.pools)),
             live,
             log,
+            audit,
             threads,
             unclaimed: inherited.unclaimed(),
             unused: inherited.into_unused(),
@@ -125,8 +130,9 @@ impl Parts {
 
     /// Whoever changes the configuration from now on, and what is to be started.
     pub(crate) fn into_running(self, messages: Option<Arc<Messages>>) -> Running {
-        let Self { live, edges, prober, log, threads, assembled, source, takeover, unclaimed, .. } = self;
-        let serving = Serving { live, edges, prober, log, messages };
+        let Self { live, edges, prober, log, audit, threads, assembled, source, takeover, unclaimed, .. } =
+            self;
+        let serving = Serving { live, edges, prober, log, messages, audit };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
         let admin: Arc<dyn AdminService> =

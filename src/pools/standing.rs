@@ -18,6 +18,8 @@ pub(super) struct Standing {
     /// Whether it came to others that served already, and was never fit itself.
     is_newcomer: bool,
     is_drained: bool,
+    /// Until when an operator wants it left out. What requests come to has no say in that, and it is no mark against it.
+    ordered_out_until: Option<Instant>,
     ejected_until: Option<Instant>,
     /// How many ejections count against the endpoint: the next one lasts so many times longer.
     ejections: u32,
@@ -53,10 +55,14 @@ pub(crate) struct EjectionState {
     pub(crate) returned_ns: Option<u64>,
     /// How many successes are owed since.
     pub(crate) owed: u32,
+    /// How much longer an operator wants it left out.
+    pub(crate) ordered_ns: Option<u64>,
 }
 
 /// So many requests of live traffic have to succeed before an endpoint that was ejected is trusted again.
 const TRIAL: u32 = 3;
+/// Operators leave an endpoint out for no longer: what is to stay out is drained.
+pub(crate) const LONGEST_ORDER: Duration = Duration::from_secs(3600);
 
 impl Standing {
     pub(super) fn new(health: Health) -> Self {
@@ -64,6 +70,7 @@ impl Standing {
             streak: Streak::of(health),
             is_newcomer: false,
             is_drained: false,
+            ordered_out_until: None,
             ejected_until: None,
             ejections: 0,
             returned: None,
@@ -77,7 +84,7 @@ impl Standing {
             _ if self.is_drained => State::Draining,
             Health::Checking => State::Checking,
             Health::Unfit { .. } => State::Unfit,
-            Health::Fit if self.ejected_until.is_some() => State::Ejected,
+            Health::Fit if self.ejected_until().is_some() => State::Ejected,
             Health::Fit => State::Fit,
         }
     }
@@ -135,8 +142,24 @@ impl Standing {
         self.is_drained = is_drained;
     }
 
+    /// When it is left out no more: whoever wants it out, and for whatever reason.
     pub(super) fn ejected_until(&self) -> Option<Instant> {
-        self.ejected_until
+        self.ejected_until.max(self.ordered_out_until)
+    }
+
+    /// When the next of its ejections ends.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        [self.ejected_until, self.ordered_out_until].into_iter().flatten().min()
+    }
+
+    /// Leaves it out until then because an operator says so, in the place of what was said before.
+    pub(super) fn order_out(&mut self, until: Instant) {
+        self.ordered_out_until = Some(until);
+    }
+
+    /// Ends what an operator has said, if so much time is over; `None` for whatever time. Returns whether there was anything.
+    pub(super) fn end_order(&mut self, now: Option<Instant>) -> bool {
+        self.ordered_out_until.take_if(|until| now.is_none_or(|now| *until <= now)).is_some()
     }
 
     /// Begins an ejection and says how long it lasts: the base times the number of ejections in close succession, with
@@ -176,7 +199,14 @@ impl Standing {
             ejections: self.ejections,
             returned_ns: self.returned.map(|returned| nanos(now.saturating_duration_since(returned))),
             owed: self.owed,
+            ordered_ns: self.ordered_out_until.map(|until| nanos(until.saturating_duration_since(now))),
         }
+    }
+
+    /// Goes on with what an operator has told another process.
+    pub(super) fn import_order(&mut self, state: &EjectionState, now: Instant) {
+        let left = state.ordered_ns.map(Duration::from_nanos);
+        self.ordered_out_until = left.map(|left| now + left.min(LONGEST_ORDER));
     }
 
     /// Goes on with what another process knew of ejections, within the present limits.
@@ -246,6 +276,32 @@ mod tests {
         assert_eq!((standing.state(), standing.is_on_trial()), (State::Fit, true));
         assert_eq!([(); 3].map(|()| standing.pass_trial()), [false, false, true]);
         assert!(!standing.pass_trial());
+    }
+
+    #[test]
+    fn what_an_operator_wants_left_out_is_left_out_for_that_time_and_counts_for_nothing() {
+        let (mut standing, limits, now, mut random) = standing();
+        standing.order_out(now + seconds(60));
+        assert_eq!((standing.state(), standing.may_serve_in_panic()), (State::Ejected, true));
+        let length = standing.eject(&limits, now, &mut random);
+        assert!(length < seconds(12), "it is the first ejection: {length:?}");
+        assert!(!standing.end_order(Some(now + seconds(59))) && standing.return_to_trial(now + seconds(59)));
+        assert_eq!((standing.state(), standing.next_end()), (State::Ejected, Some(now + seconds(60))));
+        standing.forgive();
+        assert!(standing.end_order(Some(now + seconds(60))) && !standing.end_order(None));
+        assert_eq!((standing.state(), standing.is_on_trial()), (State::Fit, false));
+    }
+
+    #[test]
+    fn another_process_goes_on_with_what_an_operator_has_said() {
+        let (mut standing, _, now, _) = standing();
+        standing.order_out(now + seconds(60));
+        let mut other = Standing::new(Health::Fit);
+        other.import_order(&standing.export(now + seconds(20)), now);
+        assert_eq!(other.ejected_until(), Some(now + seconds(40)));
+        let endless = EjectionState { ordered_ns: Some(u64::MAX), ..EjectionState::default() };
+        other.import_order(&endless, now);
+        assert_eq!(other.ejected_until(), Some(now + LONGEST_ORDER));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use crate::audit::networks::{is_public, those};
 use crate::audit::rule::Check::{File, Whole};
 use crate::audit::rule::Rule;
 use crate::audit::rule::Severity::{High, Low, Medium};
-use crate::config::spec::AuditRule as Id;
+use crate::config::spec::{Anonymous, AuditRule as Id, TokenScope};
 
 use super::found;
 
@@ -24,6 +24,29 @@ pub(super) const RULES: &[Rule] = &[
         risk: "what is read there goes over the network in clear text",
         check: Whole(|evidence| {
             those(&evidence.config.admin.as_ref()?.open_to, |network| !is_public(network))
+        }),
+    },
+    Rule {
+        id: Id::AdminAnonymous,
+        severity: Medium,
+        key: "admin.anonymous",
+        profile: "health, where `open_to` lets others in than this machine",
+        risk: "whoever is in those networks reads everything without a token",
+        check: Whole(|evidence| {
+            let admin = evidence.config.admin.as_ref()?;
+            found(!admin.open_to.is_empty() && admin.anonymous == Anonymous::Read, "read")
+        }),
+    },
+    Rule {
+        id: Id::NoAuditLog,
+        severity: Low,
+        key: "admin.audit_log",
+        profile: "a file, where a token is for `operate`",
+        risk: "nobody can tell after a restart who changed what",
+        check: Whole(|evidence| {
+            let admin = evidence.config.admin.as_ref()?;
+            let operates = admin.tokens.iter().any(|token| token.scope == TokenScope::Operate);
+            found(operates && admin.audit_log.is_none(), "none")
         }),
     },
     Rule {

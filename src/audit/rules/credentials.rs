@@ -21,6 +21,17 @@ pub(super) const RULES: &[Rule] = &[
         check: Secret(|secret| found(matches!(secret.spec, SecretSpec::Text(_)), "the secret itself")),
     },
     Rule {
+        id: Id::WeakSecret,
+        severity: High,
+        key: "",
+        profile: "what `openssl rand -hex 32` makes, or as much by chance",
+        risk: "it can be guessed, or worked out from what is signed with it",
+        check: Secret(|secret| {
+            let bits = secret.bits.filter(|bits| *bits < 80)?;
+            Some(format!("{bits} bits at most"))
+        }),
+    },
+    Rule {
         id: Id::SecretReadable,
         severity: High,
         key: "",

@@ -1,42 +1,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use crate::filters::lines::{entry, read_lines};
-use crate::types::ConsumerName;
-
-/// The SHA-256 of a key: all that is kept of it. To find it takes as long whatever the key is, and how far a guess is from
-/// it tells nothing of the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
+use crate::types::{ConsumerName, Digest};
 
 /// Whose key it is, by the key's digest.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     consumers: HashMap<Digest, HeaderValue, RandomState>,
-}
-
-impl Digest {
-    pub(super) fn of(key: &[u8]) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, key).as_ref());
-        Self(bytes)
-    }
-}
-
-/// Reads 64 hexadecimal digits.
-pub(super) fn read_digest(text: &str) -> Option<Digest> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(Digest(bytes))
 }
 
 impl Keys {
@@ -81,7 +55,7 @@ pub(super) fn read_file(content: &[u8]) -> Result<Keys, String> {
     read_lines(content, |line| {
         let Some(line) = entry(line) else { return Ok(()) };
         let (name, digits) = line.split_once(char::is_whitespace).ok_or(FORM)?;
-        let digest = read_digest(digits.trim()).ok_or(FORM)?;
+        let digest = Digest::from_hex(digits.trim()).ok_or(FORM)?;
         let name = name.parse::<ConsumerName>().map_err(|error| error.to_string())?;
         keys.add(&name, digest)
     })?;

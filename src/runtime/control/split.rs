@@ -2,8 +2,8 @@
 
 use tokio::time::Instant;
 
-use crate::runtime::{Snapshot, SplitStatus};
-use crate::split::{CanaryOrder, NotRunning, Split, WeightRefused};
+use crate::runtime::{Actor, Deed, Snapshot, SplitStatus, What};
+use crate::split::{CanaryOrder, CanaryStatus, NotRunning, Split, WeightRefused};
 use crate::types::{EndpointAddr, RouteName, Weight};
 
 use super::{Control, ControlError, Known, Target, WeightChange};
@@ -15,13 +15,21 @@ impl Control {
         &self,
         target: &Target,
         weight: Weight,
+        by: &Actor,
+        now: Instant,
     ) -> Option<Result<WeightChange, ControlError>> {
         let snapshot = self.live.snapshot();
         let is_address = target.endpoint.parse::<EndpointAddr>().is_ok();
         let (route, split) =
             snapshot.splits().find(|(route, _)| route.as_str() == target.pool && !is_address)?;
         let _alone = self.changing.lock();
-        Some(change_weight(route, split, &target.endpoint, weight))
+        let changed = change_weight(route, split, &target.endpoint, weight);
+        Some(self.audited(changed, What::Weight, target, by, now).inspect(|change| {
+            let WeightChange { from, to } = change;
+            let deed = Deed::done(What::Weight, from != to).to(target);
+            let deed = deed.from(format!("weight {from}")).until(format!("weight {to}"));
+            self.changes.audit().record(by, deed, now);
+        }))
     }
 
     /// What a canary does, after it was steered if it is to be.
@@ -29,6 +37,26 @@ impl Control {
     /// # Errors
     /// When there is no such canary, or it has ended and the order is for one that runs.
     pub(crate) fn canary(
+        &self,
+        route: &str,
+        order: Option<CanaryOrder>,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<SplitStatus, ControlError> {
+        let Some(order) = order else { return self.steer(route, None, now) };
+        let before = self.steer(route, None, now).map(|split| manner(&split)).unwrap_or_default();
+        let steered = self.steer(route, Some(order), now);
+        let steered = self.audited(steered, What::Canary, route, by, now)?;
+        let after = manner(&steered);
+        // The others begin something anew in any case.
+        let may_change_nothing = matches!(order, CanaryOrder::Pause | CanaryOrder::Resume);
+        let deed = Deed::done(What::Canary, !may_change_nothing || before != after);
+        let after = format!("{after}, by {}", order.as_str());
+        self.changes.audit().record(by, deed.to(route).from(before).until(after), now);
+        Ok(steered)
+    }
+
+    fn steer(
         &self,
         route: &str,
         order: Option<CanaryOrder>,
@@ -44,6 +72,13 @@ impl Control {
         }
         Ok(SplitStatus::of(name, split, now))
     }
+}
+
+/// How a canary runs, in short.
+fn manner(split: &SplitStatus) -> String {
+    let Some(CanaryStatus { phase, share_percent, paused, .. }) = &split.canary else { return String::new() };
+    let paused = if *paused { ", paused" } else { "" };
+    format!("{} with {share_percent} %{paused}", phase.as_str())
 }
 
 fn find_split<'s>(snapshot: &'s Snapshot, route: &str) -> Result<(&'s RouteName, &'s Split), ControlError> {

@@ -24,7 +24,7 @@ fn place(config: &str) -> Place {
     let folder = place.path();
     fs::copy(golden().join("clients.pem"), folder.join("clients.pem")).unwrap();
     Ca::new("audit").issue(&["example.com"]).write(folder, "site");
-    fs::write(folder.join("sticky.secret"), "0123456789abcdef").unwrap();
+    fs::write(folder.join("sticky.secret"), "c2f1a8e4b7d3906512ab4c8e").unwrap();
     for (file, mode) in [("edge.yaml", 0o644), ("site.key", 0o600), ("sticky.secret", 0o644)] {
         set_mode(&folder.join(file), mode);
     }
