@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(keys.len(), 2);
         assert_eq!(keys.consumer(&Digest::of(b"secret")).unwrap(), "acme");
         assert!(keys.consumer(&Digest::of(b"secret2")).is_none());
-        assert_eq!(read_digest(&ACME.to_uppercase()), Some(Digest::of(b"secret")));
+        assert_eq!(Digest::from_hex(&ACME.to_uppercase()), Some(Digest::of(b"secret")));
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         );
         assert!(!error.contains("hunter2"), "{error}");
         for digits in ["", "+b".repeat(32).as_str(), &"a".repeat(63), &"é".repeat(32)] {
-            assert_eq!(read_digest(digits), None, "{digits}");
+            assert_eq!(Digest::from_hex(digits), None, "{digits}");
         }
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let lines: Vec<_> = (0..100_000_u32).map(|n| format!("c{n} {n:064x}\n")).collect();
         let keys = read_file(lines.concat().as_bytes()).unwrap();
         assert_eq!(keys.len(), 100_000);
-        let last = read_digest(&format!("{:064x}", 99_999)).unwrap();
+        let last = Digest::from_hex(&format!("{:064x}", 99_999)).unwrap();
         assert_eq!(keys.consumer(&last).unwrap(), "c99999");
     }
 }
