@@ -16,6 +16,8 @@ use super::inspect::{Inspected, inspect};
 pub(super) struct Evidence<'a> {
     pub(super) config: &'a Config,
     pub(super) source: &'a Source,
+    /// What is written, before names were resolved.
+    pub(super) spec: Spec,
     pub(super) now: SystemTime,
     pub(super) secrets: Vec<NamedSecret>,
     pub(super) files: Vec<NamedFile>,
@@ -60,8 +62,16 @@ pub(super) struct NamedCertificate {
 impl<'a> Evidence<'a> {
     /// Reads what there is to be read. Paths that are not resolved yet start at `base`.
     pub(super) fn gather(config: &'a Config, source: &'a Source, base: &Path, now: SystemTime) -> Self {
-        let mut evidence =
-            Self { config, source, now, secrets: Vec::new(), files: Vec::new(), certificates: Vec::new() };
+        let mut evidence = Self {
+            config,
+            source,
+            // A configuration that was resolved can be read.
+            spec: source.read_at(&KeyPath::default()).unwrap_or_default(),
+            now,
+            secrets: Vec::new(),
+            files: Vec::new(),
+            certificates: Vec::new(),
+        };
         evidence.secrets = evidence.find_secrets(base);
         evidence.name_secret_files(base);
         evidence.name_files(base);
@@ -106,39 +116,52 @@ impl<'a> Evidence<'a> {
     }
 
     fn find_secrets(&self, base: &Path) -> Vec<NamedSecret> {
-        let root = KeyPath::default();
+        let all = self.secrets_of_spec().into_iter().chain(self.secrets_of_filters());
+        all.filter_map(|(at, spec)| Some(NamedSecret::new(at, spec?, base))).collect()
+    }
+
+    fn secrets_of_spec(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {
+        let (root, spec) = (KeyPath::default(), &self.spec);
+        let (tokens, stores) = (root.child("admin").child("tokens"), root.child("server").child("stores"));
+        let tokens = spec
+            .admin
+            .iter()
+            .flat_map(|admin| admin.tokens.iter())
+            .map(|(name, token)| (tokens.child(name.as_str()).child("token"), Some(token.token.clone())));
+        let passwords = spec
+            .server
+            .stores
+            .iter()
+            .map(|(name, store)| (stores.child(name.as_str()).child("password"), store.password.clone()));
+        let cookies = spec.pools.iter().map(|(name, pool)| {
+            let at = root.child("pools").child(name.as_str()).child("sticky").child("secret");
+            (at, pool.sticky.as_ref().and_then(|sticky| sticky.secret.clone()))
+        });
+        tokens.chain(passwords).chain(cookies).collect()
+    }
+
+    fn secrets_of_filters(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {
         let mut found = Vec::new();
-        let mut add =
-            |at, spec: Option<SecretSpec>| found.extend(spec.map(|spec| NamedSecret::new(at, spec, base)));
-        if let Some(spec) = self.read::<Spec>(&root) {
-            let stores = root.child("server").child("stores");
-            let tokens = root.child("admin").child("tokens");
-            for (name, token) in spec.admin.into_iter().flat_map(|admin| admin.tokens) {
-                add(tokens.child(name.as_str()).child("token"), Some(token.token));
-            }
-            for (name, store) in spec.server.stores {
-                add(stores.child(name.as_str()).child("password"), store.password);
-            }
-            for (name, pool) in spec.pools {
-                let at = root.child("pools").child(name.as_str()).child("sticky").child("secret");
-                add(at, pool.sticky.and_then(|sticky| sticky.secret));
-            }
-        }
         for filter in self.filters("jwt") {
             let settings = self.read::<JwtSettings>(&filter.settings);
-            add(filter.settings.child("keys").child("secret"), settings.and_then(|jwt| jwt.keys.secret));
+            found.push((
+                filter.settings.child("keys").child("secret"),
+                settings.and_then(|jwt| jwt.keys.secret),
+            ));
         }
         for filter in self.filters("cache") {
             let purge = self.read::<CacheSettings>(&filter.settings).and_then(|cache| cache.purge);
-            add(filter.settings.child("purge").child("token"), purge.map(|purge| purge.token));
+            found.push((filter.settings.child("purge").child("token"), purge.map(|purge| purge.token)));
         }
         for filter in self.filters("api_key") {
             let keys = self.read::<ApiKeySettings>(&filter.settings).map(|settings| settings.keys);
-            for (consumer, keys) in keys.into_iter().flatten() {
-                for key in keys {
-                    let ApiKeySpec::Secret(spec) = key else { continue };
-                    add(filter.settings.child("keys").child(consumer.to_string()), Some(spec));
-                }
+            for (consumer, key) in keys
+                .into_iter()
+                .flatten()
+                .flat_map(|(consumer, keys)| keys.into_iter().map(move |key| (consumer.to_string(), key)))
+            {
+                let ApiKeySpec::Secret(spec) = key else { continue };
+                found.push((filter.settings.child("keys").child(consumer), Some(spec)));
             }
         }
         found

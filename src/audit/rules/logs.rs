@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         key: "log.access.format",
         profile: "json",
         risk: "nobody can tell afterwards who asked for what, and what became of it",
-        check: Whole(|evidence| found(evidence.config.access_format == AccessFormat::Off, "off")),
+        check: Whole(|evidence| found(evidence.spec.log.access.format == AccessFormat::Off, "off")),
     },
     Rule {
         id: Id::DebugLog,
