@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use crate::config::spec::OutlierLimits;
 use crate::types::{Random, jittered};
 
 use super::endpoint::State;
+use super::handover::LONGEST_REASON;
 use super::health::Streak;
 
 /// All that decides about an endpoint's state: what its probes found, what its requests came to, and what an operator
@@ -18,15 +20,22 @@ pub(super) struct Standing {
     /// Whether it came to others that served already, and was never fit itself.
     is_newcomer: bool,
     is_drained: bool,
-    /// Until when an operator wants it left out. What requests come to has no say in that, and it is no mark against it.
-    ordered_out_until: Option<Instant>,
-    ejected_until: Option<Instant>,
+    ejection: Option<Ejection>,
+    /// An ejection that an operator wants. What requests come to has no say in it, and it is no mark against the endpoint.
+    order: Option<Ejection>,
     /// How many ejections count against the endpoint: the next one lasts so many times longer.
     ejections: u32,
     /// When the last ejection ended.
     returned: Option<Instant>,
     /// How many successes the endpoint owes after an ejection.
     owed: u32,
+}
+
+/// What keeps an endpoint out for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ejection {
+    pub(crate) until: Instant,
+    pub(crate) why: Arc<str>,
 }
 
 /// What the probes of an endpoint say.
@@ -49,6 +58,8 @@ pub(crate) enum Health {
 pub(crate) struct EjectionState {
     /// How much longer the present one lasts.
     pub(crate) left_ns: Option<u64>,
+    /// Why it began.
+    pub(crate) why: Option<String>,
     /// How many count against the endpoint.
     pub(crate) ejections: u32,
     /// How long ago the last one ended.
@@ -70,8 +81,8 @@ impl Standing {
             streak: Streak::of(health),
             is_newcomer: false,
             is_drained: false,
-            ordered_out_until: None,
-            ejected_until: None,
+            ejection: None,
+            order: None,
             ejections: 0,
             returned: None,
             owed: 0,
@@ -84,7 +95,7 @@ impl Standing {
             _ if self.is_drained => State::Draining,
             Health::Checking => State::Checking,
             Health::Unfit { .. } => State::Unfit,
-            Health::Fit if self.ejected_until().is_some() => State::Ejected,
+            Health::Fit if self.ejection().is_some() => State::Ejected,
             Health::Fit => State::Fit,
         }
     }
@@ -142,46 +153,55 @@ impl Standing {
         self.is_drained = is_drained;
     }
 
-    /// When it is left out no more: whoever wants it out, and for whatever reason.
+    /// What keeps it out for longest.
+    pub(super) fn ejection(&self) -> Option<&Ejection> {
+        [&self.ejection, &self.order].into_iter().flatten().max_by_key(|ejection| ejection.until)
+    }
+
     pub(super) fn ejected_until(&self) -> Option<Instant> {
-        self.ejected_until.max(self.ordered_out_until)
+        self.ejection().map(|ejection| ejection.until)
     }
 
     /// When the next of its ejections ends.
     pub(super) fn next_end(&self) -> Option<Instant> {
-        [self.ejected_until, self.ordered_out_until].into_iter().flatten().min()
+        [&self.ejection, &self.order].into_iter().flatten().map(|ejection| ejection.until).min()
     }
 
     /// Leaves it out until then because an operator says so, in the place of what was said before.
     pub(super) fn order_out(&mut self, until: Instant) {
-        self.ordered_out_until = Some(until);
+        self.order = Some(Ejection { until, why: "an operator has said so".into() });
     }
 
-    /// Ends what an operator has said, if so much time is over; `None` for whatever time. Returns whether there was anything.
+    /// Ends what an operator has said, if its time is over; without a time, in any case. Returns whether there was anything.
     pub(super) fn end_order(&mut self, now: Option<Instant>) -> bool {
-        self.ordered_out_until.take_if(|until| now.is_none_or(|now| *until <= now)).is_some()
+        self.order.take_if(|order| now.is_none_or(|now| order.until <= now)).is_some()
     }
 
     /// Begins an ejection and says how long it lasts: the base times the number of ejections in close succession, with
     /// a tenth of jitter, so that endpoints that fell together do not come back together. One ejection is forgotten
     /// for each base that passed well since the last one.
-    pub(super) fn eject(&mut self, limits: &OutlierLimits, now: Instant, random: &mut Random) -> Duration {
+    pub(super) fn eject(
+        &mut self,
+        limits: &OutlierLimits,
+        why: impl Into<Arc<str>>,
+        now: Instant,
+        random: &mut Random,
+    ) -> Duration {
         let (base, longest) = (limits.eject.get(), limits.max_eject.get());
         let passed = self.returned.map_or(Duration::ZERO, |returned| now.saturating_duration_since(returned));
         let forgiven = (passed.as_nanos() / base.as_nanos().max(1)).min(u128::from(u32::MAX)) as u32;
         self.ejections = self.ejections.saturating_sub(forgiven) + 1;
         let length = jittered(base.saturating_mul(self.ejections), random).min(longest);
-        self.ejected_until = Some(now + length);
+        self.ejection = Some(Ejection { until: now + length, why: why.into() });
         self.owed = 0;
         length
     }
 
     /// Ends an ejection whose time is over, and begins the trial. Returns whether that was so.
     pub(super) fn return_to_trial(&mut self, now: Instant) -> bool {
-        if self.ejected_until.is_none_or(|until| until > now) {
+        if self.ejection.take_if(|ejection| ejection.until <= now).is_none() {
             return false;
         }
-        self.ejected_until = None;
         self.returned = Some(now);
         self.owed = TRIAL;
         true
@@ -189,24 +209,27 @@ impl Standing {
 
     /// Ends ejection and trial, and forgets all that led to them.
     pub(super) fn forgive(&mut self) {
-        (self.ejected_until, self.ejections, self.returned, self.owed) = (None, 0, None, 0);
+        (self.ejection, self.ejections, self.returned, self.owed) = (None, 0, None, 0);
     }
 
     pub(super) fn export(&self, now: Instant) -> EjectionState {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let left = |ejection: &Ejection| nanos(ejection.until.saturating_duration_since(now));
         EjectionState {
-            left_ns: self.ejected_until.map(|until| nanos(until.saturating_duration_since(now))),
+            left_ns: self.ejection.as_ref().map(left),
+            why: self.ejection.as_ref().map(|ejection| ejection.why.to_string()),
             ejections: self.ejections,
             returned_ns: self.returned.map(|returned| nanos(now.saturating_duration_since(returned))),
             owed: self.owed,
-            ordered_ns: self.ordered_out_until.map(|until| nanos(until.saturating_duration_since(now))),
+            ordered_ns: self.order.as_ref().map(left),
         }
     }
 
     /// Goes on with what an operator has told another process.
     pub(super) fn import_order(&mut self, state: &EjectionState, now: Instant) {
-        let left = state.ordered_ns.map(Duration::from_nanos);
-        self.ordered_out_until = left.map(|left| now + left.min(LONGEST_ORDER));
+        if let Some(left) = state.ordered_ns.map(Duration::from_nanos) {
+            self.order_out(now + left.min(LONGEST_ORDER));
+        }
     }
 
     /// Goes on with what another process knew of ejections, within the present limits.
@@ -216,7 +239,11 @@ impl Standing {
         self.ejections = state.ejections.min(u32::try_from(most).unwrap_or(u32::MAX));
         self.returned = state.returned_ns.map(Duration::from_nanos).and_then(|ago| now.checked_sub(ago));
         let left = state.left_ns.map(Duration::from_nanos);
-        self.ejected_until = left.map(|left| now + left.min(limits.max_eject.get()));
+        let why = state.why.as_deref().unwrap_or("another process ejected it");
+        self.ejection = left.map(|left| Ejection {
+            until: now + left.min(limits.max_eject.get()),
+            why: why.chars().take(LONGEST_REASON).collect::<String>().into(),
+        });
         self.owed = if left.is_some() { 0 } else { state.owed.min(TRIAL) };
     }
 
@@ -252,7 +279,7 @@ mod tests {
     fn ejections_grow_to_their_limit_and_are_forgiven_with_time() {
         let (mut standing, limits, mut now, mut random) = standing();
         for n in 1..=40 {
-            let length = standing.eject(&limits, now, &mut random).as_secs_f64();
+            let length = standing.eject(&limits, "5 failures in a row", now, &mut random).as_secs_f64();
             let plain = f64::from(n) * 10.0;
             assert!(
                 (plain * 0.9).min(270.0) <= length && length <= (plain * 1.1).min(300.0),
@@ -262,13 +289,15 @@ mod tests {
             assert!(standing.return_to_trial(now));
         }
         now += seconds(10 * 39);
-        assert!((18..=22).contains(&standing.eject(&limits, now, &mut random).as_secs()));
+        assert!(
+            (18..=22).contains(&standing.eject(&limits, "5 failures in a row", now, &mut random).as_secs())
+        );
     }
 
     #[test]
     fn a_good_probe_does_not_end_an_ejection() {
         let (mut standing, limits, now, mut random) = standing();
-        let length = standing.eject(&limits, now, &mut random);
+        let length = standing.eject(&limits, "5 failures in a row", now, &mut random);
         standing.set_health(Health::Fit);
         assert!(!standing.return_to_trial(now + length / 2));
         assert_eq!(standing.state(), State::Ejected);
@@ -283,7 +312,7 @@ mod tests {
         let (mut standing, limits, now, mut random) = standing();
         standing.order_out(now + seconds(60));
         assert_eq!((standing.state(), standing.may_serve_in_panic()), (State::Ejected, true));
-        let length = standing.eject(&limits, now, &mut random);
+        let length = standing.eject(&limits, "5 failures in a row", now, &mut random);
         assert!(length < seconds(12), "it is the first ejection: {length:?}");
         assert!(!standing.end_order(Some(now + seconds(59))) && standing.return_to_trial(now + seconds(59)));
         assert_eq!((standing.state(), standing.next_end()), (State::Ejected, Some(now + seconds(60))));
@@ -307,7 +336,7 @@ mod tests {
     #[test]
     fn an_operator_goes_before_probes_and_probes_before_ejections() {
         let (mut standing, limits, now, mut random) = standing();
-        standing.eject(&limits, now, &mut random);
+        standing.eject(&limits, "5 failures in a row", now, &mut random);
         standing.set_health(Health::Unfit { is_reachable: false });
         assert_eq!(standing.state(), State::Unfit);
         standing.set_drained(true);

@@ -1,10 +1,10 @@
 mod endpoints;
+mod look;
 mod split;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,7 @@ use crate::config::spec::LogLevel;
 use crate::pools::{Endpoint, Pool};
 use crate::types::{EndpointAddr, closest};
 
-use super::status::{CacheStatus, CertificateStatus, ListenerStatus, PoolStatus};
-use super::{Actor, Changes, Deed, Live, Snapshot, SplitStatus, Status, What};
+use super::{Actor, Changes, Deed, Live, What};
 
 pub(crate) use endpoints::{Drain, EjectionTime};
 
@@ -27,6 +26,7 @@ pub(crate) use endpoints::{Drain, EjectionTime};
 pub(crate) struct Control {
     live: Arc<Live>,
     changes: Arc<dyn Changes>,
+    began: Instant,
     /// Held over a change and its message, so that each change is told once and in order.
     changing: Mutex<()>,
 }
@@ -87,17 +87,35 @@ pub(crate) struct WeightChange {
     pub(crate) to: u16,
 }
 
-/// Those of all listeners; none where a single pool is asked for.
-fn certificates(snapshot: &Snapshot, pool: Option<&str>) -> Vec<CertificateStatus> {
-    let listeners = snapshot.listeners.iter().filter(|_| pool.is_none());
-    listeners.flat_map(|listener| CertificateStatus::all(listener, SystemTime::now())).collect()
+// === ControlError ===
+
+impl ControlError {
+    /// Whether something was named that there is not.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self {
+            Self::UnknownPool { .. }
+            | Self::NoSuchCache { .. }
+            | Self::UnknownEndpoint { .. }
+            | Self::UnknownSplit { .. }
+            | Self::UnknownSide { .. } => true,
+            Self::WeightOfCanary { .. }
+            | Self::LastWeight { .. }
+            | Self::NoCanary { .. }
+            | Self::CanaryEnded { .. } => false,
+        }
+    }
 }
 
 // === Control ===
 
 impl Control {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        Self { live, changes, changing: Mutex::new(()) }
+        Self { live, changes, began: Instant::now(), changing: Mutex::new(()) }
+    }
+
+    /// What is served.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Changes of the process as a whole.
@@ -137,41 +155,6 @@ impl Control {
             });
         }
         Ok(Purged::from_all(caches, purge).await)
-    }
-
-    /// What goes on in all pools, or in one of them.
-    ///
-    /// # Errors
-    /// When there is no pool of that name.
-    pub(crate) fn status(&self, pool: Option<&str>, now: Instant) -> Result<Status, ControlError> {
-        let snapshot = self.live.snapshot();
-        let pools = match pool {
-            None => snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
-            Some(name) => vec![PoolStatus::of(find_pool(&snapshot.pools, name)?, now)],
-        };
-        let counts = self.changes.counts();
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process: std::process::id(),
-            draining: self.live.is_draining(),
-            generation: counts.generation,
-            changes_made: counts.made,
-            changes_refused: counts.refused,
-            listeners: match pool {
-                None => snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
-                Some(_) => Vec::new(),
-            },
-            splits: match pool {
-                None => SplitStatus::all(&snapshot, now),
-                Some(_) => Vec::new(),
-            },
-            pools,
-            certificates: certificates(&snapshot, pool),
-            caches: match pool {
-                None => snapshot.caches.iter().map(|cache| CacheStatus::of(cache, now)).collect(),
-                Some(_) => Vec::new(),
-            },
-        })
     }
 
     /// The least important messages that are written, as far as this library writes them.

@@ -43,8 +43,9 @@ mod summary;
 mod tls_files;
 mod trust;
 mod way;
+mod windows;
 
-pub(crate) use admin::{Admin, AdminService};
+pub(crate) use admin::{Admin, AdminService, Via};
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
 #[cfg(test)]
@@ -86,9 +87,11 @@ pub(crate) use stage_watch::StageWatch;
 #[cfg(test)]
 pub(crate) use status::CacheDiskStatus;
 pub(crate) use status::{
-    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status,
+    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
+    Status,
 };
 pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};
+pub(crate) use windows::turn_windows;

@@ -28,6 +28,10 @@ impl Digest {
         Some(Self(bytes))
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether both are the same, in a time that tells nothing of where they differ.
     pub fn is_same(&self, other: &Self) -> bool {
         verify_slices_are_equal(&self.0, &other.0).is_ok()

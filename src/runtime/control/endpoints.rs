@@ -156,10 +156,11 @@ fn tell(pool: &Pool, endpoint: &Endpoint, before: Setting, after: Setting) {
 
 impl Setting {
     fn of(pool: &Pool, endpoint: &Endpoint, now: Instant) -> Self {
+        let ejection = pool.ejections().into_iter().nth(endpoint.index());
         Self {
             weight: endpoint.weight(),
             is_drained: endpoint.state().is_in_drain(),
-            ejected_until: pool.ejected_until().get(endpoint.index()).copied().flatten(),
+            ejected_until: ejection.flatten().map(|ejection| ejection.until),
             now,
         }
     }
