@@ -74,7 +74,7 @@ impl<'a> Evidence<'a> {
         };
         evidence.secrets = evidence.find_secrets(base);
         evidence.name_secret_files(base);
-        evidence.name_files(base);
+        evidence.name_files();
         evidence.read_certificates();
         evidence
     }
@@ -193,12 +193,12 @@ impl<'a> Evidence<'a> {
         self.add_files(named, FileKind::Secret);
     }
 
-    fn name_files(&mut self, base: &Path) {
+    fn name_files(&mut self) {
         let texts = self.source.included().into_iter().map(|included| PathBuf::from(included.file));
         let texts: Vec<_> = [PathBuf::from(self.source.file())].into_iter().chain(texts).collect();
         self.add_files(texts.into_iter().map(|path| (KeyPath::default(), path)), FileKind::Configuration);
         let folder = self.config.control_socket.as_ref().and_then(|place| place.path.parent());
-        let folder = folder.map(|folder| if folder.as_os_str().is_empty() { base } else { folder });
+        let folder = folder.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
         let at = KeyPath::default().child("server").child("control_socket");
         self.add_files(folder.map(|folder| (at, folder.to_owned())), FileKind::ControlFolder);
     }
@@ -233,12 +233,6 @@ impl NamedSecret {
 }
 
 /// What there would be of chance if each byte were any of those that occur.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a secret is short"
-)]
 fn most_bits(secret: &[u8]) -> u32 {
     let alphabet = secret.iter().collect::<BTreeSet<_>>().len() as f64;
     (secret.len() as f64 * alphabet.max(1.0).log2()) as u32

@@ -1,3 +1,4 @@
+use crate::audit::evidence::Evidence;
 use crate::audit::rule::Check::Pool;
 use crate::audit::rule::Rule;
 use crate::audit::rule::Severity::{Low, Medium};
@@ -92,14 +93,14 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn slow_check(_: &crate::audit::evidence::Evidence<'_>, pool: &config::Pool) -> Option<String> {
+fn slow_check(_: &Evidence<'_>, pool: &config::Pool) -> Option<String> {
     let health = pool.health.as_ref()?;
     let (interval, timeout, fall) = (health.interval, health.timeout, health.fall);
     let is_slow = interval > Span::from_secs(5) || timeout > Span::from_secs(2) || fall > 3;
     found(is_slow, format_args!("interval {interval}, timeout {timeout}, fall {fall}"))
 }
 
-fn lax_outliers(_: &crate::audit::evidence::Evidence<'_>, pool: &config::Pool) -> Option<String> {
+fn lax_outliers(_: &Evidence<'_>, pool: &config::Pool) -> Option<String> {
     let (limits, profile) = (pool.outlier.as_ref()?, OutlierLimits::default());
     let OutlierLimits { consecutive, failure_rate, window, eject, .. } = limits;
     let is_lax = *consecutive > profile.consecutive
