@@ -4,10 +4,12 @@ mod running;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::{self, Diagnostics, Origin, ReferenceSection};
+use crate::audit::{self, Audit};
+use crate::config::{self, Diagnostics, Loaded, Origin, ReferenceSection};
 use crate::edge::{InheritError, Inherited};
 use crate::hooks::{BuildCx, BuildError, Filter, Member, Policy};
 use crate::lifecycle::{self, ControlSocket, Parts, StartError, Takeover};
@@ -76,6 +78,13 @@ impl App {
     /// Says what would become of a request, as `evener explain` does.
     pub(crate) fn explain(&self, question: &Question) -> Result<String, impl std::error::Error + use<>> {
         runtime::explain(&self.assembled.snapshot, question)
+    }
+
+    /// Where the configuration deviates from the secure profile.
+    pub(crate) fn audit(&self) -> Result<Audit, ConfigError> {
+        let Loaded { config, source, .. } =
+            self.origin.read().and_then(Loaded::sound).map_err(ConfigError)?;
+        Ok(audit::audit(&config, &source, &self.origin.folder(), SystemTime::now()))
     }
 
     /// The configuration, to be asked about the requests of a log beside another.

@@ -16,6 +16,7 @@
 
 mod admin;
 pub mod app;
+mod audit;
 mod cache;
 pub mod cli;
 pub mod config;

@@ -10,6 +10,7 @@ mod purge;
 mod purges;
 mod refreshes;
 mod removals;
+mod results;
 pub(crate) mod rules;
 mod s3fifo;
 mod storage;

@@ -16,6 +16,7 @@ use super::key::target_of;
 use super::purges::Names;
 use super::refreshes::Refreshes;
 use super::removals::Removals;
+use super::results::Results;
 use super::rules::normalised;
 use super::s3fifo::S3Fifo;
 use super::{Purge, Purged};
@@ -48,6 +49,8 @@ pub(crate) struct Store {
     hasher: RandomState,
     pub(super) removals: Removals,
     pub(super) refreshes: Refreshes,
+    /// What it did for requests.
+    pub(crate) results: Results,
     /// Bytes that are held of answers on their way.
     under_way: AtomicUsize,
 }
@@ -94,6 +97,7 @@ impl Store {
             hasher: RandomState::new(),
             removals: Removals::default(),
             refreshes: Refreshes::default(),
+            results: Results::default(),
             under_way: AtomicUsize::new(0),
         }
     }
@@ -159,6 +163,11 @@ impl Cache {
     /// How many bytes of memory answers take, and may take.
     pub(crate) fn memory(&self) -> (usize, usize) {
         (self.store.memory.bytes(), self.store.memory.budget())
+    }
+
+    /// How many answers were given up in memory for others.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.store.memory.evictions()
     }
 
     /// Removes what is kept for the target of a key, whatever else its answers depend on.

@@ -1,5 +1,6 @@
 //! The command line: thin, and the same for every program that is built on the library.
 
+mod audit;
 mod canary;
 mod debug_header;
 mod diff;
@@ -61,6 +62,9 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say where a configuration deviates from the secure profile, how bad that is, and what to change. Exits with 1 when a
+    /// deviation is as bad as `--deny` or worse, and with 64 when the configuration is refused.
+    Audit(audit::Audit),
     /// Say what would become of a request, and why: candidates, filters, pool.
     Explain(explain::Explain),
     /// Say in what two configurations differ. Exits with 0 when they do not, 1 when they do, 64 when one of them is
@@ -121,6 +125,7 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => run(builder, &config),
         Command::Check { config } => check(builder, &config),
+        Command::Audit(audit) => audit.run(builder),
         Command::Explain(explain) => explain.run(builder),
         Command::Diff(diff) => diff.run(builder),
         Command::Status(status) => status.run(),

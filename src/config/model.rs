@@ -12,7 +12,7 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessSpec, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec, GrpcCheckSpec,
+    AccessSpec, AuditSpec, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec, GrpcCheckSpec,
     HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec, RespondSpec,
     RetrySpec, RouteLogSpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec,
     UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
@@ -65,6 +65,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// Where spans of requests go, if they go anywhere.
     pub tracing: Option<Tracing>,
+    /// Deviations from the secure profile that are meant.
+    pub audit: AuditSpec,
     /// The least important messages that are written.
     pub log_level: LogLevel,
     /// The access log; paths are absolute or relative to the working directory.

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -62,7 +63,7 @@ impl Source {
     }
 
     /// The texts that were added to it, in their order.
-    pub(super) fn included(&self) -> Vec<IncludedText> {
+    pub(crate) fn included(&self) -> Vec<IncludedText> {
         let texts = self.documents.iter().filter_map(|document| {
             Some(IncludedText { file: document.file.as_deref()?.to_owned(), text: document.text.clone() })
         });
@@ -117,6 +118,13 @@ impl Source {
     /// The main text, and those that were added to it.
     pub(super) fn documents(&self) -> &[Document] {
         &self.documents
+    }
+
+    /// Where the key at the end of `path` stands, or what is closest around it: the file, unless it is the main one, and
+    /// the place there.
+    pub(crate) fn locate(&self, path: &KeyPath) -> (Option<Arc<str>>, Option<Position>) {
+        let Place { file, position } = self.place_of(path, Part::Key);
+        (file, position)
     }
 
     fn report_repeated(&self, path: &KeyPath, occurrence: usize, diagnostics: &mut Diagnostics) {

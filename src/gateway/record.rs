@@ -66,6 +66,9 @@ fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestC
     if let Some(cause) = &cx.cause {
         stats.errors.count(cause);
     }
+    if let Some(cache) = &cx.cache {
+        cache.count();
+    }
     if let Some(status) = status {
         let answered = cx.timings.first_byte.unwrap_or(now);
         let waited = answered.saturating_duration_since(cx.received);

@@ -21,6 +21,7 @@ impl Collector for Scraped {
         requests(&mut writer, &snapshot)?;
         decisions(&mut writer, &snapshot)?;
         splits(&mut writer, &snapshot)?;
+        caches(&mut writer, &snapshot)?;
         stores(&mut writer, &snapshot)?;
         pools::write(&mut writer, &snapshot.pools)?;
         spans(&mut writer, &snapshot)?;
@@ -133,6 +134,23 @@ fn splits(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn caches(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let all = || snapshot.caches.iter().map(|cache| (cache.name.as_str(), cache));
+    let mut series = writer.family(&f::CACHE_REQUESTS)?;
+    for (name, cache) in all() {
+        for (result, count) in cache.store.results.iter() {
+            series.counter([name, result], count)?;
+        }
+    }
+    let mut series = writer.family(&f::CACHE_EVICTIONS)?;
+    all().try_for_each(|(name, cache)| series.counter([name], cache.evictions()))?;
+    let mut series = writer.family(&f::CACHE_MEMORY)?;
+    all().try_for_each(|(name, cache)| series.gauge([name], cache.memory().0 as u64))?;
+    let mut series = writer.family(&f::CACHE_DISK)?;
+    let mut disks = all().filter_map(|(name, cache)| Some((name, cache.disk.as_ref()?)));
+    disks.try_for_each(|(name, disk)| series.gauge([name], disk.state().bytes as u64))
 }
 
 fn stores(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {

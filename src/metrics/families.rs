@@ -65,6 +65,11 @@ families! {
     DECISIONS: Counter "evener_filter_decisions" ["route", "filter", "number", "decision"] "Requests that a filter did not let pass: `answered`, `rejected`, `failed`. `number` counts filters of that name on the route, from 0.";
     SPLIT_SHARE: Gauge "evener_split_share" ["route", "pool"] "The share of new requests that a pool of a split gets, 0 to 1.";
 
+    CACHE_REQUESTS: Counter "evener_cache_requests" ["cache", "result"] "Requests of routes with a cache, by what that did: `hit`, `stale` (an old answer was given), `refresh` (an endpoint said that it is still good), `miss`, `bypass`.";
+    CACHE_EVICTIONS: Counter "evener_cache_evictions" ["cache"] "Answers that were given up in memory for others.";
+    CACHE_MEMORY: Gauge "evener_cache_memory" Bytes ["cache"] "Memory that stored answers take.";
+    CACHE_DISK: Gauge "evener_cache_disk" Bytes ["cache"] "What files of stored answers take, of a cache with a disk.";
+
     STORE_ASKED: Counter "evener_store_asked" ["store"] "Decisions that a store was asked for.";
     STORE_MISSED: Counter "evener_store_missed" ["store"] "Decisions that were made without the store, since it was gone or did not answer in time.";
 

@@ -8,9 +8,10 @@ use super::families::ALL;
 use super::reference::reference;
 use super::*;
 
-const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 }, dns: { bind: 127.0.0.1:0, udp: { pool: dns } } }
+const TEXT: &str = "server: { caches: { main: {} } }
+listeners: { web: { bind: 127.0.0.1:0 }, dns: { bind: 127.0.0.1:0, udp: { pool: dns } } }
 pools: { dns: { endpoints: [127.0.0.1:53] }, app: { endpoints: [127.0.0.1:9001, 'unix:/run/a\"b.sock'] } }
-routes: [{ name: api, pool: app, filters: [rate_limit: { rate: 1/s }] }]
+routes: [{ name: api, pool: app, filters: [rate_limit: { rate: 1/s }, cache: { in: main }] }]
 tracing: { to: 'http://127.0.0.1:4318' }
 ";
 
@@ -45,8 +46,12 @@ fn what_happens_is_counted_under_its_name() {
     route.stats.requests.enter();
     route.stats.errors.count(&crate::runtime::Cause::NoEndpointFit);
     route.filters[0].stats.count(crate::runtime::Decision::Rejected);
+    snapshot.caches[0].store.results.count("stale");
     let text = text(&metrics);
     for line in [
+        "evener_cache_requests_total{cache=\"main\",result=\"stale\"} 1",
+        "evener_cache_requests_total{cache=\"main\",result=\"hit\"} 0",
+        "evener_cache_memory_bytes{cache=\"main\"} 0",
         "evener_http_requests_in_flight{route=\"api\"} 1",
         "evener_http_errors_total{route=\"api\",cause=\"no_endpoint_fit\"} 1",
         "evener_filter_decisions_total{route=\"api\",filter=\"rate_limit\",number=\"0\",decision=\"rejected\"} 1",

@@ -103,13 +103,10 @@ pub(crate) fn error_answer(cause: &Cause, form: ErrorBody, request_id: Option<&s
             ErrorAnswer { status: StatusCode::OK, headers, body: Bytes::new() }
         }
     };
-    if let Some(error) = cause.proxy_error() {
-        // The words of the table are tokens, which every header may hold.
-        if let Ok(value) =
-            HeaderValue::try_from(format!("evener; error={error}; details=\"{}\"", cause.word()))
-        {
-            answer.headers.push((PROXY_STATUS, value));
-        }
+    let error = cause.proxy_error().map(|error| format!("error={error}; ")).unwrap_or_default();
+    // The words of the table are tokens, which every header may hold.
+    if let Ok(value) = HeaderValue::try_from(format!("evener; {error}details=\"{}\"", cause.word())) {
+        answer.headers.push((PROXY_STATUS, value));
     }
     answer
 }
@@ -159,6 +156,19 @@ mod tests {
         assert_eq!(accepts("text/html, application/problem+json;q=0.5"), ErrorBody::Json);
         assert_eq!(accepts("*/*"), ErrorBody::Text);
         assert_eq!(ErrorBody::accepted_by(&HeaderMap::new()), ErrorBody::Text);
+    }
+
+    #[test]
+    fn every_error_has_its_word_whatever_its_form() {
+        let mine = Cause::Rejected(StatusCode::FORBIDDEN, "mine".into());
+        for cause in [Cause::NotCached, Cause::BadRequest, mine] {
+            for form in [ErrorBody::Text, ErrorBody::Json, ErrorBody::Grpc] {
+                let answer = error_answer(&cause, form, None);
+                let (_, status) = answer.headers.iter().find(|(name, _)| *name == PROXY_STATUS).unwrap();
+                let details = format!("details=\"{}\"", cause.word());
+                assert!(status.to_str().unwrap().ends_with(&details), "{status:?}");
+            }
+        }
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl Cidr {
         self.0.contains(&address.to_canonical())
     }
 
+    /// How many leading bits its addresses share.
+    pub(crate) fn prefix_len(&self) -> u8 {
+        self.0.prefix_len()
+    }
+
     /// Its first and its last address.
     pub(crate) fn bounds(&self) -> (IpAddr, IpAddr) {
         (self.0.network(), self.0.broadcast())

@@ -19,6 +19,7 @@ const LAYERS: [(&str, u32); 29] = [
     ("split", 3),
     ("tls", 3),
     ("tracing", 3),
+    ("audit", 4),
     ("runtime", 4),
     ("gateway", 5),
     ("l4", 5),

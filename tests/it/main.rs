@@ -11,6 +11,7 @@ mod admin;
 mod basics;
 mod conf_examples;
 mod config_errors;
+mod documentation;
 mod fleet;
 mod hooks;
 mod l4;

@@ -4,7 +4,7 @@ mod queues;
 mod shard;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -24,6 +24,8 @@ pub(crate) struct S3Fifo<V> {
     budget: usize,
     /// The shard that gives something up next.
     hand: AtomicUsize,
+    /// Values that were given up for others.
+    evictions: AtomicU64,
 }
 
 /// The most shards there are, and the least that each has to itself.
@@ -38,6 +40,7 @@ impl<V: Weigh> S3Fifo<V> {
             bytes: AtomicUsize::new(0),
             budget,
             hand: AtomicUsize::new(0),
+            evictions: AtomicU64::new(0),
         }
     }
 
@@ -177,6 +180,11 @@ impl<V: Weigh> S3Fifo<V> {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How many values were given up for others so far.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
@@ -191,6 +199,7 @@ impl<V: Weigh> S3Fifo<V> {
             fruitless = if evicted.is_none() { fruitless + 1 } else { 0 };
             if let Some((key, freed)) = evicted {
                 self.bytes.fetch_sub(freed, Ordering::Relaxed);
+                self.evictions.fetch_add(1, Ordering::Relaxed);
                 on_evict(key);
             }
         }

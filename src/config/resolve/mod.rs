@@ -86,6 +86,7 @@ pub(super) fn resolve(
         routes,
         admin,
         tracing,
+        audit: spec.audit,
         log_level: spec.log.level,
         access_log,
     }

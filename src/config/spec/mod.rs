@@ -3,6 +3,7 @@
 //! The doc comments here are the reference that `evener reference` prints. A key that is not listed is an error.
 
 mod admin;
+mod audit;
 mod cache;
 mod error_pages;
 mod files;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{ListenerName, PoolName};
 
 pub use admin::{AdminLimits, AdminSpec, Anonymous, ReadySpec, TokenScope, TokenSpec};
+pub use audit::{AcceptSpec, AuditReason, AuditRule, AuditSpec, NoReason, UnknownRule};
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub(crate) use error_pages::PageForm;
 pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
@@ -100,6 +102,9 @@ pub struct Spec {
     /// Spans of requests, for OpenTelemetry. Default: none.
     #[serde(default)]
     pub tracing: Option<TracingSpec>,
+    /// What `evener audit` takes as it is.
+    #[serde(default)]
+    pub audit: AuditSpec,
     /// Files that add their `listeners`, `pools` and `routes`, the only keys that they may have, to those of this one. Routes
     /// come behind those that are there. Paths are relative to this file, in the included ones too. `*` (any characters)
     /// and `?` (a single one) in the last part stand for all files there, in alphabetical order, except hidden ones.

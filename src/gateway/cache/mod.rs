@@ -72,6 +72,11 @@ impl CacheCx {
         }
     }
 
+    /// Counts what the cache did for the request, once that has ended.
+    pub(super) fn count(&self) {
+        self.caching.cache.store.results.count(self.word);
+    }
+
     /// Tells in an answer what the cache did, if it is to; `None` when the head has no room.
     fn tell(&self, status: CacheStatus, response: &mut ResponseHeader) -> Option<()> {
         if self.caching.plan.tells_status { tell(status, response) } else { Some(()) }

@@ -1,6 +1,7 @@
 //! The `evener` command as a process: what it prints, how it exits, what signals do.
 
 mod admin;
+mod audit;
 mod certificates;
 mod check;
 mod control;

@@ -7,15 +7,20 @@ import trustme
 
 
 def issue(
-    authority: trustme.CA, folder: Path, name: str, *hosts: str, kind: trustme.KeyType = trustme.KeyType.ECDSA
+    authority: trustme.CA,
+    folder: Path,
+    name: str,
+    *hosts: str,
+    kind: trustme.KeyType = trustme.KeyType.ECDSA,
+    days: int = 90,
 ) -> trustme.LeafCert:
-    """Writes `NAME.pem` and `NAME.key`, for these hosts and 90 days."""
+    """Writes `NAME.pem` and `NAME.key`, for these hosts and some days."""
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
     issued = authority.issue_cert(
         *hosts,
         common_name=name,
         not_before=start,
-        not_after=start + datetime.timedelta(days=90),
+        not_after=start + datetime.timedelta(days=days),
         key_type=kind,
     )
     (folder / f"{name}.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
