@@ -54,6 +54,7 @@ impl RunningApp {
             drop(admin);
         });
         jobs.spawn(runtime::run_jobs(live.clone()));
+        jobs.spawn(runtime::keep_series(live.clone()));
         let (watching, mut drain) = (reloader.clone(), live.drain());
         tasks.spawn(async move {
             tokio::select! {

@@ -139,6 +139,11 @@ impl Endpoint {
         self.record.state()
     }
 
+    /// Since when it has the state that it has, and why.
+    pub(crate) fn turned(&self) -> (Instant, String) {
+        self.record.turned()
+    }
+
     /// The last probes, the oldest first.
     pub(crate) fn probes(&self) -> Vec<ProbeResult> {
         self.record.history.snapshot()

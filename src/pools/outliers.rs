@@ -94,7 +94,7 @@ impl Pool {
     }
 
     fn eject(&self, endpoint: &Endpoint, limits: &OutlierLimits, reason: Reason, now: Instant) -> bool {
-        let ejected = self.change(|roster| {
+        let ejected = self.change(&reason, now, |roster| {
             let index = roster.index_of(endpoint)?;
             may_eject(&roster.standings, index, limits).then(|| {
                 endpoint.record().begin_ejection();
@@ -110,7 +110,7 @@ impl Pool {
     }
 
     fn pass_trial(&self, endpoint: &Arc<Endpoint>, now: Instant) {
-        let trusted = self.change(|roster| {
+        let trusted = self.change(&"its trial is over", now, |roster| {
             let index = roster.index_of(endpoint)?;
             roster.standings[index].pass_trial().then(|| {
                 endpoint.load().end_trial();
@@ -129,7 +129,8 @@ impl Pool {
     /// ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        let returned = self.change(|Roster { endpoints, standings, .. }| {
+        let returned = self.change(&"its ejection is over, it is on trial", now, |roster| {
+            let Roster { endpoints, standings, .. } = roster;
             let mut returns = |endpoint: &&Arc<Endpoint>| standings[endpoint.index()].return_to_trial(now);
             let returned: Vec<_> = endpoints.iter().filter(|endpoint| returns(endpoint)).cloned().collect();
             returned.iter().for_each(|endpoint| endpoint.record().begin_trial());

@@ -24,6 +24,7 @@ pub(super) struct Record {
     /// How policies see the endpoint.
     member: Member,
     state: AtomicU8,
+    turned: Mutex<Turned>,
     gets_work: AtomicBool,
     epoch: AtomicU32,
     pub(super) failures_in_row: AtomicU32,
@@ -40,6 +41,12 @@ pub(super) struct Record {
     current: Mutex<Weak<Endpoint>>,
 }
 
+/// When an endpoint came to stand as it does, and why.
+struct Turned {
+    at: Instant,
+    why: String,
+}
+
 impl Record {
     pub(super) fn new(
         endpoint: &config::Endpoint,
@@ -53,6 +60,7 @@ impl Record {
         Arc::new(Self {
             member: Member::new(Arc::new(endpoint.address.clone()), Arc::new(CachePadded::new(load))),
             state: AtomicU8::new(State::Checking as u8),
+            turned: Mutex::new(Turned { at: now, why: String::new() }),
             gets_work: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
             failures_in_row: AtomicU32::new(0),
@@ -91,9 +99,9 @@ impl Record {
     }
 
     /// The address is removed: what is in flight finishes, and nothing new begins.
-    pub(super) fn retire(&self) {
+    pub(super) fn retire(&self, now: Instant) {
         self.set_gets_work(false);
-        self.publish(State::Draining);
+        self.publish(State::Draining, || "the configuration has it no more".to_owned(), now);
         self.load().end_trial();
         *self.current.lock() = Weak::new();
     }
@@ -110,18 +118,25 @@ impl Record {
     // === State ===
 
     pub(super) fn state(&self) -> State {
-        match self.state.load(Ordering::Acquire) {
-            0 => State::Checking,
-            1 => State::Fit,
-            2 => State::Unfit,
-            3 => State::Ejected,
-            _ if self.load().in_flight() > 0 => State::Draining,
-            _ => State::Drained,
+        match state_of(self.state.load(Ordering::Acquire)) {
+            State::Draining if self.load().in_flight() == 0 => State::Drained,
+            state => state,
         }
     }
 
-    pub(super) fn publish(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
+    /// Tells the state from now on. Gives back the one before, if it was another.
+    pub(super) fn publish(&self, state: State, why: impl FnOnce() -> String, now: Instant) -> Option<State> {
+        let before = state_of(self.state.swap(state as u8, Ordering::AcqRel));
+        (before != state).then(|| {
+            *self.turned.lock() = Turned { at: now, why: why() };
+            before
+        })
+    }
+
+    /// When that was told, and why.
+    pub(super) fn turned(&self) -> (Instant, String) {
+        let turned = self.turned.lock();
+        (turned.at, turned.why.clone())
     }
 
     /// Whether it is among those that may be picked.
@@ -191,6 +206,17 @@ impl Record {
                 return;
             }
         }
+    }
+}
+
+/// What is published as a number.
+fn state_of(number: u8) -> State {
+    match number {
+        0 => State::Checking,
+        1 => State::Fit,
+        2 => State::Unfit,
+        3 => State::Ejected,
+        _ => State::Draining,
     }
 }
 

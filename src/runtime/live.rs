@@ -3,6 +3,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::series::Series;
 use super::{Ending, Snapshot, Stage};
 
 /// The snapshot that new requests take, and whether new requests are still wanted.
@@ -11,6 +12,7 @@ pub(crate) struct Live {
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<()>,
     ending: Ending,
+    series: Series,
 }
 
 impl Live {
@@ -19,6 +21,7 @@ impl Live {
             snapshot: ArcSwap::new(snapshot),
             changed: watch::Sender::default(),
             ending: Ending::default(),
+            series: Series::default(),
         }
     }
 
@@ -42,6 +45,11 @@ impl Live {
     /// Is told whenever the snapshot is replaced.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// How the process did lately.
+    pub(crate) fn series(&self) -> &Series {
+        &self.series
     }
 
     /// Begins the drain: no new connections, and the old ones end with their running requests.

@@ -27,9 +27,14 @@ impl Shared {
         let begun = Instant::now();
         let why = order.why.as_str();
         let former = served.snapshot.pulse.clone();
+        let (journal, generation) = (served.snapshot.journal.clone(), self.history.lock().current());
+        let note = |to: String, why: &str| {
+            journal.note_configuration(format!("generation {generation}"), to, why, Instant::now());
+        };
         match self.replace(served, order, begun) {
             Ok(report) => {
                 self.made.fetch_add(1, Ordering::Relaxed);
+                note(format!("generation {}", report.generation), why);
                 log::info!("configuration is served generation={} why={why}", report.generation);
                 tell(log::Level::Info, &report.to_string());
                 tell(log::Level::Warn, &report.warnings);
@@ -37,6 +42,7 @@ impl Shared {
             }
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                note("refused".to_owned(), &format!("{why}: {refused}"));
                 log::error!("configuration is refused, what was served stays why={why}");
                 tell(log::Level::Error, &refused.to_string());
                 Err(refused)

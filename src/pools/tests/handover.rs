@@ -39,7 +39,7 @@ impl Stage {
             Event::Probe(index, health) => {
                 let endpoint = self.endpoint(index);
                 let threshold = if health == Health::Fit { 2 } else { 3 };
-                self.pool.note_probe(endpoint, health, threshold, self.now);
+                self.pool.note_probe(endpoint, (health, "told"), threshold, self.now);
                 let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
                 let (passed, took, reason) = (health == Health::Fit, LATENCY, format!("{health:?}"));
                 endpoint.record().history.note(ProbeResult { at, passed, took, reason });
