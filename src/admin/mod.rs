@@ -5,11 +5,14 @@
 //! the configuration does not name ([`Listener::admits`](crate::runtime::Listener::admits)), and [`guard`] refuses what
 //! a browser was led here to ask.
 
+mod dashboard;
 mod guard;
 mod health;
+mod lately;
 mod patience;
 mod problem;
 mod scrape;
+mod stream;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,10 +32,11 @@ use hyper_util::service::TowerToHyperService;
 
 use crate::metrics::Metrics;
 use crate::net::Transport;
-use crate::runtime::{AdminService, Changes, Ending, Live, Stage};
+use crate::runtime::{AdminService, Changes, Control, Ending, Live, Stage};
 
 use patience::Patient;
 use problem::Problem;
+use stream::{Feed, Listeners};
 
 /// Answers those who look after the process.
 pub(crate) struct Admin {
@@ -43,7 +47,10 @@ pub(crate) struct Admin {
 /// What there is to look at.
 struct Sight {
     live: Arc<Live>,
+    control: Arc<Control>,
     metrics: Metrics,
+    feed: Arc<Feed>,
+    listeners: Listeners,
 }
 
 /// How long a header may take, and how long a connection may rest between two requests.
@@ -55,18 +62,29 @@ const SEND_IDLE: Duration = Duration::from_secs(10);
 
 impl Admin {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        let sight = Sight { live: live.clone(), metrics: Metrics::new(live.clone(), changes) };
+        let sight = Sight {
+            live: live.clone(),
+            control: Arc::new(Control::new(live.clone(), changes.clone())),
+            metrics: Metrics::new(live.clone(), changes),
+            feed: Arc::default(),
+            listeners: Listeners::default(),
+        };
         let router = Router::new()
             .route("/metrics", get(scrape::metrics))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
+            .route("/v1/series", get(lately::series))
+            .route("/v1/transitions", get(lately::transitions))
+            .route("/v1/events", get(lately::events))
+            .merge(dashboard::routes())
             .fallback(async || UNKNOWN)
             .method_not_allowed_fallback(async || READ_ONLY)
             .with_state(Arc::new(sight));
         Self { live, router: TowerToHyperService::new(router) }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+    async fn answer(&self, mut request: Request<Incoming>, ending: &Ending) -> Result<Response, Infallible> {
+        request.extensions_mut().insert(ending.clone());
         let snapshot = self.live.snapshot();
         let hosts = snapshot.admin.as_ref().map_or(&[][..], |admin| &admin.hosts);
         let mut response = if guard::is_asked_for_itself(&request, hosts) {
@@ -90,7 +108,7 @@ impl AdminService for Admin {
             .max_buf_size(HEADER_SIZE)
             .serve_connection(
                 TokioIo::new(Patient::new(transport, SEND_IDLE)),
-                service_fn(|request| self.answer(request)),
+                service_fn(|request| self.answer(request, &ending)),
             );
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -109,7 +127,7 @@ impl AdminService for Admin {
 const UNKNOWN: Problem = Problem {
     status: StatusCode::NOT_FOUND,
     error: "there is nothing at this path",
-    help: "ask for /metrics, /healthz or /readyz",
+    help: "ask for / in a browser, or for /metrics, /healthz, /readyz or what is below /v1",
 };
 
 const READ_ONLY: Problem = Problem {

@@ -139,9 +139,9 @@ impl Endpoint {
         self.record.state()
     }
 
-    /// Since when it has the state that it has, and why.
-    pub(crate) fn turned(&self) -> (Instant, String) {
-        self.record.turned()
+    /// Since when it has this state; for [`State::Drained`] that of its drain.
+    pub(crate) fn since(&self) -> Instant {
+        self.record.since()
     }
 
     /// The last probes, the oldest first.

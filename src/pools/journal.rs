@@ -87,13 +87,13 @@ impl Noting<'_> {
     /// Tells an endpoint its state, and the journal if that is another than before. That a new endpoint is fit is what
     /// everybody expects.
     pub(super) fn publish(&self, endpoint: &Endpoint, state: State) {
-        let why = || self.why.to_string();
-        let Some(from) = endpoint.record().publish(state, why, self.now) else { return };
+        let Some(from) = endpoint.record().publish(state, self.now) else { return };
         if (from, state) == (State::Checking, State::Fit) {
             return;
         }
         let subject = Subject::Endpoint(endpoint.pool().name.clone(), endpoint.address().clone());
-        self.journal.note(subject, (from.as_str().into(), state.as_str().into()), &why(), self.now);
+        let change = (from.as_str().into(), state.as_str().into());
+        self.journal.note(subject, change, &self.why.to_string(), self.now);
     }
 
     /// Tells of a panic that has begun or ended, if it has.
@@ -147,7 +147,7 @@ mod tests {
             ]
         );
         assert_eq!(words(journal, 2).len(), 1);
-        assert_eq!(second.turned(), (later, "connection reset".to_owned()));
+        assert_eq!((first.since(), second.since()), (later, later));
         let of = Subject::Endpoint("app".parse().unwrap(), second.address().clone());
         assert_eq!(journal.since(0)[0].of, of);
     }

@@ -24,7 +24,8 @@ pub(super) struct Record {
     /// How policies see the endpoint.
     member: Member,
     state: AtomicU8,
-    turned: Mutex<Turned>,
+    /// Since when the state is what it is.
+    since: Mutex<Instant>,
     gets_work: AtomicBool,
     epoch: AtomicU32,
     pub(super) failures_in_row: AtomicU32,
@@ -41,12 +42,6 @@ pub(super) struct Record {
     current: Mutex<Weak<Endpoint>>,
 }
 
-/// When an endpoint came to stand as it does, and why.
-struct Turned {
-    at: Instant,
-    why: String,
-}
-
 impl Record {
     pub(super) fn new(
         endpoint: &config::Endpoint,
@@ -60,7 +55,7 @@ impl Record {
         Arc::new(Self {
             member: Member::new(Arc::new(endpoint.address.clone()), Arc::new(CachePadded::new(load))),
             state: AtomicU8::new(State::Checking as u8),
-            turned: Mutex::new(Turned { at: now, why: String::new() }),
+            since: Mutex::new(now),
             gets_work: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
             failures_in_row: AtomicU32::new(0),
@@ -101,7 +96,7 @@ impl Record {
     /// The address is removed: what is in flight finishes, and nothing new begins.
     pub(super) fn retire(&self, now: Instant) {
         self.set_gets_work(false);
-        self.publish(State::Draining, || "the configuration has it no more".to_owned(), now);
+        self.publish(State::Draining, now);
         self.load().end_trial();
         *self.current.lock() = Weak::new();
     }
@@ -125,18 +120,17 @@ impl Record {
     }
 
     /// Tells the state from now on. Gives back the one before, if it was another.
-    pub(super) fn publish(&self, state: State, why: impl FnOnce() -> String, now: Instant) -> Option<State> {
+    pub(super) fn publish(&self, state: State, now: Instant) -> Option<State> {
         let before = state_of(self.state.swap(state as u8, Ordering::AcqRel));
         (before != state).then(|| {
-            *self.turned.lock() = Turned { at: now, why: why() };
+            *self.since.lock() = now;
             before
         })
     }
 
-    /// When that was told, and why.
-    pub(super) fn turned(&self) -> (Instant, String) {
-        let turned = self.turned.lock();
-        (turned.at, turned.why.clone())
+    /// When that was told for the first time.
+    pub(super) fn since(&self) -> Instant {
+        *self.since.lock()
     }
 
     /// Whether it is among those that may be picked.

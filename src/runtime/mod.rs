@@ -41,6 +41,7 @@ mod step_stats;
 mod stores;
 mod summary;
 mod tls_files;
+mod transitions;
 mod trust;
 mod way;
 
@@ -89,4 +90,5 @@ pub(crate) use status::{
 pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
+pub(crate) use transitions::TransitionStatus;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};
