@@ -46,7 +46,7 @@ pub(crate) fn table(status: &Status) -> String {
 
 /// `listener web  http on 0.0.0.0:8080, 12 connections, 0 refused`
 fn write_listener(listener: &ListenerStatus, out: &mut String) -> std::fmt::Result {
-    let ListenerStatus { name, serves, bind, open, refused, dropped } = listener;
+    let ListenerStatus { name, serves, bind, open, refused, dropped, .. } = listener;
     let bind = bind.join(", ");
     write!(out, "listener {name}  {serves} on {bind}, ")?;
     match serves.as_str() {
@@ -172,13 +172,17 @@ fn notes(endpoint: &EndpointStatus) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::pools::State;
+    use crate::telemetry::Percentiles;
 
     fn endpoint(address: &str, state: State) -> EndpointStatus {
         EndpointStatus {
             address: address.to_owned(),
             state,
+            since: String::new(),
             weight: 1,
             zone: None,
             on_trial: false,
@@ -190,6 +194,10 @@ mod tests {
             latency_ms: None,
             slow_start_percent: None,
             ejected_for_ms: None,
+            reason: None,
+            ejections: 0,
+            last_minute: Percentiles::default(),
+            picks_percent: None,
             probes: Vec::new(),
         }
     }
@@ -220,24 +228,18 @@ mod tests {
             failures: 5,
             panic: false,
             fit: 1,
+            last_minute: Percentiles::default(),
+            waited: 0,
+            retried: 0,
+            retries_refused: 0,
+            hedged: 0,
+            unserved: BTreeMap::new(),
             endpoints: vec![busy, ejected],
         }
     }
 
     fn status(pools: Vec<PoolStatus>) -> Status {
-        Status {
-            version: "0.1.0".to_owned(),
-            process: 42,
-            draining: false,
-            generation: 1,
-            changes_made: 0,
-            changes_refused: 0,
-            listeners: Vec::new(),
-            splits: Vec::new(),
-            pools,
-            certificates: Vec::new(),
-            caches: Vec::new(),
-        }
+        Status { version: "0.1.0".to_owned(), process: 42, generation: 1, pools, ..Status::default() }
     }
 
     #[test]
@@ -315,6 +317,9 @@ app  p2c, 1 of 2 fit, 12 in flight, 1 waiting, 2 retries, 1532 picks, 5 failures
             open: 3,
             refused: 2,
             dropped: 7,
+            accepted: 9,
+            errors: BTreeMap::new(),
+            handshakes: None,
         };
         let listeners = vec![listener("tcp"), listener("udp")];
         let told = table(&Status { listeners, ..status(Vec::new()) });

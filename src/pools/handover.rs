@@ -70,8 +70,8 @@ pub(crate) struct ProbeState {
 const LAST_DATE: u64 = 253_402_300_799_999;
 /// More failures in a row say no more of an endpoint.
 const MOST_IN_ROW: u32 = 1 << 20;
-/// So many characters of a probe's reason are taken over.
-const LONGEST_REASON: usize = 200;
+/// So many characters of the reason of a probe or an ejection are taken over.
+pub(super) const LONGEST_REASON: usize = 200;
 
 // === Pool ===
 
@@ -177,6 +177,7 @@ fn import(endpoint: &Endpoint, standing: &mut Standing, state: &EndpointState, n
         record.history.set(probes.into_iter());
     }
     load.import(&state.load, now);
+    record.stats.picks.go_on_from(load.picks());
     if let Some(limits) = &pool.outlier {
         standing.import(&state.ejection, limits, now);
         record.failures_in_row.store(state.failures_in_row.min(MOST_IN_ROW), Ordering::Relaxed);

@@ -13,7 +13,7 @@ use super::endpoint::{Endpoint, State};
 use super::lease::Lease;
 use super::pool::Pool;
 use super::roster::Roster;
-use super::standing::Standing;
+use super::standing::{Ejection, Standing};
 
 /// A failure counts as slow as this, so that fast failures attract nothing.
 const PENALTY: Duration = Duration::from_secs(5);
@@ -98,7 +98,7 @@ impl Pool {
             let index = roster.index_of(endpoint)?;
             may_eject(&roster.standings, index, limits).then(|| {
                 endpoint.record().begin_ejection();
-                roster.standings[index].eject(limits, now, &mut roster.random)
+                roster.standings[index].eject(limits, reason.to_string(), now, &mut roster.random)
             })
         });
         let Some(length) = ejected else { return false };
@@ -156,11 +156,11 @@ impl Pool {
         }
     }
 
-    /// When ejections end, by the endpoints' index.
-    pub(crate) fn ejected_until(&self) -> Vec<Option<Instant>> {
+    /// What keeps endpoints out, by their index.
+    pub(crate) fn ejections(&self) -> Vec<Option<Ejection>> {
         let roster = self.lineage.roster.lock();
-        let until = |endpoint: &Arc<Endpoint>| roster.standing_of(endpoint)?.ejected_until();
-        self.endpoints.iter().map(until).collect()
+        let ejection = |endpoint: &Arc<Endpoint>| roster.standing_of(endpoint)?.ejection().cloned();
+        self.endpoints.iter().map(ejection).collect()
     }
 }
 

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use crate::config::spec::OutlierLimits;
 use crate::types::{Random, jittered};
 
 use super::endpoint::State;
+use super::handover::LONGEST_REASON;
 use super::health::Streak;
 
 /// All that decides about an endpoint's state: what its probes found, what its requests came to, and what an operator
@@ -18,13 +20,20 @@ pub(super) struct Standing {
     /// Whether it came to others that served already, and was never fit itself.
     is_newcomer: bool,
     is_drained: bool,
-    ejected_until: Option<Instant>,
+    ejection: Option<Ejection>,
     /// How many ejections count against the endpoint: the next one lasts so many times longer.
     ejections: u32,
     /// When the last ejection ended.
     returned: Option<Instant>,
     /// How many successes the endpoint owes after an ejection.
     owed: u32,
+}
+
+/// What keeps an endpoint out for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ejection {
+    pub(crate) until: Instant,
+    pub(crate) why: Arc<str>,
 }
 
 /// What the probes of an endpoint say.
@@ -47,6 +56,8 @@ pub(crate) enum Health {
 pub(crate) struct EjectionState {
     /// How much longer the present one lasts.
     pub(crate) left_ns: Option<u64>,
+    /// Why it began.
+    pub(crate) why: Option<String>,
     /// How many count against the endpoint.
     pub(crate) ejections: u32,
     /// How long ago the last one ended.
@@ -64,7 +75,7 @@ impl Standing {
             streak: Streak::of(health),
             is_newcomer: false,
             is_drained: false,
-            ejected_until: None,
+            ejection: None,
             ejections: 0,
             returned: None,
             owed: 0,
@@ -77,7 +88,7 @@ impl Standing {
             _ if self.is_drained => State::Draining,
             Health::Checking => State::Checking,
             Health::Unfit { .. } => State::Unfit,
-            Health::Fit if self.ejected_until.is_some() => State::Ejected,
+            Health::Fit if self.ejection.is_some() => State::Ejected,
             Health::Fit => State::Fit,
         }
     }
@@ -135,30 +146,40 @@ impl Standing {
         self.is_drained = is_drained;
     }
 
+    pub(super) fn ejection(&self) -> Option<&Ejection> {
+        self.ejection.as_ref()
+    }
+
     pub(super) fn ejected_until(&self) -> Option<Instant> {
-        self.ejected_until
+        self.ejection.as_ref().map(|ejection| ejection.until)
     }
 
     /// Begins an ejection and says how long it lasts: the base times the number of ejections in close succession, with
     /// a tenth of jitter, so that endpoints that fell together do not come back together. One ejection is forgotten
     /// for each base that passed well since the last one.
-    pub(super) fn eject(&mut self, limits: &OutlierLimits, now: Instant, random: &mut Random) -> Duration {
+    pub(super) fn eject(
+        &mut self,
+        limits: &OutlierLimits,
+        why: impl Into<Arc<str>>,
+        now: Instant,
+        random: &mut Random,
+    ) -> Duration {
         let (base, longest) = (limits.eject.get(), limits.max_eject.get());
         let passed = self.returned.map_or(Duration::ZERO, |returned| now.saturating_duration_since(returned));
         let forgiven = (passed.as_nanos() / base.as_nanos().max(1)).min(u128::from(u32::MAX)) as u32;
         self.ejections = self.ejections.saturating_sub(forgiven) + 1;
         let length = jittered(base.saturating_mul(self.ejections), random).min(longest);
-        self.ejected_until = Some(now + length);
+        self.ejection = Some(Ejection { until: now + length, why: why.into() });
         self.owed = 0;
         length
     }
 
     /// Ends an ejection whose time is over, and begins the trial. Returns whether that was so.
     pub(super) fn return_to_trial(&mut self, now: Instant) -> bool {
-        if self.ejected_until.is_none_or(|until| until > now) {
+        if self.ejected_until().is_none_or(|until| until > now) {
             return false;
         }
-        self.ejected_until = None;
+        self.ejection = None;
         self.returned = Some(now);
         self.owed = TRIAL;
         true
@@ -166,13 +187,14 @@ impl Standing {
 
     /// Ends ejection and trial, and forgets all that led to them.
     pub(super) fn forgive(&mut self) {
-        (self.ejected_until, self.ejections, self.returned, self.owed) = (None, 0, None, 0);
+        (self.ejection, self.ejections, self.returned, self.owed) = (None, 0, None, 0);
     }
 
     pub(super) fn export(&self, now: Instant) -> EjectionState {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         EjectionState {
-            left_ns: self.ejected_until.map(|until| nanos(until.saturating_duration_since(now))),
+            left_ns: self.ejected_until().map(|until| nanos(until.saturating_duration_since(now))),
+            why: self.ejection.as_ref().map(|ejection| ejection.why.to_string()),
             ejections: self.ejections,
             returned_ns: self.returned.map(|returned| nanos(now.saturating_duration_since(returned))),
             owed: self.owed,
@@ -186,7 +208,11 @@ impl Standing {
         self.ejections = state.ejections.min(u32::try_from(most).unwrap_or(u32::MAX));
         self.returned = state.returned_ns.map(Duration::from_nanos).and_then(|ago| now.checked_sub(ago));
         let left = state.left_ns.map(Duration::from_nanos);
-        self.ejected_until = left.map(|left| now + left.min(limits.max_eject.get()));
+        let why = state.why.as_deref().unwrap_or("another process ejected it");
+        self.ejection = left.map(|left| Ejection {
+            until: now + left.min(limits.max_eject.get()),
+            why: why.chars().take(LONGEST_REASON).collect::<String>().into(),
+        });
         self.owed = if left.is_some() { 0 } else { state.owed.min(TRIAL) };
     }
 
@@ -222,7 +248,7 @@ mod tests {
     fn ejections_grow_to_their_limit_and_are_forgiven_with_time() {
         let (mut standing, limits, mut now, mut random) = standing();
         for n in 1..=40 {
-            let length = standing.eject(&limits, now, &mut random).as_secs_f64();
+            let length = standing.eject(&limits, "5 failures in a row", now, &mut random).as_secs_f64();
             let plain = f64::from(n) * 10.0;
             assert!(
                 (plain * 0.9).min(270.0) <= length && length <= (plain * 1.1).min(300.0),
@@ -232,13 +258,15 @@ mod tests {
             assert!(standing.return_to_trial(now));
         }
         now += seconds(10 * 39);
-        assert!((18..=22).contains(&standing.eject(&limits, now, &mut random).as_secs()));
+        assert!(
+            (18..=22).contains(&standing.eject(&limits, "5 failures in a row", now, &mut random).as_secs())
+        );
     }
 
     #[test]
     fn a_good_probe_does_not_end_an_ejection() {
         let (mut standing, limits, now, mut random) = standing();
-        let length = standing.eject(&limits, now, &mut random);
+        let length = standing.eject(&limits, "5 failures in a row", now, &mut random);
         standing.set_health(Health::Fit);
         assert!(!standing.return_to_trial(now + length / 2));
         assert_eq!(standing.state(), State::Ejected);
@@ -251,7 +279,7 @@ mod tests {
     #[test]
     fn an_operator_goes_before_probes_and_probes_before_ejections() {
         let (mut standing, limits, now, mut random) = standing();
-        standing.eject(&limits, now, &mut random);
+        standing.eject(&limits, "5 failures in a row", now, &mut random);
         standing.set_health(Health::Unfit { is_reachable: false });
         assert_eq!(standing.state(), State::Unfit);
         standing.set_drained(true);

@@ -1,6 +1,6 @@
 //! What pools and endpoints came to since the process began, for metrics; it goes on over reloads.
 
-use crate::telemetry::{AtomicHistogram, Counter, Histogram};
+use crate::telemetry::{Counter, Histogram, Latencies, Minute, RecentCount, Turn};
 
 use super::endpoint::Endpoint;
 use super::pool::Pool;
@@ -10,7 +10,8 @@ use super::reserve::Unreserved;
 #[derive(Debug, Default)]
 pub(super) struct EndpointStats {
     /// How long it took to answer, where the attempt did not fail.
-    pub(super) latencies: AtomicHistogram,
+    pub(super) latencies: Latencies,
+    pub(super) picks: RecentCount,
     pub(super) ejections: Counter,
     pub(super) probes_passed: Counter,
     pub(super) probes_failed: Counter,
@@ -20,7 +21,7 @@ pub(super) struct EndpointStats {
 #[derive(Debug, Default)]
 pub(super) struct PoolStats {
     /// As for its endpoints, with those that have left it.
-    pub(super) latencies: AtomicHistogram,
+    pub(super) latencies: Latencies,
     pub(super) retries: Counter,
     /// Retries that the budget had no room for.
     pub(super) retries_refused: Counter,
@@ -87,6 +88,21 @@ impl Pool {
     pub(crate) fn latencies(&self) -> Histogram {
         self.lineage.stats.latencies.read()
     }
+
+    /// How long they took in the last minute.
+    pub(crate) fn last_minute(&self) -> Minute {
+        self.lineage.stats.latencies.last_minute()
+    }
+
+    /// Looks at what was counted since the last turn, here and at all endpoints.
+    pub(crate) fn turn(&self, turn: Turn) {
+        self.lineage.stats.latencies.turn(turn);
+        for endpoint in self.endpoints() {
+            let stats = &endpoint.record().stats;
+            stats.latencies.turn(turn);
+            stats.picks.turn(endpoint.load().picks(), turn);
+        }
+    }
 }
 
 impl Endpoint {
@@ -102,5 +118,15 @@ impl Endpoint {
     /// How long it has taken to answer since the process began.
     pub(crate) fn latencies(&self) -> Histogram {
         self.record().stats.latencies.read()
+    }
+
+    /// How long it took in the last minute.
+    pub(crate) fn last_minute(&self) -> Minute {
+        self.record().stats.latencies.last_minute()
+    }
+
+    /// How often it was picked in the last minute.
+    pub(crate) fn picks_of_last_minute(&self) -> u64 {
+        self.record().stats.picks.last_minute()
     }
 }

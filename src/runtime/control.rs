@@ -1,9 +1,9 @@
+mod look;
 mod split;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,7 @@ use crate::cache::{Purge, Purged};
 use crate::pools::{Endpoint, Pool, State};
 use crate::types::{EndpointAddr, Weight, closest};
 
-use super::status::{CacheStatus, CertificateStatus, ListenerStatus, PoolStatus};
-use super::{Changes, Live, Snapshot, SplitStatus, Status};
+use super::{Changes, Live};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -23,6 +22,7 @@ use super::{Changes, Live, Snapshot, SplitStatus, Status};
 pub(crate) struct Control {
     live: Arc<Live>,
     changes: Arc<dyn Changes>,
+    began: Instant,
     /// Held over a change and its message, so that each change is told once and in order.
     changing: Mutex<()>,
 }
@@ -87,17 +87,11 @@ pub(crate) struct WeightChange {
     pub(crate) to: u16,
 }
 
-/// Those of all listeners; none where a single pool is asked for.
-fn certificates(snapshot: &Snapshot, pool: Option<&str>) -> Vec<CertificateStatus> {
-    let listeners = snapshot.listeners.iter().filter(|_| pool.is_none());
-    listeners.flat_map(|listener| CertificateStatus::all(listener, SystemTime::now())).collect()
-}
-
 // === Control ===
 
 impl Control {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        Self { live, changes, changing: Mutex::new(()) }
+        Self { live, changes, began: Instant::now(), changing: Mutex::new(()) }
     }
 
     /// Changes of the process as a whole.
@@ -122,41 +116,6 @@ impl Control {
             });
         }
         Ok(Purged::from_all(caches, purge).await)
-    }
-
-    /// What goes on in all pools, or in one of them.
-    ///
-    /// # Errors
-    /// When there is no pool of that name.
-    pub(crate) fn status(&self, pool: Option<&str>, now: Instant) -> Result<Status, ControlError> {
-        let snapshot = self.live.snapshot();
-        let pools = match pool {
-            None => snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
-            Some(name) => vec![PoolStatus::of(find_pool(&snapshot.pools, name)?, now)],
-        };
-        let counts = self.changes.counts();
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process: std::process::id(),
-            draining: self.live.is_draining(),
-            generation: counts.generation,
-            changes_made: counts.made,
-            changes_refused: counts.refused,
-            listeners: match pool {
-                None => snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
-                Some(_) => Vec::new(),
-            },
-            splits: match pool {
-                None => SplitStatus::all(&snapshot, now),
-                Some(_) => Vec::new(),
-            },
-            pools,
-            certificates: certificates(&snapshot, pool),
-            caches: match pool {
-                None => snapshot.caches.iter().map(|cache| CacheStatus::of(cache, now)).collect(),
-                Some(_) => Vec::new(),
-            },
-        })
     }
 
     /// Takes an endpoint out: it gets no new work and finishes the old.

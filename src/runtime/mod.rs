@@ -44,6 +44,7 @@ mod tls_files;
 mod transitions;
 mod trust;
 mod way;
+mod windows;
 
 pub(crate) use admin::{Admin, AdminService};
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
@@ -85,10 +86,12 @@ pub(crate) use stage_watch::StageWatch;
 #[cfg(test)]
 pub(crate) use status::CacheDiskStatus;
 pub(crate) use status::{
-    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, Status,
+    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
+    Status,
 };
 pub(crate) use step_stats::{Decision, StepStats};
 pub(crate) use summary::summary;
 pub(crate) use tls_files::TlsFiles;
 pub(crate) use transitions::TransitionStatus;
 pub(crate) use trust::{forwarded_client, is_certificate_claim, is_refused_method, refusal};
+pub(crate) use windows::turn_windows;

@@ -18,6 +18,9 @@ pub(crate) struct AtomicHistogram {
     sum: AtomicU64,
 }
 
+/// A bucket by its place, and how many latencies more it has.
+pub(super) type BucketCount = (u16, u32);
+
 /// How finely native histograms of Prometheus cut a power of two, in its own terms.
 pub(crate) const SCHEMA: i32 = 4;
 /// At most so many seconds count as zero.
@@ -63,6 +66,13 @@ impl Histogram {
             *count += more;
         }
         self.sum = self.sum.wrapping_add(other.sum);
+    }
+
+    /// Adds latencies by their buckets, without their sum.
+    pub(super) fn add_buckets(&mut self, counted: &[BucketCount]) {
+        for (bucket, count) in counted {
+            self.buckets[usize::from(*bucket)] += u64::from(*count);
+        }
     }
 
     /// How many latencies were counted.
@@ -141,6 +151,36 @@ impl AtomicHistogram {
             buckets: std::array::from_fn(|index| self.buckets[index].load(Ordering::Relaxed)),
             sum: self.sum.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether nothing was counted yet; as dear as two counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mark() == (0, 0)
+    }
+
+    /// Whether nothing was counted since an earlier reading; as dear as two counts.
+    pub(super) fn is_still(&self, earlier: &Histogram) -> bool {
+        self.mark() == (earlier.buckets[0], earlier.sum)
+    }
+
+    /// What changes with every latency: the sum does, but for those that took no time.
+    fn mark(&self) -> (u64, u64) {
+        (self.buckets[0].load(Ordering::Relaxed), self.sum.load(Ordering::Relaxed))
+    }
+
+    /// Brings an earlier reading up to now, and tells what was counted since.
+    pub(super) fn advance(&self, earlier: &mut Histogram) -> Box<[BucketCount]> {
+        // Read first: what is counted meanwhile may be told now, and makes another reading in any case.
+        earlier.sum = self.sum.load(Ordering::Relaxed);
+        let mut counted = Vec::new();
+        for (index, (bucket, before)) in self.buckets.iter().zip(&mut earlier.buckets).enumerate() {
+            let count = bucket.load(Ordering::Relaxed);
+            let more = count.wrapping_sub(std::mem::replace(before, count));
+            if more > 0 {
+                counted.push((index as u16, u32::try_from(more).unwrap_or(u32::MAX)));
+            }
+        }
+        counted.into_boxed_slice()
     }
 }
 

@@ -3,6 +3,7 @@
 mod access_log;
 mod counter;
 pub(crate) mod histogram;
+mod last_minute;
 mod lines;
 mod messages;
 mod pulse;
@@ -14,6 +15,7 @@ mod settle;
 pub(crate) use access_log::AccessLog;
 pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
+pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
 pub(crate) use messages::Messages;
 pub(crate) use pulse::Tally;

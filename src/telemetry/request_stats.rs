@@ -3,7 +3,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::counter::Counter;
-use super::histogram::{AtomicHistogram, Histogram};
+use super::histogram::Histogram;
+use super::last_minute::{Latencies, Minute, Turn};
 
 /// What requests of one kind came to since the process began. Counting takes no lock; what is read of it is no moment's
 /// picture, since others count meanwhile, but each count is right.
@@ -15,7 +16,7 @@ pub(crate) struct RequestStats {
     classes: [Counter; CLASSES],
     received: Counter,
     sent: Counter,
-    latencies: AtomicHistogram,
+    latencies: Latencies,
 }
 
 /// A request that has ended.
@@ -81,6 +82,15 @@ impl RequestStats {
     /// How long they took.
     pub(crate) fn latencies(&self) -> Histogram {
         self.latencies.read()
+    }
+
+    /// How long those of the last minute took.
+    pub(crate) fn last_minute(&self) -> Minute {
+        self.latencies.last_minute()
+    }
+
+    pub(crate) fn turn(&self, turn: Turn) {
+        self.latencies.turn(turn);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::hooks::LoadState;
 use crate::pools::PoolState;
 use crate::pools::handover::{EndpointState, HealthState, ProbeState};
 use crate::pools::health::ProbeResult;
-use crate::pools::standing::EjectionState;
+use crate::pools::standing::{Ejection, EjectionState};
 
 use super::*;
 
@@ -99,8 +99,9 @@ proptest! {
     fn no_state_brings_a_pool_to_nonsense(state in arbitrary_state()) {
         let stage = imported(FOUR, KEYS, &sent(&state), Instant::now());
         let latest = stage.now + Duration::from_secs(300);
-        for (endpoint, until) in stage.pool.endpoints().iter().zip(stage.pool.ejected_until()) {
-            prop_assert!(endpoint.weight() <= 1000 && until.is_none_or(|until| until <= latest));
+        for (endpoint, ejection) in stage.pool.endpoints().iter().zip(stage.pool.ejections()) {
+            let is_bounded = |ejection: Ejection| ejection.until <= latest && ejection.why.chars().count() <= 200;
+            prop_assert!(endpoint.weight() <= 1000 && ejection.is_none_or(is_bounded));
             prop_assert!((0.1..=1.0).contains(&endpoint.load().warmth(stage.now)));
             prop_assert!(endpoint.load().latency(stage.now).is_none_or(|latency| (0.0..=300.0).contains(&latency)));
             prop_assert!(endpoint.load().picks().checked_mul(1000).is_some());
@@ -125,10 +126,20 @@ fn arbitrary_state() -> impl Strategy<Value = PoolState> {
         .prop_map(|(at_unix_ms, passed, took_ns, reason)| ProbeState { at_unix_ms, passed, took_ns, reason });
     let health = (any::<Option<bool>>(), any::<bool>(), any::<usize>())
         .prop_map(|(is_fit, is_reachable, against)| HealthState { is_fit, is_reachable, against });
-    let ejection =
-        (prop::option::of(number()), any::<u32>(), prop::option::of(number()), any::<u32>()).prop_map(
-            |(left_ns, ejections, returned_ns, owed)| EjectionState { left_ns, ejections, returned_ns, owed },
-        );
+    let ejection = (
+        prop::option::of(number()),
+        prop::option::of(".{0,300}"),
+        any::<u32>(),
+        prop::option::of(number()),
+        any::<u32>(),
+    )
+        .prop_map(|(left_ns, why, ejections, returned_ns, owed)| EjectionState {
+            left_ns,
+            why,
+            ejections,
+            returned_ns,
+            owed,
+        });
     let load = (prop::option::of(number()), number(), prop::option::of(number()), number(), number())
         .prop_map(|(latency_ns, latency_age_ns, warming_for_ns, picks, failures)| LoadState {
             latency_ns,

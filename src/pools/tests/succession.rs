@@ -160,10 +160,11 @@ fn failures_and_ejections_go_on_and_end_with_outlier_detection() {
     stage.reload(FOUR, ", slow_start: 1s");
     stage.fail(0, 1);
     assert_eq!(stage.state(0), "ejected");
-    let until = stage.pool.ejected_until()[0];
+    let ejection = stage.pool.ejections()[0].clone().unwrap();
+    assert_eq!(&*ejection.why, "5 failures in a row");
     stage.reload(&[FOUR[1], FOUR[0], FOUR[2], FOUR[3]], "");
-    assert_eq!((stage.state(1), stage.pool.ejected_until()[1]), ("ejected", until));
-    stage.now = until.unwrap();
+    assert_eq!((stage.state(1), stage.pool.ejections()[1].as_ref()), ("ejected", Some(&ejection)));
+    stage.now = ejection.until;
     stage.pool.end_ejections(stage.now);
     stage.reload(FOUR, "");
     assert!(stage.endpoint(0).load().is_on_trial());

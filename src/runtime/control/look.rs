@@ -1,0 +1,85 @@
+//! What operators see.
+
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::runtime::status::last_minute;
+use crate::runtime::{
+    CacheStatus, CertificateStatus, ListenerStatus, PoolStatus, RouteStatus, SplitStatus, Status,
+};
+use crate::types::wall_time;
+
+use super::{Control, ControlError, find_pool};
+
+impl Control {
+    /// What goes on in all pools, or in one of them.
+    ///
+    /// # Errors
+    /// When there is no pool of that name.
+    pub(crate) fn status(&self, pool: Option<&str>, now: Instant) -> Result<Status, ControlError> {
+        let process = self.process_status(now);
+        if let Some(name) = pool {
+            return Ok(Status { pools: vec![self.pool(name, now)?], ..process });
+        }
+        Ok(Status {
+            listeners: self.listeners(),
+            routes: self.routes(),
+            unrouted: Some(RouteStatus::unrouted(&self.live.snapshot())),
+            pools: self.pools(now),
+            splits: self.splits(now),
+            certificates: self.certificates(SystemTime::now()),
+            caches: self.caches(now),
+            ..process
+        })
+    }
+
+    /// The same without any of its parts.
+    fn process_status(&self, now: Instant) -> Status {
+        let counts = self.changes.counts();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            uptime_s: now.saturating_duration_since(self.began).as_secs(),
+            started: humantime::format_rfc3339_seconds(wall_time(self.began)).to_string(),
+            draining: self.live.is_draining(),
+            generation: counts.generation,
+            changes_made: counts.made,
+            changes_refused: counts.refused,
+            last_minute: last_minute(&self.live.snapshot()),
+            ..Status::default()
+        }
+    }
+
+    pub(crate) fn listeners(&self) -> Vec<ListenerStatus> {
+        self.live.snapshot().listeners.iter().map(|listener| ListenerStatus::of(listener)).collect()
+    }
+
+    /// Those of all listeners.
+    pub(crate) fn certificates(&self, now: SystemTime) -> Vec<CertificateStatus> {
+        let snapshot = self.live.snapshot();
+        snapshot.listeners.iter().flat_map(|listener| CertificateStatus::all(listener, now)).collect()
+    }
+
+    pub(crate) fn routes(&self) -> Vec<RouteStatus> {
+        RouteStatus::all(&self.live.snapshot())
+    }
+
+    pub(crate) fn pools(&self, now: Instant) -> Vec<PoolStatus> {
+        self.live.snapshot().pools.iter().map(|pool| PoolStatus::of(pool, now)).collect()
+    }
+
+    /// # Errors
+    /// When there is no pool of that name.
+    pub(crate) fn pool(&self, name: &str, now: Instant) -> Result<PoolStatus, ControlError> {
+        Ok(PoolStatus::of(find_pool(&self.live.snapshot().pools, name)?, now))
+    }
+
+    pub(crate) fn splits(&self, now: Instant) -> Vec<SplitStatus> {
+        SplitStatus::all(&self.live.snapshot(), now)
+    }
+
+    pub(crate) fn caches(&self, now: Instant) -> Vec<CacheStatus> {
+        self.live.snapshot().caches.iter().map(|cache| CacheStatus::of(cache, now)).collect()
+    }
+}
