@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn changes_are_noted_once_with_their_reason() {
         let now = Instant::now();
-        let pool = pool(&["10.0.0.1:80", "10.0.0.2:80"], ", health: { tcp: true }", now);
+        let pool = pool(&["10.0.0.1:80", "10.0.0.2:80"], ", health: { tcp: {} }", now);
         let journal = &pool.lineage.journal;
         let [first, second] = pool.endpoints() else { panic!("two endpoints") };
         let unfit = Health::Unfit { is_reachable: true };

@@ -3,14 +3,14 @@ import { el, say, set } from './dom.js'
 import { clock, now } from './format.js'
 
 const SPAN = 900000
-const MARGIN = { left: 46, right: 8, top: 8, bottom: 20 }
+const MARGIN = { left: 48, right: 8, top: 8, bottom: 20 }
 /** Samples that are further apart have nothing between them. */
 const GAP = 3500
 
 /** A chart. Lines are `{ name, of(sample), color, dash? }`; colors are names of custom properties. */
 export class Chart {
-  constructor({ title, unit, lines, format, isLog = false }) {
-    Object.assign(this, { title, lines, format, isLog, samples: [], marks: [], at: null })
+  constructor({ title, unit, lines, format, tick = format, isLog = false }) {
+    Object.assign(this, { title, lines, format, tick, isLog, samples: [], marks: [], at: null })
     this.canvas = el('canvas', { tabindex: '0', role: 'img' })
     this.values = lines.map(() => el('span', { class: 'value' }))
     const legend = lines.map((line, index) => el('span', { class: `key ${line.color}` }, el('i', { 'aria-hidden': 'true' }), `${line.name} `, this.values[index]))
@@ -113,7 +113,7 @@ export class Chart {
     ticks.forEach((tick, index) => {
       const at = Math.round(y(tick)) + 0.5
       pen.beginPath(); pen.moveTo(MARGIN.left, at); pen.lineTo(width - MARGIN.right, at); pen.stroke()
-      if (index % skip === 0) pen.fillText(this.format(tick), MARGIN.left - 6, at)
+      if (index % skip === 0) pen.fillText(this.tick(tick), MARGIN.left - 6, at)
     })
     Object.assign(pen, { textAlign: 'center', textBaseline: 'alphabetic' })
     const step = 300000

@@ -55,14 +55,15 @@ export class Table {
     this.body = el('tbody')
     const heads = columns.map(column => el('th', { scope: 'col', class: column.class }, column.title))
     const table = el('table', {}, el('caption', { class: 'hidden' }, caption), el('thead', {}, el('tr', {}, ...heads)), this.body)
-    this.scroll = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, table)
+    this.scroll = el('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': caption }, table)
     this.note = el('p', { class: 'muted note' })
-    this.more = el('button', { type: 'button', onclick: () => { this.most = Infinity; this.update(this.items) } }, 'Show all')
+    this.more = el('button', { type: 'button', onclick: () => { this.most = Infinity; this.update(this.items, this.isPart) } }, 'Show all')
     container.replaceChildren(this.scroll, this.note)
   }
 
-  update(items) {
-    this.items = items
+  /** `isPart` tells whether others are left out by a filter. */
+  update(items, isPart = false) {
+    Object.assign(this, { items, isPart })
     const rows = new Map()
     for (const item of items.slice(0, this.most)) {
       const key = this.key(item)
@@ -76,7 +77,7 @@ export class Table {
     this.scroll.hidden = items.length === 0
     const hidden = items.length - rows.size
     if (hidden > 0) this.note.replaceChildren(`and ${hidden} more `, this.more)
-    else this.note.replaceChildren(items.length ? '' : this.empty)
+    else this.note.replaceChildren(items.length ? '' : isPart ? 'Nothing here has this in it.' : this.empty)
   }
 
   row() {

@@ -79,7 +79,7 @@ class PoolView {
     this.below = el('tr', { 'aria-hidden': 'true', class: 'space' }, el('td', { colspan: COLUMNS.length + 2 }))
     const last = [el('th', { scope: 'col', class: 'why' }, 'Why, and since when'), el('th', { scope: 'col', class: 'acts' }, 'Change')]
     this.table = el('table', { class: 'endpoints' }, el('caption', { class: 'hidden' }, `Endpoints of pool ${name}; figures are of the last minute`), el('thead', {}, el('tr', {}, ...this.heads, ...last)), this.body)
-    this.scroll = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Endpoints of pool ${name}` }, this.table)
+    this.scroll = el('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': `Endpoints of pool ${name}` }, this.table)
     this.root = el('section', { class: 'pool', id: anchor(name), 'aria-label': `Pool ${name}` }, el('div', { class: 'pool-head' }, el('h3', {}, this.toggleButton), this.facts, this.bar), this.scroll)
   }
 
@@ -105,7 +105,7 @@ class PoolView {
   show() {
     const isOpen = this.isOpen ?? (this.hasTrouble || this.isFiltered || !this.isOneOfMany)
     this.scroll.hidden = !isOpen
-    set(this.toggleButton, 'aria-expanded', isOpen)
+    set(this.toggleButton, 'aria-expanded', String(isOpen))
   }
 
   /** Takes what is known by now; returns whether the pool is shown. */

@@ -62,17 +62,18 @@ export class Sections {
 
   update({ status, transitions }, filter) {
     const has = (...texts) => !filter || texts.some(one => one?.toLowerCase().includes(filter))
+    const isPart = filter !== ''
     const rate = route => route.last_minute.per_s
     const unrouted = status.unrouted && sum(status.unrouted.requests) ? [status.unrouted] : []
     const routes = [...list(status.routes), ...unrouted]
-    this.routes.update(routes.filter(route => has(route.name, route.to)).sort((a, b) => rate(b) - rate(a) || sum(b.requests) - sum(a.requests)))
+    this.routes.update(routes.filter(route => has(route.name, route.to)).sort((a, b) => rate(b) - rate(a) || sum(b.requests) - sum(a.requests)), isPart)
     const splits = list(status.splits)
     find('splits').hidden = !splits.length
-    this.splits.update(splits.filter(split => has(split.route, ...Object.keys(split.to))))
-    this.listeners.update(list(status.listeners).filter(listener => has(listener.name, ...listener.bind)))
+    this.splits.update(splits.filter(split => has(split.route, ...Object.keys(split.to))), isPart)
+    this.listeners.update(list(status.listeners).filter(listener => has(listener.name, ...listener.bind)), isPart)
     const certificates = (status.certificates ?? []).filter(one => has(one.listener, one.file, ...(one.names ?? [])))
-    this.certificates.update(certificates.sort((a, b) => left(a) - left(b)))
-    this.changes.update(transitions.filter(one => has(one.pool, one.endpoint, one.from, one.to, one.why)).toReversed())
+    this.certificates.update(certificates.sort((a, b) => left(a) - left(b)), isPart)
+    this.changes.update(transitions.filter(one => has(one.pool, one.endpoint, one.from, one.to, one.why)).toReversed(), isPart)
   }
 }
 
