@@ -40,11 +40,12 @@ export async function endpoint(address = '127.0.0.1', { latency = 2, status = ()
   }
 }
 
-/** `evener run` with a configuration, in a folder of its own. */
+/** `evener run` with a configuration, in a folder of its own, which may hold more. */
 export class Edge {
-  static async start(config) {
+  static async start(config, prepare = () => {}) {
     const edge = new Edge()
     edge.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dashboard-'))
+    prepare(edge.folder)
     edge.write(config)
     edge.process = spawn(process.env.EVENER, ['run', '-c', 'edge.yaml'], { cwd: edge.folder, stdio: ['ignore', 'ignore', 'pipe'] })
     edge.messages = ''

@@ -4,6 +4,7 @@ mod access;
 mod counts;
 mod forms;
 mod health;
+mod lately;
 mod reload;
 
 use std::collections::BTreeMap;
