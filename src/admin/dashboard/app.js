@@ -100,7 +100,7 @@ const nothingWrong = el('li', { 'data-level': 'good' }, el('span', { class: 'mar
 
 function makeProblem(id) {
   const parts = { shape: el('span', { class: 'mark', 'aria-hidden': 'true' }), link: el('a'), since: el('span', { class: 'since' }), detail: el('p', { class: 'detail' }) }
-  parts.link.addEventListener('click', () => pools.open(parts.link.hash.slice(1)))
+  parts.link.addEventListener('click', () => pools.open(decodeURIComponent(parts.link.hash.slice(1))))
   parts.root = el('li', {}, parts.shape, el('div', {}, parts.link, ' ', parts.since, parts.detail))
   shownProblems.set(id, parts)
   return parts
@@ -135,7 +135,7 @@ async function readGenerations(status) {
   }
 }
 
-new Stream({
+const stream = new Stream({
   told(names) {
     show()
     if (names.has('sample')) showCharts()
@@ -158,7 +158,7 @@ addEventListener('keydown', event => {
 
 find('token').addEventListener('click', async () => {
   if (token.value()) token.forget()
-  else await token.ask('Changes need a token of this process.')
+  else if (await token.ask('Changes need a token of this process.') && !store.status) stream.connect()
 })
 token.show()
 

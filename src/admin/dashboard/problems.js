@@ -57,7 +57,7 @@ function ofConfiguration(transitions) {
 
 function ofPool(pool, transitions) {
   const endpoints = list(pool.endpoints)
-  const href = `#${anchor(pool.name)}`
+  const href = `#${encodeURIComponent(anchor(pool.name))}`
   const found = []
   if (endpoints.length && !pool.fit) {
     const out = endpoints.map(endpoint => Date.parse(endpoint.since)).filter(Number.isFinite)
@@ -123,5 +123,5 @@ function ofCache(cache) {
   return [{ id: `cache ${cache.name}`, level: 'warn', title: `The disk of cache ${cache.name} is ${cache.disk.state}`, detail: cache.disk.why ?? '', since, href: '#problems' }]
 }
 
-/** What leads to a pool on the page. */
-export const anchor = name => `pool-${name.replace(/[^\w-]/g, '_')}`
+/** By what a pool is found on the page. */
+export const anchor = name => `pool-${name}`

@@ -1,17 +1,25 @@
 // The connection: everything is read with `fetch`, so that it can carry a token, which an EventSource cannot.
+import { find } from './dom.js'
 import { addSample, addTransitions, merge, reset, store } from './store.js'
 import { tellTime } from './format.js'
 import { Refused, get, token } from './steer.js'
 
 const SILENCE = 4000
+/** A connection of which nothing has come for so long is given up. */
+const DEAD = 12000
 const SHORTEST_WAIT = 500
 const LONGEST_WAIT = 15000
 
 /** Follows the process for as long as the page is seen. `told(names)` is called after events, `state(text)` with what is wrong. */
 export class Stream {
   constructor({ told, state }) {
-    Object.assign(this, { told, state, wait: SHORTEST_WAIT, heard: 0, problem: '' })
-    document.addEventListener('visibilitychange', () => document.hidden ? this.leave() : this.connect())
+    Object.assign(this, { told, state, wait: SHORTEST_WAIT, began: 0, heard: 0, problem: '', needsToken: false })
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) return this.leave()
+      // What is shown is no older than it can be by now.
+      this.heard = performance.now()
+      this.connect()
+    })
     setInterval(() => this.watch(), 1000)
     this.connect()
   }
@@ -20,6 +28,7 @@ export class Stream {
   async connect() {
     this.leave()
     if (document.hidden) return
+    this.began = performance.now()
     const ending = this.ending = new AbortController()
     try {
       await this.read(ending.signal)
@@ -27,10 +36,11 @@ export class Stream {
     } catch (error) {
       if (ending.signal.aborted) return
       this.problem = error instanceof Refused ? error.message : 'The process cannot be reached'
-      if (error instanceof Refused && error.status === 401) {
-        this.state(this.problem)
-        await token.ask('This process tells nothing without a token.')
-        return this.connect()
+      this.needsToken = error.status === 401
+      this.watch()
+      if (this.needsToken) {
+        if (!find('dialog').open && await token.ask('This process tells nothing without a token.')) this.connect()
+        return
       }
     }
     if (ending.signal.aborted) return
@@ -47,16 +57,20 @@ export class Stream {
   /** What is shown is old once nothing has come for a while. */
   watch() {
     if (document.hidden) return
+    const silence = performance.now() - Math.max(this.heard, this.began)
+    if (silence > DEAD && !this.needsToken) this.connect()
     const isOld = performance.now() - this.heard > SILENCE
+    if (this.needsToken) return this.state(`${this.problem}. The button Token takes one.`)
     if (isOld && this.heard) this.state(`${this.problem || 'Nothing has come from the process'}. What is shown is old, and is read again as soon as can be.`)
     else if (isOld && this.problem) this.state(`${this.problem}. It is tried again.`)
     else this.state('')
   }
 
   async read(signal) {
+    // Begun first, so that nothing is missed between what was and what comes.
+    const response = await get('/v1/events', signal, answer => answer)
     const [series, transitions] = await Promise.all([get('/v1/series', signal), get('/v1/transitions', signal)])
     reset({ samples: series.samples, transitions: transitions.transitions, generations: store.generations })
-    const response = await get('/v1/events', signal, answer => answer)
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
     let rest = ''
     for (;;) {
@@ -68,6 +82,7 @@ export class Stream {
       this.heard = performance.now()
       this.wait = SHORTEST_WAIT
       this.problem = ''
+      this.needsToken = false
       this.watch()
       if (names.length) this.told(new Set(names))
     }
