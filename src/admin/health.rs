@@ -16,7 +16,7 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether clients are to be sent here, and why not, a line for each reason.
 pub(super) async fn readyz(Extracted(sight): Extracted<Arc<Sight>>) -> Response {
-    let reasons = reasons(&sight.live);
+    let reasons = reasons(sight.control.live());
     if reasons.is_empty() {
         return "ready\n".into_response();
     }

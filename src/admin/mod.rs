@@ -5,10 +5,12 @@
 //! the configuration does not name ([`Listener::admits`](crate::runtime::Listener::admits)), and [`guard`] refuses what
 //! a browser was led here to ask.
 
+mod api;
+mod caller;
 mod dashboard;
 mod guard;
 mod health;
-mod lately;
+mod json;
 mod patience;
 mod problem;
 mod scrape;
@@ -32,25 +34,27 @@ use hyper_util::service::TowerToHyperService;
 
 use crate::metrics::Metrics;
 use crate::net::Transport;
-use crate::runtime::{AdminService, Changes, Control, Ending, Live, Stage};
+use crate::runtime::{AdminService, Control, Ending, Stage, Via};
 
+use caller::Caller;
 use patience::Patient;
 use problem::Problem;
 use stream::{Feed, Listeners};
 
 /// Answers those who look after the process.
 pub(crate) struct Admin {
-    live: Arc<Live>,
+    control: Arc<Control>,
     router: TowerToHyperService<Router>,
 }
 
 /// What there is to look at.
 struct Sight {
-    live: Arc<Live>,
     control: Arc<Control>,
     metrics: Metrics,
     feed: Arc<Feed>,
     listeners: Listeners,
+    /// What the API is, by OpenAPI.
+    document: String,
 }
 
 /// How long a header may take, and how long a connection may rest between two requests.
@@ -61,33 +65,36 @@ const HEADER_SIZE: usize = 32 << 10;
 const SEND_IDLE: Duration = Duration::from_secs(10);
 
 impl Admin {
-    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
+    pub(crate) fn new(control: Arc<Control>) -> Self {
+        let (api, document) = api::router();
         let sight = Sight {
-            live: live.clone(),
-            control: Arc::new(Control::new(live.clone(), changes.clone())),
-            metrics: Metrics::new(live.clone(), changes),
+            control: control.clone(),
+            metrics: Metrics::new(control.clone()),
             feed: Arc::default(),
             listeners: Listeners::default(),
+            document,
         };
         let router = Router::new()
             .route("/metrics", get(scrape::metrics))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
-            .route("/v1/series", get(lately::series))
-            .route("/v1/transitions", get(lately::transitions))
-            .route("/v1/events", get(lately::events))
+            .merge(api)
             .merge(dashboard::routes())
             .fallback(async || UNKNOWN)
             .method_not_allowed_fallback(async || READ_ONLY)
             .with_state(Arc::new(sight));
-        Self { live, router: TowerToHyperService::new(router) }
+        Self { control, router: TowerToHyperService::new(router) }
     }
 
-    async fn answer(&self, mut request: Request<Incoming>, ending: &Ending) -> Result<Response, Infallible> {
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        via: Via,
+        ending: &Ending,
+    ) -> Result<Response, Infallible> {
+        request.extensions_mut().insert(Caller::of(via));
         request.extensions_mut().insert(ending.clone());
-        let snapshot = self.live.snapshot();
-        let hosts = snapshot.admin.as_ref().map_or(&[][..], |admin| &admin.hosts);
-        let mut response = if guard::is_asked_for_itself(&request, hosts) {
+        let mut response = if self.is_asked_for_itself(&request, via) {
             self.router.call(request).await?
         } else {
             STRANGE_HOST.into_response()
@@ -97,18 +104,25 @@ impl Admin {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(response)
     }
+
+    /// No browser comes over the control socket, whatever it is made to believe.
+    fn is_asked_for_itself(&self, request: &Request<Incoming>, via: Via) -> bool {
+        let snapshot = self.control.live().snapshot();
+        let hosts = snapshot.admin.as_ref().map_or(&[][..], |admin| &admin.hosts);
+        matches!(via, Via::ControlSocket { .. }) || guard::is_asked_for_itself(request, hosts)
+    }
 }
 
 #[async_trait]
 impl AdminService for Admin {
-    async fn serve(&self, transport: Transport, ending: Ending) {
+    async fn serve(&self, transport: Transport, via: Via, ending: Ending) {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_LIMIT)
             .max_buf_size(HEADER_SIZE)
             .serve_connection(
                 TokioIo::new(Patient::new(transport, SEND_IDLE)),
-                service_fn(|request| self.answer(request, &ending)),
+                service_fn(|request| self.answer(request, via, &ending)),
             );
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -124,23 +138,20 @@ impl AdminService for Admin {
     }
 }
 
-const UNKNOWN: Problem = Problem {
-    status: StatusCode::NOT_FOUND,
-    error: "there is nothing at this path",
-    help: "ask for / in a browser, or for /metrics, /healthz, /readyz or what is below /v1",
-};
+const UNKNOWN: Problem = Problem::new(
+    StatusCode::NOT_FOUND,
+    "there is nothing at this path",
+    "ask for / in a browser, for /metrics, /healthz, /readyz, or for what /v1/openapi.json tells of",
+);
 
-const READ_ONLY: Problem = Problem {
-    status: StatusCode::METHOD_NOT_ALLOWED,
-    error: "this path can only be read",
-    help: "use GET or HEAD",
-};
+const READ_ONLY: Problem =
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path can only be read", "use GET or HEAD");
 
-const STRANGE_HOST: Problem = Problem {
-    status: StatusCode::MISDIRECTED_REQUEST,
-    error: "the process is not known by this host",
-    help: "ask for it by an IP address or as localhost, or name the host in admin.hosts",
-};
+const STRANGE_HOST: Problem = Problem::new(
+    StatusCode::MISDIRECTED_REQUEST,
+    "the process is not known by this host",
+    "ask for it by an IP address or as localhost, or name the host in admin.hosts",
+);
 
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,48 @@
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::runtime::ControlError;
+
+use super::json::Json;
 
 /// Why there is no answer, and what to do: `{"error": "...", "help": "..."}`.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
     #[serde(skip)]
     pub(super) status: StatusCode,
-    pub(super) error: &'static str,
-    pub(super) help: &'static str,
+    /// What is wrong.
+    #[schema(value_type = String)]
+    pub(super) error: Cow<'static, str>,
+    /// What to do about it.
+    #[schema(value_type = String)]
+    pub(super) help: Cow<'static, str>,
+}
+
+impl Problem {
+    pub(super) const fn new(status: StatusCode, error: &'static str, help: &'static str) -> Self {
+        Self { status, error: Cow::Borrowed(error), help: Cow::Borrowed(help) }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Two texts can always be written.
-        let body = serde_json::to_string(&self).unwrap_or_default() + "\n";
-        let media = HeaderValue::from_static("application/json");
-        (self.status, [(CONTENT_TYPE, media)], body).into_response()
+        (self.status, Json(self)).into_response()
     }
 }
+
+/// What names something that is not there is not found; everything else cannot be as things stand.
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        let status = if error.is_unknown() { StatusCode::NOT_FOUND } else { StatusCode::CONFLICT };
+        let told = error.to_string();
+        let (error, help) = told.split_once(HELP).unwrap_or((&told, ""));
+        Self { status, error: error.to_owned().into(), help: help.replace(HELP, " ").into() }
+    }
+}
+
+/// What stands before each help of an error.
+const HELP: &str = "\n  help: ";

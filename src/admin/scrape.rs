@@ -41,8 +41,8 @@ fn packed(text: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-const UNTOLD: Problem = Problem {
-    status: StatusCode::INTERNAL_SERVER_ERROR,
-    error: "the counts cannot be written",
-    help: "this is an error in evener; please report it",
-};
+const UNTOLD: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "the counts cannot be written",
+    "this is an error in evener; please report it",
+);

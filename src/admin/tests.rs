@@ -3,7 +3,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::config::Origin;
-use crate::runtime::{Registry, Unchanging, assemble};
+use crate::runtime::{Live, Peer, Registry, Unchanging, assemble};
 
 use super::*;
 
@@ -16,7 +16,7 @@ admin: { bind: 127.0.0.1:0 }
 fn admin() -> Admin {
     let origin = Origin::test(TEXT);
     let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
-    Admin::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging))
+    Admin::new(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging))))
 }
 
 /// A client, and the task that serves it.
@@ -24,7 +24,9 @@ fn client() -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
     let (client, server) = UnixStream::pair().unwrap();
     let ending = Ending::default();
     let of_server = ending.clone();
-    let task = tokio::spawn(async move { admin().serve(Transport::Unix(server), of_server).await });
+    let task = tokio::spawn(async move {
+        admin().serve(Transport::Unix(server), Via::Listener(Peer::Unix), of_server).await
+    });
     (client, ending, task)
 }
 

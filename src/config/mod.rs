@@ -21,6 +21,7 @@ mod node_deserializer;
 mod origin;
 mod places;
 mod recover;
+mod redacted;
 mod reference;
 mod resolve;
 mod source;

@@ -16,6 +16,6 @@ mod table;
 pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::ask;
 pub(crate) use protocol::{Command, Reply};
-pub(crate) use server::serve;
+pub(crate) use server::{Answering, serve};
 pub(crate) use split_table::split_table;
 pub(crate) use table::table;

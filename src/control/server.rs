@@ -10,14 +10,24 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Applied, Control, ControlError, Drain, NotUpgraded, Refused, Target, Upgraded, Verdict, Why,
+    AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Target, Upgraded,
+    Verdict, Via, Why,
 };
 use crate::types::Span;
 
 use super::bind::Door;
 use super::protocol::{Command, InvalidLine, Reply};
+
+/// Whoever answers on the socket.
+#[derive(Clone)]
+pub(crate) struct Answering {
+    pub(crate) control: Arc<Control>,
+    /// Those who speak HTTP.
+    pub(crate) admin: Arc<dyn AdminService>,
+}
 
 /// One client and its one request.
 struct Connection {
@@ -66,7 +76,7 @@ const REST: Duration = Duration::from_millis(100);
 /// When the socket cannot be used at all.
 pub(crate) async fn serve(
     socket: StdListener,
-    control: Arc<Control>,
+    answering: Answering,
     door: &Door,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -84,8 +94,7 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if answers => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
-                    let connection = Connection { stream: BufReader::new(stream) };
-                    connections.spawn(connection.serve(control.clone()));
+                    connections.spawn(answer(stream, answering.clone()));
                 }
                 Ok((stream, _)) => turn_away(stream),
                 Err(error) => {
@@ -94,6 +103,23 @@ pub(crate) async fn serve(
                 }
             },
         }
+    }
+}
+
+/// Serves a client in the way that it speaks: requests of HTTP begin with the capital letters of their method, and lines of
+/// the protocol with a brace.
+async fn answer(stream: UnixStream, Answering { control, admin }: Answering) {
+    let transport = Transport::Unix(stream);
+    let mut first = [0];
+    let speaks_http =
+        timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok() && first[0].is_ascii_uppercase();
+    let Transport::Unix(stream) = transport else { return };
+    if !speaks_http {
+        return Connection { stream: BufReader::new(stream) }.serve(control).await;
+    }
+    if let Ok(uid) = admitted(&stream) {
+        // It is cut with the socket's service, and until then it serves those who lead the process to its end.
+        admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, Ending::default()).await;
     }
 }
 
@@ -118,10 +144,7 @@ impl Connection {
 
     /// The last reply; none where nothing was asked.
     async fn answer(&mut self, control: &Control) -> Result<Option<Reply>, Failure> {
-        let peer = self.stream.get_ref().peer_cred()?.uid();
-        if !may_ask(peer, geteuid().as_raw()) {
-            return Err(Failure::Stranger(peer));
-        }
+        admitted(self.stream.get_ref())?;
         let Some(command) = self.command().await? else { return Ok(None) };
         let now = Instant::now();
         let reply = match command {
@@ -220,6 +243,12 @@ impl Connection {
     async fn tell(&mut self, reply: &Reply) -> io::Result<()> {
         timeout(LINE_LIMIT, self.stream.write_all(&reply.to_line())).await?
     }
+}
+
+/// The user behind a connection, if it may ask.
+fn admitted(stream: &UnixStream) -> Result<u32, Failure> {
+    let peer = stream.peer_cred()?.uid();
+    if may_ask(peer, geteuid().as_raw()) { Ok(peer) } else { Err(Failure::Stranger(peer)) }
 }
 
 /// The socket's mode says the same, but a socket may be passed on, or its mode be changed.

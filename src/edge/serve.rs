@@ -11,7 +11,7 @@ use crate::config::spec::HttpVersion;
 use crate::gateway::HttpApp;
 use crate::l4::{Arrival, Layer4};
 use crate::net::Transport;
-use crate::runtime::{AdminService, Cause, Connection, Ending, Stage};
+use crate::runtime::{AdminService, Cause, Connection, Ending, Stage, Via};
 use crate::telemetry::AccessLog;
 
 use super::accepting::{Means, Service};
@@ -189,8 +189,8 @@ impl Edge {
 
 /// Answers somebody who looks after the process.
 async fn answer(service: Arc<dyn AdminService>, arrived: Arrived, ending: Ending) {
-    let Some(Opened { transport, place, .. }) = open(arrived, &ending).await else { return };
-    service.serve(transport, ending).await;
+    let Some(Opened { transport, ends, place, .. }) = open(arrived, &ending).await else { return };
+    service.serve(transport, Via::Listener(ends.peer), ending).await;
     drop(place);
 }
 

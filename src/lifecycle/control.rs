@@ -7,8 +7,8 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
 use crate::config::ControlPlace;
-use crate::control::{self, BoundControl, CannotOpen, Door};
-use crate::runtime::Control;
+use crate::control::{self, Answering, BoundControl, CannotOpen, Door};
+use crate::runtime::{AdminService, Control};
 
 use super::upgrade::Takeover;
 
@@ -67,12 +67,17 @@ impl ControlSocket {
     }
 
     /// The service that answers on it, if there is one. What was in the way of one is told.
-    pub(super) fn service(&mut self, control: Control) -> Option<ControlService> {
+    pub(super) fn service(
+        &mut self,
+        control: Arc<Control>,
+        admin: Arc<dyn AdminService>,
+    ) -> Option<ControlService> {
         match self {
             Self::Off => None,
             Self::Open(bound) => {
                 let door = bound.door().clone();
-                Some(ControlService { socket: bound.take_socket(), door, control: Arc::new(control) })
+                let answering = Answering { control, admin };
+                Some(ControlService { socket: bound.take_socket(), door, answering })
             }
             Self::Without(error) => {
                 log::warn!("commands such as status and reload do not reach this process: {error}");
@@ -86,14 +91,14 @@ impl ControlSocket {
 pub(super) struct ControlService {
     socket: Option<UnixListener>,
     door: Arc<Door>,
-    control: Arc<Control>,
+    answering: Answering,
 }
 
 #[async_trait]
 impl Service for ControlService {
     async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
         let Some(socket) = self.socket.take() else { return };
-        if let Err(error) = control::serve(socket, self.control.clone(), &self.door, shutdown).await {
+        if let Err(error) = control::serve(socket, self.answering.clone(), &self.door, shutdown).await {
             log::error!("the control socket cannot be served error={error}");
         }
     }

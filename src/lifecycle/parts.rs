@@ -12,7 +12,7 @@ use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{
-    AdminService, Assembled, CannotSave, FolderTaken, Live, Registry, SecretFile, reserve_folders,
+    AdminService, Assembled, CannotSave, Control, FolderTaken, Live, Registry, SecretFile, reserve_folders,
 };
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
@@ -44,6 +44,7 @@ pub(crate) struct Running {
     pub(crate) reloader: Reloader,
     pub(crate) serving: Serving,
     /// Whoever answers those who look after the process.
+    pub(crate) control: Arc<Control>,
     pub(crate) admin: Arc<dyn AdminService>,
     pub(super) threads: usize,
     pub(crate) takeover: Option<Takeover>,
@@ -129,10 +130,10 @@ impl Parts {
         let serving = Serving { live, edges, prober, log, messages };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
-        let admin: Arc<dyn AdminService> =
-            Arc::new(Admin::new(serving.live.clone(), Arc::new(reloader.clone())));
+        let control = Arc::new(Control::new(serving.live.clone(), Arc::new(reloader.clone())));
+        let admin: Arc<dyn AdminService> = Arc::new(Admin::new(control.clone()));
         serving.edges.admin.answer_by(&admin);
-        Running { reloader, serving, admin, threads, takeover, unclaimed }
+        Running { reloader, serving, control, admin, threads, takeover, unclaimed }
     }
 
     /// The control socket, opened where the configuration says, or taken over with everything else.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::edge::Edge;
 use crate::pools::Prober;
-use crate::runtime::{AdminService, Control, Live, TlsFiles, keep_series, run_jobs, turn_windows};
+use crate::runtime::{AdminService, Live, TlsFiles, keep_series, run_jobs, turn_windows};
 use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
@@ -54,19 +54,19 @@ pub(crate) fn serve(
 /// Gives the server its services, and returns what leads it to its end.
 fn compose(
     server: &mut Server,
-    Running { reloader, serving, admin, threads, takeover, unclaimed }: Running,
-    control: &mut ControlSocket,
+    Running { reloader, serving, control, admin, threads, takeover, unclaimed }: Running,
+    control_socket: &mut ControlSocket,
 ) -> Result<Signals, StartError> {
     let Serving { live, edges, prober, log, .. } = serving.clone();
     let (started, data_plane) = watch::channel(None);
     let (arrival, arriving) = watch::channel(takeover.as_ref().map_or(Arrival::Serving, |_| Arrival::Coming));
     let manager =
         Arc::new(ServiceManager::new(live.clone(), edges.traffic.clone(), data_plane, arriving.clone()));
-    let (predecessor, door) = (Arc::default(), control.door().cloned());
+    let (predecessor, door) = (Arc::default(), control_socket.door().cloned());
     let (handed, successors) = mpsc::channel(1);
     let (leaving, upgrader_door) = (Arc::clone(&predecessor), door.clone());
     reloader.set_upgrader(Upgrader::new(&serving, upgrader_door, manager.clone(), leaving, handed));
-    if let Some(service) = control.service(Control::new(live.clone(), Arc::new(reloader.clone()))) {
+    if let Some(service) = control_socket.service(control, admin.clone()) {
         server.add_service(service);
     }
     if let Some(takeover) = takeover {

@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use crate::runtime::{Action, Decision, HandshakeEnd, Listener, Live, RouteStats, Snapshot};
+use crate::runtime::{Action, Decision, HandshakeEnd, Listener, RouteStats, Snapshot};
 use crate::telemetry::CLASS_NAMES;
 
 use super::families as f;
@@ -14,7 +14,7 @@ use super::{Scraped, pools, process};
 /// Reads all counts when somebody asks for them; until then they are nobody's concern.
 impl Collector for Scraped {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let snapshot = self.live.snapshot();
+        let snapshot = self.control.live().snapshot();
         let mut writer = Writer(encoder);
         self.state(&mut writer)?;
         listeners(&mut writer, &snapshot)?;
@@ -29,10 +29,9 @@ impl Collector for Scraped {
 
 impl Scraped {
     fn state(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let live: &Live = &self.live;
-        let counts = self.changes.counts();
+        let counts = self.control.changes().counts();
         writer.family(&f::BUILD_INFO)?.gauge([env!("CARGO_PKG_VERSION")], 1_i64)?;
-        writer.gauge(&f::DRAINING, i64::from(live.is_draining()))?;
+        writer.gauge(&f::DRAINING, i64::from(self.control.live().is_draining()))?;
         writer.gauge(&f::CONFIG_GENERATION, counts.generation)?;
         let mut changes = writer.family(&f::CONFIG_CHANGES)?;
         changes.counter(["made"], counts.made)?;

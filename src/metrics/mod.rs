@@ -15,7 +15,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::{prometheus_protobuf, text};
 use prometheus_client::registry::Registry;
 
-use crate::runtime::{Changes, Live};
+use crate::runtime::Control;
 
 /// What can be scraped.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ pub(crate) struct Metrics {
 
 /// Where the counts are.
 struct Scraped {
-    live: Arc<Live>,
-    changes: Arc<dyn Changes>,
+    control: Arc<Control>,
 }
 
 /// In which form counts are told.
@@ -39,9 +38,9 @@ pub(crate) enum Exposition {
 }
 
 impl Metrics {
-    pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
+    pub(crate) fn new(control: Arc<Control>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scraped { live, changes }));
+        registry.register_collector(Box::new(Scraped { control }));
         Self { registry }
     }
 

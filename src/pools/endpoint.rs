@@ -17,7 +17,7 @@ use super::peer::peer_template;
 use super::record::Record;
 
 /// What an endpoint is at the moment: one state, the same for requests, probes, logs and displays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum State {

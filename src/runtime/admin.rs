@@ -7,7 +7,7 @@ use crate::net::Transport;
 use crate::pools::Pool;
 use crate::types::HostPattern;
 
-use super::{Ending, Listener};
+use super::{Ending, Listener, Peer};
 
 /// Where those who look after the process reach it over HTTP, and what they are told by one configuration.
 #[derive(Debug)]
@@ -25,7 +25,16 @@ pub(crate) struct Admin {
 #[async_trait]
 pub(crate) trait AdminService: Send + Sync {
     /// Serves a connection to its end, which comes soon once `ending` begins.
-    async fn serve(&self, transport: Transport, ending: Ending);
+    async fn serve(&self, transport: Transport, via: Via, ending: Ending);
+}
+
+/// How they have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// By the listener of `admin`.
+    Listener(Peer),
+    /// By the control socket, which lets in this user only, and root.
+    ControlSocket { uid: u32 },
 }
 
 impl Admin {

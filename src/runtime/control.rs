@@ -87,11 +87,35 @@ pub(crate) struct WeightChange {
     pub(crate) to: u16,
 }
 
+// === ControlError ===
+
+impl ControlError {
+    /// Whether something was named that there is not.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self {
+            Self::UnknownPool { .. }
+            | Self::NoSuchCache { .. }
+            | Self::UnknownEndpoint { .. }
+            | Self::UnknownSplit { .. }
+            | Self::UnknownSide { .. } => true,
+            Self::WeightOfCanary { .. }
+            | Self::LastWeight { .. }
+            | Self::NoCanary { .. }
+            | Self::CanaryEnded { .. } => false,
+        }
+    }
+}
+
 // === Control ===
 
 impl Control {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
         Self { live, changes, began: Instant::now(), changing: Mutex::new(()) }
+    }
+
+    /// What is served.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Changes of the process as a whole.

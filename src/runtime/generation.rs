@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::Diff;
 
 /// A configuration from the moment when it was served. It is what `evener history --json` prints, so a field that is there
 /// stays there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Generation {
     /// The first is 1. A process that takes over from another goes on with its numbers.
     pub(crate) number: u64,
@@ -26,7 +27,7 @@ pub(crate) struct Generation {
 }
 
 /// Why a generation was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Why {
     Start,
@@ -47,7 +48,7 @@ pub(crate) enum Why {
 }
 
 /// What became of a generation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Standing {
     /// It is served.

@@ -46,7 +46,7 @@ mod trust;
 mod way;
 mod windows;
 
-pub(crate) use admin::{Admin, AdminService};
+pub(crate) use admin::{Admin, AdminService, Via};
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
 pub(crate) use caches::{FolderTaken, reserve_folders};

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use utoipa::ToSchema;
 
 use crate::telemetry::{Pulse, Tally};
 use crate::types::wall_time;
@@ -21,7 +22,7 @@ pub(crate) struct Series {
 }
 
 /// What clients were given in a second, and how many there were at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Sample {
     /// The end of the second, in milliseconds since 1970.
     pub(crate) at_ms: u64,

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::split::{CanaryStatus, SideShare, Split};
 use crate::types::RouteName;
@@ -7,7 +8,7 @@ use crate::types::RouteName;
 use super::Snapshot;
 
 /// How a route's requests are spread over its pools at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SplitStatus {
     pub(crate) route: String,
     /// What keeps a client with its pool; none where nothing does.
@@ -18,7 +19,7 @@ pub(crate) struct SplitStatus {
 }
 
 /// A pool of a split.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SideStatus {
     pub(crate) pool: String,
     pub(crate) weight: u16,

@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::pools::{Subject, Transition};
 use crate::types::wall_time;
 
 /// A change of how an endpoint stands, of a panic, or of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TransitionStatus {
     /// The first since the start is 1.
     pub(crate) number: u64,

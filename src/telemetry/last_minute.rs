@@ -4,6 +4,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::histogram::{AtomicHistogram, BucketCount, Histogram};
 
@@ -36,7 +37,7 @@ pub(crate) struct Minute {
 }
 
 /// How long the requests of the last minute took, and how many there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct Percentiles {
     /// Half of them took at most so many milliseconds; none where there were none.

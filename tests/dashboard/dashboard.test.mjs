@@ -144,9 +144,11 @@ describe('an edge with two endpoints', () => {
   })
 })
 
-test('no more listen than may, and others still have their answers', async () => {
+test('no more listen than may, and others still have their answers', async t => {
   const one = await endpoint()
+  t.after(() => one.stop())
   const edge = await Edge.start(config([one], { connections: 4 }))
+  t.after(() => edge.stop())
   const listening = await Promise.all([1, 2].map(() => fetch(`${edge.admin}/v1/events`)))
   assert.deepEqual(listening.map(answer => answer.status), [200, 200])
   const third = await fetch(`${edge.admin}/v1/events`)
@@ -160,17 +162,18 @@ test('no more listen than may, and others still have their answers', async () =>
     return answer.status === 200
   })
   await listening[1].body.cancel()
-  await edge.stop()
-  one.stop()
 })
 
-test('a thousand endpoints stay smooth', async () => {
+test('a thousand endpoints stay smooth', async t => {
   // One server has all addresses of this machine.
   const server = await endpoint('0.0.0.0')
+  t.after(() => server.stop())
   const addresses = Array.from({ length: 1000 }, (_, index) => ({ address: `127.20.${index >> 8}.${index & 255}:${server.port}` }))
   const edge = await Edge.start(config(addresses, { interval: 30000 }))
-  const stopLoad = load(edge.port('web'), ['/'], 300)
+  t.after(() => edge.stop())
+  t.after(load(edge.port('web'), ['/'], 300))
   const { page, wrong } = await open(browser, edge)
+  t.after(() => page.close())
   await page.getByRole('button', { name: 'app', exact: true }).click()
   await page.locator('tr[data-state=fit]').first().waitFor()
   assert(await page.locator('#pool-app tbody tr').count() < 100, 'only what can be seen is made')
@@ -197,8 +200,4 @@ test('a thousand endpoints stay smooth', async () => {
   await page.getByLabel(/^Filter/).fill('127.20.3.9:')
   await eventually('the filter leaves one', async () => await page.locator('#pool-app tbody tr').count() === 1)
   assert.deepEqual(wrong, [])
-  await page.close()
-  stopLoad()
-  await edge.stop()
-  server.stop()
 })

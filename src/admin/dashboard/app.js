@@ -126,8 +126,7 @@ function showVerdict(found) {
 async function readGenerations(status) {
   changes = `${status.generation} ${status.changes_refused}`
   try {
-    const answer = await get('/v1/history')
-    store.generations = answer.generations ?? answer
+    store.generations = await get('/v1/history')
     showGenerations(store.generations)
   } catch {
     // With the next change, or connection, it is tried again.

@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::runtime::{Control, Ending, Live, Stage, TransitionStatus};
+use crate::runtime::{Control, Ending, Stage, TransitionStatus};
 
 use super::feed::{Feed, event};
 
@@ -35,7 +35,6 @@ struct Place {
 /// What a listener is told of, and what it was told already.
 struct Listening {
     control: Arc<Control>,
-    live: Arc<Live>,
     ending: Ending,
     place: Place,
     seconds: watch::Receiver<u64>,
@@ -66,18 +65,16 @@ impl Drop for Place {
 /// Tells one listener what goes on until its connection is about to end.
 pub(in crate::admin) fn events(
     control: &Arc<Control>,
-    live: &Arc<Live>,
     (feed, listeners): (&Arc<Feed>, &Listeners),
     ending: Ending,
 ) -> Result<Response, TooMany> {
-    let snapshot = live.snapshot();
+    let snapshot = control.live().snapshot();
     let connections = snapshot.admin.as_ref().and_then(|admin| admin.listener.limits.connections);
     let listening = Listening {
         place: listeners.enter(connections.map_or(u32::MAX, Into::into), feed)?,
         control: control.clone(),
-        live: live.clone(),
         ending,
-        seconds: live.series().taken(),
+        seconds: control.live().series().taken(),
         status: None,
         transition: snapshot.journal.count(),
     };
@@ -102,11 +99,11 @@ impl Listening {
         let frame = self.place.feed.frame(second, || self.control.status(None, Instant::now()).ok());
         let mut told = frame.told_after(self.status).to_owned();
         self.status = Some(frame.number());
-        for transition in self.live.snapshot().journal.since(self.transition) {
+        for transition in self.control.live().snapshot().journal.since(self.transition) {
             self.transition = transition.number;
             told += &event("transition", &TransitionStatus::from(transition));
         }
-        if let Some(sample) = self.live.series().last() {
+        if let Some(sample) = self.control.live().series().last() {
             told += &event("sample", &sample);
         }
         Some(told)

@@ -12,6 +12,7 @@ mod show;
 mod value;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::types::RouteName;
 
@@ -20,6 +21,7 @@ use compare::compare;
 use value::{Entries, Value, pairs};
 
 pub use outline::Outline;
+pub(super) use secrecy::is_secret;
 pub(crate) use show::show_details;
 
 /// The differences between two configurations, in the order of the file. Displayed for people, a line for each item:
@@ -28,14 +30,14 @@ pub(crate) use show::show_details;
 /// ~ pools.app: endpoints: + 10.0.0.3:8080, - 10.0.0.1:8080; timeouts.connect: 2s -> 1s
 /// + routes.canary
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diff {
     /// Each item once, though the order of `routes` may be another besides.
     pub changes: Vec<Change>,
 }
 
 /// What became of one item: a listener, a pool, a route, or a section that has no items.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// What became of it.
     pub kind: ChangeKind,
@@ -48,7 +50,7 @@ pub struct Change {
 }
 
 /// What became of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It is new.
@@ -60,7 +62,7 @@ pub enum ChangeKind {
 }
 
 /// What changed inside an item. Every `key` is a path from the item on, and empty for the item itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Detail {
     /// A value.

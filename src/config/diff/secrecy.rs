@@ -6,7 +6,7 @@ const SECRET: [&str; 8] =
 
 /// Whether a value is to be kept to oneself. Which settings of filters are secret, only these know, and headers can be
 /// too: so names decide, and rather one too many than one too few.
-pub(super) fn is_secret(at: &KeyPath) -> bool {
+pub(in crate::config) fn is_secret(at: &KeyPath) -> bool {
     at.segments().iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
 }
 

@@ -6,11 +6,13 @@ use tokio::time::Instant;
 
 use crate::runtime::status::last_minute;
 use crate::runtime::{
-    CacheStatus, CertificateStatus, ListenerStatus, PoolStatus, RouteStatus, SplitStatus, Status,
+    CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus, SplitStatus,
+    Status,
 };
 use crate::types::wall_time;
 
-use super::{Control, ControlError, find_pool};
+use super::split::find_split;
+use super::{Control, ControlError, find_endpoint, find_pool};
 
 impl Control {
     /// What goes on in all pools, or in one of them.
@@ -75,8 +77,30 @@ impl Control {
         Ok(PoolStatus::of(find_pool(&self.live.snapshot().pools, name)?, now))
     }
 
+    /// # Errors
+    /// When there is no such pool, or it has no such endpoint.
+    pub(crate) fn endpoint(
+        &self,
+        pool: &str,
+        endpoint: &str,
+        now: Instant,
+    ) -> Result<EndpointStatus, ControlError> {
+        let snapshot = self.live.snapshot();
+        let pool = find_pool(&snapshot.pools, pool)?;
+        let index = find_endpoint(pool, endpoint)?.index();
+        Ok(EndpointStatus::all(pool, now).swap_remove(index))
+    }
+
     pub(crate) fn splits(&self, now: Instant) -> Vec<SplitStatus> {
         SplitStatus::all(&self.live.snapshot(), now)
+    }
+
+    /// # Errors
+    /// When there is no route of that name with a split.
+    pub(crate) fn split(&self, route: &str, now: Instant) -> Result<SplitStatus, ControlError> {
+        let snapshot = self.live.snapshot();
+        let (name, split) = find_split(&snapshot, route)?;
+        Ok(SplitStatus::of(name, split, now))
     }
 
     pub(crate) fn caches(&self, now: Instant) -> Vec<CacheStatus> {

@@ -46,7 +46,10 @@ impl Control {
     }
 }
 
-fn find_split<'s>(snapshot: &'s Snapshot, route: &str) -> Result<(&'s RouteName, &'s Split), ControlError> {
+pub(super) fn find_split<'s>(
+    snapshot: &'s Snapshot,
+    route: &str,
+) -> Result<(&'s RouteName, &'s Split), ControlError> {
     let found = snapshot.splits().find(|(name, _)| name.as_str() == route);
     found.ok_or_else(|| {
         let known = snapshot.splits().map(|(name, _)| name.to_string()).collect();

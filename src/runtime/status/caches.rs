@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::cache::{Cache, DiskState, Trouble};
 
 /// A store of answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CacheStatus {
     pub(crate) name: String,
     /// What answers take of memory, and may take.
@@ -15,7 +16,7 @@ pub(crate) struct CacheStatus {
 }
 
 /// The disk of a store of answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CacheDiskStatus {
     pub(crate) path: String,
     /// What files take of it, and may take.
@@ -30,7 +31,7 @@ pub(crate) struct CacheDiskStatus {
 }
 
 /// What is done with a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CacheDiskUse {
     InUse,

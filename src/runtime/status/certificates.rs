@@ -1,12 +1,13 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::runtime::Listener;
 use crate::tls::CertificateInfo;
 
 /// A certificate that a listener serves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CertificateStatus {
     pub(crate) listener: String,
     /// The names that it is for.

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::runtime::{HandshakeEnd, Listener, ListenerCounts};
 
 use super::named;
 
 /// A listener at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ListenerStatus {
     pub(crate) name: String,
     /// `http`, `tcp` or `udp`.

@@ -9,6 +9,7 @@ mod routes;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::telemetry::Percentiles;
 
@@ -25,7 +26,7 @@ pub(super) use routes::last_minute;
 
 /// What the process does at one moment, for operators. It is what `evener status --json` prints, so a field that is
 /// there stays there.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Status {
     /// The version that runs.
     pub(crate) version: String,

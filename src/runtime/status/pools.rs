@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::pools::{Ejection, Endpoint, Pool, ProbeResult, State, UNRESERVED};
 use crate::telemetry::Percentiles;
@@ -11,7 +12,7 @@ use crate::types::wall_time;
 use super::named;
 
 /// A pool at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PoolStatus {
     pub(crate) name: String,
     /// The policy that picks.
@@ -54,7 +55,7 @@ pub(crate) struct PoolStatus {
 }
 
 /// An endpoint at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EndpointStatus {
     pub(crate) address: String,
     pub(crate) state: State,
@@ -93,7 +94,7 @@ pub(crate) struct EndpointStatus {
 }
 
 /// What a probe found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProbeStatus {
     /// When it ended (RFC 3339).
     pub(crate) at: String,
@@ -129,7 +130,7 @@ impl PoolStatus {
 }
 
 impl EndpointStatus {
-    fn all(pool: &Pool, now: Instant) -> Vec<Self> {
+    pub(in crate::runtime) fn all(pool: &Pool, now: Instant) -> Vec<Self> {
         let picks: u64 = pool.endpoints().iter().map(|endpoint| endpoint.picks_of_last_minute()).sum();
         let endpoints = pool.endpoints().iter().zip(pool.ejections());
         let of = |(endpoint, ejection): (&Arc<Endpoint>, Option<Ejection>)| Self {

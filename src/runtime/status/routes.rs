@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::runtime::{Action, Route, RouteStats, Snapshot, Step};
 use crate::telemetry::{CLASS_NAMES, Minute, Percentiles};
@@ -8,7 +9,7 @@ use crate::telemetry::{CLASS_NAMES, Minute, Percentiles};
 use super::named;
 
 /// What requests of a route come to. Counts are those since the start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RouteStatus {
     /// Empty for requests that have no route.
     pub(crate) name: String,
@@ -30,7 +31,7 @@ pub(crate) struct RouteStatus {
 }
 
 /// What a filter on a route decided about requests that it did not let pass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct StepStatus {
     pub(crate) filter: String,
     /// Which of those of its name on the route it is, from 0.

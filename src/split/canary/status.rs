@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::verdict::Counts;
 
 /// A canary at one moment, as `evener status --json` prints it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CanaryStatus {
     pub(crate) pool: String,
     pub(crate) phase: CanaryPhase,
@@ -24,7 +25,7 @@ pub(crate) struct CanaryStatus {
 }
 
 /// How far a canary has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CanaryPhase {
     Running,
@@ -33,7 +34,7 @@ pub(crate) enum CanaryPhase {
 }
 
 /// What the requests of one side came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FiguresStatus {
     pub(crate) requests: u64,
     pub(crate) failures: u64,
