@@ -1,14 +1,16 @@
-//! What those who look after the process are told over HTTP: counts for Prometheus, and whether it is well for balancers
-//! and supervisors.
+//! What those who look after the process are told over HTTP, and may change: counts for Prometheus, whether it is well for
+//! balancers and supervisors, and the API.
 //!
-//! Everything is worked out of what runs when somebody asks. Whoever may connect may read: the edge lets nobody in whom
-//! the configuration does not name ([`Listener::admits`](crate::runtime::Listener::admits)), and [`guard`] refuses what
-//! a browser was led here to ask.
+//! Everything is worked out of what runs when somebody asks. The edge lets nobody in whom the configuration does not name
+//! ([`Listener::admits`](crate::runtime::Listener::admits)), [`guard`] refuses what a browser was led here to ask, and
+//! [`gate`] lets everybody do what they may: read, unless that needs a token, and change things by a token only.
 
 mod api;
 mod caller;
 mod dashboard;
+mod gate;
 mod guard;
+mod guesses;
 mod health;
 mod json;
 mod patience;
@@ -31,19 +33,22 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 use crate::net::Transport;
 use crate::runtime::{AdminService, Control, Ending, Stage, Via};
 
-use caller::Caller;
+use gate::Gate;
 use patience::Patient;
 use problem::Problem;
-use stream::{Feed, Listeners};
+use stream::{Connection, Feed, Listeners};
 
 /// Answers those who look after the process.
 pub(crate) struct Admin {
     control: Arc<Control>,
+    gate: Gate,
     router: TowerToHyperService<Router>,
 }
 
@@ -55,7 +60,12 @@ struct Sight {
     listeners: Listeners,
     /// What the API is, by OpenAPI.
     document: String,
+    /// Places for changes that take some time, so that they leave connections for those who look.
+    long_work: Semaphore,
 }
+
+/// So many may wait for such changes at once.
+const MOST_LONG_WORK: usize = 8;
 
 /// How long a header may take, and how long a connection may rest between two requests.
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
@@ -73,6 +83,7 @@ impl Admin {
             feed: Arc::default(),
             listeners: Listeners::default(),
             document,
+            long_work: Semaphore::new(MOST_LONG_WORK),
         };
         let router = Router::new()
             .route("/metrics", get(scrape::metrics))
@@ -81,9 +92,9 @@ impl Admin {
             .merge(api)
             .merge(dashboard::routes())
             .fallback(async || UNKNOWN)
-            .method_not_allowed_fallback(async || READ_ONLY)
+            .method_not_allowed_fallback(async || OTHER_METHOD)
             .with_state(Arc::new(sight));
-        Self { control, router: TowerToHyperService::new(router) }
+        Self { gate: Gate::new(control.clone()), control, router: TowerToHyperService::new(router) }
     }
 
     async fn answer(
@@ -92,12 +103,17 @@ impl Admin {
         via: Via,
         ending: &Ending,
     ) -> Result<Response, Infallible> {
-        request.extensions_mut().insert(Caller::of(via));
-        request.extensions_mut().insert(ending.clone());
-        let mut response = if self.is_asked_for_itself(&request, via) {
-            self.router.call(request).await?
-        } else {
+        request.extensions_mut().insert(Connection { via, ending: ending.clone() });
+        let mut response = if !self.is_asked_for_itself(&request, via) {
             STRANGE_HOST.into_response()
+        } else {
+            match self.gate.admit(&request, via, Instant::now()) {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    self.router.call(request).await?
+                }
+                Err(refusal) => refusal,
+            }
         };
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -144,8 +160,11 @@ const UNKNOWN: Problem = Problem::new(
     "ask for / in a browser, for /metrics, /healthz, /readyz, or for what /v1/openapi.json tells of",
 );
 
-const READ_ONLY: Problem =
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path can only be read", "use GET or HEAD");
+const OTHER_METHOD: Problem = Problem::new(
+    StatusCode::METHOD_NOT_ALLOWED,
+    "this path does not know this method",
+    "`Allow` and /v1/openapi.json tell which it knows",
+);
 
 const STRANGE_HOST: Problem = Problem::new(
     StatusCode::MISDIRECTED_REQUEST,

@@ -16,7 +16,7 @@ admin: { bind: 127.0.0.1:0 }
 fn admin() -> Admin {
     let origin = Origin::test(TEXT);
     let snapshot = assemble(&origin, &Registry::with_built_ins(), None).unwrap().snapshot;
-    Admin::new(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging))))
+    Admin::new(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging::default()))))
 }
 
 /// A client, and the task that serves it.

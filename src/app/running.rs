@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Diff;
 use crate::lifecycle::{self, Edges, Parts, Reloader, Running, Serving};
-use crate::runtime::{self, Applied, Changes, Why};
+use crate::runtime::{self, Actor, Applied, Changes, Why};
 use crate::telemetry::AccessLog;
 use crate::types::{BindAddr, ListenerName};
 
@@ -82,7 +82,11 @@ impl RunningApp {
     /// # Errors
     /// When it cannot be served; what was served before still is.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.reloader.reload(Why::Program, None).await.map(Reloaded::from).map_err(ReloadError)
+        self.reloader
+            .reload(&Actor::itself(Why::Program), None)
+            .await
+            .map(Reloaded::from)
+            .map_err(ReloadError)
     }
 
     /// The same with a text that takes the place of what was loaded, also for reloads to come.

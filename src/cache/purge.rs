@@ -1,8 +1,10 @@
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Cache;
 use super::key::Asked;
@@ -20,6 +22,17 @@ pub(crate) enum Purge {
     /// What has this tag in `Cache-Tag`.
     Tag(String),
     All,
+}
+
+impl fmt::Display for Purge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "url {url}"),
+            Self::Prefix(prefix) => write!(f, "prefix {prefix}"),
+            Self::Tag(tag) => write!(f, "tag {tag}"),
+            Self::All => f.write_str("all"),
+        }
+    }
 }
 
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
@@ -110,7 +123,7 @@ fn plain(url: &str) -> Option<String> {
 }
 
 /// What came of a removal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Purged {
     pub(crate) answers: usize,
     /// Whether all files have been looked through. If not, that goes on; what is meant is not given any more in any case.

@@ -3,8 +3,10 @@
 mod canary;
 mod diff;
 mod drain;
+mod eject;
 mod explain;
 mod history;
+mod log;
 mod output;
 mod process;
 mod purge;
@@ -74,10 +76,14 @@ enum Command {
     Upgrade(upgrade::Upgrade),
     /// Take an endpoint of a process that runs out: no new work. Waits until it has finished the old.
     Drain(drain::Drain),
+    /// Leave an endpoint of a process that runs out for some time: no work. It comes back by itself.
+    Eject(eject::Eject),
     /// Change the weight of an endpoint, or of a pool of a split, of a process that runs.
     Weight(weight::Weight),
     /// Tell what the canary of a route does in a process that runs, and steer it.
     Canary(canary::Canary),
+    /// Tell the level of the messages of a process that runs, and change it.
+    Log(log::Log),
     /// Remove stored answers from the caches of a process that runs.
     Purge(purge::Purge),
     /// Compare policies on the same requests, in virtual time.
@@ -107,8 +113,10 @@ pub fn main(builder: &AppBuilder) -> ExitCode {
         Command::History(history) => history.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
         Command::Drain(drain) => drain.run(),
+        Command::Eject(eject) => eject.run(),
         Command::Weight(weight) => weight.run(),
         Command::Canary(canary) => canary.run(),
+        Command::Log(log) => log.run(),
         Command::Purge(purge) => purge.run(),
         Command::Simulate(args) => simulate(builder, &args),
         Command::Reference => print(builder.reference()),

@@ -40,7 +40,7 @@ pub use load::{Loaded, load, load_text};
 pub use model::{
     Action, Admin, BalanceUse, Canary, CertificateFiles, Check, ClientAuth, Config, ControlPlace, Endpoint,
     Files, FilterUse, Health, Http, Listener, ListenerTls, Pool, Ready, Route, Secret, Service, SniPools,
-    Split, SplitBy, SplitPool, Sticky, Store, Tcp, Udp, UpstreamTls,
+    Split, SplitBy, SplitPool, Sticky, Store, Tcp, Token, Udp, UpstreamTls,
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};

@@ -2,7 +2,7 @@ mod admin;
 mod listener;
 mod split;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::types::{
     CacheName, Cidr, EndpointAddr, HostPattern, Percent, PoolName, RedisAddr, RouteName, Span, StoreName,
@@ -17,7 +17,7 @@ use super::spec::{
     UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
-pub use admin::{Admin, Ready};
+pub use admin::{Admin, Ready, Token};
 pub use listener::{CertificateFiles, ClientAuth, Http, Listener, ListenerTls, Service, SniPools, Tcp, Udp};
 pub use split::{Canary, Split, SplitBy, SplitPool};
 
@@ -65,6 +65,13 @@ pub struct Config {
     pub access_format: AccessFormat,
     /// Where the access log goes; a file's path is absolute or relative to the working directory.
     pub access_sink: AccessSink,
+}
+
+impl Config {
+    /// Where changes are written, if they are to be.
+    pub fn audit_log(&self) -> Option<&Path> {
+        self.admin.as_ref().and_then(|admin| admin.audit_log.as_deref())
+    }
 }
 
 /// Where control commands reach the process.

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::{Purge, Purged};
 use crate::config::Origin;
-use crate::runtime::{Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict};
+use crate::config::spec::LogLevel;
+use crate::runtime::{
+    EjectionTime, Generation, Probation, Report, SplitStatus, Status, Target, UpgradeOrder, Verdict,
+};
 use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
 
@@ -29,6 +32,8 @@ pub(crate) enum Command {
     Drain { endpoint: Target, wait: Span },
     /// Take an endpoint in again.
     Undrain { endpoint: Target },
+    /// Leave an endpoint out for some time.
+    Eject { endpoint: Target, time: EjectionTime },
     /// Change the share of an endpoint, or of a pool of a split.
     Weight { endpoint: Target, weight: Weight },
     /// Tell what a route's canary does, after it was steered if it is to be.
@@ -39,6 +44,8 @@ pub(crate) enum Command {
     Reload { probation: Option<Probation> },
     /// Serve the configuration of an earlier generation again: of this one, or of the one before.
     Rollback { to: Option<u64> },
+    /// Tell the level of messages, after it was changed if it is to be.
+    Log { level: Option<LogLevel> },
     /// Have another process take over.
     Upgrade { order: UpgradeOrder },
     /// Tell the last generations.
@@ -64,6 +71,10 @@ pub(crate) enum Reply {
     Undrained {
         state: String,
     },
+    /// The endpoint is left out, and is this now.
+    Ejected {
+        state: String,
+    },
     Weight {
         from: u16,
         to: u16,
@@ -81,6 +92,11 @@ pub(crate) enum Reply {
     Judged(Verdict),
     /// What was to be served is not, for this reason; what was served before is.
     Refused(String),
+    /// The level of messages, and what it was; none where the process does not choose.
+    Log {
+        level: Option<LogLevel>,
+        was: Option<LogLevel>,
+    },
     /// Another process serves, and this one finishes its work.
     Upgraded {
         process: u32,
@@ -180,6 +196,8 @@ mod tests {
             Command::Status { pool: None },
             Command::Drain { endpoint: endpoint.clone(), wait: Span::from_secs(90) },
             Command::Undrain { endpoint: endpoint.clone() },
+            Command::Eject { endpoint: endpoint.clone(), time: "5m".parse().unwrap() },
+            Command::Log { level: Some(LogLevel::Debug) },
             Command::Weight { endpoint, weight: "7".parse().unwrap() },
         ] {
             let line = command.to_line();
@@ -214,6 +232,7 @@ mod tests {
             r#"{"v":1,"do":{"reboot":{}}}"#,
             r#"{"v":1,"do":{"status":{"pools":1}}}"#,
             r#"{"v":1,"do":{"weight":{"endpoint":"app","weight":"1"}}}"#,
+            r#"{"v":1,"do":{"eject":{"endpoint":"app/127.0.0.1:1","time":"2h"}}}"#,
             r#"{"v":1,"do":{"weight":{"endpoint":"app/127.0.0.1:1","weight":"1001"}}}"#,
             r#"{"v":1,"do":{"status":{}},"more":1}"#,
         ] {

@@ -1,4 +1,5 @@
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Target, Upgraded,
-    Verdict, Via, Why,
+    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, Stage, Target,
+    Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
@@ -58,7 +59,7 @@ enum Failure {
 }
 
 /// Connections at once; further ones are told so and closed.
-const MOST_CONNECTIONS: usize = 16;
+pub(crate) const MOST_CONNECTIONS: usize = 16;
 /// Bytes of a request.
 const MOST_BYTES: u64 = 4 << 10;
 /// How long a request may take to come, and a reply to be taken.
@@ -86,15 +87,20 @@ pub(crate) async fn serve(
     let stop = async { drop(shutdown.wait_for(|stopping| *stopping).await) };
     tokio::pin!(stop);
     let mut is_open = door.is_open();
+    let mut ending = Ending::default();
     loop {
         let answers = *is_open.borrow_and_update();
+        if !answers {
+            // Those who rest are to come back to the process that answers now.
+            mem::take(&mut ending).advance(Stage::Draining);
+        }
         tokio::select! {
             () = &mut stop => return Ok(()),
             Ok(()) = is_open.changed() => {}
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if answers => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
-                    connections.spawn(answer(stream, answering.clone()));
+                    connections.spawn(answer(stream, answering.clone(), ending.clone()));
                 }
                 Ok((stream, _)) => turn_away(stream),
                 Err(error) => {
@@ -108,18 +114,23 @@ pub(crate) async fn serve(
 
 /// Serves a client in the way that it speaks: requests of HTTP begin with the capital letters of their method, and lines of
 /// the protocol with a brace.
-async fn answer(stream: UnixStream, Answering { control, admin }: Answering) {
+async fn answer(stream: UnixStream, Answering { control, admin }: Answering, ending: Ending) {
     let transport = Transport::Unix(stream);
     let mut first = [0];
-    let speaks_http =
-        timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok() && first[0].is_ascii_uppercase();
+    let has_come = timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok();
     let Transport::Unix(stream) = transport else { return };
-    if !speaks_http {
-        return Connection { stream: BufReader::new(stream) }.serve(control).await;
+    if first[0].is_ascii_uppercase() {
+        if let Ok(uid) = admitted(&stream) {
+            admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, ending).await;
+        }
+        return;
     }
-    if let Ok(uid) = admitted(&stream) {
-        // It is cut with the socket's service, and until then it serves those who lead the process to its end.
-        admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, Ending::default()).await;
+    let mut connection = Connection { stream: BufReader::new(stream) };
+    if has_come {
+        connection.serve(control).await;
+    } else {
+        // Whoever is gone needs no answer.
+        let _ = connection.tell(&Reply::Error(Failure::TooLate.to_string())).await;
     }
 }
 
@@ -144,34 +155,43 @@ impl Connection {
 
     /// The last reply; none where nothing was asked.
     async fn answer(&mut self, control: &Control) -> Result<Option<Reply>, Failure> {
-        admitted(self.stream.get_ref())?;
+        let peer = admitted(self.stream.get_ref())?;
         let Some(command) = self.command().await? else { return Ok(None) };
-        let now = Instant::now();
+        let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
             Command::Status { pool } => Reply::Status(control.status(pool.as_deref(), now)?),
             Command::Drain { endpoint, wait } => {
-                let drain = control.drain(&endpoint, now)?;
+                let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?
             }
             Command::Undrain { endpoint } => {
-                Reply::Undrained { state: control.undo_drain(&endpoint, now)?.as_str().to_owned() }
+                Reply::Undrained { state: control.undo_drain(&endpoint, &by, now)?.as_str().to_owned() }
+            }
+            Command::Eject { endpoint, time } => {
+                Reply::Ejected { state: control.eject(&endpoint, time, &by, now)?.as_str().to_owned() }
             }
             Command::Weight { endpoint, weight } => {
-                let change = control.set_weight(&endpoint, weight, now)?;
+                let change = control.set_weight(&endpoint, weight, &by, now)?;
                 Reply::Weight { from: change.from, to: change.to }
             }
-            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, now)?),
-            Command::Purge { cache, what } => Reply::Purged(control.purge(cache.as_deref(), &what).await?),
+            Command::Canary { route, order } => Reply::Canary(control.canary(&route, order, &by, now)?),
+            Command::Purge { cache, what } => {
+                Reply::Purged(control.purge(cache.as_deref(), &what, &by, now).await?)
+            }
+            Command::Log { level } => {
+                let was = level.map(|level| control.set_log_level(level, &by, now)).transpose()?;
+                Reply::Log { level: control.log_level(), was }
+            }
             Command::Reload { probation } => {
-                let applied = self.while_working(control.changes().reload(Why::Command, probation)).await?;
+                let applied = self.while_working(control.changes().reload(&by, probation)).await?;
                 self.follow(applied?).await?
             }
             Command::Rollback { to } => {
-                let applied = self.while_working(control.changes().roll_back(to)).await?;
+                let applied = self.while_working(control.changes().roll_back(&by, to)).await?;
                 self.follow(applied?).await?
             }
             Command::Upgrade { order } => {
-                let upgraded = self.while_working(control.changes().upgrade(order)).await?;
+                let upgraded = self.while_working(control.changes().upgrade(&by, order)).await?;
                 match upgraded {
                     Ok(Upgraded { process, version }) => Reply::Upgraded { process, version },
                     Err(NotUpgraded::Configuration(problems)) => Reply::Refused(problems),
@@ -275,7 +295,10 @@ routes: [{ pool: app }]
         let (client, server) = UnixStream::pair().unwrap();
         let connection = Connection { stream: BufReader::new(server) };
         tokio::spawn(
-            connection.serve(Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging)))),
+            connection.serve(Arc::new(Control::new(
+                Arc::new(Live::new(snapshot)),
+                Arc::new(Unchanging::default()),
+            ))),
         );
         client
     }

@@ -70,7 +70,7 @@ mod timeout;
 mod waf;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
-pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, Digest, InvalidApiKey};
+pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, InvalidApiKey};
 pub use bandwidth::{Bandwidth, BandwidthSettings};
 pub use basic_auth::{
     BasicAuth, BasicAuthSettings, InvalidPasswordHash, InvalidUserName, PasswordCacheSettings, PasswordHash,

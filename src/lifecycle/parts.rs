@@ -12,7 +12,8 @@ use crate::handover::HandoverError;
 use crate::l4::Layer4;
 use crate::pools::Prober;
 use crate::runtime::{
-    AdminService, Assembled, CannotSave, Control, FolderTaken, Live, Registry, SecretFile, reserve_folders,
+    AdminService, Assembled, Audit, CannotSave, Control, FolderTaken, Live, Registry, SecretFile,
+    reserve_folders,
 };
 use crate::telemetry::{AccessLog, Messages};
 use crate::types::{BindAddr, ListenerName};
@@ -29,6 +30,7 @@ pub(crate) struct Parts {
     edges: Edges,
     prober: Arc<Prober>,
     log: Arc<AccessLog>,
+    audit: Arc<Audit>,
     threads: usize,
     /// What was handed over and has no use here.
     unused: Vec<String>,
@@ -60,6 +62,8 @@ pub(crate) enum StartError {
     Bind(#[from] BindError),
     #[error("the access log cannot be opened: {0}")]
     AccessLog(#[source] io::Error),
+    #[error("{0}")]
+    AuditLog(#[source] io::Error),
     #[error(transparent)]
     SecretFile(#[from] CannotSave),
     #[error(transparent)]
@@ -99,6 +103,7 @@ impl Parts {
         let log =
             AccessLog::open(config.access_format, &config.access_sink).map_err(StartError::AccessLog)?;
         let log = Arc::new(log);
+        let audit = Arc::new(Audit::open(config.audit_log()).map_err(StartError::AuditLog)?);
         let live = Arc::new(Live::new(assembled.snapshot.clone()));
         let app = HttpApp::new(&Arc::new(server_conf(threads)), live.clone(), log.clone());
         let layer4 = Layer4::new(log.clone(), flow_sockets());
@@ -115,6 +120,7 @@ impl Parts {
             prober: Arc::new(Prober::new(&assembled.snapshot.pools)),
             live,
             log,
+            audit,
             threads,
             unclaimed: inherited.unclaimed(),
             unused: inherited.into_unused(),
@@ -126,8 +132,9 @@ impl Parts {
 
     /// Whoever changes the configuration from now on, and what is to be started.
     pub(crate) fn into_running(self, messages: Option<Arc<Messages>>) -> Running {
-        let Self { live, edges, prober, log, threads, assembled, source, takeover, unclaimed, .. } = self;
-        let serving = Serving { live, edges, prober, log, messages };
+        let Self { live, edges, prober, log, audit, threads, assembled, source, takeover, unclaimed, .. } =
+            self;
+        let serving = Serving { live, edges, prober, log, messages, audit };
         let (origin, registry) = source;
         let reloader = Reloader::new(registry, origin, assembled, serving.clone());
         let control = Arc::new(Control::new(serving.live.clone(), Arc::new(reloader.clone())));

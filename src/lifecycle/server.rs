@@ -36,7 +36,7 @@ pub(crate) fn serve(
 ) -> Result<(), StartError> {
     parts.tell_unused();
     let running = parts.into_running(Some(messages));
-    let Serving { edges, log, .. } = running.serving.clone();
+    let Serving { edges, log, audit, .. } = running.serving.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_conf(running.threads));
     server.bootstrap();
     let signals = compose(&mut server, running, &mut control)?;
@@ -45,6 +45,7 @@ pub(crate) fn serve(
     drop(control);
     edges.clear_away();
     log.settle(LOG_PATIENCE);
+    audit.settle(LOG_PATIENCE);
     match &*arrival.borrow() {
         Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
         Arrival::Coming | Arrival::Serving => Ok(()),

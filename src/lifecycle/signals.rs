@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::handover::End;
-use crate::runtime::{Changes, UpgradeOrder, Why};
+use crate::runtime::{Actor, Changes, UpgradeOrder, Why};
 use crate::telemetry::AccessLog;
 
 use super::drain::Drain;
@@ -21,7 +21,7 @@ use super::systemd::ServiceManager;
 use super::upgrade::{Arrival, Handed};
 
 /// What leads the process to its end, and what signals do on the way: SIGINT ends it at once; SIGTERM and SIGQUIT after a
-/// drain, and at once when they come again. SIGUSR1 has the access log opened again, SIGHUP the configuration read again;
+/// drain, and at once when they come again. SIGUSR1 has the access log and the audit log opened again, SIGHUP the configuration read again;
 /// SIGUSR2 has a new process take over.
 pub(super) struct Signals {
     pub(super) reloader: Reloader,
@@ -150,21 +150,24 @@ impl Signals {
     async fn log_reopened(&self, usr1: &mut Signal) -> Infallible {
         while let Some(()) = usr1.recv().await {
             self.log.reopen();
+            self.reloader.audit().reopen();
         }
         pending().await
     }
 
     async fn reloaded(&self, hangup: &mut Signal) -> Infallible {
+        let by = Actor::itself(Why::Signal);
         while let Some(()) = hangup.recv().await {
             // What came of it is in the log.
-            let _ = self.manager.reloading(self.reloader.reload(Why::Signal, None)).await;
+            let _ = self.manager.reloading(self.reloader.reload(&by, None)).await;
         }
         pending().await
     }
 
     async fn upgraded(&self, usr2: &mut Signal) -> Infallible {
+        let by = Actor::itself(Why::Signal);
         while let Some(()) = usr2.recv().await {
-            if let Err(refused) = self.reloader.upgrade(UpgradeOrder::default()).await {
+            if let Err(refused) = self.reloader.upgrade(&by, UpgradeOrder::default()).await {
                 log::error!("nothing has changed: {refused}");
             }
         }

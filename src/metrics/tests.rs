@@ -16,7 +16,7 @@ routes: [{ name: api, pool: app, filters: [rate_limit: { rate: 1/s }] }]
 fn metrics() -> (Metrics, Arc<Live>) {
     let origin = Origin::test(TEXT);
     let live = Arc::new(Live::new(assemble(&origin, &Hooks::with_built_ins(), None).unwrap().snapshot));
-    (Metrics::new(Arc::new(Control::new(live.clone(), Arc::new(Unchanging)))), live)
+    (Metrics::new(Arc::new(Control::new(live.clone(), Arc::new(Unchanging::default())))), live)
 }
 
 fn text(metrics: &Metrics) -> String {

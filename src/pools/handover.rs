@@ -177,6 +177,7 @@ fn import(endpoint: &Endpoint, standing: &mut Standing, state: &EndpointState, n
         record.history.set(probes.into_iter());
     }
     load.import(&state.load, now);
+    standing.import_order(&state.ejection, now);
     record.stats.picks.go_on_from(load.picks());
     if let Some(limits) = &pool.outlier {
         standing.import(&state.ejection, limits, now);

@@ -56,5 +56,5 @@ pub(crate) use proxy_header::begin_with_header;
 pub(crate) use queue::QueueError;
 pub(crate) use reserve::{Reserved, Terms, Unreserved, reserve};
 pub(crate) use retry_budget::{BetweenAttempts, RetryPermit};
-pub(crate) use standing::{Ejection, Health};
+pub(crate) use standing::{Ejection, Health, LONGEST_ORDER};
 pub(crate) use stats::UNRESERVED;

@@ -125,20 +125,33 @@ impl Pool {
         }
     }
 
-    /// Ends the ejections whose time is over: their endpoints are on trial from now on. Returns when the next one
-    /// ends.
+    /// Leaves an endpoint out until then because an operator says so, whatever that leaves. It comes back by itself.
+    pub(crate) fn order_out(&self, endpoint: &Endpoint, until: Instant, now: Instant) {
+        self.change(&"an operator ejected it", now, |roster| {
+            let index = roster.index_of(endpoint)?;
+            roster.standings[index].order_out(until);
+            Some(())
+        });
+        self.lineage.ejected.notify_one();
+    }
+
+    /// Ends the ejections whose time is over. Where requests had come to nothing, their endpoints are on trial from now on;
+    /// where an operator wanted them left out, they come back. Returns when the next one ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        let returned = self.change(&"its ejection is over, it is on trial", now, |roster| {
-            let Roster { endpoints, standings, .. } = roster;
-            let mut returns = |endpoint: &&Arc<Endpoint>| standings[endpoint.index()].return_to_trial(now);
-            let returned: Vec<_> = endpoints.iter().filter(|endpoint| returns(endpoint)).cloned().collect();
-            returned.iter().for_each(|endpoint| endpoint.record().begin_trial());
-            next = standings.iter().filter_map(Standing::ejected_until).min();
-            (!returned.is_empty()).then_some(returned)
+        let ended = self.change(&"its time out is over", now, |roster| {
+            let tried = roster.begin_trials(now);
+            let back = roster.end_orders(now);
+            next = roster.standings.iter().filter_map(Standing::next_end).min();
+            (!tried.is_empty() || !back.is_empty()).then_some((tried, back))
         });
-        for endpoint in returned.into_iter().flatten() {
+        let (tried, back) = ended.unwrap_or_default();
+        for endpoint in tried {
             log::info!("endpoint is on trial pool={} endpoint={}", self.name(), endpoint.address());
+        }
+        for endpoint in back {
+            let (pool, address) = (self.name(), endpoint.address());
+            log::info!("endpoint is left out by an operator no more pool={pool} endpoint={address}");
         }
         next
     }
@@ -161,6 +174,17 @@ impl Pool {
         let roster = self.lineage.roster.lock();
         let ejection = |endpoint: &Arc<Endpoint>| roster.standing_of(endpoint)?.ejection().cloned();
         self.endpoints.iter().map(ejection).collect()
+    }
+}
+
+impl Roster {
+    /// Begins the trials of endpoints whose ejection is over, and says which those are.
+    fn begin_trials(&mut self, now: Instant) -> Vec<Arc<Endpoint>> {
+        let Self { endpoints, standings, .. } = self;
+        let mut returns = |endpoint: &&Arc<Endpoint>| standings[endpoint.index()].return_to_trial(now);
+        let returned: Vec<_> = endpoints.iter().filter(|endpoint| returns(endpoint)).cloned().collect();
+        returned.iter().for_each(|endpoint| endpoint.record().begin_trial());
+        returned
     }
 }
 

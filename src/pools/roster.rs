@@ -80,7 +80,19 @@ impl Roster {
         if !is_drained && load.weight() == 0 {
             load.set_weight(Weight::default());
         }
+        if !is_drained && self.standings[index].end_order(None) {
+            self.welcome_back(index, now);
+        }
         self.drain(index, is_drained, now);
+    }
+
+    /// Leaves endpoints out no longer for which an operator's time is over, and says which those are.
+    pub(super) fn end_orders(&mut self, now: Instant) -> Vec<Arc<Endpoint>> {
+        let standings = self.standings.iter_mut().enumerate();
+        let ended = standings.filter_map(|(index, standing)| standing.end_order(Some(now)).then_some(index));
+        let ended: Vec<usize> = ended.collect();
+        ended.iter().for_each(|&index| self.welcome_back(index, now));
+        ended.into_iter().map(|index| self.endpoints[index].clone()).collect()
     }
 
     pub(super) fn set_weight(&mut self, index: usize, weight: Weight, now: Instant) {

@@ -21,6 +21,8 @@ pub(super) struct Standing {
     is_newcomer: bool,
     is_drained: bool,
     ejection: Option<Ejection>,
+    /// An ejection that an operator wants. What requests come to has no say in it, and it is no mark against the endpoint.
+    order: Option<Ejection>,
     /// How many ejections count against the endpoint: the next one lasts so many times longer.
     ejections: u32,
     /// When the last ejection ended.
@@ -64,10 +66,14 @@ pub(crate) struct EjectionState {
     pub(crate) returned_ns: Option<u64>,
     /// How many successes are owed since.
     pub(crate) owed: u32,
+    /// How much longer an operator wants it left out.
+    pub(crate) ordered_ns: Option<u64>,
 }
 
 /// So many requests of live traffic have to succeed before an endpoint that was ejected is trusted again.
 const TRIAL: u32 = 3;
+/// Operators leave an endpoint out for no longer: what is to stay out is drained.
+pub(crate) const LONGEST_ORDER: Duration = Duration::from_secs(3600);
 
 impl Standing {
     pub(super) fn new(health: Health) -> Self {
@@ -76,6 +82,7 @@ impl Standing {
             is_newcomer: false,
             is_drained: false,
             ejection: None,
+            order: None,
             ejections: 0,
             returned: None,
             owed: 0,
@@ -88,7 +95,7 @@ impl Standing {
             _ if self.is_drained => State::Draining,
             Health::Checking => State::Checking,
             Health::Unfit { .. } => State::Unfit,
-            Health::Fit if self.ejection.is_some() => State::Ejected,
+            Health::Fit if self.ejection().is_some() => State::Ejected,
             Health::Fit => State::Fit,
         }
     }
@@ -146,12 +153,28 @@ impl Standing {
         self.is_drained = is_drained;
     }
 
+    /// What keeps it out for longest.
     pub(super) fn ejection(&self) -> Option<&Ejection> {
-        self.ejection.as_ref()
+        [&self.ejection, &self.order].into_iter().flatten().max_by_key(|ejection| ejection.until)
     }
 
     pub(super) fn ejected_until(&self) -> Option<Instant> {
-        self.ejection.as_ref().map(|ejection| ejection.until)
+        self.ejection().map(|ejection| ejection.until)
+    }
+
+    /// When the next of its ejections ends.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        [&self.ejection, &self.order].into_iter().flatten().map(|ejection| ejection.until).min()
+    }
+
+    /// Leaves it out until then because an operator says so, in the place of what was said before.
+    pub(super) fn order_out(&mut self, until: Instant) {
+        self.order = Some(Ejection { until, why: "an operator has said so".into() });
+    }
+
+    /// Ends what an operator has said, if its time is over; without a time, in any case. Returns whether there was anything.
+    pub(super) fn end_order(&mut self, now: Option<Instant>) -> bool {
+        self.order.take_if(|order| now.is_none_or(|now| order.until <= now)).is_some()
     }
 
     /// Begins an ejection and says how long it lasts: the base times the number of ejections in close succession, with
@@ -176,10 +199,9 @@ impl Standing {
 
     /// Ends an ejection whose time is over, and begins the trial. Returns whether that was so.
     pub(super) fn return_to_trial(&mut self, now: Instant) -> bool {
-        if self.ejected_until().is_none_or(|until| until > now) {
+        if self.ejection.take_if(|ejection| ejection.until <= now).is_none() {
             return false;
         }
-        self.ejection = None;
         self.returned = Some(now);
         self.owed = TRIAL;
         true
@@ -192,12 +214,21 @@ impl Standing {
 
     pub(super) fn export(&self, now: Instant) -> EjectionState {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let left = |ejection: &Ejection| nanos(ejection.until.saturating_duration_since(now));
         EjectionState {
-            left_ns: self.ejected_until().map(|until| nanos(until.saturating_duration_since(now))),
+            left_ns: self.ejection.as_ref().map(left),
             why: self.ejection.as_ref().map(|ejection| ejection.why.to_string()),
             ejections: self.ejections,
             returned_ns: self.returned.map(|returned| nanos(now.saturating_duration_since(returned))),
             owed: self.owed,
+            ordered_ns: self.order.as_ref().map(left),
+        }
+    }
+
+    /// Goes on with what an operator has told another process.
+    pub(super) fn import_order(&mut self, state: &EjectionState, now: Instant) {
+        if let Some(left) = state.ordered_ns.map(Duration::from_nanos) {
+            self.order_out(now + left.min(LONGEST_ORDER));
         }
     }
 
@@ -274,6 +305,32 @@ mod tests {
         assert_eq!((standing.state(), standing.is_on_trial()), (State::Fit, true));
         assert_eq!([(); 3].map(|()| standing.pass_trial()), [false, false, true]);
         assert!(!standing.pass_trial());
+    }
+
+    #[test]
+    fn what_an_operator_wants_left_out_is_left_out_for_that_time_and_counts_for_nothing() {
+        let (mut standing, limits, now, mut random) = standing();
+        standing.order_out(now + seconds(60));
+        assert_eq!((standing.state(), standing.may_serve_in_panic()), (State::Ejected, true));
+        let length = standing.eject(&limits, "5 failures in a row", now, &mut random);
+        assert!(length < seconds(12), "it is the first ejection: {length:?}");
+        assert!(!standing.end_order(Some(now + seconds(59))) && standing.return_to_trial(now + seconds(59)));
+        assert_eq!((standing.state(), standing.next_end()), (State::Ejected, Some(now + seconds(60))));
+        standing.forgive();
+        assert!(standing.end_order(Some(now + seconds(60))) && !standing.end_order(None));
+        assert_eq!((standing.state(), standing.is_on_trial()), (State::Fit, false));
+    }
+
+    #[test]
+    fn another_process_goes_on_with_what_an_operator_has_said() {
+        let (mut standing, _, now, _) = standing();
+        standing.order_out(now + seconds(60));
+        let mut other = Standing::new(Health::Fit);
+        other.import_order(&standing.export(now + seconds(20)), now);
+        assert_eq!(other.ejected_until(), Some(now + seconds(40)));
+        let endless = EjectionState { ordered_ns: Some(u64::MAX), ..EjectionState::default() };
+        other.import_order(&endless, now);
+        assert_eq!(other.ejected_until(), Some(now + LONGEST_ORDER));
     }
 
     #[test]

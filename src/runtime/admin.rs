@@ -3,9 +3,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config;
+use crate::config::Token;
+use crate::config::spec::Anonymous;
 use crate::net::Transport;
 use crate::pools::Pool;
-use crate::types::HostPattern;
+use crate::types::{Digest, HostPattern};
 
 use super::{Ending, Listener, Peer};
 
@@ -19,6 +21,9 @@ pub(crate) struct Admin {
     pub(crate) ready_pools: Vec<Arc<Pool>>,
     /// So many endpoints of each have to be fit.
     pub(crate) min_fit: usize,
+    tokens: Vec<Token>,
+    /// What may be done without a token.
+    pub(crate) anonymous: Anonymous,
 }
 
 /// Whoever answers them.
@@ -46,7 +51,19 @@ impl Admin {
             hosts: config.hosts.clone(),
             ready_pools: ready.pools.iter().map(|index| pools[*index].clone()).collect(),
             min_fit: usize::try_from(ready.min_fit.get()).unwrap_or(usize::MAX),
+            tokens: config.tokens.clone(),
+            anonymous: config.anonymous,
         }
+    }
+
+    /// Whose token it is that a client shows, if it is one.
+    pub(crate) fn token(&self, shown: &[u8]) -> Option<&Token> {
+        let shown = Digest::of(shown);
+        // All of them are compared, so that the time tells nothing of which it is.
+        self.tokens.iter().fold(None, |found, token| match token.digest.is_same(&shown) {
+            true => Some(token),
+            false => found,
+        })
     }
 }
 

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
+use crate::config::spec::LogLevel;
 use crate::config::{Diff, Origin};
 use crate::types::{Percent, Span};
 
-use super::{Generation, Why};
+use super::{Actor, Audit, Generation};
 
 /// Whoever can put another configuration in the place of the one that is served.
 #[async_trait]
@@ -20,19 +22,19 @@ pub(crate) trait Changes: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When it cannot be served; then everything stays as it is.
-    async fn reload(&self, why: Why, probation: Option<Probation>) -> Result<Applied, Refused>;
+    async fn reload(&self, by: &Actor, probation: Option<Probation>) -> Result<Applied, Refused>;
 
     /// Serves the configuration of an earlier generation again: of this one, or of the one before.
     ///
     /// # Errors
     /// As for [`reload`](Self::reload), and when there is no such generation.
-    async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused>;
+    async fn roll_back(&self, by: &Actor, to: Option<u64>) -> Result<Applied, Refused>;
 
     /// Has another process take over, and begins the end of this one.
     ///
     /// # Errors
     /// When none does; then everything stays as it is.
-    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded>;
+    async fn upgrade(&self, by: &Actor, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded>;
 
     /// The last generations, the oldest first; the last one is served.
     fn history(&self) -> Vec<Generation>;
@@ -42,6 +44,15 @@ pub(crate) trait Changes: fmt::Debug + Send + Sync {
 
     /// How many changes were made, and refused, since the start.
     fn counts(&self) -> ChangeCounts;
+
+    /// The least important messages that are written; `None` where they are not this library's.
+    fn log_level(&self) -> Option<LogLevel>;
+
+    /// Changes that until the configuration is read again, and tells what it was; `None` where that is not this library's.
+    fn set_log_level(&self, level: LogLevel) -> Option<LogLevel>;
+
+    /// Who has changed what.
+    fn audit(&self) -> &Audit;
 }
 
 /// How a new generation is watched, and what makes it fail.
@@ -92,7 +103,7 @@ pub(crate) struct Applied {
 }
 
 /// What a change came to. It is what `evener reload --json` prints, so a field that is there stays there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Report {
     /// The generation that is served now; the same as before where nothing differs.
     pub(crate) generation: u64,
@@ -156,21 +167,23 @@ impl fmt::Display for Report {
 
 /// A process whose configuration does not change, for tests.
 #[cfg(test)]
-#[derive(Debug)]
-pub(crate) struct Unchanging;
+#[derive(Debug, Default)]
+pub(crate) struct Unchanging {
+    audit: Audit,
+}
 
 #[cfg(test)]
 #[async_trait]
 impl Changes for Unchanging {
-    async fn reload(&self, _: Why, _: Option<Probation>) -> Result<Applied, Refused> {
+    async fn reload(&self, _: &Actor, _: Option<Probation>) -> Result<Applied, Refused> {
         Err(Refused("nothing changes here".to_owned()))
     }
 
-    async fn roll_back(&self, _: Option<u64>) -> Result<Applied, Refused> {
+    async fn roll_back(&self, _: &Actor, _: Option<u64>) -> Result<Applied, Refused> {
         Err(Refused("nothing changes here".to_owned()))
     }
 
-    async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
+    async fn upgrade(&self, _: &Actor, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
         Err(NotUpgraded::Failed("nothing changes here".to_owned()))
     }
 
@@ -184,5 +197,17 @@ impl Changes for Unchanging {
 
     fn counts(&self) -> ChangeCounts {
         ChangeCounts { generation: 1, ..ChangeCounts::default() }
+    }
+
+    fn log_level(&self) -> Option<LogLevel> {
+        Some(LogLevel::Info)
+    }
+
+    fn set_log_level(&self, _: LogLevel) -> Option<LogLevel> {
+        None
+    }
+
+    fn audit(&self) -> &Audit {
+        &self.audit
     }
 }

@@ -1,3 +1,4 @@
+mod endpoints;
 mod look;
 mod split;
 
@@ -5,15 +6,18 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::ReentrantMutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::cache::{Purge, Purged};
-use crate::pools::{Endpoint, Pool, State};
-use crate::types::{EndpointAddr, Weight, closest};
+use crate::config::spec::LogLevel;
+use crate::pools::{Endpoint, Pool};
+use crate::types::{EndpointAddr, closest};
 
-use super::{Changes, Live};
+use super::{Actor, Changes, Deed, Live, What};
+
+pub(crate) use endpoints::{Drain, EjectionTime};
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -24,7 +28,7 @@ pub(crate) struct Control {
     changes: Arc<dyn Changes>,
     began: Instant,
     /// Held over a change and its message, so that each change is told once and in order.
-    changing: Mutex<()>,
+    changing: ReentrantMutex<()>,
 }
 
 /// An endpoint as operators name it: `POOL/ENDPOINT`. Where weights are meant, also a pool of a split: `ROUTE/POOL`.
@@ -65,6 +69,8 @@ pub(crate) enum ControlError {
     NoCanary { route: String },
     #[error("the canary of route `{route}` has ended\n  help: `restart` begins it anew")]
     CanaryEnded { route: String },
+    #[error("the program that this process belongs to writes the messages, and chooses their level")]
+    NoMessages,
 }
 
 /// What there is instead of a name that is unknown.
@@ -72,12 +78,6 @@ pub(crate) enum ControlError {
 pub(crate) struct Known {
     closest: Option<String>,
     all: Vec<String>,
-}
-
-/// An endpoint that an operator took out, to be watched while it finishes its work.
-#[derive(Debug)]
-pub(crate) struct Drain {
-    endpoint: Arc<Endpoint>,
 }
 
 /// What an endpoint's weight was and is.
@@ -101,7 +101,8 @@ impl ControlError {
             Self::WeightOfCanary { .. }
             | Self::LastWeight { .. }
             | Self::NoCanary { .. }
-            | Self::CanaryEnded { .. } => false,
+            | Self::CanaryEnded { .. }
+            | Self::NoMessages => false,
         }
     }
 }
@@ -110,7 +111,7 @@ impl ControlError {
 
 impl Control {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        Self { live, changes, began: Instant::now(), changing: Mutex::new(()) }
+        Self { live, changes, began: Instant::now(), changing: ReentrantMutex::new(()) }
     }
 
     /// What is served.
@@ -123,11 +124,32 @@ impl Control {
         &*self.changes
     }
 
+    /// Does something while nobody else makes a change of what runs: to look at it first, and to change it by that.
+    pub(crate) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.changing.lock();
+        work()
+    }
+
     /// Removes stored answers from all caches, or from one of them.
     ///
     /// # Errors
     /// When there is no cache of that name.
-    pub(crate) async fn purge(&self, cache: Option<&str>, purge: &Purge) -> Result<Purged, ControlError> {
+    pub(crate) async fn purge(
+        &self,
+        cache: Option<&str>,
+        purge: &Purge,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<Purged, ControlError> {
+        let target = format!("{} of {}", purge, cache.unwrap_or("all caches"));
+        let purged = self.purge_unnoted(cache, purge).await;
+        let purged = self.audited(purged, What::Purge, &target, by, now)?;
+        let deed = Deed::done(What::Purge, purged.answers > 0).to(target);
+        self.changes.audit().record(by, deed.until(format!("{} removed", purged.answers)), now);
+        Ok(purged)
+    }
+
+    async fn purge_unnoted(&self, cache: Option<&str>, purge: &Purge) -> Result<Purged, ControlError> {
         let snapshot = self.live.snapshot();
         let caches =
             snapshot.caches.iter().filter(|known| cache.is_none_or(|name| known.name.as_str() == name));
@@ -142,70 +164,40 @@ impl Control {
         Ok(Purged::from_all(caches, purge).await)
     }
 
-    /// Takes an endpoint out: it gets no new work and finishes the old.
-    ///
-    /// # Errors
-    /// When there is no such endpoint.
-    pub(crate) fn drain(&self, target: &Target, now: Instant) -> Result<Drain, ControlError> {
-        let (pool, endpoint) = self.find(target)?;
-        self.change(&pool, &endpoint, || pool.set_drained(&endpoint, true, now));
-        Ok(Drain { endpoint })
+    /// The least important messages that are written, as far as this library writes them.
+    pub(crate) fn log_level(&self) -> Option<LogLevel> {
+        self.changes.log_level()
     }
 
-    /// Takes an endpoint in again, whoever took it out; tells its state then.
+    /// Changes that until the configuration is read again, which has one of its own. Tells what it was.
     ///
     /// # Errors
-    /// When there is no such endpoint.
-    pub(crate) fn undo_drain(&self, target: &Target, now: Instant) -> Result<State, ControlError> {
-        let (pool, endpoint) = self.find(target)?;
-        self.change(&pool, &endpoint, || pool.set_drained(&endpoint, false, now));
-        Ok(endpoint.state())
-    }
-
-    /// Changes an endpoint's share, or a pool's of a split. A weight of 0 drains an endpoint, and any other ends a drain.
-    ///
-    /// # Errors
-    /// When there is no such endpoint and no such pool, or the pool has to keep its weight.
-    pub(crate) fn set_weight(
+    /// When this library writes none.
+    pub(crate) fn set_log_level(
         &self,
-        target: &Target,
-        weight: Weight,
+        level: LogLevel,
+        by: &Actor,
         now: Instant,
-    ) -> Result<WeightChange, ControlError> {
-        if let Some(change) = self.set_split_weight(target, weight) {
-            return change;
-        }
-        let (pool, endpoint) = self.find(target)?;
-        Ok(self.change(&pool, &endpoint, || pool.set_weight(&endpoint, weight, now)))
-    }
-
-    /// Makes a change and tells what came of it; nothing where all was so already.
-    fn change(&self, pool: &Pool, endpoint: &Endpoint, change: impl FnOnce()) -> WeightChange {
+    ) -> Result<LogLevel, ControlError> {
         let _alone = self.changing.lock();
-        let before = (endpoint.weight(), endpoint.state().is_in_drain());
-        change();
-        let after = (endpoint.weight(), endpoint.state().is_in_drain());
-        let (pool, address) = (pool.name(), endpoint.address());
-        let (from, to) = (before.0, after.0);
-        if from != to {
-            log::info!(
-                "endpoint is weighted by an operator pool={pool} endpoint={address} from={from} to={to}"
-            );
-        }
-        match (before.1, after.1) {
-            (false, true) => log::info!("endpoint is drained by an operator pool={pool} endpoint={address}"),
-            (true, false) => {
-                log::info!("endpoint is taken in again by an operator pool={pool} endpoint={address}");
-            }
-            _ => {}
-        }
-        WeightChange { from, to }
+        let changed = self.changes.set_log_level(level).ok_or(ControlError::NoMessages);
+        let from = self.audited(changed, What::Log, level, by, now)?;
+        self.changes.audit().record(by, Deed::done(What::Log, from != level).from(from).until(level), now);
+        Ok(from)
     }
 
-    fn find(&self, target: &Target) -> Result<(Arc<Pool>, Arc<Endpoint>), ControlError> {
-        let snapshot = self.live.snapshot();
-        let pool = find_pool(&snapshot.pools, &target.pool)?;
-        Ok((pool.clone(), find_endpoint(pool, &target.endpoint)?.clone()))
+    /// Notes an attempt that came to nothing.
+    fn audited<T>(
+        &self,
+        tried: Result<T, ControlError>,
+        what: What,
+        target: impl fmt::Display,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<T, ControlError> {
+        tried.inspect_err(|error| {
+            self.changes.audit().record(by, Deed::refused(what, error).to(target), now);
+        })
     }
 }
 
@@ -229,19 +221,13 @@ fn find_endpoint<'p>(pool: &'p Pool, text: &str) -> Result<&'p Arc<Endpoint>, Co
     })
 }
 
-impl Drain {
-    /// Draining, drained, or something else once the drain was undone.
-    pub(crate) fn state(&self) -> State {
-        self.endpoint.state()
-    }
+// === Target ===
 
-    /// Requests that it has yet to finish.
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.endpoint.in_flight()
+impl Target {
+    pub(crate) fn new(pool: &str, endpoint: &str) -> Self {
+        Self { pool: pool.to_owned(), endpoint: endpoint.to_owned() }
     }
 }
-
-// === Target ===
 
 impl FromStr for Target {
     type Err = InvalidTarget;
@@ -308,7 +294,8 @@ mod tests {
 
     use super::*;
     use crate::config::Origin;
-    use crate::runtime::{Registry, Unchanging, assemble};
+    use crate::pools::State;
+    use crate::runtime::{Outcome, Registry, Unchanging, assemble};
 
     fn control() -> Control {
         let text = "listeners: { web: { bind: 127.0.0.1:0 } }
@@ -319,11 +306,15 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
 ";
         let origin = Origin::test(text);
         let assembled = assemble(&origin, &Registry::with_built_ins(), None).unwrap();
-        Control::new(Arc::new(Live::new(assembled.snapshot)), Arc::new(Unchanging))
+        Control::new(Arc::new(Live::new(assembled.snapshot)), Arc::new(Unchanging::default()))
     }
 
     fn target(text: &str) -> Target {
         text.parse().unwrap()
+    }
+
+    fn by() -> Actor {
+        Actor::user(7)
     }
 
     #[test]
@@ -344,11 +335,11 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
         let (control, now) = (control(), Instant::now());
         let second = target("app/127.0.0.1:9002");
         let state = || control.status(Some("app"), now).unwrap().pools[0].endpoints[1].state;
-        let drain = control.drain(&second, now).unwrap();
+        let drain = control.drain(&second, &by(), now).unwrap();
         assert_eq!((drain.state(), drain.in_flight(), state()), (State::Drained, 0, State::Drained));
-        assert_eq!(control.undo_drain(&second, now).unwrap(), State::Fit);
+        assert_eq!(control.undo_drain(&second, &by(), now).unwrap(), State::Fit);
         let weigh = |weight: &str| {
-            let change = control.set_weight(&second, weight.parse().unwrap(), now).unwrap();
+            let change = control.set_weight(&second, weight.parse().unwrap(), &by(), now).unwrap();
             (change.from, change.to, state())
         };
         assert_eq!(weigh("0"), (3, 0, State::Drained));
@@ -356,9 +347,56 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
     }
 
     #[test]
+    fn an_endpoint_is_left_out_for_some_time_or_until_it_is_taken_in() {
+        let (control, now) = (control(), Instant::now());
+        let second = target("app/127.0.0.1:9002");
+        let eject = |time: &str| control.eject(&second, time.parse().unwrap(), &by(), now).unwrap();
+        let left = || control.status(Some("app"), now).unwrap().pools[0].endpoints[1].ejected_for_ms;
+        assert_eq!((eject("5m"), left()), (State::Ejected, Some(300_000)));
+        assert_eq!((eject("10s"), left()), (State::Ejected, Some(10_000)));
+        assert_eq!((control.undo_drain(&second, &by(), now).unwrap(), left()), (State::Fit, None));
+        for time in ["0s", "999ms", "61m", "5", ""] {
+            assert!(time.parse::<EjectionTime>().is_err(), "{time:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_changed_what_is_noted_and_what_was_so_already_too() {
+        let (control, now) = (control(), Instant::now());
+        let second = target("app/127.0.0.1:9002");
+        control.drain(&second, &by(), now).unwrap();
+        control.drain(&second, &by(), now).unwrap();
+        control.set_weight(&second, "5".parse().unwrap(), &by(), now).unwrap();
+        control.eject(&second, "60s".parse().unwrap(), &by(), now).unwrap();
+        control.drain(&target("ap/x"), &by(), now).unwrap_err();
+        let noted: Vec<_> = control.changes().audit().recent();
+        let told: Vec<_> = noted
+            .iter()
+            .map(|entry| (entry.what, entry.result, entry.before.as_deref(), entry.after.as_deref()))
+            .collect();
+        let (whole, out) = (Some("weight 3"), Some("weight 3, in drain"));
+        assert_eq!(
+            told,
+            [
+                (What::Drain, Outcome::Changed, whole, out),
+                (What::Drain, Outcome::Unchanged, out, out),
+                (What::Weight, Outcome::Changed, out, Some("weight 5")),
+                (What::Eject, Outcome::Changed, Some("weight 5"), Some("weight 5, ejected for 1m")),
+                (What::Drain, Outcome::Refused, None, None),
+            ]
+        );
+        let last = noted.last().unwrap();
+        assert_eq!((&*last.who, &*last.from), ("uid 7", "control socket"));
+        assert_eq!(
+            (last.target.as_deref(), last.reason.as_deref()),
+            (Some("ap/x"), Some("no pool named `ap`"))
+        );
+    }
+
+    #[test]
     fn what_does_not_exist_is_told_with_what_does() {
         let (control, now) = (control(), Instant::now());
-        let told = |text: &str| control.drain(&target(text), now).unwrap_err().to_string();
+        let told = |text: &str| control.drain(&target(text), &by(), now).unwrap_err().to_string();
         assert_eq!(
             told("ap/127.0.0.1:9001"),
             "no pool named `ap`\n  help: did you mean `app`?\n  help: there is app, local"
@@ -374,8 +412,8 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
     #[test]
     fn an_address_may_be_written_in_another_way() {
         let (control, now) = (control(), Instant::now());
-        control.drain(&target("local/[0:0::1]:80"), now).unwrap();
-        control.drain(&target("local/unix:/run/a/b.sock"), now).unwrap();
+        control.drain(&target("local/[0:0::1]:80"), &by(), now).unwrap();
+        control.drain(&target("local/unix:/run/a/b.sock"), &by(), now).unwrap();
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) struct Generation {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Why {
     Start,
-    /// `evener reload`.
+    /// `evener reload`, or the admin API.
     Command,
     /// SIGHUP.
     Signal,

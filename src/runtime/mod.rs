@@ -3,6 +3,7 @@
 mod admin;
 mod answer;
 mod assemble;
+mod audit;
 mod caches;
 mod carried;
 mod cause;
@@ -49,6 +50,9 @@ mod windows;
 pub(crate) use admin::{Admin, AdminService, Via};
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
+#[cfg(test)]
+pub(crate) use audit::Outcome;
+pub(crate) use audit::{Actor, Audit, AuditEntry, Deed, What};
 pub(crate) use caches::{FolderTaken, reserve_folders};
 pub(crate) use cause::{Cause, TlsFault};
 #[cfg(test)]
@@ -57,7 +61,7 @@ pub(crate) use changes::{
     Applied, ChangeCounts, Changes, NotUpgraded, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict,
 };
 pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
-pub(crate) use control::{Control, ControlError, Drain, Target};
+pub(crate) use control::{Control, ControlError, Drain, EjectionTime, Target};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, explain};
 pub(crate) use generation::{Generation, Standing, Why};

@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
-use crate::config::{self, Config, Service};
+use crate::config::spec::Anonymous;
+use crate::config::{self, Config, Service, Token};
 
 use super::Assembled;
 
@@ -25,6 +26,7 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
     if let Some(admin) = &config.admin {
         let binds: Vec<_> = admin.binds.iter().map(ToString::to_string).collect();
         writeln!(out, "admin\n  {:<20} {}", "metrics, health", binds.join(", "))?;
+        write_tokens(admin, out)?;
     }
     if !config.routes.is_empty() {
         writeln!(out, "routes, in the order in which they are tried")?;
@@ -52,6 +54,17 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
             pool.balance.policy,
             endpoints.join(", ")
         )?;
+    }
+    Ok(())
+}
+
+/// Who may do what, where that is not for everybody to read and for nobody to change.
+fn write_tokens(admin: &config::Admin, out: &mut String) -> std::fmt::Result {
+    if admin.anonymous == Anonymous::Health {
+        writeln!(out, "    without a token: health")?;
+    }
+    for Token { name, scope, .. } in &admin.tokens {
+        writeln!(out, "    token {name}: {scope}")?;
     }
     Ok(())
 }

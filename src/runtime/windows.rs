@@ -53,7 +53,7 @@ routes: [{ name: all, pool: app }]
         let (origin, registry) = (Origin::test(TEXT), Registry::with_built_ins());
         let first = assemble(&origin, &registry, None).unwrap();
         let live = Arc::new(Live::new(first.snapshot.clone()));
-        let control = Control::new(live.clone(), Arc::new(Unchanging));
+        let control = Control::new(live.clone(), Arc::new(Unchanging::default()));
         let told = || {
             let status = control.status(None, Instant::now()).unwrap();
             let of_route = status.routes[0].last_minute;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use env_logger::{Builder, DEFAULT_FILTER_ENV, Logger, Target};
 use log::{LevelFilter, Log, Metadata, Record};
+use parking_lot::Mutex;
 
 use crate::config::spec::LogLevel;
 
@@ -21,6 +22,7 @@ pub(crate) struct Messages {
     leveled: Arc<Leveled>,
     /// Whether messages come here; not when the embedding program has installed a logger first.
     is_installed: bool,
+    level: Mutex<LogLevel>,
 }
 
 /// A logger whose filter is replaced while it is used. `RUST_LOG` may name modules, so that a level alone, as in
@@ -65,17 +67,25 @@ impl Messages {
         let queue = is_written.then_some(Queue { lines, counts });
         let leveled = Arc::new(Leveled::new(std::env::var(DEFAULT_FILTER_ENV).ok(), queue));
         let is_installed = log::set_boxed_logger(Box::new(leveled.clone())).is_ok();
-        let messages = Self { leveled, is_installed };
+        let messages = Self { leveled, is_installed, level: Mutex::new(level) };
         messages.set_level(level);
         messages
     }
 
     /// Has messages of that level and above written from now on, under the same conditions as [`init`](Self::init).
     pub(crate) fn set_level(&self, level: LogLevel) {
+        // Held, so that the level that was asked for last is the one that is written.
+        let mut current = self.level.lock();
+        *current = level;
         let most = self.leveled.set_level(level);
         if self.is_installed {
             log::set_max_level(most);
         }
+    }
+
+    /// The level that was asked for last; `RUST_LOG` may go before it.
+    pub(crate) fn level(&self) -> LogLevel {
+        *self.level.lock()
     }
 
     /// Waits until every message so far is written, at most `limit`. Blocks its thread: for the end of the process.

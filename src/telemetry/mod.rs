@@ -1,6 +1,7 @@
 //! What Evener tells of itself: messages for operators, and a line for every request, connection and flow.
 
 mod access_log;
+mod audit_file;
 mod counter;
 pub(crate) mod histogram;
 mod last_minute;
@@ -13,6 +14,7 @@ mod request_stats;
 mod settle;
 
 pub(crate) use access_log::AccessLog;
+pub(crate) use audit_file::AuditFile;
 pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};

@@ -9,6 +9,7 @@ mod cidr;
 mod closest;
 mod content_length;
 mod cookie;
+mod digest;
 mod escape;
 mod file_path;
 mod head_lines;
@@ -36,6 +37,7 @@ pub use cidr::{Cidr, ClientKey, InvalidCidr, client_key};
 pub(crate) use closest::closest;
 pub(crate) use content_length::content_length;
 pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
+pub use digest::Digest;
 pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};
 pub(crate) use head_lines::put_head;
@@ -43,7 +45,8 @@ pub use host::{HostPattern, InvalidHost};
 pub(crate) use host_map::HostMap;
 pub(crate) use http_date::http_date;
 pub use name::{
-    CacheName, ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, ZoneName,
+    CacheName, ConsumerName, InvalidName, LimitName, ListenerName, PoolName, RouteName, StoreName, TokenName,
+    ZoneName,
 };
 pub use path::{RejectedPath, normalise_path};
 pub use percent::{InvalidPercent, Percent};

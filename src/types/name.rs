@@ -81,6 +81,8 @@ names! {
     RouteName, "a route's name", "api";
     /// The name of a store. Cheap to clone.
     StoreName, "a store's name", "limits";
+    /// The name of a token. Cheap to clone.
+    TokenName, "a token's name", "deploy";
     /// The name of a zone: a data centre, a rack, whatever fails or costs as one. Cheap to clone.
     ZoneName, "a zone's name", "a";
 }

@@ -59,7 +59,7 @@ await sleep(0.5 * minute)
 
 const browser = await launch()
 for (const colorScheme of ['light', 'dark']) {
-  const { page } = await open(browser, edge, { colorScheme, viewport: { width: 1440, height: 1500 }, timezoneId: 'UTC' })
+  const { page } = await open(browser, edge, { colorScheme, viewport: { width: 1440, height: 1300 }, timezoneId: 'UTC' })
   await eventually('all is there', () => page.locator('#problem-list li[data-level=bad]').count())
   await sleep(3000)
   await page.screenshot({ path: path.join(folder, `dashboard-${colorScheme}.png`) })

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::admin::Sight;
 use crate::admin::json::Json;
 use crate::admin::problem::Problem;
-use crate::admin::stream;
-use crate::runtime::{Ending, Sample, TransitionStatus};
+use crate::admin::stream::{self, Connection};
+use crate::runtime::{Sample, TransitionStatus};
 
 /// How the process did in the last quarter of an hour.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,9 +59,9 @@ pub(super) async fn transitions(State(sight): State<Arc<Sight>>) -> Json<Transit
 )]
 pub(super) async fn events(
     State(sight): State<Arc<Sight>>,
-    Extension(ending): Extension<Ending>,
+    Extension(connection): Extension<Connection>,
 ) -> Result<Response, Problem> {
-    let listened = stream::events(&sight.control, (&sight.feed, &sight.listeners), ending);
+    let listened = stream::events(&sight.control, (&sight.feed, &sight.listeners), connection);
     listened.map(IntoResponse::into_response).map_err(|stream::TooMany| TOO_MANY)
 }
 

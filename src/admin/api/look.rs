@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
@@ -15,6 +15,7 @@ use crate::runtime::{
     RouteStatus, SplitStatus, Status,
 };
 
+use super::named::Named;
 use super::tag::Tag;
 use super::version;
 
@@ -65,7 +66,7 @@ pub(super) async fn pools(State(sight): State<Arc<Sight>>) -> Json<Vec<PoolStatu
 )]
 pub(super) async fn pool(
     State(sight): State<Arc<Sight>>,
-    Path(pool): Path<String>,
+    Named(pool): Named<String>,
 ) -> Result<Response, Problem> {
     let pool = sight.control.pool(&pool, Instant::now())?;
     Ok(version::of_pool(generation(&sight.control), &pool).add_to(Json(pool)))
@@ -93,7 +94,7 @@ pub(super) async fn pool(
 )]
 pub(super) async fn endpoint(
     State(sight): State<Arc<Sight>>,
-    Path((pool, endpoint)): Path<(String, String)>,
+    Named((pool, endpoint)): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     let found = sight.control.endpoint(&pool, &endpoint, Instant::now())?;
     Ok(version::of_endpoint(generation(&sight.control), &pool, &found).add_to(Json(found)))
@@ -122,7 +123,7 @@ pub(super) async fn splits(State(sight): State<Arc<Sight>>) -> Json<Vec<SplitSta
 )]
 pub(super) async fn split(
     State(sight): State<Arc<Sight>>,
-    Path(route): Path<String>,
+    Named(route): Named<String>,
 ) -> Result<Response, Problem> {
     let split = sight.control.split(&route, Instant::now())?;
     Ok(version::of_split(generation(&sight.control), &split).add_to(Json(split)))
@@ -203,7 +204,7 @@ pub(super) async fn document(State(sight): State<Arc<Sight>>) -> Response {
     ([media], sight.document.clone()).into_response()
 }
 
-fn generation(control: &Control) -> u64 {
+pub(super) fn generation(control: &Control) -> u64 {
     control.changes().counts().generation
 }
 

@@ -4,6 +4,10 @@
 
 mod lately;
 mod look;
+mod named;
+mod order;
+mod process;
+mod steer;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -13,7 +17,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use utoipa::OpenApi;
-use utoipa::openapi::path::PathItem;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +37,7 @@ use super::problem::Problem;
         (name = "process", description = "The process as a whole."),
         (name = "traffic", description = "What clients ask for, and who answers."),
         (name = "configuration", description = "What is served, and was."),
+        (name = "steering", description = "Changes, which need a token with `scope: operate`, or the control socket."),
     )
 )]
 struct Document;
@@ -77,17 +82,46 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
         .routes(routes!(lately::transitions))
         .routes(routes!(lately::events))
         .routes(routes!(look::document))
+        .routes(routes!(steer::drain))
+        .routes(routes!(steer::undrain))
+        .routes(routes!(steer::eject))
+        .routes(routes!(steer::weigh))
+        .routes(routes!(steer::weigh_side))
+        .routes(routes!(steer::steer_canary))
+        .routes(routes!(process::reload))
+        .routes(routes!(process::roll_back))
+        .routes(routes!(process::purge_all))
+        .routes(routes!(process::purge_one))
+        .routes(routes!(process::level, process::set_level))
+        .routes(routes!(process::audit))
 }
 
-/// What may become of every request.
+/// What may become of every request, and of every change.
 fn add_refusals(path: &mut PathItem) {
-    let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
-    for operation in operations.into_iter().flatten() {
+    const OF_ALL: [(&str, &str); 4] = [
+        ("400", "A part of the path or the body cannot be read."),
+        ("401", "There is no token, or one that is not known."),
+        ("421", "The host that is asked for is none of this process's."),
+        ("429", "Too many wrong tokens came from there."),
+    ];
+    const OF_CHANGES: [(&str, &str); 5] = [
+        ("403", "The token is only good for reading, or the page of another origin has asked."),
+        ("408", "The body did not arrive in time."),
+        ("412", "What was to be changed has changed since it was looked at."),
+        ("413", "The body is too large."),
+        ("415", "The body is no JSON."),
+    ];
+    path.get.iter_mut().for_each(|operation| add(operation, &OF_ALL));
+    for operation in [&mut path.put, &mut path.post, &mut path.delete].into_iter().flatten() {
+        add(operation, &OF_ALL);
+        add(operation, &OF_CHANGES);
+    }
+}
+
+fn add(operation: &mut Operation, refusals: &[(&str, &str)]) {
+    for (status, description) in refusals {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let strange_host = ResponseBuilder::new()
-            .description("The host that is asked for is none of this process's.")
-            .content("application/json", problem)
-            .build();
-        operation.responses.responses.insert("421".to_owned(), strange_host.into());
+        let response = ResponseBuilder::new().description(*description).content("application/json", problem);
+        operation.responses.responses.insert((*status).to_owned(), response.build().into());
     }
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
+use crate::admin::stream::Connection;
 use crate::config::Origin;
-use crate::runtime::{Control, Ending, Live, Registry, Unchanging, assemble};
+use crate::runtime::{Actor, Control, Ending, Live, Peer, Registry, Unchanging, Via, assemble};
 
 use super::*;
 
@@ -25,11 +26,14 @@ const NAMES: [(&str, &str); 4] =
 
 fn control() -> Arc<Control> {
     let snapshot = assemble(&Origin::test(TEXT), &Registry::with_built_ins(), None).unwrap().snapshot;
-    Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging)))
+    Arc::new(Control::new(Arc::new(Live::new(snapshot)), Arc::new(Unchanging::default())))
 }
 
 async fn get_with(admin: &Admin, path: &str, headers: HeaderMap) -> (StatusCode, HeaderMap, String) {
-    let mut request = Request::get(path).extension(Ending::default()).body(Body::empty()).unwrap();
+    let mut request = Request::get(path)
+        .extension(Connection { via: Via::Listener(Peer::Unix), ending: Ending::default() })
+        .body(Body::empty())
+        .unwrap();
     request.headers_mut().extend(headers);
     let (head, body) = admin.router.call(request).await.unwrap().into_parts();
     if head.headers.get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream") {
@@ -97,6 +101,7 @@ async fn what_is_not_there_is_told_with_what_is() {
         ("/v1/pools/ap", "no pool named `ap`", "did you mean `app`? there is app, next"),
         ("/v1/pools/app/endpoints/127.0.0.1:9", "pool `app` has no endpoint `127.0.0.1:9`", "127.0.0.1:9001"),
         ("/v1/splits/al", "no route with a split is named `al`", "did you mean `all`?"),
+        ("/v1/pools/%ff", "a name in the path is none: it is not UTF-8", "percent"),
         ("/v1/nothing", "there is nothing at this path", "/v1/openapi.json"),
     ] {
         let (status, _, body) = get(&admin, path).await;
@@ -126,13 +131,16 @@ async fn a_version_is_that_of_what_can_be_changed() {
     let changes = |now: &[http::HeaderValue], before: &[http::HeaderValue]| -> Vec<bool> {
         now.iter().zip(before).map(|(now, before)| now != before).collect()
     };
-    control.set_weight(&"app/127.0.0.1:9001".parse().unwrap(), "7".parse().unwrap(), Instant::now()).unwrap();
+    let by = Actor::user(7);
+    control
+        .set_weight(&"app/127.0.0.1:9001".parse().unwrap(), "7".parse().unwrap(), &by, Instant::now())
+        .unwrap();
     let weighted = tags().await;
     assert_eq!(changes(&weighted, &before), [true, false, true, false, false]);
-    control.drain(&"app/127.0.0.1:9001".parse().unwrap(), Instant::now()).unwrap();
+    control.drain(&"app/127.0.0.1:9001".parse().unwrap(), &by, Instant::now()).unwrap();
     let drained = tags().await;
     assert_eq!(changes(&drained, &weighted), [true, false, true, false, false]);
-    control.set_weight(&"all/next".parse().unwrap(), "2".parse().unwrap(), Instant::now()).unwrap();
+    control.set_weight(&"all/next".parse().unwrap(), "2".parse().unwrap(), &by, Instant::now()).unwrap();
     assert_eq!(changes(&tags().await, &drained), [false, false, false, false, true]);
 }
 

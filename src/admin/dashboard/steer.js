@@ -125,7 +125,6 @@ function ask({ title, text, action, fields = [], needsToken = true, act, done })
       } catch (error) {
         say(problem, error instanceof Refused ? error.message : 'The process cannot be reached; nothing may have changed.')
         if (error.status === 401 || error.status === 403) {
-          token.forget()
           secret.value = ''
           wantToken(true)
           secret.focus()

@@ -11,9 +11,17 @@ use http::header::CONTENT_TYPE;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::runtime::{Control, Ending, Stage, TransitionStatus};
+use crate::control::MOST_CONNECTIONS;
+use crate::runtime::{Control, Ending, Stage, TransitionStatus, Via};
 
 use super::feed::{Feed, event};
+
+/// By what a request has come.
+#[derive(Clone, Debug)]
+pub(in crate::admin) struct Connection {
+    pub(in crate::admin) via: Via,
+    pub(in crate::admin) ending: Ending,
+}
 
 /// How many listen.
 #[derive(Debug, Default)]
@@ -46,8 +54,8 @@ struct Listening {
 
 impl Listeners {
     /// Takes a place, where no more than half of the connections listen: others are to have their answers, too.
-    fn enter(&self, connections: u32, feed: &Arc<Feed>) -> Result<Place, TooMany> {
-        let most = usize::try_from(connections / 2).unwrap_or(MOST).clamp(1, MOST);
+    fn enter(&self, connections: usize, feed: &Arc<Feed>) -> Result<Place, TooMany> {
+        let most = (connections / 2).clamp(1, MOST);
         let one_more = |taken| (taken < most).then_some(taken + 1);
         let entered = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
         entered.map(|_| Place { taken: self.0.clone(), feed: feed.clone() }).map_err(|_| TooMany)
@@ -66,12 +74,16 @@ impl Drop for Place {
 pub(in crate::admin) fn events(
     control: &Arc<Control>,
     (feed, listeners): (&Arc<Feed>, &Listeners),
-    ending: Ending,
+    Connection { via, ending }: Connection,
 ) -> Result<Response, TooMany> {
     let snapshot = control.live().snapshot();
-    let connections = snapshot.admin.as_ref().and_then(|admin| admin.listener.limits.connections);
+    let of_listener = || snapshot.admin.as_ref()?.listener.limits.connections;
+    let connections = match via {
+        Via::ControlSocket { .. } => MOST_CONNECTIONS,
+        Via::Listener(_) => of_listener().map_or(usize::MAX, |most| most.get() as usize),
+    };
     let listening = Listening {
-        place: listeners.enter(connections.map_or(u32::MAX, Into::into), feed)?,
+        place: listeners.enter(connections, feed)?,
         control: control.clone(),
         ending,
         seconds: control.live().series().taken(),
@@ -121,7 +133,7 @@ mod tests {
         assert_eq!(listeners.enter(8, &feed).err(), Some(TooMany));
         drop(places);
         assert!(listeners.enter(1, &feed).is_ok(), "one may always");
-        let many: Vec<_> = (0..MOST).map(|_| listeners.enter(u32::MAX, &feed).unwrap()).collect();
-        assert_eq!((many.len(), listeners.enter(u32::MAX, &feed).err()), (MOST, Some(TooMany)));
+        let many: Vec<_> = (0..MOST).map(|_| listeners.enter(usize::MAX, &feed).unwrap()).collect();
+        assert_eq!((many.len(), listeners.enter(usize::MAX, &feed).err()), (MOST, Some(TooMany)));
     }
 }

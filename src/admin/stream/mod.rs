@@ -6,4 +6,4 @@ mod feed;
 mod listener;
 
 pub(super) use feed::Feed;
-pub(super) use listener::{Listeners, TooMany, events};
+pub(super) use listener::{Connection, Listeners, TooMany, events};

@@ -1,5 +1,5 @@
 use crate::config::spec::Spec;
-use crate::config::{BalanceUse, Config, Diagnostic, Diagnostics, KeyPath, Pool, Route, Source};
+use crate::config::{BalanceUse, Config, Diagnostic, Diagnostics, KeyPath, Pool, Route, Secret, Source};
 
 use super::value::{Value, told_apart};
 
@@ -42,6 +42,7 @@ impl Outline {
         for (section, value) in &mut self.sections {
             match section.as_str() {
                 "server" => fill_in_stores(value, config),
+                "admin" => fill_in_tokens(value, config),
                 "pools" => {
                     let pools = value.entries_mut().iter_mut().zip(&config.pools);
                     pools.for_each(|((_, outlined), pool)| fill_in_pool(outlined, pool, source));
@@ -61,6 +62,17 @@ fn fill_in_stores(server: &mut Value, config: &Config) {
     for ((_, outlined), store) in stores.entries_mut().iter_mut().zip(&config.stores) {
         if let (Some(outlined), Some(password)) = (outlined.get_mut("password"), &store.password) {
             *outlined = Value::Secret(password.clone());
+        }
+    }
+}
+
+/// The digests tell whether they differ as well as the tokens would.
+fn fill_in_tokens(admin: &mut Value, config: &Config) {
+    let Some(outlined) = admin.get_mut("tokens") else { return };
+    let tokens = config.admin.iter().flat_map(|admin| &admin.tokens);
+    for ((_, outlined), token) in outlined.entries_mut().iter_mut().zip(tokens) {
+        if let Some(outlined) = outlined.get_mut("token") {
+            *outlined = Value::Secret(Secret(token.digest.as_bytes().into()));
         }
     }
 }

@@ -7,7 +7,14 @@ const SECRET: [&str; 8] =
 /// Whether a value is to be kept to oneself. Which settings of filters are secret, only these know, and headers can be
 /// too: so names decide, and rather one too many than one too few.
 pub(in crate::config) fn is_secret(at: &KeyPath) -> bool {
-    at.segments().iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
+    let segments = at.segments();
+    let segments = if names_tokens(segments) { &segments[2..] } else { segments };
+    segments.iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
+}
+
+/// `admin.tokens` is a map by names, each with more than the secret.
+fn names_tokens(segments: &[Segment]) -> bool {
+    matches!(segments, [Segment::Key(first), Segment::Key(second), ..] if first == "admin" && second == "tokens")
 }
 
 fn names_a_secret(key: &str) -> bool {
@@ -36,6 +43,8 @@ mod tests {
         ] {
             assert!(is_secret(&KeyPath::default().child("filters").child(key).child("x")), "{key}");
         }
+        let token = KeyPath::default().child("admin").child("tokens").child("deploy");
+        assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
         for key in ["key", "secret_file", "token_url", "client_auth", "pass", ""] {
             assert!(!is_secret(&KeyPath::default().child(key)), "{key}");
         }

@@ -1,6 +1,8 @@
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
-use crate::types::{BindAddr, Cidr, HostPattern};
+use crate::config::spec::{Anonymous, TokenScope};
+use crate::types::{BindAddr, Cidr, Digest, HostPattern, TokenName};
 
 /// How those who look after the process reach it over HTTP.
 #[derive(Clone, Debug)]
@@ -15,6 +17,23 @@ pub struct Admin {
     pub connections: NonZeroU32,
     /// When the process is ready.
     pub ready: Ready,
+    /// Who may do what.
+    pub tokens: Vec<Token>,
+    /// What may be done without one.
+    pub anonymous: Anonymous,
+    /// Where changes are written; absolute or relative to the working directory.
+    pub audit_log: Option<PathBuf>,
+}
+
+/// What is kept of a token.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Its name.
+    pub name: TokenName,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// What it is good for.
+    pub scope: TokenScope,
 }
 
 /// When the process is ready.

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use crate::config::spec::{AdminSpec, ReadySpec};
-use crate::config::{Admin, KeyPath, Listener, Pool, Ready, Route};
-use crate::types::{BindAddr, Cidr};
+use crate::config::spec::{AdminSpec, NamedMap, ReadySpec, TokenSpec};
+use crate::config::{Admin, KeyPath, Listener, Pool, Ready, Route, Token};
+use crate::types::{BindAddr, Cidr, Digest, TokenName};
 
 use super::Resolver;
 use super::listeners::{TCP, Taken};
@@ -24,7 +25,7 @@ impl Resolver<'_> {
         served: &Served<'_>,
         taken: &mut Taken,
     ) -> Admin {
-        let AdminSpec { bind, open_to, hosts, limits, ready } = spec;
+        let AdminSpec { bind, open_to, hosts, limits, ready, tokens, anonymous, audit_log } = spec;
         let bind_at = at.child("bind");
         let binds = self.binds(bind, &bind_at, TCP, taken);
         let guests = at.child("open_to");
@@ -32,7 +33,55 @@ impl Resolver<'_> {
             self.check_who_reaches(&binds, &open_to, &bind_at, &guests);
         }
         let ready = self.ready(&ready, &at.child("ready"), served);
-        Admin { binds, open_to, hosts, connections: limits.connections, ready }
+        let tokens = self.tokens(tokens, &binds, &at.child("tokens"));
+        let audit_log = audit_log.and_then(|path| self.audit_log(path, &at.child("audit_log")));
+        Admin { binds, open_to, hosts, connections: limits.connections, ready, tokens, anonymous, audit_log }
+    }
+
+    fn tokens(
+        &mut self,
+        specs: NamedMap<TokenName, TokenSpec>,
+        binds: &[BindAddr],
+        at: &KeyPath,
+    ) -> Vec<Token> {
+        let open = binds.iter().find(|bind| !is_of_this_machine(bind));
+        if let Some(open) = open.filter(|_| !specs.is_empty()) {
+            let message =
+                format!("`{open}` has no TLS: whoever is on the way reads the tokens, and uses them");
+            self.warning(at, message).help(
+                "bind it to 127.0.0.1 and reach it through a tunnel such as SSH, or keep `open_to` to a network that encrypts",
+            );
+        }
+        let mut tokens: Vec<Token> = Vec::new();
+        for (name, spec) in specs {
+            let at = at.child(name.as_str()).child("token");
+            let Some(digest) = self.token_digest(&spec, &at) else { continue };
+            if let Some(known) = tokens.iter().find(|known| known.digest.is_same(&digest)) {
+                let message =
+                    format!("it is that of `{}` too, so that nobody knows who comes with it", known.name);
+                self.error(&at, message).help("make another one with: openssl rand -hex 32");
+            }
+            tokens.push(Token { name, digest, scope: spec.scope });
+        }
+        tokens
+    }
+
+    fn token_digest(&mut self, spec: &TokenSpec, at: &KeyPath) -> Option<Digest> {
+        let token = self.secret(&spec.token, at)?.0;
+        if !token.iter().all(u8::is_ascii_graphic) {
+            let message = "it cannot stand in a header: allowed are visible characters of ASCII, no spaces";
+            self.error(at, message).help("make one with: openssl rand -hex 32");
+            return None;
+        }
+        Some(Digest::of(&token))
+    }
+
+    fn audit_log(&mut self, path: PathBuf, at: &KeyPath) -> Option<PathBuf> {
+        if path.as_os_str().is_empty() {
+            self.error(at, "the path is empty").help("name a file, or remove the key");
+            return None;
+        }
+        Some(self.base.join(path))
     }
 
     /// What is there to read is for few, and nothing of it asks who reads.

@@ -29,7 +29,8 @@ impl Resolver<'_> {
         Some(Sticky { cookie, ttl, path, domain, same_site, secret })
     }
 
-    fn secret(&mut self, spec: &SecretSpec, at: &KeyPath) -> Option<Secret> {
+    /// A secret that nobody guesses; one that is none is reported.
+    pub(super) fn secret(&mut self, spec: &SecretSpec, at: &KeyPath) -> Option<Secret> {
         let bytes = self.secret_bytes(spec, at)?;
         if bytes.len() < SHORTEST_SECRET {
             let message =

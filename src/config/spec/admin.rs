@@ -1,15 +1,17 @@
+use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{BindAddr, Cidr, HostPattern, PoolName};
+use crate::types::{BindAddr, Cidr, HostPattern, PoolName, TokenName};
 
-use super::OneOrMany;
 use super::shapes::unordered;
+use super::{NamedMap, OneOrMany, SecretSpec};
 
-/// Where the process tells how it does: `/metrics` for Prometheus, `/healthz` and `/readyz` for balancers and
-/// supervisors. It answers from the start to the very end, also while the process drains.
+/// Where the process tells how it does, and is steered: `/metrics` for Prometheus, `/healthz` and `/readyz` for balancers and
+/// supervisors, `/v1` for those who look after it. It answers from the start to the very end, also while the process drains.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminSpec {
@@ -30,6 +32,48 @@ pub struct AdminSpec {
     /// When `/readyz` says that the process is ready.
     #[serde(default)]
     pub ready: ReadySpec,
+    /// Who may do what, by a token that stands in the request's `Authorization: Bearer TOKEN`. Without any nothing is changed
+    /// over this listener. Default: none.
+    #[serde(default)]
+    pub tokens: NamedMap<TokenName, TokenSpec>,
+    /// What whoever may connect may do without a token. Default: `read`.
+    #[serde(default)]
+    pub anonymous: Anonymous,
+    /// The file that every change is written to, whoever asked for it and through whatever door, and every attempt that was
+    /// turned away: a JSON object a line, appended, for its owner only. SIGUSR1 has it opened again, by its path. Default:
+    /// none; the last 200 are kept in memory, and all are among the messages.
+    pub audit_log: Option<PathBuf>,
+}
+
+/// A token, and what it is good for.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// The token itself, 16 bytes or more: `openssl rand -hex 32` makes one. It is read again with the configuration.
+    pub token: SecretSpec,
+    /// What whoever has it may do.
+    pub scope: TokenScope,
+}
+
+/// What the holder of a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScope {
+    /// Read everything.
+    Read,
+    /// Change things, too.
+    Operate,
+}
+
+/// What may be done without a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Anonymous {
+    /// Read everything.
+    #[default]
+    Read,
+    /// Read `/healthz` and `/readyz`; all else needs a token.
+    Health,
 }
 
 /// What all clients of the admin listener together may take.
@@ -52,6 +96,15 @@ pub struct ReadySpec {
     /// So many endpoints of each have to be fit.
     #[schemars(range(min = 1))]
     pub min_fit: NonZeroU32,
+}
+
+impl fmt::Display for TokenScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+        })
+    }
 }
 
 impl Default for AdminLimits {

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{ListenerName, PoolName};
 
-pub use admin::{AdminLimits, AdminSpec, ReadySpec};
+pub use admin::{AdminLimits, AdminSpec, Anonymous, ReadySpec, TokenScope, TokenSpec};
 pub use cache::{CacheDiskSpec, CacheLockSpec, CacheRefreshSpec, CacheSpec};
 pub(crate) use error_pages::PageForm;
 pub use error_pages::{ErrorPagesSpec, ErrorStatus, InvalidErrorStatus, PageFiles};
@@ -44,7 +44,7 @@ pub use listener::{BodyLimits, HeaderLimits, HttpSpec, HttpVersion, KeepaliveLim
 pub use listener_tls::{
     CertificateSpec, ClientAuthMode, ClientAuthSpec, HostTlsSpec, ListenerTlsSpec, TicketsSpec, UnknownSni,
 };
-pub use log::{AccessFormat, AccessSink, AccessSpec, LogLevel, LogSpec};
+pub use log::{AccessFormat, AccessSink, AccessSpec, InvalidLogLevel, LogLevel, LogSpec};
 pub use pool::{
     BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,
     HttpCheckSpec, OutlierLimits, OutlierSpec, Payload, PoolSpec, PoolTls, PoolTlsSpec, QueueSpec, RetryOn,

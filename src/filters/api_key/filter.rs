@@ -10,9 +10,9 @@ use crate::filters::CredentialSource;
 use crate::filters::headers::{Side, changeable, strip_claims};
 use crate::filters::shown::{Shown, check_sources, is_shown_in, shown, strip};
 use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
-use crate::types::{ConsumerName, VarName};
+use crate::types::{ConsumerName, Digest, VarName};
 
-use super::keys::{Digest, Keys, read_file};
+use super::keys::{Keys, read_file};
 use super::{ApiKeySettings, ApiKeySpec};
 
 /// The filter `api_key`.

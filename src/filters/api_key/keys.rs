@@ -1,42 +1,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use crate::filters::lines::{entry, read_lines};
-use crate::types::ConsumerName;
-
-/// The SHA-256 of a key: all that is kept of it. To find it takes as long whatever the key is, and how far a guess is from
-/// it tells nothing of the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
+use crate::types::{ConsumerName, Digest};
 
 /// Whose key it is, by the key's digest.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     consumers: HashMap<Digest, HeaderValue, RandomState>,
-}
-
-impl Digest {
-    pub(super) fn of(key: &[u8]) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, key).as_ref());
-        Self(bytes)
-    }
-}
-
-/// Reads 64 hexadecimal digits.
-pub(super) fn read_digest(text: &str) -> Option<Digest> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(Digest(bytes))
 }
 
 impl Keys {
@@ -81,7 +55,7 @@ pub(super) fn read_file(content: &[u8]) -> Result<Keys, String> {
     read_lines(content, |line| {
         let Some(line) = entry(line) else { return Ok(()) };
         let (name, digits) = line.split_once(char::is_whitespace).ok_or(FORM)?;
-        let digest = read_digest(digits.trim()).ok_or(FORM)?;
+        let digest = Digest::from_hex(digits.trim()).ok_or(FORM)?;
         let name = name.parse::<ConsumerName>().map_err(|error| error.to_string())?;
         keys.add(&name, digest)
     })?;
@@ -103,7 +77,7 @@ mod tests {
         assert_eq!(keys.len(), 2);
         assert_eq!(keys.consumer(&Digest::of(b"secret")).unwrap(), "acme");
         assert!(keys.consumer(&Digest::of(b"secret2")).is_none());
-        assert_eq!(read_digest(&ACME.to_uppercase()), Some(Digest::of(b"secret")));
+        assert_eq!(Digest::from_hex(&ACME.to_uppercase()), Some(Digest::of(b"secret")));
     }
 
     #[test]
@@ -118,7 +92,7 @@ mod tests {
         );
         assert!(!error.contains("hunter2"), "{error}");
         for digits in ["", "+b".repeat(32).as_str(), &"a".repeat(63), &"é".repeat(32)] {
-            assert_eq!(read_digest(digits), None, "{digits}");
+            assert_eq!(Digest::from_hex(digits), None, "{digits}");
         }
     }
 
@@ -127,7 +101,7 @@ mod tests {
         let lines: Vec<_> = (0..100_000_u32).map(|n| format!("c{n} {n:064x}\n")).collect();
         let keys = read_file(lines.concat().as_bytes()).unwrap();
         assert_eq!(keys.len(), 100_000);
-        let last = read_digest(&format!("{:064x}", 99_999)).unwrap();
+        let last = Digest::from_hex(&format!("{:064x}", 99_999)).unwrap();
         assert_eq!(keys.consumer(&last).unwrap(), "c99999");
     }
 }

@@ -5,5 +5,4 @@ mod keys;
 mod settings;
 
 pub use filter::ApiKey;
-pub use keys::Digest;
 pub use settings::{ApiKeySettings, ApiKeySpec, InvalidApiKey};

@@ -6,9 +6,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::spec::{NamedMap, OneOrMany, SecretSpec, text_or_map};
 use crate::filters::{CredentialSource, FieldName};
-use crate::types::ConsumerName;
-
-use super::keys::{Digest, read_digest};
+use crate::types::{ConsumerName, Digest};
 
 /// Lets in clients that show one of the keys, and tells endpoints whose it is. Others get 401. The key itself is not
 /// forwarded. `keys`, `file` or both must be given.
@@ -63,7 +61,7 @@ struct Sha256Text(Digest);
 impl<'de> Deserialize<'de> for Sha256Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digest = read_digest(&text);
+        let digest = Digest::from_hex(&text);
         digest.map(Self).ok_or_else(|| serde::de::Error::custom("a SHA-256 has 64 hexadecimal digits"))
     }
 }

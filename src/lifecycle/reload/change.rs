@@ -11,7 +11,7 @@ use crate::config::{Config, Origin};
 use crate::edge::Inherited;
 use crate::lifecycle::limits::edge_limits;
 use crate::runtime::{
-    Assembled, Refused, Report, SecretFile, Standing, assemble, assemble_again, reserve_folders,
+    Assembled, Deed, Refused, Report, SecretFile, Standing, assemble, assemble_again, reserve_folders,
 };
 
 use super::history::Made;
@@ -25,14 +25,17 @@ impl Shared {
     /// Makes a change as a whole or not at all, and tells of it.
     pub(super) fn change(&self, served: &mut Assembled, order: Order) -> Result<Changed, Refused> {
         let begun = Instant::now();
-        let why = order.why.as_str();
+        let (by, why, what) = (order.by.clone(), order.why.as_str(), order.what());
         let former = served.snapshot.pulse.clone();
-        let (journal, generation) = (served.snapshot.journal.clone(), self.history.lock().current());
+        let (journal, before) = (served.snapshot.journal.clone(), self.history.lock().current());
         let note = |to: String, why: &str| {
-            journal.note_configuration(format!("generation {generation}"), to, why, Instant::now());
+            journal.note_configuration(format!("generation {before}"), to, why, begun);
         };
         match self.replace(served, order, begun) {
             Ok(report) => {
+                let deed = Deed::done(what, !report.is_empty()).from(format!("generation {before}"));
+                let deed = deed.until(format!("generation {}", report.generation));
+                self.serving.audit.record(&by, deed, begun);
                 self.made.fetch_add(1, Ordering::Relaxed);
                 note(format!("generation {}", report.generation), why);
                 log::info!("configuration is served generation={} why={why}", report.generation);
@@ -42,6 +45,7 @@ impl Shared {
             }
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                self.serving.audit.record(&by, Deed::refused(what, &refused), begun);
                 note("refused".to_owned(), &format!("{why}: {refused}"));
                 log::error!("configuration is refused, what was served stays why={why}");
                 tell(log::Level::Error, &refused.to_string());
@@ -52,7 +56,7 @@ impl Shared {
 
     fn replace(&self, served: &mut Assembled, order: Order, begun: Instant) -> Result<Report, Refused> {
         self.check_not_left()?;
-        let Order { why, wanted, instead_of, is_on_probation } = order;
+        let Order { by: _, why, wanted, instead_of, is_on_probation } = order;
         if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
             return Err(Refused(OVERTAKEN.to_owned()));
         }
@@ -116,6 +120,7 @@ impl Serving {
         let mut nobody = Inherited::default();
         let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(refused)?;
         self.log.change(config.access_format, &config.access_sink).map_err(refused)?;
+        self.audit.change(config.audit_log()).map_err(refused)?;
         let now = Instant::now();
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edges.traffic.change_limits(edge_limits(config));

@@ -22,11 +22,12 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::config::Origin;
+use crate::config::spec::LogLevel;
 use crate::edge::Inherited;
 use crate::pools::Prober;
 use crate::runtime::{
-    Applied, Assembled, ChangeCounts, Changes, Generation, Heritage, Live, NotUpgraded, Probation, Refused,
-    Registry, Report, SecretFile, UpgradeOrder, Upgraded, Why,
+    Actor, Applied, Assembled, Audit, ChangeCounts, Changes, Deed, Generation, Heritage, Live, NotUpgraded,
+    Probation, Refused, Registry, Report, SecretFile, UpgradeOrder, Upgraded, What, Why,
 };
 use crate::telemetry::{AccessLog, Messages, Pulse};
 
@@ -47,6 +48,8 @@ pub(crate) struct Serving {
     pub(crate) log: Arc<AccessLog>,
     /// Those of a program that leaves its messages to this library.
     pub(crate) messages: Option<Arc<Messages>>,
+    /// Who has changed what.
+    pub(crate) audit: Arc<Audit>,
 }
 
 /// Makes the changes of a process. Clones are one and the same.
@@ -83,6 +86,7 @@ struct Changed {
 
 /// A change that is wanted.
 struct Order {
+    by: Actor,
     why: Why,
     wanted: Wanted,
     /// The generation that it is to replace; if there is another by then, nothing is changed.
@@ -98,8 +102,15 @@ const UPGRADING: &str =
 const OVERTAKEN: &str = "another change came before this one";
 
 impl Order {
-    fn new(why: Why, wanted: Wanted) -> Self {
-        Self { why, wanted, instead_of: None, is_on_probation: false }
+    fn new(by: &Actor, why: Why, wanted: Wanted) -> Self {
+        Self { by: by.clone(), why, wanted, instead_of: None, is_on_probation: false }
+    }
+
+    fn what(&self) -> What {
+        match self.wanted {
+            Wanted::Anew | Wanted::Text(_) => What::Reload,
+            Wanted::Earlier(_) => What::Rollback,
+        }
     }
 }
 
@@ -189,12 +200,15 @@ impl Reloader {
 
     /// Serves a text in the place of what was read before, also at reloads to come.
     pub(crate) async fn reload_text(&self, text: &str) -> Result<Applied, Refused> {
-        self.change(Order::new(Why::Program, Wanted::Text(text.to_owned())), None).await
+        let by = Actor::itself(Why::Program);
+        self.change(Order::new(&by, Why::Program, Wanted::Text(text.to_owned())), None).await
     }
 
     async fn change(&self, order: Order, terms: Option<Probation>) -> Result<Applied, Refused> {
         // Not after it, since that may take minutes.
         if self.0.is_upgrading.load(Ordering::Acquire) {
+            let deed = Deed::refused(order.what(), UPGRADING);
+            self.audit().record(&order.by, deed, Instant::now());
             return Err(Refused(UPGRADING.to_owned()));
         }
         let reloader = self.clone();
@@ -218,25 +232,27 @@ impl Reloader {
 
 #[async_trait]
 impl Changes for Reloader {
-    async fn reload(&self, why: Why, probation: Option<Probation>) -> Result<Applied, Refused> {
-        let order = Order { is_on_probation: probation.is_some(), ..Order::new(why, Wanted::Anew) };
+    async fn reload(&self, by: &Actor, probation: Option<Probation>) -> Result<Applied, Refused> {
+        let order = Order::new(by, by.why(), Wanted::Anew);
+        let order = Order { is_on_probation: probation.is_some(), ..order };
         self.change(order, probation).await
     }
 
-    async fn roll_back(&self, to: Option<u64>) -> Result<Applied, Refused> {
-        self.change(Order::new(Why::Rollback, Wanted::Earlier(to)), None).await
+    async fn roll_back(&self, by: &Actor, to: Option<u64>) -> Result<Applied, Refused> {
+        self.change(Order::new(by, Why::Rollback, Wanted::Earlier(to)), None).await
     }
 
-    async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
-        let shared = self.0.clone();
+    async fn upgrade(&self, by: &Actor, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
+        let (shared, by) = (self.0.clone(), by.clone());
         if self.0.is_upgrading.swap(true, Ordering::AcqRel) {
-            return Err(NotUpgraded::Failed(UPGRADING.to_owned()));
+            let failed = Err(NotUpgraded::Failed(UPGRADING.to_owned()));
+            return shared.noted(&by, failed);
         }
         // A task of its own: it goes on when whoever has asked is gone.
         let upgraded = tokio::spawn(async move {
             let upgraded = shared.upgrade(order).await;
             shared.is_upgrading.store(false, Ordering::Release);
-            upgraded
+            shared.noted(&by, upgraded)
         });
         let upgraded = upgraded.await;
         upgraded.unwrap_or_else(|error| Err(NotUpgraded::Failed(broken_off(&error).0)))
@@ -256,6 +272,21 @@ impl Changes for Reloader {
             made: self.0.made.load(Ordering::Relaxed),
             refused: self.0.refused.load(Ordering::Relaxed),
         }
+    }
+
+    fn log_level(&self) -> Option<LogLevel> {
+        self.0.serving.messages.as_ref().map(|messages| messages.level())
+    }
+
+    fn set_log_level(&self, level: LogLevel) -> Option<LogLevel> {
+        let messages = self.0.serving.messages.as_ref()?;
+        let was = messages.level();
+        messages.set_level(level);
+        Some(was)
+    }
+
+    fn audit(&self) -> &Audit {
+        &self.0.serving.audit
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::runtime::{Probation, Standing, Verdict, Why};
+use crate::runtime::{Actor, Probation, Standing, Verdict, Why};
 use crate::telemetry::{Pulse, PulseSummary};
 
 use super::{OVERTAKEN, Order, Reloader, Wanted};
@@ -73,7 +73,8 @@ impl Reloader {
 
     async fn go_back(&self, generation: u64, why: String) -> Verdict {
         log::error!("configuration fares worse than the one before generation={generation} reason=\"{why}\"");
-        let order = Order::new(Why::Probation, Wanted::Earlier(Some(generation - 1)));
+        let order =
+            Order::new(&Actor::itself(Why::Probation), Why::Probation, Wanted::Earlier(Some(generation - 1)));
         // What an operator did meanwhile stays.
         let order = Order { instead_of: Some(generation), ..order };
         let stuck = match self.change(order, None).await {

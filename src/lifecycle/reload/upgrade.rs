@@ -2,12 +2,30 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use crate::lifecycle::upgrade::Estate;
-use crate::runtime::{Assembled, NotUpgraded, UpgradeOrder, Upgraded};
+use crate::runtime::{Actor, Assembled, Deed, NotUpgraded, UpgradeOrder, Upgraded, What};
 
 use super::Shared;
 
 impl Shared {
+    /// Notes what became of the wish for another process.
+    pub(super) fn noted(
+        &self,
+        by: &Actor,
+        upgraded: Result<Upgraded, NotUpgraded>,
+    ) -> Result<Upgraded, NotUpgraded> {
+        let deed = match &upgraded {
+            Ok(Upgraded { process, version }) => {
+                Deed::done(What::Upgrade, true).until(format!("process {process}, version {version}"))
+            }
+            Err(failed) => Deed::refused(What::Upgrade, failed),
+        };
+        self.serving.audit.record(by, deed, Instant::now());
+        upgraded
+    }
+
     pub(super) async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
         let upgrader = self.upgrader.get().ok_or_else(|| {
             NotUpgraded::Failed("this process is part of a program that replaces it by itself".to_owned())

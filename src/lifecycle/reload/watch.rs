@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Includes, Loaded, Origin};
-use crate::runtime::{Changes, Live, Why};
+use crate::runtime::{Actor, Changes, Live, Why};
 use crate::types::{Stamp, looking, next_look};
 
 /// What a look at the file came to.
@@ -51,7 +51,7 @@ pub(crate) async fn watch(
             (files, same) = looked(files, move |files| files.stamps_of(&last)).await;
             if same.is_none() {
                 // What came of it is in the log.
-                let _ = changes.reload(Why::Watch, None).await;
+                let _ = changes.reload(&Actor::itself(Why::Watch), None).await;
             }
         }
     }
@@ -162,9 +162,10 @@ mod tests {
     use parking_lot::Mutex;
     use tokio::time::sleep;
 
+    use crate::config::spec::LogLevel;
     use crate::runtime::{
-        Applied, ChangeCounts, Generation, NotUpgraded, Probation, Refused, Registry, UpgradeOrder, Upgraded,
-        assemble,
+        Applied, Audit, ChangeCounts, Generation, NotUpgraded, Probation, Refused, Registry, UpgradeOrder,
+        Upgraded, assemble,
     };
 
     use super::*;
@@ -175,16 +176,16 @@ mod tests {
 
     #[async_trait]
     impl Changes for Asked {
-        async fn reload(&self, _: Why, _: Option<Probation>) -> Result<Applied, Refused> {
+        async fn reload(&self, _: &Actor, _: Option<Probation>) -> Result<Applied, Refused> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Err(Refused("not here".to_owned()))
         }
 
-        async fn roll_back(&self, _: Option<u64>) -> Result<Applied, Refused> {
+        async fn roll_back(&self, _: &Actor, _: Option<u64>) -> Result<Applied, Refused> {
             unreachable!("files are watched")
         }
 
-        async fn upgrade(&self, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
+        async fn upgrade(&self, _: &Actor, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {
             unreachable!("files are watched")
         }
 
@@ -197,6 +198,18 @@ mod tests {
         }
 
         fn counts(&self) -> ChangeCounts {
+            unreachable!("files are watched")
+        }
+
+        fn log_level(&self) -> Option<LogLevel> {
+            unreachable!("files are watched")
+        }
+
+        fn set_log_level(&self, _: LogLevel) -> Option<LogLevel> {
+            unreachable!("files are watched")
+        }
+
+        fn audit(&self) -> &Audit {
             unreachable!("files are watched")
         }
     }

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use crate::hooks::LoadState;
-use crate::pools::PoolState;
 use crate::pools::handover::{EndpointState, HealthState, ProbeState};
 use crate::pools::health::ProbeResult;
 use crate::pools::standing::{Ejection, EjectionState};
+use crate::pools::{LONGEST_ORDER, PoolState};
 
 use super::*;
 
@@ -18,6 +18,7 @@ enum Event {
     Fail(usize, usize),
     Weigh(usize, u16),
     Drain(usize, bool),
+    Order(usize, u64),
     Pass(u64),
 }
 
@@ -29,6 +30,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (0..4usize, 1..8usize).prop_map(|(index, times)| Event::Fail(index, times)),
         1 => (0..4usize, 0..=1000u16).prop_map(|(index, weight)| Event::Weigh(index, weight)),
         1 => (0..4usize, any::<bool>()).prop_map(|(index, is_drained)| Event::Drain(index, is_drained)),
+        1 => (0..4usize, 1..100u64).prop_map(|(index, seconds)| Event::Order(index, seconds)),
         3 => (0..40u64).prop_map(Event::Pass),
     ]
 }
@@ -56,6 +58,9 @@ impl Stage {
             }
             Event::Drain(index, is_drained) => {
                 self.pool.set_drained(self.endpoint(index), is_drained, self.now);
+            }
+            Event::Order(index, seconds) => {
+                self.pool.order_out(self.endpoint(index), self.now + Duration::from_secs(seconds), self.now);
             }
             Event::Pass(seconds) => {
                 self.pass(seconds);
@@ -98,7 +103,7 @@ proptest! {
     #[test]
     fn no_state_brings_a_pool_to_nonsense(state in arbitrary_state()) {
         let stage = imported(FOUR, KEYS, &sent(&state), Instant::now());
-        let latest = stage.now + Duration::from_secs(300);
+        let latest = stage.now + LONGEST_ORDER;
         for (endpoint, ejection) in stage.pool.endpoints().iter().zip(stage.pool.ejections()) {
             let is_bounded = |ejection: Ejection| ejection.until <= latest && ejection.why.chars().count() <= 200;
             prop_assert!(endpoint.weight() <= 1000 && ejection.is_none_or(is_bounded));
@@ -115,7 +120,7 @@ proptest! {
             stage.fail(index, 20);
             stage.answer(index);
         }
-        stage.pool.end_ejections(stage.now + Duration::from_secs(1000));
+        stage.pool.end_ejections(stage.now + LONGEST_ORDER);
         prop_assert_eq!(stage.pool.in_flight(), 0);
     }
 }
@@ -132,13 +137,15 @@ fn arbitrary_state() -> impl Strategy<Value = PoolState> {
         any::<u32>(),
         prop::option::of(number()),
         any::<u32>(),
+        prop::option::of(number()),
     )
-        .prop_map(|(left_ns, why, ejections, returned_ns, owed)| EjectionState {
+        .prop_map(|(left_ns, why, ejections, returned_ns, owed, ordered_ns)| EjectionState {
             left_ns,
             why,
             ejections,
             returned_ns,
             owed,
+            ordered_ns,
         });
     let load = (prop::option::of(number()), number(), prop::option::of(number()), number(), number())
         .prop_map(|(latency_ns, latency_age_ns, warming_for_ns, picks, failures)| LoadState {

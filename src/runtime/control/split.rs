@@ -2,26 +2,40 @@
 
 use tokio::time::Instant;
 
-use crate::runtime::{Snapshot, SplitStatus};
-use crate::split::{CanaryOrder, NotRunning, Split, WeightRefused};
+use crate::runtime::{Actor, Deed, Snapshot, SplitStatus, What};
+use crate::split::{CanaryOrder, CanaryStatus, NotRunning, Split, WeightRefused};
 use crate::types::{EndpointAddr, RouteName, Weight};
 
 use super::{Control, ControlError, Known, Target, WeightChange};
 
 impl Control {
-    /// Changes the weight of a pool of a split; `None` where the target is none. No name of a pool is an address, so that a
-    /// route may have the name of a pool.
-    pub(super) fn set_split_weight(
+    /// Whether a target is a pool of a split. No name of a pool is an address, so that a route may have the name of a pool.
+    pub(super) fn is_side(&self, target: &Target) -> bool {
+        let is_address = target.endpoint.parse::<EndpointAddr>().is_ok();
+        !is_address && self.live.snapshot().splits().any(|(route, _)| route.as_str() == target.pool)
+    }
+
+    /// Changes the weight of a pool of a split.
+    ///
+    /// # Errors
+    /// When there is no such split, it has no such pool, or that has to keep its weight.
+    pub(crate) fn set_side_weight(
         &self,
         target: &Target,
         weight: Weight,
-    ) -> Option<Result<WeightChange, ControlError>> {
+        by: &Actor,
+        now: Instant,
+    ) -> Result<WeightChange, ControlError> {
         let snapshot = self.live.snapshot();
-        let is_address = target.endpoint.parse::<EndpointAddr>().is_ok();
-        let (route, split) =
-            snapshot.splits().find(|(route, _)| route.as_str() == target.pool && !is_address)?;
         let _alone = self.changing.lock();
-        Some(change_weight(route, split, &target.endpoint, weight))
+        let found = find_split(&snapshot, &target.pool);
+        let changed = found.and_then(|(route, split)| change_weight(route, split, &target.endpoint, weight));
+        let change = self.audited(changed, What::Weight, target, by, now)?;
+        let WeightChange { from, to } = change;
+        let deed = Deed::done(What::Weight, from != to).to(target);
+        let deed = deed.from(format!("weight {from}")).until(format!("weight {to}"));
+        self.changes.audit().record(by, deed, now);
+        Ok(change)
     }
 
     /// What a canary does, after it was steered if it is to be.
@@ -29,6 +43,26 @@ impl Control {
     /// # Errors
     /// When there is no such canary, or it has ended and the order is for one that runs.
     pub(crate) fn canary(
+        &self,
+        route: &str,
+        order: Option<CanaryOrder>,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<SplitStatus, ControlError> {
+        let Some(order) = order else { return self.steer(route, None, now) };
+        let before = self.steer(route, None, now).map(|split| manner(&split)).unwrap_or_default();
+        let steered = self.steer(route, Some(order), now);
+        let steered = self.audited(steered, What::Canary, route, by, now)?;
+        let after = manner(&steered);
+        // The others begin something anew in any case.
+        let may_change_nothing = matches!(order, CanaryOrder::Pause | CanaryOrder::Resume);
+        let deed = Deed::done(What::Canary, !may_change_nothing || before != after);
+        let after = format!("{after}, by {}", order.as_str());
+        self.changes.audit().record(by, deed.to(route).from(before).until(after), now);
+        Ok(steered)
+    }
+
+    fn steer(
         &self,
         route: &str,
         order: Option<CanaryOrder>,
@@ -44,6 +78,13 @@ impl Control {
         }
         Ok(SplitStatus::of(name, split, now))
     }
+}
+
+/// How a canary runs, in short.
+fn manner(split: &SplitStatus) -> String {
+    let Some(CanaryStatus { phase, share_percent, paused, .. }) = &split.canary else { return String::new() };
+    let paused = if *paused { ", paused" } else { "" };
+    format!("{} with {share_percent} %{paused}", phase.as_str())
 }
 
 pub(super) fn find_split<'s>(

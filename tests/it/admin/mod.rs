@@ -1,11 +1,13 @@
 //! The admin listener: counts, health, and who may read them.
 
 mod access;
+mod api;
 mod counts;
 mod forms;
 mod health;
 mod lately;
 mod reload;
+mod steer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

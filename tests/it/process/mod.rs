@@ -17,6 +17,7 @@ mod signals;
 mod simulate;
 mod sockets;
 mod split;
+mod steering;
 mod stored;
 mod systemd;
 mod unix_files;

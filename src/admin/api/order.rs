@@ -1,0 +1,113 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
+
+use crate::admin::Sight;
+use crate::admin::caller::Caller;
+use crate::admin::problem::Problem;
+use crate::runtime::{Actor, Deed, What};
+
+use super::tag::Tag;
+
+/// What somebody wants changed. Only JSON is read: no form of a page in a browser can send that without being asked for leave,
+/// which nobody gets here.
+#[derive(Debug)]
+pub(super) struct Order<T> {
+    pub(super) by: Actor,
+    pub(super) body: T,
+    if_match: Option<String>,
+}
+
+/// An order that has no more to say. An empty body says the same.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// Bytes of a body.
+const MOST_BYTES: usize = 64 << 10;
+/// How long a body may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
+const JSON: &str = "application/json";
+
+impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Sight>) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        let by = head.extensions.get::<Caller>().ok_or(UNKNOWN_CALLER)?.actor();
+        if !is_json(&head.headers) {
+            return Err(NO_JSON);
+        }
+        let body = timeout(BODY_LIMIT, to_bytes(body, MOST_BYTES)).await.map_err(|_| TOO_LATE)?;
+        // Else it broke off, and nobody is left to be told.
+        let body = body.map_err(|_| TOO_LARGE)?;
+        let text = if body.is_empty() { b"{}" } else { &*body };
+        let body = serde_json::from_slice(text).map_err(|error| not_understood(&error))?;
+        Ok(Self { by, body, if_match: if_match(&head.headers) })
+    }
+}
+
+impl<T> Order<T> {
+    /// Makes sure that nobody has changed what is to be changed since it was looked at, where the order says when that was.
+    pub(super) fn check_version(&self, sight: &Sight, what: What, current: &Tag) -> Result<(), Problem> {
+        if self.if_match.as_ref().is_none_or(|list| current.is_named_by(list)) {
+            return Ok(());
+        }
+        let deed = Deed::refused(what, "it has changed since it was looked at");
+        sight.control.changes().audit().record(&self.by, deed, Instant::now());
+        Err(CHANGED)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
+    let essence = media.and_then(|media| media.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON))
+}
+
+/// All lines as one list. What cannot be read names no version.
+fn if_match(headers: &HeaderMap) -> Option<String> {
+    let lines: Vec<_> =
+        headers.get_all(IF_MATCH).iter().map(|line| line.to_str().unwrap_or_default()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
+}
+
+fn not_understood(error: &serde_json::Error) -> Problem {
+    Problem {
+        status: StatusCode::BAD_REQUEST,
+        error: format!("the body is not understood: {error}").into(),
+        help: "/v1/openapi.json tells what is to stand in it".into(),
+    }
+}
+
+const UNKNOWN_CALLER: Problem = Problem::new(
+    StatusCode::UNAUTHORIZED,
+    "this needs a token",
+    "send one of admin.tokens as `Authorization: Bearer TOKEN`",
+);
+
+const NO_JSON: Problem = Problem::new(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "changes are only taken as JSON",
+    "send `Content-Type: application/json`, also where the body is empty",
+);
+
+const TOO_LATE: Problem =
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10s", "send it at once");
+
+const TOO_LARGE: Problem =
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64KiB", "orders are short");
+
+const CHANGED: Problem = Problem::new(
+    StatusCode::PRECONDITION_FAILED,
+    "somebody has changed this since you have looked at it",
+    "look again, and send the new `ETag` as `If-Match`, or none",
+);

@@ -1,0 +1,187 @@
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Actor;
+
+/// A change, or an attempt at one. It is what stands in the audit log, so a field that is there stays there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AuditEntry {
+    /// When (RFC 3339).
+    pub(crate) time: String,
+    /// Who: `uid 1000`, `token deploy`, or the `process` itself.
+    pub(crate) who: String,
+    /// From where: an address, a socket, or what moved the process.
+    pub(crate) from: String,
+    pub(crate) what: What,
+    /// What it was done to, where it is not the process as a whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) after: Option<String>,
+    pub(crate) result: Outcome,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// What was done, or wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum What {
+    Drain,
+    Undrain,
+    Eject,
+    Weight,
+    Canary,
+    Purge,
+    Log,
+    Reload,
+    Rollback,
+    Upgrade,
+    /// A request of which it was not looked at what it wanted.
+    Request,
+}
+
+/// What it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    Changed,
+    /// All was so already.
+    Unchanged,
+    /// It could not be done.
+    Refused,
+    /// Whoever asked may not.
+    Denied,
+}
+
+/// What an entry says besides who and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Deed {
+    what: What,
+    target: Option<String>,
+    before: Option<String>,
+    after: Option<String>,
+    result: Outcome,
+    reason: Option<String>,
+}
+
+/// So much is kept of a text that others have chosen.
+const LONGEST: usize = 300;
+
+impl Deed {
+    fn new(what: What, result: Outcome) -> Self {
+        Self { what, target: None, before: None, after: None, result, reason: None }
+    }
+
+    /// It was done, or had nothing to do.
+    pub(crate) fn done(what: What, is_change: bool) -> Self {
+        Self::new(what, if is_change { Outcome::Changed } else { Outcome::Unchanged })
+    }
+
+    /// It could not be done; the first line of the reason says why.
+    pub(crate) fn refused(what: What, reason: impl fmt::Display) -> Self {
+        Self::new(what, Outcome::Refused).because(reason)
+    }
+
+    /// Whoever asked may not.
+    pub(crate) fn denied(reason: impl fmt::Display) -> Self {
+        Self::new(What::Request, Outcome::Denied).because(reason)
+    }
+
+    fn because(self, reason: impl fmt::Display) -> Self {
+        let reason = reason.to_string();
+        Self { reason: reason.lines().next().map(shortened), ..self }
+    }
+
+    pub(crate) fn to(self, target: impl fmt::Display) -> Self {
+        Self { target: Some(shortened(&target.to_string())), ..self }
+    }
+
+    pub(crate) fn from(self, before: impl fmt::Display) -> Self {
+        Self { before: Some(shortened(&before.to_string())), ..self }
+    }
+
+    pub(crate) fn until(self, after: impl fmt::Display) -> Self {
+        Self { after: Some(shortened(&after.to_string())), ..self }
+    }
+
+    pub(super) fn is_denied(&self) -> bool {
+        self.result == Outcome::Denied
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+impl AuditEntry {
+    pub(super) fn new(by: &Actor, deed: Deed, time: SystemTime) -> Self {
+        let Deed { what, target, before, after, result, reason } = deed;
+        let (who, from) = (by.who.clone(), by.from.clone());
+        let time = humantime::format_rfc3339_millis(time).to_string();
+        Self { time, who, from, what, target, before, after, result, reason }
+    }
+
+    pub(super) fn is_denied(&self) -> bool {
+        self.result == Outcome::Denied
+    }
+
+    pub(super) fn to_line(&self) -> Vec<u8> {
+        // Texts can always be written.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+}
+
+impl What {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
+            Self::Eject => "eject",
+            Self::Weight => "weight",
+            Self::Canary => "canary",
+            Self::Purge => "purge",
+            Self::Log => "log",
+            Self::Reload => "reload",
+            Self::Rollback => "rollback",
+            Self::Upgrade => "upgrade",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+/// Without the time, which messages have anyway.
+impl fmt::Display for AuditEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, from, what, result, .. } = self;
+        write!(f, "what={} result={} who=\"{who}\" from=\"{from}\"", what.as_str(), result.as_str())?;
+        let texts = [
+            ("target", &self.target),
+            ("before", &self.before),
+            ("after", &self.after),
+            ("reason", &self.reason),
+        ];
+        texts
+            .iter()
+            .try_for_each(|(name, text)| text.iter().try_for_each(|text| write!(f, " {name}={text:?}")))
+    }
+}

@@ -1,0 +1,175 @@
+//! Who has changed what, through whatever door.
+
+mod actor;
+mod denials;
+mod entry;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::telemetry::AuditFile;
+
+use denials::Denials;
+
+pub(crate) use actor::Actor;
+#[cfg(test)]
+pub(crate) use entry::Outcome;
+pub(crate) use entry::{AuditEntry, Deed, What};
+
+/// What operators have changed since the start, and what others were not let do. Nothing of it holds a token.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    written: Mutex<Written>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    /// The last entries, the oldest first.
+    recent: VecDeque<AuditEntry>,
+    denials: Denials,
+    file: Option<AuditFile>,
+}
+
+/// So many entries are kept in memory.
+const MOST_RECENT: usize = 200;
+/// Under which entries stand among the messages.
+const TARGET: &str = "evener::audit";
+
+impl Audit {
+    /// One that writes to this file, too.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
+        let audit = Self::default();
+        audit.change(path)?;
+        Ok(audit)
+    }
+
+    /// Has entries from now on written there.
+    ///
+    /// # Errors
+    /// When it cannot be opened; then everything stays as it is.
+    pub(crate) fn change(&self, path: Option<&Path>) -> io::Result<()> {
+        let mut written = self.written.lock();
+        if written.file.as_ref().map(AuditFile::path) != path {
+            written.file = path.map(AuditFile::open).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Notes what somebody has done, or was not let do. Of the latter no more than some each second: strangers can have as
+    /// many as they like.
+    pub(crate) fn record(&self, by: &Actor, deed: Deed, now: Instant) {
+        let mut written = self.written.lock();
+        if deed.is_denied() {
+            let Some(left_out) = written.denials.admit(now) else { return };
+            if left_out > 0 {
+                let more = Deed::denied(format!("{left_out} more requests were denied, and are not listed"));
+                written.note(AuditEntry::new(&Actor::unlisted(), more, SystemTime::now()));
+            }
+        }
+        written.note(AuditEntry::new(by, deed, SystemTime::now()));
+    }
+
+    /// The last entries, the oldest first.
+    pub(crate) fn recent(&self) -> Vec<AuditEntry> {
+        self.written.lock().recent.iter().cloned().collect()
+    }
+
+    /// Has the file opened again, by its path.
+    pub(crate) fn reopen(&self) {
+        self.written.lock().file.iter().for_each(AuditFile::reopen);
+    }
+
+    /// Waits until every entry so far is written, at most `limit`. Blocks its thread: for the end of the process.
+    pub(crate) fn settle(&self, limit: Duration) {
+        self.written.lock().file.iter().for_each(|file| file.settle(limit));
+    }
+}
+
+impl Written {
+    fn note(&mut self, entry: AuditEntry) {
+        let level = if entry.is_denied() { log::Level::Warn } else { log::Level::Info };
+        log::log!(target: TARGET, level, "{entry}");
+        if let Some(file) = &self.file {
+            file.write(entry.to_line());
+        }
+        if self.recent.len() == MOST_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deed(number: usize) -> Deed {
+        Deed::done(What::Weight, true).to("app/127.0.0.1:1").from(number).until(number + 1)
+    }
+
+    #[test]
+    fn every_entry_is_a_line_of_the_file_and_the_last_ones_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let audit = Audit::open(Some(&path)).unwrap();
+        let now = Instant::now();
+        (0..250).for_each(|number| audit.record(&Actor::user(7), deed(number), now));
+        let refused = Deed::refused(What::Drain, "no such pool\n  help: none").to("x/y\n");
+        audit.record(&Actor::user(7), refused, now);
+        audit.settle(Duration::from_secs(20));
+        let lines = std::fs::read_to_string(&path).unwrap();
+        let entries: Vec<AuditEntry> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(entries.len(), 251);
+        assert_eq!(audit.recent(), entries[51..]);
+        let last = entries.last().unwrap();
+        assert_eq!((&*last.who, &*last.from), ("uid 7", "control socket"));
+        assert_eq!((last.what, last.result), (What::Drain, Outcome::Refused));
+        assert_eq!((last.reason.as_deref(), last.target.as_deref()), (Some("no such pool"), Some("x/y\n")));
+        let text = last.to_string();
+        assert!(
+            !text.contains('\n') && text.starts_with("what=drain result=refused who=\"uid 7\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_denied_fills_no_disk() {
+        let (audit, now) = (Audit::default(), Instant::now());
+        let denied = |at| audit.record(&Actor::nobody(None), Deed::denied("no token").to("POST /v1/x"), at);
+        (0..100).for_each(|_| denied(now));
+        assert_eq!(audit.recent().len(), 10);
+        // What operators do is noted all the same.
+        audit.record(&Actor::user(0), deed(1), now);
+        assert_eq!(audit.recent().len(), 11);
+        denied(now + Duration::from_secs(1));
+        let told: Vec<_> = audit.recent().into_iter().skip(11).map(|entry| entry.reason.unwrap()).collect();
+        assert_eq!(told, ["90 more requests were denied, and are not listed", "no token"]);
+    }
+
+    #[test]
+    fn texts_that_others_choose_are_cut() {
+        let audit = Audit::default();
+        audit.record(&Actor::user(0), deed(0).to("x".repeat(100_000)), Instant::now());
+        assert_eq!(audit.recent()[0].target.as_ref().unwrap().len(), 300);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_had_leaves_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let audit = Audit::open(Some(&path)).unwrap();
+        assert!(audit.change(Some(Path::new("/nonexistent/audit.log"))).is_err());
+        audit.record(&Actor::user(0), deed(0), Instant::now());
+        audit.settle(Duration::from_secs(20));
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"what\":\"weight\""));
+    }
+}

@@ -1,0 +1,359 @@
+//! Changes over the admin listener: what they come to, who may make them, and what is noted of them.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Edge, Endpoint, Response, eventually};
+
+use super::{ask, pool, read, with_admin};
+
+const OPERATE: &str = "operates-all-there-is";
+const READ: &str = "reads-but-never-writes";
+
+fn admin() -> String {
+    let tokens =
+        format!("deploy: {{ token: {OPERATE}, scope: operate }}, grafana: {{ token: {READ}, scope: read }}");
+    format!("bind: 127.0.0.1:0, tokens: {{ {tokens} }}")
+}
+
+/// The fields of a change by this token.
+fn fields(token: &str) -> String {
+    format!("Host: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n")
+}
+
+/// The answer to a change with these fields.
+async fn order_with(edge: &Edge, line: &str, fields: &str, body: &str) -> Response {
+    let mut client = Client::connect(edge.admin_address()).await;
+    let length = body.len();
+    client.send(format!("{line} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}")).await;
+    client.response().await
+}
+
+async fn order(edge: &Edge, line: &str, body: &str) -> (u16, Value) {
+    let told = order_with(edge, line, &fields(OPERATE), body).await;
+    (told.status, serde_json::from_str(told.text()).unwrap())
+}
+
+async fn told(edge: &Edge, path: &str) -> Value {
+    serde_json::from_str(read(edge, path).await.text()).unwrap()
+}
+
+/// Two endpoints, of which the first gets all while it is fit.
+struct Site {
+    edge: Edge,
+    first: Endpoint,
+    second: Endpoint,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let (first, second) = (Endpoint::answering("first").await, Endpoint::answering("second").await);
+        let pools = format!(
+            "{}, {}",
+            pool("app", "balance: first,", &[first.address(), second.address()]),
+            pool("next", "", &[second.address()])
+        );
+        let split = "{ name: shop, match: { path: /shop }, split: { to: [{ pool: app }, { pool: next, weight: 3 }], by: client_ip } }";
+        let edge = Edge::start(&with_admin(&admin(), &pools, &format!("{split}, {{ pool: app }}"))).await;
+        Self { edge, first, second }
+    }
+
+    /// The path of the first endpoint.
+    fn path(&self) -> String {
+        format!("/v1/pools/app/endpoints/{}", self.first.address())
+    }
+
+    async fn who(&self) -> String {
+        self.edge.get("/").await.text().to_owned()
+    }
+
+    async fn steer(&self, line: &str, body: &str) -> (u16, Value) {
+        let (method, rest) = line.split_once(' ').unwrap();
+        order(&self.edge, &format!("{method} {}{rest}", self.path()), body).await
+    }
+}
+
+#[tokio::test]
+async fn endpoints_are_drained_taken_in_weighted_and_left_out() {
+    let site = Site::start().await;
+    assert_eq!(site.who().await, "first");
+    for (line, body, state, weight, who) in [
+        ("POST /drain", "{}", "drained", 1, "second"),
+        ("POST /drain", "", "drained", 1, "second"),
+        ("POST /undrain", "{}", "fit", 1, "first"),
+        ("PUT /weight", "{\"weight\":0}", "drained", 0, "second"),
+        ("PUT /weight", "{\"weight\":7}", "fit", 7, "first"),
+        ("POST /eject", "{\"for\":\"1h\"}", "ejected", 7, "second"),
+        ("POST /undrain", "{}", "fit", 7, "first"),
+    ] {
+        let (status, endpoint) = site.steer(line, body).await;
+        assert_eq!(
+            (status, &endpoint["state"], &endpoint["weight"]),
+            (200, &json!(state), &json!(weight)),
+            "{line}"
+        );
+        assert_eq!(site.who().await, who, "{line} {body}");
+    }
+    site.steer("POST /eject", "{\"for\":\"1s\"}").await;
+    assert_eq!(site.who().await, "second");
+    eventually("it is back", async || site.who().await == "first").await;
+}
+
+#[tokio::test]
+async fn splits_are_weighted() {
+    let site = Site::start().await;
+    let shop = "PUT /v1/splits/shop/pools/app/weight";
+    let (status, split) = order(&site.edge, shop, "{\"weight\":0}").await;
+    assert_eq!((status, &split["to"][0]["share_percent"]), (200, &json!(0.0)));
+    assert_eq!(site.edge.get("/shop").await.text(), "second");
+    let (status, problem) =
+        order(&site.edge, "PUT /v1/splits/shop/pools/next/weight", "{\"weight\":0}").await;
+    assert_eq!(status, 409);
+    assert!(
+        problem["error"].as_str().unwrap().starts_with("`next` is the last one with a weight"),
+        "{problem}"
+    );
+    let (status, problem) = order(&site.edge, "POST /v1/splits/shop/canary", "{\"order\":\"pause\"}").await;
+    assert_eq!((status, &problem["error"]), (409, &json!("the split of route `shop` has no canary")));
+    // A pool of a split is no endpoint, whatever stands in the path.
+    let (status, _) = order(&site.edge, "PUT /v1/pools/shop/endpoints/next/weight", "{\"weight\":1}").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn the_configuration_is_read_again_and_taken_back() {
+    let text = |status| with_admin(&admin(), "", &format!("{{ respond: {{ status: {status} }} }}"));
+    let edge = Edge::start(&text(201)).await;
+    edge.reload(&text(202)).await;
+    let (status, report) = order(&edge, "POST /v1/reload", "{}").await;
+    assert_eq!((status, &report["generation"]), (200, &json!(2)));
+    let (status, report) = order(&edge, "POST /v1/rollback", "").await;
+    assert_eq!((status, &report["generation"], edge.get("/").await.status), (200, &json!(3), 201));
+    let (status, problem) = order(&edge, "POST /v1/rollback", "{\"to\":99}").await;
+    assert_eq!((status, edge.get("/").await.status), (422, 201));
+    assert!(problem["error"].as_str().unwrap().contains("99"), "{problem}");
+    let (status, report) = order(&edge, "POST /v1/reload", "{\"probation\":{\"lasts\":\"1s\"}}").await;
+    assert_eq!((status, &report["generation"], edge.get("/").await.status), (202, &json!(4), 202));
+    eventually("it has passed", async || told(&edge, "/v1/history").await[3]["standing"] == "serving").await;
+}
+
+#[tokio::test]
+async fn stored_answers_are_removed() {
+    let endpoint = Endpoint::with(|_| {
+        "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok".to_owned()
+    })
+    .await;
+    let routes = "{ filters: [cache: { in: main }], pool: app }";
+    let text = with_admin(&admin(), &pool("app", "", &[endpoint.address()]), routes);
+    let edge = Edge::start(&format!("server: {{ caches: {{ main: {{}} }} }}\n{text}")).await;
+    for (line, body) in [
+        ("POST /v1/purge", "{\"all\":true}"),
+        ("POST /v1/caches/main/purge", "{\"url\":\"http://localhost/a\"}"),
+        ("POST /v1/caches/main/purge", "{\"prefix\":\"http://localhost/\"}"),
+    ] {
+        edge.send("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let before = endpoint.requests().len();
+        edge.send("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(endpoint.requests().len(), before, "it is stored");
+        assert_eq!(
+            order(&edge, line, body).await,
+            (200, json!({ "answers": 1, "is_complete": true })),
+            "{body}"
+        );
+    }
+    assert_eq!(order(&edge, "POST /v1/caches/mian/purge", "{\"all\":true}").await.0, 404);
+    for body in ["{}", "{\"all\":false}", "{\"all\":true,\"tag\":\"x\"}", "{\"url\":\"/a\"}"] {
+        assert_eq!(order(&edge, "POST /v1/purge", body).await.0, 400, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_made_only_if_nobody_has_changed_anything_there_since() {
+    let site = Site::start().await;
+    let path = site.path();
+    let version = async || read(&site.edge, &path).await.header("etag").unwrap().to_owned();
+    let drain = async |tag: &str| {
+        let fields = format!("{}If-Match: {tag}\r\n", fields(OPERATE));
+        let told = order_with(&site.edge, &format!("POST {path}/drain"), &fields, "{}").await;
+        (told.status, told.header("etag").map(str::to_owned))
+    };
+    let first = version().await;
+    site.steer("PUT /weight", "{\"weight\":7}").await;
+    let second = version().await;
+    assert_ne!(first, second);
+    for stale in [first.as_str(), "\"x\"", &format!("W/{second}"), ""] {
+        assert_eq!(drain(stale).await.0, 412, "{stale}");
+        assert_eq!(site.who().await, "first");
+    }
+    let (status, third) = drain(&format!("\"x\", {second}")).await;
+    assert_eq!((status, third.as_ref() == Some(&second)), (200, false));
+    assert_eq!((version().await, site.who().await), (third.unwrap(), "second".to_owned()));
+    assert_eq!(drain("*").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_order_changes_nothing() {
+    let site = Site::start().await;
+    let path = format!("PUT {}/weight", site.path());
+    let large = format!("{{\"weight\":0{}}}", " ".repeat(64 << 10));
+    for (fields, body, expected) in [
+        (fields(OPERATE).replace("application/json", "text/plain"), "{\"weight\":0}", 415),
+        (fields(OPERATE).replace("Content-Type: application/json\r\n", ""), "{\"weight\":0}", 415),
+        (fields(OPERATE).replace("application/json", "application/x-www-form-urlencoded"), "weight=0", 415),
+        (fields(OPERATE), &*large, 413),
+        (fields(OPERATE), "{\"weight\":0", 400),
+        (fields(OPERATE), "{\"weight\":-1}", 400),
+        (fields(OPERATE), "{\"weight\":1001}", 400),
+        (fields(OPERATE), "{\"weight\":0,\"wait\":1}", 400),
+        (fields(OPERATE), "{\"weight\":0,\"weight\":0}", 400),
+        (fields(OPERATE), "[]", 400),
+        (fields(OPERATE), "", 400),
+    ] {
+        let told = order_with(&site.edge, &path, &fields, body).await;
+        assert_eq!(told.status, expected, "{fields}{}", &body[..body.len().min(80)]);
+        let problem: Value = serde_json::from_str(told.text()).unwrap();
+        assert!(!problem["help"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(site.who().await, "first");
+    // Nobody is told that they may ask from elsewhere.
+    let told = ask(&site.edge, "OPTIONS /v1/reload", "Host: localhost\r\nOrigin: http://localhost\r\n").await;
+    assert_eq!((told.status, told.header("allow")), (405, Some("POST")));
+    assert_eq!(told.header("access-control-allow-origin"), None);
+}
+
+/// All that can be changed, as requests that would.
+fn changes(site: &Site) -> Vec<(String, &'static str)> {
+    let endpoint = site.path();
+    vec![
+        (format!("POST {endpoint}/drain"), "{}"),
+        (format!("POST {endpoint}/eject"), "{\"for\":\"1h\"}"),
+        (format!("PUT {endpoint}/weight"), "{\"weight\":0}"),
+        ("PUT /v1/splits/shop/pools/app/weight".to_owned(), "{\"weight\":0}"),
+        ("POST /v1/rollback".to_owned(), "{\"to\":1}"),
+        ("POST /v1/reload".to_owned(), "{}"),
+        ("POST /v1/purge".to_owned(), "{\"all\":true}"),
+        ("PUT /v1/log".to_owned(), "{\"level\":\"trace\"}"),
+        ("DELETE /v1/status".to_owned(), "{}"),
+        ("PATCH /v1/config".to_owned(), "{}"),
+    ]
+}
+
+/// What is served, and how all that can be changed stands.
+async fn state(site: &Site) -> Vec<String> {
+    let mut state = Vec::new();
+    for path in [&*site.path(), "/v1/pools/app", "/v1/pools/next", "/v1/splits/shop"] {
+        state.push(read(&site.edge, path).await.header("etag").unwrap().to_owned());
+    }
+    for path in ["/v1/config", "/v1/history"] {
+        state.push(read(&site.edge, path).await.text().to_owned());
+    }
+    state
+}
+
+#[tokio::test]
+async fn two_hundred_calls_of_those_who_may_not_change_nothing() {
+    let site = Site::start().await;
+    let before = state(&site).await;
+    let plain = "Host: localhost\r\nContent-Type: application/json\r\n";
+    let of = |authorization: &str| format!("{plain}Authorization: {authorization}\r\n");
+    let strangers = [
+        (plain.to_owned(), 401),
+        (of(&format!("Bearer {READ}")), 403),
+        (of("Bearer"), 401),
+        (of("Basic ZGVwbG95Og=="), 401),
+        (of(OPERATE), 401),
+        (of(&format!("Bearer {OPERATE}x")), 401),
+        (of(&format!("Bearer {OPERATE}\r\nAuthorization: Bearer {OPERATE}")), 401),
+        (format!("{plain}Cookie: token={OPERATE}\r\nX-Api-Key: {OPERATE}\r\n"), 401),
+        (format!("{}Origin: http://evil.example\r\n", fields(OPERATE)), 403),
+        (format!("{}Origin: null\r\n", fields(OPERATE)), 403),
+        (format!("{}Sec-Fetch-Site: cross-site\r\n", fields(OPERATE)), 403),
+        (fields(OPERATE).replace("localhost", "rebound.example"), 421),
+    ];
+    let mut calls = 0;
+    for (line, body) in changes(&site) {
+        for (fields, expected) in &strangers {
+            let told = order_with(&site.edge, &line, fields, body).await;
+            // Whoever has tried too many tokens is heard no more.
+            let is_barred = told.status == 429 && fields.contains("Authorization");
+            assert!(told.status == *expected || is_barred, "{line} {fields}: {}", told.status);
+            calls += 1;
+        }
+        let by_path = format!("{line}?token={OPERATE}&access_token={OPERATE}");
+        assert_eq!(order_with(&site.edge, &by_path, plain, body).await.status, 401);
+        calls += 1;
+        for (line, body) in [("POST /v1/nothing", "{}"), ("POST /metrics", ""), ("POST /", "{}")] {
+            assert_eq!(order_with(&site.edge, line, plain, body).await.status, 401);
+            calls += 1;
+        }
+        for fields in [
+            "",
+            "Transfer-Encoding: chunked\r\n",
+            "Content-Type: multipart/form-data\r\n",
+            "Expect: 100-continue\r\n",
+        ] {
+            let told = ask(&site.edge, &line, &format!("Host: localhost\r\n{fields}")).await;
+            assert_eq!(told.status, 401, "{line} {fields}");
+            calls += 1;
+        }
+    }
+    assert!(calls >= 200, "{calls}");
+    assert_eq!(state(&site).await, before);
+    assert_eq!(site.who().await, "first");
+    let noted = told(&site.edge, "/v1/audit").await;
+    let noted = noted.as_array().unwrap();
+    assert!(noted.len() >= 10 && noted.iter().all(|entry| entry["result"] == "denied"), "{noted:#?}");
+    let text = format!("{noted:?}");
+    assert!(!text.contains(OPERATE) && !text.contains(READ) && !text.contains("evil"), "{text}");
+}
+
+#[tokio::test]
+async fn every_change_is_noted_with_who_has_made_it() {
+    let site = Site::start().await;
+    site.steer("POST /drain", "{}").await;
+    site.steer("POST /drain", "{}").await;
+    order(&site.edge, "POST /v1/pools/app/endpoints/127.0.0.1:1/drain", "{}").await;
+    order_with(&site.edge, "POST /v1/reload", &fields(READ), "{}").await;
+    let noted = told(&site.edge, "/v1/audit").await;
+    let told: Vec<_> = noted
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| ["what", "result", "who"].map(|key| entry[key].as_str().unwrap()).join(" "))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "drain changed token deploy",
+            "drain unchanged token deploy",
+            "drain refused token deploy",
+            "request denied token grafana"
+        ]
+    );
+    assert_eq!(noted[0]["target"], format!("app/{}", site.first.address()));
+    assert_eq!((&noted[0]["before"], &noted[0]["after"]), (&json!("weight 1"), &json!("weight 1, in drain")));
+    assert!(noted[0]["from"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert_eq!(noted[3]["target"], "POST /v1/reload");
+    assert_eq!(site.second.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn without_a_token_may_be_only_health() {
+    let edge =
+        Edge::start(&with_admin(&format!("{}, anonymous: health", admin()), "", "{ respond: {} }")).await;
+    for (path, expected) in
+        [("/healthz", 200), ("/readyz", 200), ("/metrics", 401), ("/v1/status", 401), ("/v1/x", 401)]
+    {
+        let told = read(&edge, path).await;
+        assert_eq!(told.status, expected, "{path}");
+        assert_eq!(told.header("www-authenticate").is_some(), expected == 401);
+    }
+    for token in [READ, OPERATE] {
+        for path in ["GET /metrics", "GET /v1/status"] {
+            assert_eq!(ask(&edge, path, &fields(token)).await.status, 200, "{path}");
+        }
+    }
+    // A token that is taken from the file is good for nothing from then on.
+    let text = with_admin("bind: 127.0.0.1:0, anonymous: health", "", "{ respond: {} }");
+    edge.reload(&text).await;
+    assert_eq!(ask(&edge, "GET /metrics", &fields(OPERATE)).await.status, 401);
+}
