@@ -50,7 +50,7 @@ pub(super) struct Noting<'a> {
 }
 
 /// So many transitions are kept.
-pub(crate) const MOST: usize = 256;
+const MOST: usize = 256;
 /// No more of a reason is, in bytes: one that is longer tells of more than this.
 const LONGEST_WHY: usize = 2000;
 
