@@ -11,7 +11,7 @@ BUILD_NEEDS = build-essential cmake
 TEST_NEEDS = redis-server libmodsecurity-dev modsecurity-crs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-peers cache-tests units soak fuzz lint fmt bench bench-peers bench-signals bench-tail bench-l4 bench-reload doc reference deny ci needs
+.PHONY: help run build test test-peers test-dashboard cache-tests units soak fuzz lint fmt bench bench-peers bench-signals bench-tail bench-l4 bench-reload doc reference deny ci needs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -33,6 +33,10 @@ test: needs ## Run all tests, as CI does
 test-peers: needs ## Try the binary with curl, h2load, OpenSSL, SSLyze, gRPC, WebSocket, Chromium, Redis, PostgreSQL, dig and Prometheus
 	$(CARGO) build --locked
 	scripts/peers
+
+test-dashboard: needs ## Try the dashboard in Chromium, on a thousand endpoints and with the keyboard alone
+	$(CARGO) build --locked
+	scripts/dashboard
 
 cache-tests: needs ## Try the cache with http-cache-tests
 	@scripts/need npm curl

@@ -7,6 +7,7 @@
 
 mod api;
 mod caller;
+mod dashboard;
 mod gate;
 mod guard;
 mod guesses;
@@ -15,6 +16,7 @@ mod json;
 mod patience;
 mod problem;
 mod scrape;
+mod stream;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use crate::telemetry::AccessLog;
 use gate::Gate;
 use patience::Patient;
 use problem::Problem;
+use stream::{Connection, Feed, Listeners};
 
 /// Answers those who look after the process.
 pub(crate) struct Admin {
@@ -54,6 +57,8 @@ pub(crate) struct Admin {
 struct Sight {
     control: Arc<Control>,
     metrics: Metrics,
+    feed: Arc<Feed>,
+    listeners: Listeners,
     /// What the API is, by OpenAPI.
     document: String,
     /// Places for changes that take some time, so that they leave connections for those who look.
@@ -73,21 +78,33 @@ const SEND_IDLE: Duration = Duration::from_secs(10);
 impl Admin {
     pub(crate) fn new(control: Arc<Control>, log: Arc<AccessLog>) -> Self {
         let (api, document) = api::router();
-        let metrics = Metrics::new(control.clone(), log);
-        let long_work = Semaphore::new(MOST_LONG_WORK);
-        let sight = Sight { control: control.clone(), metrics, document, long_work };
+        let sight = Sight {
+            control: control.clone(),
+            metrics: Metrics::new(control.clone(), log),
+            feed: Arc::default(),
+            listeners: Listeners::default(),
+            document,
+            long_work: Semaphore::new(MOST_LONG_WORK),
+        };
         let router = Router::new()
             .route("/metrics", get(scrape::metrics))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .merge(api)
+            .merge(dashboard::routes())
             .fallback(async || UNKNOWN)
             .method_not_allowed_fallback(async || OTHER_METHOD)
             .with_state(Arc::new(sight));
         Self { gate: Gate::new(control.clone()), control, router: TowerToHyperService::new(router) }
     }
 
-    async fn answer(&self, mut request: Request<Incoming>, via: Via) -> Result<Response, Infallible> {
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        via: Via,
+        ending: &Ending,
+    ) -> Result<Response, Infallible> {
+        request.extensions_mut().insert(Connection { via, ending: ending.clone() });
         let mut response = if !self.is_asked_for_itself(&request, via) {
             STRANGE_HOST.into_response()
         } else {
@@ -122,7 +139,7 @@ impl AdminService for Admin {
             .max_buf_size(HEADER_SIZE)
             .serve_connection(
                 TokioIo::new(Patient::new(transport, SEND_IDLE)),
-                service_fn(|request| self.answer(request, via)),
+                service_fn(|request| self.answer(request, via, &ending)),
             );
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -141,7 +158,7 @@ impl AdminService for Admin {
 const UNKNOWN: Problem = Problem::new(
     StatusCode::NOT_FOUND,
     "there is nothing at this path",
-    "ask for /metrics, /healthz, /readyz, or for what /v1/openapi.json tells of",
+    "ask for / in a browser, for /metrics, /healthz, /readyz, or for what /v1/openapi.json tells of",
 );
 
 const OTHER_METHOD: Problem = Problem::new(

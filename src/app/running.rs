@@ -54,6 +54,7 @@ impl RunningApp {
             drop(admin);
         });
         jobs.spawn(runtime::run_jobs(live.clone()));
+        jobs.spawn(runtime::keep_series(live.clone()));
         jobs.spawn(runtime::turn_windows(live.clone()));
         let (watching, mut drain) = (reloader.clone(), live.drain());
         tasks.spawn(async move {

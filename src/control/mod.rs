@@ -21,6 +21,6 @@ pub(crate) use bind::{BoundControl, CannotOpen, Door};
 pub(crate) use client::{ask, ask_until};
 pub(crate) use drift_table::drift_table;
 pub(crate) use protocol::{Command, Reply};
-pub(crate) use server::{Answering, serve};
+pub(crate) use server::{Answering, MOST_CONNECTIONS, serve};
 pub(crate) use split_table::split_table;
 pub(crate) use status_table::{notes, status_table};

@@ -63,7 +63,7 @@ enum Failure {
 }
 
 /// Connections at once; further ones are told so and closed.
-const MOST_CONNECTIONS: usize = 16;
+pub(crate) const MOST_CONNECTIONS: usize = 16;
 /// Bytes of a request.
 const MOST_BYTES: u64 = 4 << 10;
 /// How long a request may take to come, and a reply to be taken.

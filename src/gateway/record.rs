@@ -73,6 +73,9 @@ fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestC
         let answered = cx.timings.first_byte.unwrap_or(now);
         let waited = answered.saturating_duration_since(cx.received);
         cx.snapshot.pulse.record(status.as_u16(), waited, now);
+        if cx.cause.is_some() {
+            cx.snapshot.pulse.count_of_edge();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::edge::Edge;
 use crate::pools::Prober;
-use crate::runtime::{AdminService, Live, TlsFiles, run_jobs, turn_windows};
+use crate::runtime::{AdminService, Live, TlsFiles, keep_series, run_jobs, turn_windows};
 use crate::telemetry::Messages;
 
 use super::control::ControlSocket;
@@ -174,6 +174,7 @@ impl Service for UpkeepService {
         }
         // Requests may need them to their end.
         tokio::spawn(run_jobs(self.live.clone()));
+        tokio::spawn(keep_series(self.live.clone()));
         tokio::spawn(turn_windows(self.live.clone()));
         let watch = async {
             match self.reloader.take() {

@@ -139,6 +139,11 @@ impl Endpoint {
         self.record.state()
     }
 
+    /// Since when it has this state; for [`State::Drained`] that of its drain.
+    pub(crate) fn since(&self) -> Instant {
+        self.record.since()
+    }
+
     /// The last probes, the oldest first.
     pub(crate) fn probes(&self) -> Vec<ProbeResult> {
         self.record.history.snapshot()

@@ -105,7 +105,7 @@ impl Pool {
     pub(crate) fn import(&self, state: &PoolState, now: Instant) {
         let known = state.endpoints.iter().rev();
         let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address.as_str(), endpoint)).collect();
-        self.change(|roster| {
+        self.change(&"the process before this one knew so", now, |roster| {
             roster.import(&known, now);
             Some(())
         });

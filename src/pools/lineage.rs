@@ -15,6 +15,7 @@ use crate::types::{EndpointAddr, Random};
 use super::endpoint::Endpoint;
 use super::generation::Generation;
 use super::head_times::HeadTimes;
+use super::journal::{Journal, Noting};
 use super::picker::Picker;
 use super::queue::Queue;
 use super::record::Record;
@@ -41,6 +42,7 @@ pub(super) struct Lineage {
     pub(super) stats: PoolStats,
     /// Where a filter asks for it.
     pub(super) head_times: OnceLock<Box<HeadTimes>>,
+    pub(super) journal: Arc<Journal>,
 }
 
 impl Lineage {
@@ -48,12 +50,14 @@ impl Lineage {
     pub(super) fn begin(
         generation: &Arc<Generation>,
         random: Random,
+        journal: Arc<Journal>,
         now: Instant,
     ) -> (Arc<Self>, Arc<[Arc<Endpoint>]>) {
         let (queue, load) = (Arc::default(), Arc::default());
         let endpoints = make_endpoints(generation, &HashMap::new(), &queue, &load, now);
         let mut roster = Roster::new(generation.clone(), endpoints.clone(), random);
-        let picker = roster.publish(None);
+        let picker =
+            roster.publish(None, &Noting { journal: &journal, why: &"the configuration has it", now });
         endpoints.iter().for_each(|endpoint| endpoint.record().adopt(endpoint));
         picker.tell();
         let lineage = Self {
@@ -66,6 +70,7 @@ impl Lineage {
             ejected: Notify::new(),
             stats: PoolStats::default(),
             head_times: OnceLock::new(),
+            journal,
         };
         (Arc::new(lineage), endpoints)
     }
@@ -78,13 +83,18 @@ impl Lineage {
     }
 
     /// Changes what decides about who gets work, then publishes that. Nothing is published where `change` gives nothing
-    /// back, since it has found nothing to change.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Roster) -> Option<T>) -> Option<T> {
+    /// back, since it has found nothing to change. Those on call are told `why` the state of an endpoint is another.
+    pub(super) fn change<T>(
+        &self,
+        why: &dyn fmt::Display,
+        now: Instant,
+        change: impl FnOnce(&mut Roster) -> Option<T>,
+    ) -> Option<T> {
         let mut roster = self.roster.lock();
         let changed = change(&mut roster)?;
         roster.trust_the_last();
         let before = self.picker.load();
-        let picker = Arc::new(roster.publish(Some(&before)));
+        let picker = Arc::new(roster.publish(Some(&before), &Noting { journal: &self.journal, why, now }));
         self.picker.store(picker.clone());
         picker.tell();
         if roster.is_settled() {

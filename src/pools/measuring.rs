@@ -42,6 +42,7 @@ impl Recorder {
             new_policy: Box::new(policy),
             random: Random::with_seed(1),
             predecessor: None,
+            journal: Arc::default(),
             now,
         });
         #[expect(clippy::expect_used, reason = "nothing else has asked for room")]

@@ -12,6 +12,7 @@ mod generation;
 mod handover;
 mod head_times;
 mod health;
+mod journal;
 mod lease;
 mod lineage;
 #[doc(hidden)]
@@ -46,6 +47,7 @@ pub(crate) use failure::{is_break, is_ended_politely, is_gone, is_our_own_fault,
 pub(crate) use generation::PolicyFactory;
 pub(crate) use handover::PoolState;
 pub(crate) use health::{ProbeResult, Prober};
+pub(crate) use journal::{Journal, Subject, Transition};
 pub(crate) use lease::Lease;
 pub(crate) use peer::{Identity, PeerTls, UnusableTls};
 pub(crate) use picker::{Pick, is_among};

@@ -94,7 +94,7 @@ impl Pool {
     }
 
     fn eject(&self, endpoint: &Endpoint, limits: &OutlierLimits, reason: Reason, now: Instant) -> bool {
-        let ejected = self.change(|roster| {
+        let ejected = self.change(&reason, now, |roster| {
             let index = roster.index_of(endpoint)?;
             may_eject(&roster.standings, index, limits).then(|| {
                 endpoint.record().begin_ejection();
@@ -110,7 +110,7 @@ impl Pool {
     }
 
     fn pass_trial(&self, endpoint: &Arc<Endpoint>, now: Instant) {
-        let trusted = self.change(|roster| {
+        let trusted = self.change(&"its trial is over", now, |roster| {
             let index = roster.index_of(endpoint)?;
             roster.standings[index].pass_trial().then(|| {
                 endpoint.load().end_trial();
@@ -126,8 +126,8 @@ impl Pool {
     }
 
     /// Leaves an endpoint out until then because an operator says so, whatever that leaves. It comes back by itself.
-    pub(crate) fn order_out(&self, endpoint: &Endpoint, until: Instant) {
-        self.change(|roster| {
+    pub(crate) fn order_out(&self, endpoint: &Endpoint, until: Instant, now: Instant) {
+        self.change(&"an operator ejected it", now, |roster| {
             let index = roster.index_of(endpoint)?;
             roster.standings[index].order_out(until);
             Some(())
@@ -139,7 +139,7 @@ impl Pool {
     /// where an operator wanted them left out, they come back. Returns when the next one ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        let ended = self.change(|roster| {
+        let ended = self.change(&"its time out is over", now, |roster| {
             let tried = roster.begin_trials(now);
             let back = roster.end_orders(now);
             next = roster.standings.iter().filter_map(Standing::next_end).min();

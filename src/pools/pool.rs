@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::types::{EndpointAddr, PoolName, Random, Weight, ZoneName};
 use super::endpoint::{Endpoint, State};
 use super::generation::{Generation, PolicyFactory};
 use super::health::Streak;
+use super::journal::Journal;
 use super::lease::Lease;
 use super::lineage::Lineage;
 use super::peer::PeerTls;
@@ -49,6 +51,8 @@ pub(crate) struct PoolParts<'a> {
     pub(crate) random: Random,
     /// The pool of this name that is current; the new one [takes over](Pool::take_over) when it is told to.
     pub(crate) predecessor: Option<&'a Arc<Pool>>,
+    /// Where changes are noted; not needed with a predecessor either.
+    pub(crate) journal: Arc<Journal>,
     pub(crate) now: Instant,
 }
 
@@ -56,7 +60,8 @@ impl Pool {
     /// A pool whose endpoints are all fit at once, or all checking when they are probed; with a predecessor, one that goes
     /// on with what is known.
     pub(crate) fn new(parts: PoolParts<'_>) -> Arc<Self> {
-        let PoolParts { config, tls, own_zone, secret, new_policy, random, predecessor, now } = parts;
+        let PoolParts { config, tls, own_zone, secret, new_policy, random, predecessor, journal, now } =
+            parts;
         let generation = Arc::new(Generation {
             sticky: config.sticky.as_ref().map(|sticky| Sticky::new(sticky, secret, config)),
             config: config.clone(),
@@ -65,7 +70,7 @@ impl Pool {
             new_policy,
         });
         let (lineage, endpoints) = match predecessor {
-            None => Lineage::begin(&generation, random, now),
+            None => Lineage::begin(&generation, random, journal, now),
             Some(predecessor) => {
                 let lineage = predecessor.lineage.clone();
                 let endpoints = lineage.endpoints_for(&generation, now);
@@ -227,7 +232,7 @@ impl Pool {
 
     /// Has all its probes say this of an endpoint.
     pub(crate) fn set_health(&self, endpoint: &Endpoint, health: Health, now: Instant) {
-        self.change(|roster| {
+        self.change(&"it was told so", now, |roster| {
             let index = roster.index_of(endpoint)?;
             roster.set_health(index, health, now);
             Some(())
@@ -236,16 +241,16 @@ impl Pool {
 
     /// Notes what one probe found; `threshold` results against the present health change it. Of an address that comes with
     /// this pool it is kept until the pool takes over. `None` where this is not how the pool is configured by now, and other
-    /// probes decide.
+    /// probes decide. The words say what was found.
     pub(super) fn note_probe(
         &self,
         endpoint: &Endpoint,
-        found: Health,
+        (found, words): (Health, &str),
         threshold: usize,
         now: Instant,
     ) -> Option<Verdict> {
         let mut verdict = None;
-        self.change(|roster| {
+        self.change(&words, now, |roster| {
             let is_current = Arc::ptr_eq(&roster.generation, &self.generation);
             let index = roster.index_of(endpoint);
             if index.is_none() && endpoint.state() == State::Checking {
@@ -264,7 +269,8 @@ impl Pool {
     /// Takes an endpoint out: no new work, but it finishes the old and serves those that stick to it. Or back in, with
     /// a weight of 1 if it had none.
     pub(crate) fn set_drained(&self, endpoint: &Endpoint, is_drained: bool, now: Instant) {
-        self.change(|roster| {
+        let why = if is_drained { "an operator took it out" } else { "an operator took it in again" };
+        self.change(&why, now, |roster| {
             let index = roster.index_of(endpoint)?;
             roster.set_drained(index, is_drained, now);
             Some(())
@@ -273,20 +279,25 @@ impl Pool {
 
     /// Changes an endpoint's share from now on. A weight of 0 drains it, and any other ends a drain.
     pub(crate) fn set_weight(&self, endpoint: &Endpoint, weight: Weight, now: Instant) {
-        self.change(|roster| {
+        self.change(&format_args!("an operator gave it the weight {}", weight.get()), now, |roster| {
             let index = roster.index_of(endpoint)?;
             roster.set_weight(index, weight, now);
             Some(())
         });
     }
 
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Roster) -> Option<T>) -> Option<T> {
-        self.lineage.change(change)
+    pub(super) fn change<T>(
+        &self,
+        why: &dyn fmt::Display,
+        now: Instant,
+        change: impl FnOnce(&mut Roster) -> Option<T>,
+    ) -> Option<T> {
+        self.lineage.change(why, now, change)
     }
 }
 
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("name", self.name())
             .field("endpoints", &self.endpoints)

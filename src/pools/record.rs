@@ -24,6 +24,8 @@ pub(super) struct Record {
     /// How policies see the endpoint.
     member: Member,
     state: AtomicU8,
+    /// Since when the state is what it is.
+    since: Mutex<Instant>,
     gets_work: AtomicBool,
     epoch: AtomicU32,
     pub(super) failures_in_row: AtomicU32,
@@ -53,6 +55,7 @@ impl Record {
         Arc::new(Self {
             member: Member::new(Arc::new(endpoint.address.clone()), Arc::new(CachePadded::new(load))),
             state: AtomicU8::new(State::Checking as u8),
+            since: Mutex::new(now),
             gets_work: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
             failures_in_row: AtomicU32::new(0),
@@ -91,9 +94,9 @@ impl Record {
     }
 
     /// The address is removed: what is in flight finishes, and nothing new begins.
-    pub(super) fn retire(&self) {
+    pub(super) fn retire(&self, now: Instant) {
         self.set_gets_work(false);
-        self.publish(State::Draining);
+        self.publish(State::Draining, now);
         self.load().end_trial();
         *self.current.lock() = Weak::new();
     }
@@ -110,18 +113,24 @@ impl Record {
     // === State ===
 
     pub(super) fn state(&self) -> State {
-        match self.state.load(Ordering::Acquire) {
-            0 => State::Checking,
-            1 => State::Fit,
-            2 => State::Unfit,
-            3 => State::Ejected,
-            _ if self.load().in_flight() > 0 => State::Draining,
-            _ => State::Drained,
+        match state_of(self.state.load(Ordering::Acquire)) {
+            State::Draining if self.load().in_flight() == 0 => State::Drained,
+            state => state,
         }
     }
 
-    pub(super) fn publish(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
+    /// Tells the state from now on. Gives back the one before, if it was another.
+    pub(super) fn publish(&self, state: State, now: Instant) -> Option<State> {
+        let before = state_of(self.state.swap(state as u8, Ordering::AcqRel));
+        (before != state).then(|| {
+            *self.since.lock() = now;
+            before
+        })
+    }
+
+    /// When that was told for the first time.
+    pub(super) fn since(&self) -> Instant {
+        *self.since.lock()
     }
 
     /// Whether it is among those that may be picked.
@@ -191,6 +200,17 @@ impl Record {
                 return;
             }
         }
+    }
+}
+
+/// What is published as a number.
+fn state_of(number: u8) -> State {
+    match number {
+        0 => State::Checking,
+        1 => State::Fit,
+        2 => State::Unfit,
+        3 => State::Ejected,
+        _ => State::Draining,
     }
 }
 

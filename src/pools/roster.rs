@@ -7,6 +7,7 @@ use crate::types::{Random, Weight};
 use super::endpoint::{Endpoint, State};
 use super::generation::Generation;
 use super::health::Streak;
+use super::journal::Noting;
 use super::picker::Picker;
 use super::standing::{Health, Standing};
 
@@ -45,11 +46,15 @@ impl Roster {
     }
 
     /// Who gets work as things stand, after everybody was told the own state.
-    pub(super) fn publish(&mut self, before: Option<&Picker>) -> Picker {
+    pub(super) fn publish(&mut self, before: Option<&Picker>, noting: &Noting<'_>) -> Picker {
         for (endpoint, standing) in self.endpoints.iter().zip(&self.standings) {
-            endpoint.record().publish(standing.state());
+            noting.publish(endpoint, standing.state());
         }
-        Picker::new(&self.generation, &self.endpoints, &self.standings, before, &mut self.random)
+        let picker =
+            Picker::new(&self.generation, &self.endpoints, &self.standings, before, &mut self.random);
+        let was_panic = before.is_some_and(|before| before.is_panic);
+        noting.panic(&self.generation.config.name, was_panic, picker.is_panic);
+        picker
     }
 
     // === Health ===

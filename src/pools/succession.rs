@@ -19,7 +19,7 @@ impl Pool {
     ///
     /// Who takes over once the pool is current already finds nothing to do.
     pub(crate) fn take_over(&self, now: Instant) {
-        self.change(|roster| {
+        self.change(&"the configuration changed", now, |roster| {
             if Arc::ptr_eq(&roster.generation, &self.generation) {
                 return None;
             }
@@ -73,7 +73,7 @@ impl Roster {
             }
         }
         self.start_all_slowly(&come, now);
-        known.into_values().for_each(|(removed, _)| removed.record().retire());
+        known.into_values().for_each(|(removed, _)| removed.record().retire(now));
         before
     }
 }

@@ -67,5 +67,16 @@ pub(super) fn pool_of(
 ) -> Arc<Pool> {
     let random = Random::with_seed(1);
     let secret = b"secret";
-    Pool::new(PoolParts { config, tls: None, own_zone, secret, new_policy, random, predecessor, now })
+    let journal = Arc::default();
+    Pool::new(PoolParts {
+        config,
+        tls: None,
+        own_zone,
+        secret,
+        new_policy,
+        random,
+        predecessor,
+        journal,
+        now,
+    })
 }

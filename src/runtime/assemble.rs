@@ -11,7 +11,7 @@ use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Ou
 use crate::files::Files;
 use crate::filters::Pages;
 use crate::hooks::{BuildCx, BuildError, Keeping, Kept, Needs, PoolClient, PoolRef, Scope};
-use crate::pools::{Pool, PoolParts, UrlClient};
+use crate::pools::{Journal, Pool, PoolParts, UrlClient};
 use crate::router::{Router, Rule};
 use crate::split::Split;
 use crate::telemetry::{OwnLines, Pulse};
@@ -139,8 +139,10 @@ fn assemble_keeping(
     let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
     let stores = stores(&config, &keeping, now, |tls| peer_tls(tls, &clock, &source, &mut diagnostics));
+    let journal: Arc<Journal> = keeping.counts(Scope::shared(), "what has changed");
     let mut builder = Builder {
         registry,
+        journal: journal.clone(),
         carried: carried.as_ref(),
         source: &source,
         cx: BuildCx::new(&pool_names, config.ipv6_prefix)
@@ -174,6 +176,7 @@ fn assemble_keeping(
         router,
         routes: built.routes,
         unrouted,
+        journal,
         pools: built.pools,
         pool_names,
         caches,
@@ -238,6 +241,7 @@ fn rule<'a>(route: &'a config::Route, listeners: &'a [usize]) -> Rule<'a> {
 
 struct Builder<'a> {
     registry: &'a Registry,
+    journal: Arc<Journal>,
     carried: Option<&'a Carried<'a>>,
     source: &'a Source,
     cx: BuildCx<'a>,
@@ -316,6 +320,7 @@ impl Builder<'_> {
                     new_policy: policy,
                     random: Random::new(),
                     predecessor,
+                    journal: self.journal.clone(),
                     now: self.now,
                 }))
             }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::series::Series;
 use super::{Ending, Snapshot, Stage, Uses, Watchers};
 
 /// The snapshot that new requests take, and whether new requests are still wanted.
@@ -12,6 +13,7 @@ pub(crate) struct Live {
     changed: watch::Sender<()>,
     ending: Ending,
     watchers: Arc<Watchers>,
+    series: Series,
 }
 
 impl Live {
@@ -23,6 +25,7 @@ impl Live {
             changed: watch::Sender::default(),
             ending: Ending::default(),
             watchers,
+            series: Series::default(),
         }
     }
 
@@ -52,6 +55,11 @@ impl Live {
     /// Is told whenever the snapshot is replaced.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// How the process did lately.
+    pub(crate) fn series(&self) -> &Series {
+        &self.series
     }
 
     /// Begins the drain: no new connections, and the old ones end with their running requests.

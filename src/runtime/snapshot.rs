@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::config::spec::DrainSpec;
 use crate::filters::Pages;
 use crate::hooks::Job;
-use crate::pools::Pool;
+use crate::pools::{Journal, Pool};
 use crate::router::Router;
 use crate::split::Split;
 use crate::stores::Redis;
@@ -27,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Vec<Route>,
     /// What requests come to that have no route.
     pub(crate) unrouted: Arc<RouteStats>,
+    /// What has changed lately; that of the process.
+    pub(crate) journal: Arc<Journal>,
     /// By `PoolRef`.
     pub(crate) pools: Vec<Arc<Pool>>,
     /// By `PoolRef`.

@@ -63,6 +63,7 @@ impl Subject {
             new_policy: self.factory,
             random: seeds.fork(),
             predecessor: None,
+            journal: std::sync::Arc::default(),
             now: start,
         });
         simulate(plan, &pool, start, seeds)

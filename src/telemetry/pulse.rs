@@ -10,6 +10,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::counter::Counter;
 use super::histogram::Histogram;
 
 /// Counts requests and failures, and how long they took, over the last five minutes.
@@ -19,8 +20,28 @@ use super::histogram::Histogram;
 pub struct Pulse {
     start: Instant,
     shards: Box<[CachePadded<Mutex<Slot>>]>,
+    kept: Mutex<Kept>,
+    of_edge: Counter,
+}
+
+/// What shards have handed in.
+#[derive(Debug)]
+struct Kept {
     /// The slot of a number is at its remainder by [`SLOTS`].
-    ring: Mutex<Box<[Slot]>>,
+    ring: Box<[Slot]>,
+    all: Tally,
+}
+
+/// What requests came to, counted up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Those with a status of 500 or more.
+    pub(crate) errors: u64,
+    /// Those with a status of 400 to 499.
+    pub(crate) client_errors: u64,
+    /// Those that the edge answered with an error of its own, whatever its status.
+    pub(crate) of_edge: u64,
+    pub(crate) latencies: Histogram,
 }
 
 /// What requests came to over a while.
@@ -42,8 +63,7 @@ pub struct PulseSummary {
 struct Slot {
     /// How many stretches came before it.
     number: u64,
-    errors: u64,
-    latencies: Histogram,
+    tally: Tally,
 }
 
 /// How long a slot is.
@@ -67,7 +87,8 @@ impl Pulse {
         Self {
             start: now,
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
-            ring: Mutex::new(vec![Slot::default(); SLOTS].into()),
+            kept: Mutex::new(Kept { ring: vec![Slot::default(); SLOTS].into(), all: Tally::default() }),
+            of_edge: Counter::default(),
         }
     }
 
@@ -79,22 +100,32 @@ impl Pulse {
             self.empty(&mut shard);
             shard.number = number;
         }
-        shard.errors += u64::from(status >= 500);
-        shard.latencies.count(latency);
+        shard.tally.errors += u64::from(status >= 500);
+        shard.tally.client_errors += u64::from((400..500).contains(&status));
+        shard.tally.latencies.count(latency);
+    }
+
+    /// Counts an answer that was an error of the edge's own; it is recorded besides.
+    pub(crate) fn count_of_edge(&self) {
+        self.of_edge.count();
+    }
+
+    /// All that was ever recorded.
+    pub(crate) fn tally(&self) -> Tally {
+        self.collect();
+        Tally { of_edge: self.of_edge.get(), ..self.kept.lock().all.clone() }
     }
 
     /// What requests came to since `over` ago, or up to ten seconds longer, since whole slots are counted; at most the
     /// last five minutes.
     pub fn summary(&self, over: Duration, now: Instant) -> PulseSummary {
-        for shard in &self.shards {
-            self.empty(&mut shard.lock());
-        }
+        self.collect();
         let since_start = self.since_start(now);
         let kept_from = (number(since_start) + 1).saturating_sub(SLOTS as u64);
         let from = number(since_start.saturating_sub(over)).max(kept_from);
-        let mut sum = Slot::default();
-        for slot in self.ring.lock().iter().filter(|slot| slot.number >= from) {
-            sum.add(slot);
+        let mut sum = Tally::default();
+        for slot in self.kept.lock().ring.iter().filter(|slot| slot.number >= from) {
+            sum.add(&slot.tally);
         }
         PulseSummary {
             requests: sum.latencies.len(),
@@ -104,16 +135,22 @@ impl Pulse {
         }
     }
 
-    /// Moves what a shard has counted to the ring.
+    /// Moves what all shards have counted to where it is kept.
+    fn collect(&self) {
+        self.shards.iter().for_each(|shard| self.empty(&mut shard.lock()));
+    }
+
+    /// The same for one of them.
     fn empty(&self, shard: &mut Slot) {
-        let mut ring = self.ring.lock();
-        let slot = &mut ring[(shard.number % SLOTS as u64) as usize];
+        let mut kept = self.kept.lock();
+        kept.all.add(&shard.tally);
+        let slot = &mut kept.ring[(shard.number % SLOTS as u64) as usize];
         if slot.number < shard.number {
             *slot = Slot { number: shard.number, ..Slot::default() };
         }
         // Else the shard's own slot has left the ring since it counted last.
         if slot.number == shard.number {
-            slot.add(shard);
+            slot.tally.add(&shard.tally);
         }
         *shard = Slot { number: shard.number, ..Slot::default() };
     }
@@ -123,9 +160,21 @@ impl Pulse {
     }
 }
 
-impl Slot {
-    fn add(&mut self, other: &Self) {
+impl Tally {
+    /// What came since an `earlier` one of the same pulse.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            errors: self.errors.saturating_sub(earlier.errors),
+            client_errors: self.client_errors.saturating_sub(earlier.client_errors),
+            of_edge: self.of_edge.saturating_sub(earlier.of_edge),
+            latencies: self.latencies.since(&earlier.latencies),
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
         self.errors += other.errors;
+        self.client_errors += other.client_errors;
+        self.of_edge += other.of_edge;
         self.latencies.add(&other.latencies);
     }
 }

@@ -33,6 +33,7 @@ mod template;
 mod tls_version;
 mod units;
 mod var_name;
+mod wall;
 
 pub(crate) use address::MAX_UNIX_PATH;
 pub use address::{BindAddr, EndpointAddr, InvalidAddress};
@@ -68,6 +69,7 @@ pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use tls_version::{InvalidTlsVersion, TlsVersion};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};
 pub use var_name::{InvalidVarName, VarName};
+pub(crate) use wall::wall_time;
 
 /// Gives a newtype its serde and schema impls from `FromStr` and `Display`.
 ///

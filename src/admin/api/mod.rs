@@ -2,6 +2,7 @@
 //!
 //! The document of the API is made of the same handlers that answer, and of the doc comments of what they answer with.
 
+mod lately;
 mod look;
 mod named;
 mod order;
@@ -78,6 +79,9 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
         .routes(routes!(look::history))
         .routes(routes!(look::config))
         .routes(routes!(look::drift))
+        .routes(routes!(lately::series))
+        .routes(routes!(lately::transitions))
+        .routes(routes!(lately::events))
         .routes(routes!(look::document))
         .routes(routes!(steer::drain))
         .routes(routes!(steer::undrain))

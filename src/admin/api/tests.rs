@@ -1,15 +1,16 @@
 use std::collections::BTreeMap;
 
 use axum::body::{Body, to_bytes};
-use http::header::{ETAG, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, Request, StatusCode};
 use hyper::service::Service;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
+use crate::admin::stream::Connection;
 use crate::config::Origin;
-use crate::runtime::{Actor, Control, Live, Registry, Unchanging, assemble};
+use crate::runtime::{Actor, Control, Ending, Live, Peer, Registry, Unchanging, Via, assemble};
 
 use super::*;
 
@@ -29,9 +30,16 @@ fn control() -> Arc<Control> {
 }
 
 async fn get_with(admin: &Admin, path: &str, headers: HeaderMap) -> (StatusCode, HeaderMap, String) {
-    let mut request = Request::get(path).body(Body::empty()).unwrap();
+    let mut request = Request::get(path)
+        .extension(Connection { via: Via::Listener(Peer::Unix), ending: Ending::default() })
+        .body(Body::empty())
+        .unwrap();
     request.headers_mut().extend(headers);
     let (head, body) = admin.router.call(request).await.unwrap().into_parts();
+    if head.headers.get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream") {
+        // It has no end.
+        return (head.status, head.headers, String::new());
+    }
     let body = to_bytes(body, usize::MAX).await.unwrap();
     (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
 }

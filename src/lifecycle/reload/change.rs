@@ -27,13 +27,17 @@ impl Shared {
         let begun = Instant::now();
         let (by, why, what) = (order.by.clone(), order.why.as_str(), order.what());
         let former = served.snapshot.pulse.clone();
-        let before = self.history.lock().current();
+        let (journal, before) = (served.snapshot.journal.clone(), self.history.lock().current());
+        let note = |to: String, why: &str| {
+            journal.note_configuration(format!("generation {before}"), to, why, begun);
+        };
         match self.replace(served, order, begun) {
             Ok(report) => {
                 let deed = Deed::done(what, !report.is_empty()).from(format!("generation {before}"));
                 let deed = deed.until(format!("generation {}", report.generation));
                 self.serving.audit.record(&by, deed, begun);
                 self.made.fetch_add(1, Ordering::Relaxed);
+                note(format!("generation {}", report.generation), why);
                 log::info!("configuration is served generation={} why={why}", report.generation);
                 tell(log::Level::Info, &report.to_string());
                 tell(log::Level::Warn, &report.warnings);
@@ -42,6 +46,7 @@ impl Shared {
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 self.serving.audit.record(&by, Deed::refused(what, &refused), begun);
+                note("refused".to_owned(), &format!("{why}: {refused}"));
                 log::error!("configuration is refused, what was served stays why={why}");
                 tell(log::Level::Error, &refused.to_string());
                 Err(refused)

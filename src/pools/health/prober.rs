@@ -233,7 +233,7 @@ impl Probe {
     /// endpoint's health is.
     fn note(&self, found: Health, reason: &str) -> bool {
         let threshold = self.check.health_threshold(found == Health::Fit);
-        let verdict = self.pool.note_probe(&self.endpoint, found, threshold, Instant::now());
+        let verdict = self.pool.note_probe(&self.endpoint, (found, reason), threshold, Instant::now());
         // The pool is not this one yet, or any more: a successor's probes find out, or this does once it has taken over.
         let Some(Verdict { before, streak }) = verdict else { return true };
         let after = streak.health();

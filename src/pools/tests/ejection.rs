@@ -203,7 +203,7 @@ fn an_open_stream_starves_no_endpoint_of_its_latency() {
 #[test]
 fn an_operator_leaves_out_whom_it_wants_and_it_comes_back_by_itself() {
     let mut stage = Stage::new(FOUR, ", outlier: off, slow_start: 10s");
-    stage.pool.order_out(stage.endpoint(0), stage.now + Duration::from_secs(60));
+    stage.pool.order_out(stage.endpoint(0), stage.now + Duration::from_secs(60), stage.now);
     assert_eq!((stage.state(0), stage.shares()[0]), ("ejected", 0));
     let until = stage.now + Duration::from_secs(60);
     assert_eq!(stage.pool.end_ejections(stage.now), Some(until));
@@ -216,7 +216,7 @@ fn an_operator_leaves_out_whom_it_wants_and_it_comes_back_by_itself() {
 #[test]
 fn whoever_is_taken_in_is_left_out_by_no_operator() {
     let mut stage = Stage::new(FOUR, "");
-    stage.pool.order_out(stage.endpoint(0), stage.now + Duration::from_secs(60));
+    stage.pool.order_out(stage.endpoint(0), stage.now + Duration::from_secs(60), stage.now);
     stage.pool.set_drained(stage.endpoint(0), true, stage.now);
     assert_eq!(stage.state(0), "drained");
     stage.pool.set_drained(stage.endpoint(0), false, stage.now);
@@ -228,7 +228,7 @@ fn whoever_is_taken_in_is_left_out_by_no_operator() {
 fn where_an_operator_has_left_out_all_all_serve_as_in_panic() {
     let mut stage = Stage::new(&THREE[..2], "");
     let until = stage.now + Duration::from_secs(60);
-    (0..2).for_each(|index| stage.pool.order_out(stage.endpoint(index), until));
+    (0..2).for_each(|index| stage.pool.order_out(stage.endpoint(index), until, stage.now));
     assert!(stage.pool.is_in_panic());
     assert!(stage.shares().iter().all(|&share| share > 0));
 }

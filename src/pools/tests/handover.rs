@@ -41,7 +41,7 @@ impl Stage {
             Event::Probe(index, health) => {
                 let endpoint = self.endpoint(index);
                 let threshold = if health == Health::Fit { 2 } else { 3 };
-                self.pool.note_probe(endpoint, health, threshold, self.now);
+                self.pool.note_probe(endpoint, (health, "told"), threshold, self.now);
                 let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
                 let (passed, took, reason) = (health == Health::Fit, LATENCY, format!("{health:?}"));
                 endpoint.record().history.note(ProbeResult { at, passed, took, reason });
@@ -60,7 +60,7 @@ impl Stage {
                 self.pool.set_drained(self.endpoint(index), is_drained, self.now);
             }
             Event::Order(index, seconds) => {
-                self.pool.order_out(self.endpoint(index), self.now + Duration::from_secs(seconds));
+                self.pool.order_out(self.endpoint(index), self.now + Duration::from_secs(seconds), self.now);
             }
             Event::Pass(seconds) => {
                 self.pass(seconds);

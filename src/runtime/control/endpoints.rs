@@ -77,7 +77,7 @@ impl Control {
         by: &Actor,
         now: Instant,
     ) -> Result<State, ControlError> {
-        let eject = |pool: &Pool, endpoint: &Endpoint| pool.order_out(endpoint, now + time.get());
+        let eject = |pool: &Pool, endpoint: &Endpoint| pool.order_out(endpoint, now + time.get(), now);
         let (endpoint, _) = self.change(target, What::Eject, by, now, eject)?;
         Ok(endpoint.state())
     }

@@ -10,6 +10,7 @@ use crate::runtime::{
     CacheStatus, CertificateStatus, Draft, Drift, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
     SplitStatus, Status,
 };
+use crate::types::wall_time;
 
 use super::split::find_split;
 use super::{Control, ControlError, find_endpoint, find_pool};
@@ -43,6 +44,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
             uptime_s: now.saturating_duration_since(self.began).as_secs(),
+            started: humantime::format_rfc3339_seconds(wall_time(self.began)).to_string(),
             draining: self.live.is_draining(),
             generation: counts.generation,
             changes_made: counts.made,

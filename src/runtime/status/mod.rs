@@ -35,6 +35,9 @@ pub(crate) struct Status {
     /// How long it has run.
     #[serde(default)]
     pub(crate) uptime_s: u64,
+    /// When it began (RFC 3339).
+    #[serde(default)]
+    pub(crate) started: String,
     /// Whether the process takes no new connections any more and is about to end.
     pub(crate) draining: bool,
     /// The number of the configuration that is served; the process has begun with 1.

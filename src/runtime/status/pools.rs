@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::pools::{Ejection, Endpoint, Pool, ProbeResult, State, UNRESERVED};
 use crate::telemetry::Percentiles;
+use crate::types::wall_time;
 
 use super::named;
 
@@ -58,6 +59,9 @@ pub(crate) struct PoolStatus {
 pub(crate) struct EndpointStatus {
     pub(crate) address: String,
     pub(crate) state: State,
+    /// Since when it has this state (RFC 3339); a drained one since its drain began.
+    #[serde(default)]
+    pub(crate) since: String,
     pub(crate) weight: u16,
     pub(crate) zone: Option<String>,
     pub(crate) backup: bool,
@@ -144,6 +148,7 @@ impl EndpointStatus {
         Self {
             address: endpoint.address().to_string(),
             state,
+            since: humantime::format_rfc3339_millis(wall_time(endpoint.since())).to_string(),
             weight: endpoint.weight(),
             zone: endpoint.zone().map(ToString::to_string),
             backup: endpoint.is_backup(),

@@ -34,6 +34,21 @@ fn tells_requests_errors_and_percentiles() {
 }
 
 #[test]
+fn what_was_recorded_is_counted_up_for_good() {
+    let start = Instant::now();
+    let pulse = Pulse::new(start);
+    [200, 404, 499, 503].into_iter().for_each(|status| pulse.record(status, millis(5), start));
+    pulse.count_of_edge();
+    let first = pulse.tally();
+    assert_eq!((first.latencies.len(), first.errors, first.client_errors, first.of_edge), (4, 1, 2, 1));
+    pulse.record(500, millis(80), start + 10 * MINUTES);
+    assert_eq!(pulse.tally().latencies.len(), 5, "also what has left the ring");
+    let since = pulse.tally().since(&first);
+    assert_eq!((since.latencies.len(), since.errors, since.client_errors, since.of_edge), (1, 1, 0, 0));
+    assert!(is_near(since.latencies.percentile(50), millis(80)));
+}
+
+#[test]
 fn one_slow_request_of_a_hundred_is_not_the_p99() {
     let now = Instant::now();
     let pulse = Pulse::new(now);

@@ -5,6 +5,7 @@ mod api;
 mod counts;
 mod forms;
 mod health;
+mod lately;
 mod reload;
 mod steer;
 

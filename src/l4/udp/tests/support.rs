@@ -51,6 +51,7 @@ pub(super) fn named_pool(name: &str, endpoints: &[SocketAddr], keys: &str, now: 
         new_policy: Box::new(new_policy),
         random: Random::with_seed(1),
         predecessor: None,
+        journal: Arc::default(),
         now,
     })
 }

@@ -1,0 +1,171 @@
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::types::{EndpointAddr, PoolName};
+
+use super::endpoint::{Endpoint, State};
+
+/// The last changes of how endpoints stand, of panics and of the configuration, for those on call. There is one for a process;
+/// it goes on over reloads.
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The oldest first.
+    transitions: VecDeque<Transition>,
+    count: u64,
+}
+
+/// Something is not what it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Transition {
+    /// The first of the process is 1.
+    pub(crate) number: u64,
+    pub(crate) at: Instant,
+    pub(crate) of: Subject,
+    pub(crate) from: Cow<'static, str>,
+    pub(crate) to: Cow<'static, str>,
+    pub(crate) why: String,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Configuration,
+    Pool(PoolName),
+    Endpoint(PoolName, Arc<EndpointAddr>),
+}
+
+/// Why endpoints of a pool come to stand otherwise, and when.
+pub(super) struct Noting<'a> {
+    pub(super) journal: &'a Journal,
+    pub(super) why: &'a dyn fmt::Display,
+    pub(super) now: Instant,
+}
+
+/// So many transitions are kept.
+const MOST: usize = 256;
+/// No more of a reason is, in bytes: one that is longer tells of more than this.
+const LONGEST_WHY: usize = 2000;
+
+impl Journal {
+    /// Notes that the configuration has changed, or could not.
+    pub(crate) fn note_configuration(&self, from: String, to: String, why: &str, now: Instant) {
+        self.note(Subject::Configuration, (from.into(), to.into()), why, now);
+    }
+
+    fn note(&self, of: Subject, (from, to): (Cow<'static, str>, Cow<'static, str>), why: &str, now: Instant) {
+        let why = why[..why.floor_char_boundary(LONGEST_WHY)].to_owned();
+        let mut kept = self.0.lock();
+        kept.count += 1;
+        let number = kept.count;
+        if kept.transitions.len() == MOST {
+            kept.transitions.pop_front();
+        }
+        kept.transitions.push_back(Transition { number, at: now, of, from, to, why });
+    }
+
+    /// The number of the last one, or none.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.lock().count
+    }
+
+    /// Those that are kept and came after the one of this number, the oldest first.
+    pub(crate) fn since(&self, number: u64) -> Vec<Transition> {
+        let kept = self.0.lock();
+        kept.transitions.iter().filter(|transition| transition.number > number).cloned().collect()
+    }
+}
+
+impl Noting<'_> {
+    /// Tells an endpoint its state, and the journal if that is another than before. That a new endpoint is fit is what
+    /// everybody expects.
+    pub(super) fn publish(&self, endpoint: &Endpoint, state: State) {
+        let Some(from) = endpoint.record().publish(state, self.now) else { return };
+        if (from, state) == (State::Checking, State::Fit) {
+            return;
+        }
+        let subject = Subject::Endpoint(endpoint.pool().name.clone(), endpoint.address().clone());
+        let change = (from.as_str().into(), state.as_str().into());
+        self.journal.note(subject, change, &self.why.to_string(), self.now);
+    }
+
+    /// Tells of a panic that has begun or ended, if it has.
+    pub(super) fn panic(&self, pool: &PoolName, was: bool, is: bool) {
+        let word = |is_panic| Cow::from(if is_panic { "panic" } else { "no panic" });
+        match (was, is) {
+            (false, true) => log::warn!("pool is in panic, all serve that can be connected to pool={pool}"),
+            (true, false) => log::info!("panic of the pool is over pool={pool}"),
+            _ => return,
+        }
+        let why = if is { "too few endpoints are fit" } else { "enough endpoints are fit, or none" };
+        self.journal.note(Subject::Pool(pool.clone()), (word(was), word(is)), why, self.now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::pools::Health;
+    use crate::pools::testing::pool;
+
+    use super::*;
+
+    fn words(journal: &Journal, since: u64) -> Vec<String> {
+        let told = |one: Transition| format!("{} {} {}: {}", one.number, one.from, one.to, one.why);
+        journal.since(since).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn changes_are_noted_once_with_their_reason() {
+        let now = Instant::now();
+        let pool = pool(&["10.0.0.1:80", "10.0.0.2:80"], ", health: { tcp: {} }", now);
+        let journal = &pool.lineage.journal;
+        let [first, second] = pool.endpoints() else { panic!("two endpoints") };
+        let unfit = Health::Unfit { is_reachable: true };
+        pool.set_health(first, Health::Fit, now);
+        pool.set_health(second, Health::Fit, now);
+        assert_eq!(journal.count(), 0, "fit is what was expected");
+        let later = now + Duration::from_secs(5);
+        pool.note_probe(second, (unfit, "connection reset"), 1, later);
+        pool.note_probe(second, (unfit, "connection reset"), 1, later);
+        pool.set_drained(first, true, later);
+        pool.set_drained(first, true, later);
+        assert_eq!(
+            words(journal, 0),
+            [
+                "1 fit unfit: connection reset",
+                "2 fit draining: an operator took it out",
+                "3 no panic panic: too few endpoints are fit",
+            ]
+        );
+        assert_eq!(words(journal, 2).len(), 1);
+        assert_eq!((first.since(), second.since()), (later, later));
+        let of = Subject::Endpoint("app".parse().unwrap(), second.address().clone());
+        assert_eq!(journal.since(0)[0].of, of);
+    }
+
+    #[test]
+    fn the_last_are_kept() {
+        let journal = Journal::default();
+        let name = |number: usize| format!("generation {number}");
+        for number in 0..MOST + 5 {
+            journal.note_configuration(
+                name(number),
+                name(number + 1),
+                &"é".repeat(LONGEST_WHY),
+                Instant::now(),
+            );
+        }
+        let kept = journal.since(0);
+        assert_eq!((kept.len(), kept[0].number, journal.count()), (MOST, 6, MOST as u64 + 5));
+        assert_eq!(kept[0].why.len(), LONGEST_WHY);
+    }
+}

@@ -1,0 +1,133 @@
+//! What has gone on lately, the events that tell what goes on, and the page that shows both.
+
+use serde_json::Value;
+
+use crate::support::{Client, Edge, Endpoint, dead, eventually};
+
+use super::{config, pool, read, with_admin};
+
+async fn json(edge: &Edge, path: &str) -> Value {
+    serde_json::from_str(read(edge, path).await.text()).unwrap()
+}
+
+async fn samples(edge: &Edge) -> Vec<Value> {
+    json(edge, "/v1/series").await["samples"].as_array().unwrap().clone()
+}
+
+fn sum(samples: &[Value], field: &str) -> f64 {
+    samples.iter().map(|sample| sample[field].as_f64().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn each_second_is_kept_over_reloads() {
+    let edge = Edge::start(&config("", "{ name: all, respond: { status: 503 } }")).await;
+    for path in ["/a", "/b", "/c"] {
+        edge.get(path).await;
+    }
+    eventually("they are in a sample", async || sum(&samples(&edge).await, "requests_per_s") > 2.0).await;
+    let before = samples(&edge).await;
+    assert!(sum(&before, "errors_per_s") > 2.0 && sum(&before, "client_errors_per_s") == 0.0, "{before:?}");
+    assert!(before.iter().any(|sample| sample["p99_ms"].is_f64()), "{before:?}");
+    edge.reload(&config("", "{ name: other, match: { path: /x }, respond: {} }")).await;
+    edge.get("/nowhere").await;
+    eventually("the edge's own error is too", async || {
+        let after = samples(&edge).await;
+        assert_eq!(after[0], before[0], "what was before the reload stays");
+        sum(&after, "edge_errors_per_s") > 0.0 && sum(&after, "client_errors_per_s") > 0.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_changed_is_told_with_its_reason() {
+    let address = dead().await;
+    let health = "health: { tcp: {}, interval: 100ms },";
+    let pools = pool("app", health, &[address]);
+    let edge = Edge::start(&config(&pools, "{ pool: app }")).await;
+    let transitions =
+        async || json(&edge, "/v1/transitions").await["transitions"].as_array().unwrap().clone();
+    eventually("the endpoint is unfit", async || !transitions().await.is_empty()).await;
+    let first = transitions().await[0].clone();
+    assert_eq!((&first["pool"], &first["endpoint"]), (&"app".into(), &address.to_string().into()));
+    assert_eq!((&first["from"], &first["to"]), (&"checking".into(), &"unfit".into()));
+    assert!(first["why"].as_str().unwrap().contains("refused"), "{first}");
+    edge.try_reload("listeners: 5\n").await.unwrap_err();
+    edge.reload(&config(&pools, "{ name: named, pool: app }")).await;
+    let told: Vec<_> = transitions().await.into_iter().filter(|one| one["pool"].is_null()).collect();
+    let [refused, made] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&refused["from"], &refused["to"]), (&"generation 1".into(), &"refused".into()));
+    assert!(refused["why"].as_str().unwrap().contains("listeners"), "{refused}");
+    assert_eq!((&made["from"], &made["to"]), (&"generation 1".into(), &"generation 2".into()));
+}
+
+/// Somebody who listens.
+struct Listener(Client);
+
+impl Listener {
+    async fn begin(edge: &Edge) -> Self {
+        let mut client = Client::connect(edge.admin_address()).await;
+        client.send("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let head = client.head().await;
+        assert!(head.contains(" 200 ") && head.contains("content-type: text/event-stream"), "{head}");
+        Self(client)
+    }
+
+    /// The data of the next event of that name.
+    async fn event(&mut self, name: &str) -> Value {
+        self.0.until(format!("event: {name}\ndata: ").as_bytes()).await;
+        let data = self.0.until(b"\n\n").await;
+        serde_json::from_slice(data.trim_ascii_end()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_status_is_told_once_and_then_what_changes() {
+    let endpoint = Endpoint::answering("ok").await;
+    let pools = pool("app", "", &[endpoint.address()]);
+    let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
+    let mut listener = Listener::begin(&edge).await;
+    let status = listener.event("status").await;
+    let address = endpoint.address().to_string();
+    assert_eq!(status["pools"]["app"]["endpoints"][&address]["picks"], 0);
+    edge.get("/").await;
+    let picks = loop {
+        let patch = listener.event("patch").await;
+        assert!(patch["version"].is_null(), "it has not changed: {patch}");
+        // Connections come and go besides.
+        let picks = &patch["pools"]["app"]["endpoints"][&address]["picks"];
+        if picks.is_u64() {
+            break picks.clone();
+        }
+    };
+    assert_eq!(picks, 1);
+    assert!(listener.event("sample").await["at_ms"].is_u64());
+    edge.try_reload("listeners: 5\n").await.unwrap_err();
+    assert_eq!(listener.event("transition").await["to"], "refused");
+}
+
+#[tokio::test]
+async fn events_end_with_their_listener() {
+    let edge = Edge::start(&config("", "{ respond: {} }")).await;
+    let mut listener = Listener::begin(&edge).await;
+    listener.event("status").await;
+    edge.reload(&with_admin("bind: 127.0.0.2:0", "", "{ respond: {} }")).await;
+    let rest = listener.0.rest().await;
+    assert!(rest.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn the_page_and_its_files_are_bound_to_themselves() {
+    let edge = Edge::start(&config("", "{ respond: {} }")).await;
+    let page = read(&edge, "/").await;
+    assert!(page.text().starts_with("<!doctype html>"));
+    let of_page = page.text().split('"').filter(|part| part.starts_with("/dashboard/"));
+    for path in ["/"].into_iter().chain(of_page) {
+        let file = read(&edge, path).await;
+        assert_eq!(file.status, 200, "{path}");
+        let policy = file.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(file.header("referrer-policy"), Some("no-referrer"));
+    }
+    assert_eq!(read(&edge, "/dashboard/mod.rs").await.status, 404);
+}
