@@ -316,7 +316,7 @@ mod tests {
     use super::*;
     use crate::config::Origin;
     use crate::pools::State;
-    use crate::runtime::{Outcome, Registry, Unchanging, assemble};
+    use crate::runtime::{DeedResult, Registry, Unchanging, assemble};
 
     fn control() -> Control {
         let text = "listeners: { web: { bind: 127.0.0.1:0 } }
@@ -399,11 +399,11 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
         assert_eq!(
             told,
             [
-                (What::Drain, Outcome::Changed, whole, out),
-                (What::Drain, Outcome::Unchanged, out, out),
-                (What::Weight, Outcome::Changed, out, Some("weight 5")),
-                (What::Eject, Outcome::Changed, Some("weight 5"), Some("weight 5, ejected for 1m")),
-                (What::Drain, Outcome::Refused, None, None),
+                (What::Drain, DeedResult::Changed, whole, out),
+                (What::Drain, DeedResult::Unchanged, out, out),
+                (What::Weight, DeedResult::Changed, out, Some("weight 5")),
+                (What::Eject, DeedResult::Changed, Some("weight 5"), Some("weight 5, ejected for 1m")),
+                (What::Drain, DeedResult::Refused, None, None),
             ]
         );
         let last = noted.last().unwrap();

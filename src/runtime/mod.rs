@@ -60,7 +60,7 @@ pub(crate) use admin::{Admin, AdminService, Via};
 pub(crate) use answer::{ANSWERED, ErrorAnswer, ErrorBody, error_answer};
 pub(crate) use assemble::{Assembled, assemble, assemble_again};
 #[cfg(test)]
-pub(crate) use audit::Outcome;
+pub(crate) use audit::DeedResult;
 pub(crate) use audit::{Actor, Audit, AuditEntry, Deed, What};
 pub(crate) use caches::{FolderTaken, reserve_folders};
 pub(crate) use cause::{Cause, TlsFault};

@@ -11,6 +11,7 @@ use crate::admin::Admin;
 use crate::admin::stream::Connection;
 use crate::config::Origin;
 use crate::runtime::{Actor, Control, Ending, Live, Peer, Registry, Unchanging, Via, assemble};
+use crate::telemetry::AccessLog;
 
 use super::*;
 
@@ -54,7 +55,7 @@ async fn document(admin: &Admin) -> Value {
 
 #[tokio::test]
 async fn every_path_of_the_document_is_answered_as_it_says() {
-    let admin = Admin::new(control());
+    let admin = Admin::new(control(), Arc::new(AccessLog::off()));
     let document = document(&admin).await;
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let paths: BTreeMap<String, Value> = serde_json::from_value(document["paths"].clone()).unwrap();
@@ -85,7 +86,7 @@ async fn every_path_of_the_document_is_answered_as_it_says() {
 
 #[tokio::test]
 async fn all_that_is_told_is_described() {
-    let admin = Admin::new(control());
+    let admin = Admin::new(control(), Arc::new(AccessLog::off()));
     let document = document(&admin).await;
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let status: Value = serde_json::from_str(&get(&admin, "/v1/status").await.2).unwrap();
@@ -99,7 +100,7 @@ async fn all_that_is_told_is_described() {
 
 #[tokio::test]
 async fn what_is_not_there_is_told_with_what_is() {
-    let admin = Admin::new(control());
+    let admin = Admin::new(control(), Arc::new(AccessLog::off()));
     for (path, error, help) in [
         ("/v1/pools/ap", "no pool named `ap`", "did you mean `app`? there is app, next"),
         ("/v1/pools/app/endpoints/127.0.0.1:9", "pool `app` has no endpoint `127.0.0.1:9`", "127.0.0.1:9001"),
@@ -117,7 +118,7 @@ async fn what_is_not_there_is_told_with_what_is() {
 #[tokio::test]
 async fn a_version_is_that_of_what_can_be_changed() {
     let control = control();
-    let admin = Admin::new(control.clone());
+    let admin = Admin::new(control.clone(), Arc::new(AccessLog::off()));
     let endpoint = "/v1/pools/app/endpoints/127.0.0.1:9001";
     let other = "/v1/pools/app/endpoints/unix:%2Frun%2Fa%2Fb.sock";
     let paths = [endpoint, other, "/v1/pools/app", "/v1/pools/next", "/v1/splits/all"];
@@ -149,7 +150,7 @@ async fn a_version_is_that_of_what_can_be_changed() {
 
 #[tokio::test]
 async fn who_knows_the_history_is_told_so() {
-    let admin = Admin::new(control());
+    let admin = Admin::new(control(), Arc::new(AccessLog::off()));
     let (_, headers, body) = get(&admin, "/v1/history").await;
     assert_eq!(body, "[]\n");
     let known = HeaderMap::from_iter([(IF_NONE_MATCH, headers[ETAG].clone())]);

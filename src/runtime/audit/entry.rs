@@ -23,7 +23,7 @@ pub(crate) struct AuditEntry {
     pub(crate) before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) after: Option<String>,
-    pub(crate) result: Outcome,
+    pub(crate) result: DeedResult,
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) reason: Option<String>,
@@ -50,7 +50,7 @@ pub(crate) enum What {
 /// What it came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum DeedResult {
     Changed,
     /// All was so already.
     Unchanged,
@@ -67,7 +67,7 @@ pub(crate) struct Deed {
     target: Option<String>,
     before: Option<String>,
     after: Option<String>,
-    result: Outcome,
+    result: DeedResult,
     reason: Option<String>,
 }
 
@@ -75,23 +75,23 @@ pub(crate) struct Deed {
 const LONGEST: usize = 300;
 
 impl Deed {
-    fn new(what: What, result: Outcome) -> Self {
+    fn new(what: What, result: DeedResult) -> Self {
         Self { what, target: None, before: None, after: None, result, reason: None }
     }
 
     /// It was done, or had nothing to do.
     pub(crate) fn done(what: What, is_change: bool) -> Self {
-        Self::new(what, if is_change { Outcome::Changed } else { Outcome::Unchanged })
+        Self::new(what, if is_change { DeedResult::Changed } else { DeedResult::Unchanged })
     }
 
     /// It could not be done; the first line of the reason says why.
     pub(crate) fn refused(what: What, reason: impl fmt::Display) -> Self {
-        Self::new(what, Outcome::Refused).because(reason)
+        Self::new(what, DeedResult::Refused).because(reason)
     }
 
     /// Whoever asked may not.
     pub(crate) fn denied(reason: impl fmt::Display) -> Self {
-        Self::new(What::Request, Outcome::Denied).because(reason)
+        Self::new(What::Request, DeedResult::Denied).because(reason)
     }
 
     fn because(self, reason: impl fmt::Display) -> Self {
@@ -112,7 +112,7 @@ impl Deed {
     }
 
     pub(super) fn is_denied(&self) -> bool {
-        self.result == Outcome::Denied
+        self.result == DeedResult::Denied
     }
 }
 
@@ -129,7 +129,7 @@ impl AuditEntry {
     }
 
     pub(super) fn is_denied(&self) -> bool {
-        self.result == Outcome::Denied
+        self.result == DeedResult::Denied
     }
 
     pub(super) fn to_line(&self) -> Vec<u8> {
@@ -158,7 +158,7 @@ impl What {
     }
 }
 
-impl Outcome {
+impl DeedResult {
     fn as_str(self) -> &'static str {
         match self {
             Self::Changed => "changed",

@@ -18,7 +18,7 @@ use denials::Denials;
 
 pub(crate) use actor::Actor;
 #[cfg(test)]
-pub(crate) use entry::Outcome;
+pub(crate) use entry::DeedResult;
 pub(crate) use entry::{AuditEntry, Deed, What};
 
 /// What operators have changed since the start, and what others were not let do. Nothing of it holds a token.
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(audit.recent(), entries[51..]);
         let last = entries.last().unwrap();
         assert_eq!((&*last.who, &*last.from), ("uid 7", "control socket"));
-        assert_eq!((last.what, last.result), (What::Drain, Outcome::Refused));
+        assert_eq!((last.what, last.result), (What::Drain, DeedResult::Refused));
         assert_eq!((last.reason.as_deref(), last.target.as_deref()), (Some("no such pool"), Some("x/y\n")));
         let text = last.to_string();
         assert!(
