@@ -15,7 +15,7 @@ use axum::Router;
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -54,7 +54,7 @@ impl utoipa::Modify for Bearer {
 /// All paths below `/v1`, and the document of them.
 pub(super) fn router() -> (Router<Arc<Sight>>, String) {
     let (router, mut document) = paths().split_for_parts();
-    document.paths.paths.values_mut().for_each(add_refusals);
+    document.paths.paths.values_mut().for_each(complete);
     (router, Json(document).text())
 }
 
@@ -76,8 +76,8 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
         .routes(routes!(look::document))
 }
 
-/// What may become of every request.
-fn add_refusals(path: &mut PathItem) {
+/// Adds what may become of every request, and describes answers that are what their path is about.
+fn complete(path: &mut PathItem) {
     let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
     for operation in operations.into_iter().flatten() {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
@@ -86,5 +86,12 @@ fn add_refusals(path: &mut PathItem) {
             .content("application/json", problem)
             .build();
         operation.responses.responses.insert("421".to_owned(), strange_host.into());
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response
+                && response.description.is_empty()
+            {
+                response.description = operation.summary.clone().unwrap_or_default();
+            }
+        }
     }
 }
