@@ -19,7 +19,7 @@ use axum::Router;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -59,7 +59,7 @@ impl utoipa::Modify for Bearer {
 /// All paths below `/v1`, and the document of them.
 pub(super) fn router() -> (Router<Arc<Sight>>, String) {
     let (router, mut document) = paths().split_for_parts();
-    document.paths.paths.values_mut().for_each(add_refusals);
+    document.paths.paths.values_mut().for_each(complete);
     (router, Json(document).text())
 }
 
@@ -97,8 +97,8 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
         .routes(routes!(process::audit))
 }
 
-/// What may become of every request, and of every change.
-fn add_refusals(path: &mut PathItem) {
+/// Adds what may become of every request, and of every change, and describes answers that are what their path is about.
+fn complete(path: &mut PathItem) {
     const OF_ALL: [(&str, &str); 4] = [
         ("400", "A part of the path or the body cannot be read."),
         ("401", "There is no token, or one that is not known."),
@@ -116,6 +116,19 @@ fn add_refusals(path: &mut PathItem) {
     for operation in [&mut path.put, &mut path.post, &mut path.delete].into_iter().flatten() {
         add(operation, &OF_ALL);
         add(operation, &OF_CHANGES);
+    }
+    let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+    operations.into_iter().flatten().for_each(describe);
+}
+
+/// Whatever is told without words is told by what the path is for.
+fn describe(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = operation.summary.clone().unwrap_or_default();
+        }
     }
 }
 

@@ -109,7 +109,7 @@ async fn it_is_told_why_an_endpoint_is_out() {
 
 #[tokio::test]
 async fn what_is_served_is_shown_without_its_secrets() {
-    let pools = pool("app", "sticky: { secret: SECRET-0123456789 },", &[dead().await]);
+    let pools = pool("app", "sticky: { cookie: stick, secret: SECRET-0123456789 },", &[dead().await]);
     let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
     let shown = read(&edge, "/v1/config").await;
     assert_eq!((shown.status, shown.header("content-type")), (200, Some("application/yaml")));
