@@ -20,7 +20,7 @@ pub(super) async fn send_all(queue: &Queue) {
     while let Some(Batch { collector, spans }) = queue.next().await {
         let count = spans.len();
         let body = collector.body(spans);
-        sender.send(&collector, body, count as u64).await;
+        sender.send(&collector, &body, count as u64).await;
         queue.done(count);
     }
 }
@@ -37,7 +37,7 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     /// Sends one body until the collector has taken it, or does not want it, or nobody wants it any more.
-    async fn send(&mut self, collector: &Arc<Collector>, body: Bytes, count: u64) {
+    async fn send(&mut self, collector: &Arc<Collector>, body: &Bytes, count: u64) {
         let mut failures = 0;
         loop {
             let error = match collector.send(body.clone()).await {
