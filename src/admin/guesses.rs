@@ -44,7 +44,9 @@ impl Guesses {
             minutes.retain(|_, minute| !is_over(minute));
             if minutes.len() == MOST_NETWORKS {
                 let oldest = minutes.iter().min_by_key(|(_, minute)| minute.begun).map(|(from, _)| *from);
-                oldest.map(|oldest| minutes.remove(&oldest));
+                if let Some(oldest) = oldest {
+                    minutes.remove(&oldest);
+                }
             }
         }
         let minute = minutes.entry(from).or_insert(Minute { begun: now, count: 0 });

@@ -95,7 +95,7 @@ impl Admin {
                     request.extensions_mut().insert(caller);
                     self.router.call(request).await?
                 }
-                Err(refusal) => refusal,
+                Err(refusal) => refusal.into_response(),
             }
         };
         let headers = response.headers_mut();

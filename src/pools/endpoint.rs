@@ -27,7 +27,7 @@ pub(crate) enum State {
     Fit = 1,
     /// Its probes fail: no work.
     Unfit = 2,
-    /// It failed too many requests: no work for a while.
+    /// It failed too many requests, or an operator has said so: no work for a while.
     Ejected = 3,
     /// No new work; it finishes the old, and still serves clients that stick to it.
     Draining = 4,

@@ -31,6 +31,14 @@ fn add_files(folder: &Path) {
     }
 }
 
+/// The tokens that examples name, which everybody has to make for themselves.
+fn add_tokens(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    for name in ["deploy", "monitoring"] {
+        std::fs::write(folder.join(name), format!("0123456789abcdef-{name}")).unwrap();
+    }
+}
+
 /// The database of networks that examples name, which everybody has to get for themselves.
 fn add_database(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
@@ -45,6 +53,7 @@ fn every_example_is_accepted_without_a_warning() {
     add_certificates(&folder.path().join("tls"));
     add_files(folder.path());
     add_database(&folder.path().join("geo"));
+    add_tokens(&folder.path().join("tokens"));
     for example in examples {
         let copy = folder.path().join(example.file_name().unwrap());
         std::fs::copy(&example, &copy).unwrap();

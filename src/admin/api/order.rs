@@ -35,6 +35,8 @@ pub(super) struct Nothing {}
 const MOST_BYTES: usize = 64 << 10;
 /// How long a body may take to come.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
+/// What stands for an empty body.
+const EMPTY: &[u8] = b"{}";
 const JSON: &str = "application/json";
 
 impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
@@ -49,7 +51,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
         let body = timeout(BODY_LIMIT, to_bytes(body, MOST_BYTES)).await.map_err(|_| TOO_LATE)?;
         // Else it broke off, and nobody is left to be told.
         let body = body.map_err(|_| TOO_LARGE)?;
-        let text = if body.is_empty() { b"{}" } else { &*body };
+        let text = if body.is_empty() { EMPTY } else { &*body };
         let body = serde_json::from_slice(text).map_err(|error| not_understood(&error))?;
         Ok(Self { by, body, if_match: if_match(&head.headers) })
     }
