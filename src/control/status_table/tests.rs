@@ -153,7 +153,7 @@ fn the_busiest_routes_come_first_and_those_without_requests_not_at_all() {
     busy.unrouted.as_mut().unwrap().last_minute.per_s = 9000.0;
     let told = told(&busy);
     let lines: Vec<_> = told.lines().skip(4).take(21).collect();
-    assert!(lines[0].starts_with("  (no route)  -         9000 "), "{told}");
+    assert!(lines[0].starts_with("  (no route)  -          9000  "), "{told}");
     assert_eq!((lines[20], told.contains("  old ")), ("  and 2 routes more", false));
 }
 
