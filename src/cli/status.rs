@@ -49,7 +49,7 @@ impl Status {
     pub(super) fn run(self) -> Result<(), u8> {
         let Self { process, json, watch: every, pool } = self;
         let ask = move || match process.ask(&Command::Status { pool: pool.clone() }, |_| ())? {
-            Reply::Status(status) => Ok(status),
+            Reply::Status(status) => Ok(*status),
             _ => Err(unexpected()),
         };
         let Some(every) = every else {

@@ -12,10 +12,10 @@ use crate::types::{
 
 use super::KeyPath;
 use super::spec::{
-    AccessSpec, AuditSpec, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec, GrpcCheckSpec,
-    HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec, RespondSpec,
-    RetrySpec, RouteLogSpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts, TlsCheckSpec,
-    UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
+    AccessSpec, AuditSpec, CacheSpec, CookieName, CookiePath, DrainSpec, ErrorStatus, FilesSpec,
+    GrpcCheckSpec, HttpCheckSpec, LogLevel, MatchSpec, OutlierLimits, PageFiles, QueueSpec, RedirectSpec,
+    RespondSpec, RetrySpec, RouteLogSpec, SameSite, SendProxyProtocol, ServerNameSpec, Timeouts,
+    TlsCheckSpec, UdpCheckSpec, UpstreamKeepalive, UpstreamProtocol,
 };
 
 pub use admin::{Admin, Ready, Token};

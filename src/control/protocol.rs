@@ -14,8 +14,8 @@ use crate::cache::{Purge, Purged};
 use crate::config::Origin;
 use crate::config::spec::LogLevel;
 use crate::runtime::{
-    Draft, Drift, EjectionTime, Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter, Target,
-    UpgradeOrder, Verdict, WrittenQuestion,
+    Draft, Drift, EjectionTime, Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter,
+    Target, UpgradeOrder, Verdict, WrittenQuestion,
 };
 use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
@@ -68,7 +68,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
-    Status(Status),
+    Status(Box<Status>),
     /// So many requests are in flight yet; more replies follow.
     InFlight(u32),
     /// The endpoint has finished its work.

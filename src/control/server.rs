@@ -14,8 +14,8 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, RequestReport, Stage,
-    Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
+    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, RequestReport,
+    Stage, Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
@@ -165,7 +165,7 @@ impl Connection {
         let Some(command) = self.command().await? else { return Ok(None) };
         let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
-            Command::Status { pool } => Reply::Status(control.status(pool.as_deref(), now)?),
+            Command::Status { pool } => Reply::Status(Box::new(control.status(pool.as_deref(), now)?)),
             Command::Drain { endpoint, wait } => {
                 let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?

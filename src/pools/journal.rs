@@ -61,7 +61,8 @@ impl Journal {
     }
 
     fn note(&self, of: Subject, (from, to): (Cow<'static, str>, Cow<'static, str>), why: &str, now: Instant) {
-        let why = why[..why.floor_char_boundary(LONGEST_WHY)].to_owned();
+        let ends = |end: &usize| why.is_char_boundary(*end);
+        let why = why[..(0..=why.len().min(LONGEST_WHY)).rev().find(ends).unwrap_or(0)].to_owned();
         let mut kept = self.0.lock();
         kept.count += 1;
         let number = kept.count;

@@ -122,19 +122,16 @@ fn assemble_keeping(
     let Loaded { config, source, diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let mut diagnostics = diagnostics;
-    if let Some(taken) = registry.taken() {
-        diagnostics.error(&source, &KeyPath::default(), format_args!("this program registers {taken} twice"));
-    }
+    refuse_taken(registry, &source, &mut diagnostics);
     let secret_file = secret_file(&config, &source, previous, &mut diagnostics);
     install_provider();
     let clock = system_clock();
-    let known_keys = previous.map(|previous| previous.ticket_keys.clone());
-    let ticket_keys = known_keys.unwrap_or_else(|| Arc::new(TicketKeys::new(clock.clone())));
+    let ticket_keys = ticket_keys(previous, &clock);
     // What is wrong with the text is told with what is wrong beyond it; nothing is carried on then.
     let outline = if diagnostics.has_errors() { None } else { Some(Outline::of(&config, &source)?) };
-    let carried = previous.zip(outline.as_ref());
-    let carried =
-        carried.map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
+    let carried = previous
+        .zip(outline.as_ref())
+        .map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
     let folder = origin.folder();
     let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
@@ -205,6 +202,19 @@ fn assemble_keeping(
         is_draft: false,
         warnings,
     })
+}
+
+/// A name that stands for two hooks stands for neither.
+fn refuse_taken(registry: &Registry, source: &Source, diagnostics: &mut Diagnostics) {
+    if let Some(taken) = registry.taken() {
+        diagnostics.error(source, &KeyPath::default(), format_args!("this program registers {taken} twice"));
+    }
+}
+
+/// The same over all configurations of a process.
+fn ticket_keys(previous: Option<&Assembled>, clock: &Clock) -> Arc<TicketKeys> {
+    let known = previous.map(|previous| previous.ticket_keys.clone());
+    known.unwrap_or_else(|| Arc::new(TicketKeys::new(clock.clone())))
 }
 
 /// The secret file, if a pool needs it.

@@ -10,7 +10,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 use crate::control::{Command, Reply};
@@ -33,6 +33,8 @@ pub(crate) enum CannotRun {
 
 /// How often the process is asked.
 const EVERY: Duration = Duration::from_secs(1);
+/// Keys and answers, and orders, that wait at most.
+const MOST_WAITING: usize = 64;
 /// How soon the thread that reads keys notices the end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -75,10 +77,10 @@ async fn show<A>(mut screen: Screen, mut signals: Signals, ask: Arc<A>) -> io::R
 where
     A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
 {
-    let (sender, mut inputs) = unbounded_channel();
+    let (sender, mut inputs) = channel(MOST_WAITING);
     let is_over = Arc::new(AtomicBool::new(false));
     let reader = Reader::start(sender.clone(), is_over.clone());
-    let (orders, wanted) = unbounded_channel();
+    let (orders, wanted) = channel(MOST_WAITING);
     tokio::spawn(keep_asking(ask, wanted, sender));
     let (mut view, palette) = (View::default(), Palette::from_environment());
     let ended = loop {
@@ -102,17 +104,21 @@ where
         }
     };
     is_over.store(true, Ordering::Relaxed);
+    // Nor does it wait for somebody to take a key.
+    drop(inputs);
     reader.join();
     ended
 }
 
 /// Does what an input means; gives back the end, if it is that.
-fn take(view: &mut View, input: Input, orders: &UnboundedSender<Order>) -> Option<Effect> {
+fn take(view: &mut View, input: Input, orders: &Sender<Order>) -> Option<Effect> {
     match input {
         Input::Terminal(Event::Key(key)) if key.kind != KeyEventKind::Release => match view.press(key)? {
             Effect::Give(order) => {
                 // Whoever carries orders out lives as long as this.
-                let _ = orders.send(order);
+                if orders.try_send(order).is_err() {
+                    view.message = Some("too many orders wait for the process".to_owned());
+                }
             }
             Effect::Quit => return Some(Effect::Quit),
         },
@@ -131,23 +137,23 @@ fn first_line(text: &str) -> String {
 }
 
 /// Asks the process once in a while, and carries orders out in between, each followed by a look.
-async fn keep_asking<A>(ask: Arc<A>, mut orders: UnboundedReceiver<Order>, sender: UnboundedSender<Input>)
+async fn keep_asking<A>(ask: Arc<A>, mut orders: Receiver<Order>, sender: Sender<Input>)
 where
     A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
 {
     loop {
         let told = match asked(&ask, Command::Status { pool: None }).await {
-            Ok(Reply::Status(status)) => Input::Told(Box::new(status)),
+            Ok(Reply::Status(status)) => Input::Told(status),
             Ok(_) => Input::Trouble("the process gave an answer to another question".to_owned()),
             Err(why) => Input::Trouble(why),
         };
-        if sender.send(told).is_err() {
+        if sender.send(told).await.is_err() {
             return;
         }
         let Ok(order) = tokio::time::timeout(EVERY, orders.recv()).await else { continue };
         let Some(command) = order.as_ref().and_then(Order::command) else { return };
         let done = asked(&ask, command).await.map_or_else(|why| why, |reply| in_words(&reply));
-        if sender.send(Input::Done(done)).is_err() {
+        if sender.send(Input::Done(done)).await.is_err() {
             return;
         }
     }
@@ -186,7 +192,7 @@ impl Drop for Screen {
 struct Reader(thread::JoinHandle<()>);
 
 impl Reader {
-    fn start(sender: UnboundedSender<Input>, is_over: Arc<AtomicBool>) -> Self {
+    fn start(sender: Sender<Input>, is_over: Arc<AtomicBool>) -> Self {
         Self(thread::spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
                 let read = match event::poll(LOOK) {
@@ -195,7 +201,7 @@ impl Reader {
                     Err(_) => Input::Closed,
                 };
                 let is_last = matches!(read, Input::Closed);
-                if sender.send(read).is_err() || is_last {
+                if sender.blocking_send(read).is_err() || is_last {
                     return;
                 }
             }

@@ -58,7 +58,8 @@ fn words_of_filters() -> BTreeSet<String> {
 
 /// The words of a filter that has several for one refusal: what is put into `cause`, or handed to `unauthorized`.
 fn words_of(code: &str, file: &Path) -> BTreeSet<String> {
-    let chosen = between(code, "let cause = ", "};").flat_map(|choice| between(choice, "\"", "\"").step_by(2));
+    let chosen =
+        between(code, "let cause = ", "};").flat_map(|choice| between(choice, "\"", "\"").step_by(2));
     let handed = between(code, "unauthorized(\"", "\"");
     let words: BTreeSet<_> = chosen.chain(handed).map(str::to_owned).collect();
     assert!(!words.is_empty(), "{} has no words for what it refuses", file.display());

@@ -32,7 +32,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
 }
 
 /// The value, if it is more than the profile has.
-fn above<T: PartialOrd + Display>(value: T, most: T) -> Option<String> {
+fn above<T: Copy + PartialOrd + Display>(value: T, most: T) -> Option<String> {
     (value > most).then(|| value.to_string())
 }
 

@@ -49,9 +49,9 @@ pub use listener_tls::{
 };
 pub use log::{
     AccessFormat, AccessSink, AccessSpec, ClientShown, EmptyPath, InvalidAccessFormat, InvalidLogLevel,
-    InvalidParameterName, InvalidRouteLog, InvalidSyslogAddr, InvalidSyslogTag, JournaldSpec, LogLevel, LogSpec,
-    ParameterName, RedactSpec, RouteLogMap, RouteLogSpec, SampleSpec, SyslogAddr, SyslogFacility, SyslogSpec,
-    SyslogTag,
+    InvalidParameterName, InvalidRouteLog, InvalidSyslogAddr, InvalidSyslogTag, JournaldSpec, LogLevel,
+    LogSpec, ParameterName, RedactSpec, RouteLogMap, RouteLogSpec, SampleSpec, SyslogAddr, SyslogFacility,
+    SyslogSpec, SyslogTag,
 };
 pub use pool::{
     BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,
