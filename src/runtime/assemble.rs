@@ -119,9 +119,8 @@ fn assemble_keeping(
     previous: Option<&Assembled>,
     keeping: Keeping<'_>,
 ) -> Result<Assembled, Diagnostics> {
-    let Loaded { config, source, diagnostics } = origin.read()?;
+    let Loaded { config, source, mut diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
-    let mut diagnostics = diagnostics;
     refuse_taken(registry, &source, &mut diagnostics);
     let secret_file = secret_file(&config, &source, previous, &mut diagnostics);
     install_provider();

@@ -157,7 +157,7 @@ mod tests {
             let ill = EndpointStatus { reason: Some("refused".to_owned()), ..endpoint("10.0.0.2:80", state) };
             Status {
                 uptime_s: 9,
-                pools: vec![pool("app", vec![endpoint("10.0.0.1:80", State::Fit), ill])],
+                pools: vec![pool("app", &[endpoint("10.0.0.1:80", State::Fit), ill])],
                 ..status()
             }
         };

@@ -35,7 +35,7 @@ pub(super) fn endpoint(address: &str, state: State) -> EndpointStatus {
     }))
 }
 
-pub(super) fn pool(name: &str, endpoints: Vec<EndpointStatus>) -> PoolStatus {
+pub(super) fn pool(name: &str, endpoints: &[EndpointStatus]) -> PoolStatus {
     let fit = endpoints.iter().filter(|endpoint| endpoint.state == State::Fit).count();
     told(serde_json::json!({
         "name": name, "balance": "p2c", "in_flight": 3, "waiting": 0, "retries": 0, "picks": 100, "failures": 0,
@@ -72,7 +72,7 @@ pub(super) fn two_pools() -> View {
     ]))
     .unwrap();
     let mut view = View::default();
-    let pools = vec![pool("app", vec![busy, ill]), pool("shop", vec![endpoint("10.0.1.1:80", State::Fit)])];
+    let pools = vec![pool("app", &[busy, ill]), pool("shop", &[endpoint("10.0.1.1:80", State::Fit)])];
     view.tell(Status { pools, routes: vec![route("api", 100, 2)], ..status() }, Instant::now());
     view
 }

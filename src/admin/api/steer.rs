@@ -1,5 +1,7 @@
 //! Changes of endpoints and splits.
 
+#![expect(unused_qualifications, reason = "utoipa writes them into what it makes of `params`")]
+
 use std::sync::Arc;
 
 use axum::extract::State;

@@ -103,7 +103,7 @@ fn of_a_thousand_endpoints_those_are_painted_that_are_looked_at() {
         endpoint
     });
     let mut view = View::default();
-    let status = Status { pools: vec![pool("app", many.collect())], ..status() };
+    let status = Status { pools: vec![pool("app", &many.collect::<Vec<_>>())], ..status() };
     view.tell(status, tokio::time::Instant::now());
     assert!(screen(&mut view, 80, 24).contains("10.0.0.1:80 "));
     press(&mut view, "G");
