@@ -91,7 +91,7 @@ impl Gated {
         format!("app/{}", self.first.address())
     }
 
-    async fn state(&self) -> String {
+    pub(super) async fn state(&self) -> String {
         status(&self.running).await["pools"][0]["endpoints"][0]["state"].as_str().unwrap().to_owned()
     }
 }
