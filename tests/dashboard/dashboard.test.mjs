@@ -5,7 +5,7 @@ import { Edge, endpoint, eventually, inaccessible, launch, load, open, row } fro
 
 const INTERVAL = 2000
 const UPDATES = 5
-const TOKEN = 'a token that is long enough'
+const TOKEN = 'a-token-that-is-long-enough'
 
 let browser
 before(async () => { browser = await launch() })
@@ -17,7 +17,7 @@ listeners: { web: { bind: 127.0.0.1:0 } }
 admin:
   bind: 127.0.0.1:0
   limits: { connections: ${connections} }
-  tokens: { test: { token: "${TOKEN}", scope: operate }, reader: { token: "${TOKEN} to read", scope: read } }
+  tokens: { test: { token: "${TOKEN}", scope: operate }, reader: { token: "${TOKEN}-to-read", scope: read } }
 pools:
   app:
     endpoints: [${endpoints.map(one => one.address).join(', ')}]
@@ -90,10 +90,10 @@ describe('an edge with two endpoints', () => {
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog')
     await dialog.getByText('finishes').waitFor()
-    await page.keyboard.type('a token that is not known here')
+    await page.keyboard.type('a-token-that-is-not-known-here')
     await page.keyboard.press('Enter')
     await eventually('the wrong token is refused', () => dialog.getByRole('alert').textContent())
-    await page.keyboard.type(`${TOKEN} to read`)
+    await page.keyboard.type(`${TOKEN}-to-read`)
     await page.keyboard.press('Enter')
     await eventually('and one to read with', async () => await dialog.getByLabel('Token').inputValue() === '')
     await page.keyboard.type(TOKEN)

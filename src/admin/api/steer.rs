@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::time::Instant;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::admin::Sight;
 use crate::admin::json::Json;
@@ -23,22 +23,16 @@ use super::order::{Nothing, Order};
 use super::version;
 
 /// Which endpoint.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
+#[derive(Debug, Deserialize)]
 pub(super) struct EndpointPath {
-    /// The name of the pool.
     pool: String,
-    /// The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`.
     endpoint: String,
 }
 
 /// Which pool of which route.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
+#[derive(Debug, Deserialize)]
 pub(super) struct SidePath {
-    /// The name of the route.
     route: String,
-    /// The name of the pool.
     pool: String,
 }
 
@@ -77,7 +71,15 @@ pub(super) struct CanaryOrderBody {
     post,
     path = "/v1/pools/{pool}/endpoints/{endpoint}/drain",
     tag = "steering",
-    params(EndpointPath, ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have.")),
+    params(
+        ("pool" = String, Path, description = "The name of the pool."),
+        (
+            "endpoint" = String,
+            Path,
+            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
+        ),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+    ),
     request_body = Nothing,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
@@ -102,7 +104,15 @@ pub(super) async fn drain(
     post,
     path = "/v1/pools/{pool}/endpoints/{endpoint}/undrain",
     tag = "steering",
-    params(EndpointPath, ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have.")),
+    params(
+        ("pool" = String, Path, description = "The name of the pool."),
+        (
+            "endpoint" = String,
+            Path,
+            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
+        ),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+    ),
     request_body = Nothing,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
@@ -127,7 +137,15 @@ pub(super) async fn undrain(
     post,
     path = "/v1/pools/{pool}/endpoints/{endpoint}/eject",
     tag = "steering",
-    params(EndpointPath, ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have.")),
+    params(
+        ("pool" = String, Path, description = "The name of the pool."),
+        (
+            "endpoint" = String,
+            Path,
+            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
+        ),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+    ),
     request_body = EjectOrder,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
@@ -151,7 +169,15 @@ pub(super) async fn eject(
     put,
     path = "/v1/pools/{pool}/endpoints/{endpoint}/weight",
     tag = "steering",
-    params(EndpointPath, ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have.")),
+    params(
+        ("pool" = String, Path, description = "The name of the pool."),
+        (
+            "endpoint" = String,
+            Path,
+            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
+        ),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+    ),
     request_body = WeightOrder,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
@@ -175,7 +201,11 @@ pub(super) async fn weigh(
     put,
     path = "/v1/splits/{route}/pools/{pool}/weight",
     tag = "steering",
-    params(SidePath, ("If-Match" = Option<String>, Header, description = "The `ETag` that the split has to have.")),
+    params(
+        ("route" = String, Path, description = "The name of the route."),
+        ("pool" = String, Path, description = "The name of the pool."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the split has to have."),
+    ),
     request_body = WeightOrder,
     responses(
         (status = 200, body = SplitStatus, description = "How it is now."),

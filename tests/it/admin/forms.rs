@@ -103,7 +103,7 @@ async fn head_tells_what_get_would() {
 async fn what_there_is_not_is_told_with_help() {
     let edge = Edge::start(&config("", "{ respond: {} }")).await;
     let mut statuses = Vec::new();
-    for line in ["GET /", "GET /metrics/x", "POST /metrics", "DELETE /readyz", "PUT /nowhere"] {
+    for line in ["GET /nothing", "GET /metrics/x", "POST /metrics", "DELETE /readyz", "PUT /nowhere"] {
         let told = ask(&edge, line, "Host: localhost\r\nContent-Length: 0\r\n").await;
         assert_eq!(told.header("content-type"), Some("application/json"), "{line}");
         assert_eq!(told.header("x-content-type-options"), Some("nosniff"));
