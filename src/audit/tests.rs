@@ -103,7 +103,7 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ("retry-budget", POOL, "retry: { budget: 21% }, health"),
     ("admin-open", ADMIN, "0.0.0.0:9901, open_to: [203.0.113.0/24], anonymous: health"),
     ("admin-unencrypted", ADMIN, "0.0.0.0:9901, open_to: [10.0.0.0/8], anonymous: health"),
-    ("no-audit-log", ADMIN, "127.0.0.1:9901, tokens: { a: { token: { file: Cargo.lock }, scope: operate } }"),
+    ("no-audit-log", ADMIN, "127.0.0.1:9901, tokens: { a: { token: '${PATH}', scope: operate } }"),
     ("no-metrics", "admin: { bind: 127.0.0.1:9901 }\n", ""),
     ("access-log-off", SERVER, "log: { access: { format: off } }\nlisteners:"),
     ("debug-log", SERVER, "log: { level: debug }\nlisteners:"),

@@ -1,6 +1,7 @@
 use clap::Args;
 
-use crate::{control, top};
+use crate::control::{self, Command};
+use crate::top;
 
 use super::output::fail;
 use super::process::Process;
@@ -14,7 +15,7 @@ pub(super) struct Top {
 impl Top {
     pub(super) fn run(self) -> Result<(), u8> {
         let socket = self.process.find()?;
-        let ask = move |command: &control::Command| {
+        let ask = move |command: &Command| {
             control::ask(&socket, command, |_| ()).map_err(|error| error.to_string())
         };
         top::run(ask).map_err(fail)

@@ -1,6 +1,6 @@
 //! Changes of endpoints and splits.
 
-#![expect(unused_qualifications, reason = "utoipa writes them into what it makes of `params`")]
+#![allow(unused_qualifications, reason = "utoipa writes them into what it makes of `params`")]
 
 use std::sync::Arc;
 

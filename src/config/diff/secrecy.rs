@@ -7,14 +7,18 @@ const SECRET: [&str; 8] =
 /// Whether a value is to be kept to oneself. Which settings of filters are secret, only these know, and headers can be
 /// too: so names decide, and rather one too many than one too few.
 pub(in crate::config) fn is_secret(at: &KeyPath) -> bool {
-    let segments = at.segments();
-    let segments = if names_tokens(segments) { &segments[2..] } else { segments };
+    let segments = without_tokens(at.segments());
     segments.iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
 }
 
-/// `admin.tokens` is a map by names, each with more than the secret.
-fn names_tokens(segments: &[Segment]) -> bool {
-    matches!(segments, [Segment::Key(first), Segment::Key(second), ..] if first == "admin" && second == "tokens")
+/// `admin.tokens`, or `tokens` as it is called within its section, is a map by names, each with more than the secret.
+fn without_tokens(segments: &[Segment]) -> &[Segment] {
+    let is = |at: usize, name: &str| matches!(segments.get(at), Some(Segment::Key(key)) if key == name);
+    match segments {
+        [_, rest @ ..] if is(0, "tokens") => rest,
+        [_, _, rest @ ..] if is(0, "admin") && is(1, "tokens") => rest,
+        all => all,
+    }
 }
 
 fn names_a_secret(key: &str) -> bool {
@@ -44,6 +48,8 @@ mod tests {
             assert!(is_secret(&KeyPath::default().child("filters").child(key).child("x")), "{key}");
         }
         let token = KeyPath::default().child("admin").child("tokens").child("deploy");
+        assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
+        let token = KeyPath::default().child("tokens").child("deploy");
         assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
         for key in ["key", "secret_file", "token_url", "client_auth", "pass", ""] {
             assert!(!is_secret(&KeyPath::default().child(key)), "{key}");
