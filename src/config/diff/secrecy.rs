@@ -8,13 +8,19 @@ const SECRET: [&str; 8] =
 /// too: so names decide, and rather one too many than one too few.
 pub(in crate::config) fn is_secret(at: &KeyPath) -> bool {
     let segments = at.segments();
-    let segments = if names_tokens(segments) { &segments[2..] } else { segments };
+    let segments = within_tokens(segments).unwrap_or(segments);
     segments.iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
 }
 
-/// `admin.tokens` is a map by names, each with more than the secret.
-fn names_tokens(segments: &[Segment]) -> bool {
-    matches!(segments, [Segment::Key(first), Segment::Key(second), ..] if first == "admin" && second == "tokens")
+/// What comes after `admin.tokens`, a map by names with more in it than secrets. Differences of a section are told by what
+/// comes after its name.
+fn within_tokens(segments: &[Segment]) -> Option<&[Segment]> {
+    let is = |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if key == name);
+    match segments {
+        [admin, tokens, rest @ ..] if is(admin, "admin") && is(tokens, "tokens") => Some(rest),
+        [tokens, rest @ ..] if is(tokens, "tokens") => Some(rest),
+        _ => None,
+    }
 }
 
 fn names_a_secret(key: &str) -> bool {
@@ -43,8 +49,11 @@ mod tests {
         ] {
             assert!(is_secret(&KeyPath::default().child("filters").child(key).child("x")), "{key}");
         }
-        let token = KeyPath::default().child("admin").child("tokens").child("deploy");
-        assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
+        for tokens in [KeyPath::default().child("admin").child("tokens"), KeyPath::default().child("tokens")]
+        {
+            let token = tokens.child("deploy");
+            assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
+        }
         for key in ["key", "secret_file", "token_url", "client_auth", "pass", ""] {
             assert!(!is_secret(&KeyPath::default().child(key)), "{key}");
         }
