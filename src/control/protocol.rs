@@ -58,7 +58,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
-    Status(Status),
+    Status(Box<Status>),
     /// So many requests are in flight yet; more replies follow.
     InFlight(u32),
     /// The endpoint has finished its work.

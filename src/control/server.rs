@@ -159,7 +159,7 @@ impl Connection {
         let Some(command) = self.command().await? else { return Ok(None) };
         let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
-            Command::Status { pool } => Reply::Status(control.status(pool.as_deref(), now)?),
+            Command::Status { pool } => Reply::Status(Box::new(control.status(pool.as_deref(), now)?)),
             Command::Drain { endpoint, wait } => {
                 let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?

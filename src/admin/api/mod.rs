@@ -18,7 +18,7 @@ use axum::Router;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -58,7 +58,7 @@ impl utoipa::Modify for Bearer {
 /// All paths below `/v1`, and the document of them.
 pub(super) fn router() -> (Router<Arc<Sight>>, String) {
     let (router, mut document) = paths().split_for_parts();
-    document.paths.paths.values_mut().for_each(add_refusals);
+    document.paths.paths.values_mut().for_each(complete);
     (router, Json(document).text())
 }
 
@@ -92,8 +92,8 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
         .routes(routes!(process::audit))
 }
 
-/// What may become of every request, and of every change.
-fn add_refusals(path: &mut PathItem) {
+/// Adds what may become of every request and of every change, and describes answers that are what their path is about.
+fn complete(path: &mut PathItem) {
     const OF_ALL: [(&str, &str); 4] = [
         ("400", "A part of the path or the body cannot be read."),
         ("401", "There is no token, or one that is not known."),
@@ -108,9 +108,21 @@ fn add_refusals(path: &mut PathItem) {
         ("415", "The body is no JSON."),
     ];
     path.get.iter_mut().for_each(|operation| add(operation, &OF_ALL));
+    path.get.iter_mut().for_each(describe);
     for operation in [&mut path.put, &mut path.post, &mut path.delete].into_iter().flatten() {
         add(operation, &OF_ALL);
         add(operation, &OF_CHANGES);
+        describe(operation);
+    }
+}
+
+fn describe(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = operation.summary.clone().unwrap_or_default();
+        }
     }
 }
 

@@ -64,7 +64,7 @@ async fn every_path_of_the_document_is_answered_as_it_says() {
             assert!(!parameter["description"].as_str().unwrap().is_empty(), "{path}: {parameter}");
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
-            let is_told = status.as_str() == "200" || !response["description"].as_str().unwrap().is_empty();
+            let is_told = response["description"].as_str().is_some_and(|told| !told.is_empty());
             assert!(
                 is_told && (status.as_str() < "400" || response["content"]["application/json"].is_object())
             );

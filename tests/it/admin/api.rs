@@ -14,6 +14,21 @@ async fn told(edge: &Edge, path: &str) -> Value {
     serde_json::from_str(told.text()).unwrap()
 }
 
+/// The same without what changes from one moment to the next.
+fn still(mut told: Value) -> Value {
+    match &mut told {
+        Value::Object(fields) => {
+            for key in ["latency_ms", "open", "expires_in_s"] {
+                fields.remove(key);
+            }
+            fields.values_mut().for_each(|value| *value = still(value.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = still(item.take())),
+        _ => {}
+    }
+    told
+}
+
 #[tokio::test]
 async fn parts_of_the_process_are_told_by_path() {
     let endpoint = Endpoint::answering("hello").await;
@@ -28,8 +43,9 @@ async fn parts_of_the_process_are_told_by_path() {
     })
     .await;
     let status = told(&edge, "/v1/status").await;
-    for (path, key) in [("listeners", "listeners"), ("pools", "pools"), ("certificates", "certificates")] {
-        assert_eq!(told(&edge, &format!("/v1/{path}")).await, status[key], "{path}");
+    for part in ["listeners", "pools", "certificates"] {
+        let by_path = told(&edge, &format!("/v1/{part}")).await;
+        assert_eq!(still(by_path), still(status[part].clone()), "{part}");
     }
     let routes = told(&edge, "/v1/routes").await;
     assert_eq!((&routes[0]["name"], &routes[0]["to"]), (&json!("api"), &json!("pool app")));
@@ -37,7 +53,8 @@ async fn parts_of_the_process_are_told_by_path() {
     assert_eq!((&routes[0]["bytes_out"], &routes[0]["in_flight"]), (&json!(5), &json!(0)));
     assert_eq!(status["listeners"][0]["accepted"], 2);
     let path = format!("/v1/pools/app/endpoints/{}", endpoint.address());
-    assert_eq!(told(&edge, &path).await, told(&edge, "/v1/pools/app").await["endpoints"][0]);
+    let of_pool = told(&edge, "/v1/pools/app").await["endpoints"][0].take();
+    assert_eq!(still(told(&edge, &path).await), still(of_pool));
     assert_eq!(read(&edge, "/v1/pools/ap").await.status, 404);
     assert_eq!(told(&edge, "/v1/caches").await, json!([]));
     assert_eq!(told(&edge, "/v1/history").await[0]["number"], 1);
@@ -92,7 +109,7 @@ async fn it_is_told_why_an_endpoint_is_out() {
 
 #[tokio::test]
 async fn what_is_served_is_shown_without_its_secrets() {
-    let pools = pool("app", "sticky: { secret: SECRET-0123456789 },", &[dead().await]);
+    let pools = pool("app", "sticky: { cookie: stick, secret: SECRET-0123456789 },", &[dead().await]);
     let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
     let shown = read(&edge, "/v1/config").await;
     assert_eq!((shown.status, shown.header("content-type")), (200, Some("application/yaml")));
