@@ -7,17 +7,19 @@ const SECRET: [&str; 8] =
 /// Whether a value is to be kept to oneself. Which settings of filters are secret, only these know, and headers can be
 /// too: so names decide, and rather one too many than one too few.
 pub(in crate::config) fn is_secret(at: &KeyPath) -> bool {
-    let segments = without_tokens(at.segments());
+    let segments = at.segments();
+    let segments = within_tokens(segments).unwrap_or(segments);
     segments.iter().any(|segment| matches!(segment, Segment::Key(key) if names_a_secret(key)))
 }
 
-/// `admin.tokens`, or `tokens` as it is called within its section, is a map by names, each with more than the secret.
-fn without_tokens(segments: &[Segment]) -> &[Segment] {
-    let is = |at: usize, name: &str| matches!(segments.get(at), Some(Segment::Key(key)) if key == name);
+/// What comes after `admin.tokens`, a map by names with more in it than secrets. Differences of a section are told by what
+/// comes after its name.
+fn within_tokens(segments: &[Segment]) -> Option<&[Segment]> {
+    let is = |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if key == name);
     match segments {
-        [_, rest @ ..] if is(0, "tokens") => rest,
-        [_, _, rest @ ..] if is(0, "admin") && is(1, "tokens") => rest,
-        all => all,
+        [admin, tokens, rest @ ..] if is(admin, "admin") && is(tokens, "tokens") => Some(rest),
+        [tokens, rest @ ..] if is(tokens, "tokens") => Some(rest),
+        _ => None,
     }
 }
 
@@ -47,10 +49,11 @@ mod tests {
         ] {
             assert!(is_secret(&KeyPath::default().child("filters").child(key).child("x")), "{key}");
         }
-        let token = KeyPath::default().child("admin").child("tokens").child("deploy");
-        assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
-        let token = KeyPath::default().child("tokens").child("deploy");
-        assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
+        for tokens in [KeyPath::default().child("admin").child("tokens"), KeyPath::default().child("tokens")]
+        {
+            let token = tokens.child("deploy");
+            assert!(is_secret(&token.child("token")) && !is_secret(&token.child("scope")));
+        }
         for key in ["key", "secret_file", "token_url", "client_auth", "pass", ""] {
             assert!(!is_secret(&KeyPath::default().child(key)), "{key}");
         }
