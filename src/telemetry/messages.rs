@@ -57,7 +57,8 @@ impl Messages {
     ///
     /// Pingora logs an error for every request that fails, which a client can cause at will and which the access
     /// log tells better; so its own messages are written only from `warn` up, those of its proxy not at all, nor those about
-    /// kept connections that their endpoints close, unless `RUST_LOG` asks for them. Has no effect when the program has set up a logger of its own.
+    /// kept connections that their endpoints close, unless `RUST_LOG` asks for them: at `debug` they have whole requests, with
+    /// their credentials. Has no effect when the program has set up a logger of its own.
     pub(crate) fn init(level: LogLevel) -> Self {
         let counts = Arc::<Counts>::default();
         let (lines, queued) = sync_channel(QUEUE);
@@ -179,12 +180,12 @@ fn logger(level: LogLevel, directives: Option<&str>, queue: Option<&Queue>) -> L
     };
     let mut builder = Builder::new();
     builder.filter_level(level);
-    if level < LevelFilter::Debug {
-        builder.filter_module("pingora_proxy", LevelFilter::Off);
-        builder.filter_module("pingora_core", level.min(LevelFilter::Warn));
-        // They are replaced, and where they cannot be, the request tells of it.
-        builder.filter_module("pingora_core::connectors", LevelFilter::Off);
-        builder.filter_module("pingora_pool", LevelFilter::Off);
+    builder.filter_module("pingora_proxy", LevelFilter::Off);
+    // They are replaced, and where they cannot be, the request tells of it.
+    builder.filter_module("pingora_core::connectors", LevelFilter::Off);
+    builder.filter_module("pingora_pool", LevelFilter::Off);
+    for module in ["pingora_core", "pingora_cache", "h2", "hyper", "hyper_util"] {
+        builder.filter_module(module, level.min(LevelFilter::Warn));
     }
     builder.parse_filters(directives.unwrap_or_default());
     builder.format(|out, record| {

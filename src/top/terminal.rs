@@ -79,7 +79,7 @@ where
 {
     let (sender, mut inputs) = channel(MOST_WAITING);
     let is_over = Arc::new(AtomicBool::new(false));
-    let reader = Reader::start(sender.clone(), is_over.clone());
+    read_keys(sender.clone(), is_over.clone());
     let (orders, wanted) = channel(MOST_WAITING);
     tokio::spawn(keep_asking(ask, wanted, sender));
     let (mut view, palette) = (View::default(), Palette::from_environment());
@@ -103,10 +103,8 @@ where
             break Ok(());
         }
     };
+    // Nobody waits for whoever reads: where the terminal is gone, the reader may never come back.
     is_over.store(true, Ordering::Relaxed);
-    // Nor does it wait for somebody to take a key.
-    drop(inputs);
-    reader.join();
     ended
 }
 
@@ -188,30 +186,21 @@ impl Drop for Screen {
     }
 }
 
-/// The thread that reads keys, since that waits.
-struct Reader(thread::JoinHandle<()>);
-
-impl Reader {
-    fn start(sender: Sender<Input>, is_over: Arc<AtomicBool>) -> Self {
-        Self(thread::spawn(move || {
-            while !is_over.load(Ordering::Relaxed) {
-                let read = match event::poll(LOOK) {
-                    Ok(false) => continue,
-                    Ok(true) => event::read().map_or(Input::Closed, Input::Terminal),
-                    Err(_) => Input::Closed,
-                };
-                let is_last = matches!(read, Input::Closed);
-                if sender.blocking_send(read).is_err() || is_last {
-                    return;
-                }
+/// Has a thread of its own read keys, since that waits.
+fn read_keys(sender: Sender<Input>, is_over: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        while !is_over.load(Ordering::Relaxed) {
+            let read = match event::poll(LOOK) {
+                Ok(false) => continue,
+                Ok(true) => event::read().map_or(Input::Closed, Input::Terminal),
+                Err(_) => Input::Closed,
+            };
+            let is_last = matches!(read, Input::Closed);
+            if sender.blocking_send(read).is_err() || is_last {
+                return;
             }
-        }))
-    }
-
-    fn join(self) {
-        // A panic of it has been told.
-        let _ = self.0.join();
-    }
+        }
+    });
 }
 
 /// Those that end it.

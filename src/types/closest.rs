@@ -1,8 +1,15 @@
-/// The candidate most like `found`, if one is like it at all.
+/// The candidate most like `found`, if one is like it at all. What is far too long for a name is like none: to find that out
+/// takes as long as its length by that of every candidate, and anybody may ask for it.
 pub(crate) fn closest<'c>(found: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     const LIKE_ENOUGH: f64 = 0.8;
+    const LONGEST: usize = 128;
+    if found.len() > LONGEST {
+        return None;
+    }
+    let found = found.to_lowercase();
     candidates
-        .map(|candidate| (likeness(&found.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .map(|candidate| (likeness(&found, &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -33,5 +40,7 @@ mod tests {
         assert_eq!(near("filters"), None);
         assert_eq!(closest("wbe", ["web", "webdav"].into_iter()), Some("web"));
         assert_eq!(closest("b", ["a"].into_iter()), None);
+        let long = "a".repeat(129);
+        assert_eq!(closest(&long, [&*long].into_iter()), None);
     }
 }
