@@ -7,7 +7,9 @@ use std::time::SystemTime;
 use serde::de::DeserializeOwned;
 
 use crate::config::spec::{SecretSpec, Spec};
-use crate::config::{Config, FilterUse, KeyPath, Listener, ListenerTls, Pool, Route, Source, UpstreamTls};
+use crate::config::{
+    Config, FilterUse, KeyPath, Listener, ListenerTls, Pool, Route, SecretKeys, Source, UpstreamTls,
+};
 use crate::filters::{ApiKeySettings, ApiKeySpec, BasicAuthSettings, CacheSettings, JwtSettings};
 
 use super::inspect::{Inspected, inspect};
@@ -116,28 +118,14 @@ impl<'a> Evidence<'a> {
     }
 
     fn find_secrets(&self, base: &Path) -> Vec<NamedSecret> {
-        let all = self.secrets_of_spec().into_iter().chain(self.secrets_of_filters());
+        let all = self.secrets_of_file().into_iter().chain(self.secrets_of_filters());
         all.filter_map(|(at, spec)| Some(NamedSecret::new(at, spec?, base))).collect()
     }
 
-    fn secrets_of_spec(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {
-        let (root, spec) = (KeyPath::default(), &self.spec);
-        let (tokens, stores) = (root.child("admin").child("tokens"), root.child("server").child("stores"));
-        let tokens = spec
-            .admin
-            .iter()
-            .flat_map(|admin| admin.tokens.iter())
-            .map(|(name, token)| (tokens.child(name.as_str()).child("token"), Some(token.token.clone())));
-        let passwords = spec
-            .server
-            .stores
-            .iter()
-            .map(|(name, store)| (stores.child(name.as_str()).child("password"), store.password.clone()));
-        let cookies = spec.pools.iter().map(|(name, pool)| {
-            let at = root.child("pools").child(name.as_str()).child("sticky").child("secret");
-            (at, pool.sticky.as_ref().and_then(|sticky| sticky.secret.clone()))
-        });
-        tokens.chain(passwords).chain(cookies).collect()
+    /// The schema knows them, so that none is forgotten.
+    fn secrets_of_file(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {
+        let written = SecretKeys::of_file().written_in(self.source);
+        written.into_iter().map(|at| (at.clone(), self.read(&at))).collect()
     }
 
     fn secrets_of_filters(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::config::spec::AuditRule;
-use crate::config::{Loaded, Origin};
+use crate::config::{Loaded, Origin, SecretKeys, text_with};
 
 use super::reference::reference;
 use super::*;
@@ -209,6 +209,22 @@ fn what_comes_with_others_is_found_too() {
     assert_eq!(audited(&open).rules(), ["admin-anonymous", "admin-unencrypted"]);
     let weak = with(POOL, "sticky: { cookie: c, secret: 0123456789abcdef }, health");
     assert_eq!(audited(&weak).rules(), ["inline-secret", "weak-secret"]);
+}
+
+#[test]
+fn every_secret_that_the_schema_knows_is_looked_at() {
+    let all = SecretKeys::of_file().all();
+    assert!(all.len() >= 5, "{all:?}");
+    for at in all {
+        let text = text_with(&at, "0123456789abcdef".into());
+        let Loaded { config, source, .. } = Origin::test(text).read().unwrap();
+        let told = audit(&config, &source, Path::new(""), UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let told = serde_json::to_value(told).unwrap();
+        let there =
+            told["deviations"].as_array().unwrap().iter().filter(|found| found["key"] == at.to_string());
+        let rules: Vec<_> = there.map(|found| found["rule"].as_str().unwrap()).collect();
+        assert_eq!(rules, ["inline-secret", "weak-secret"], "{at}");
+    }
 }
 
 #[test]

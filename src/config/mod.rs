@@ -25,6 +25,7 @@ mod recover;
 mod redacted;
 mod reference;
 mod resolve;
+mod secret_keys;
 mod source;
 pub mod spec;
 mod syntax;
@@ -46,6 +47,9 @@ pub use model::{
 };
 pub use origin::Origin;
 pub use reference::{ReferenceSection, reference};
+pub(crate) use secret_keys::SecretKeys;
+#[cfg(test)]
+pub(crate) use secret_keys::testing::text_with;
 pub use source::Source;
 pub(crate) use spec::read_secret;
 

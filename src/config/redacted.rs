@@ -5,7 +5,8 @@ use serde_yaml::{Mapping, Value};
 
 use super::diff::is_secret;
 use super::node::{Kind, Node, Scalar};
-use super::{KeyPath, Origin};
+use super::secret_keys::{Described, SecretKeys};
+use super::{KeyPath, Origin, Segment};
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "…";
@@ -24,25 +25,31 @@ impl Origin {
     pub(crate) fn redacted(&self) -> Option<String> {
         let loaded = self.read().ok()?;
         let redaction = Redaction { embedded: Regex::new(EMBEDDED).ok()? };
-        serde_yaml::to_string(&redaction.of(loaded.source.root(), &KeyPath::default())).ok()
+        let keys = SecretKeys::of_file();
+        serde_yaml::to_string(&redaction.of(loaded.source.root(), &KeyPath::default(), &keys.root())).ok()
     }
 }
 
 impl Redaction {
-    fn of(&self, node: &Node, at: &KeyPath) -> Value {
+    /// What the schema knows to be secret is, and what is called so: filters and headers are not in the schema.
+    fn of(&self, node: &Node, at: &KeyPath, described: &Described<'_>) -> Value {
+        let inside =
+            |inner: &Node, step: Segment| self.of(inner, &at.join(step.clone()), &described.at(&step));
         match node {
-            Node::Scalar(scalar) if scalar.kind != Kind::Null && is_secret(at) => HIDDEN.into(),
+            Node::Scalar(scalar) if scalar.kind != Kind::Null && (described.is_secret() || is_secret(at)) => {
+                HIDDEN.into()
+            }
             Node::Scalar(Scalar { kind: Kind::Text, text }) => {
                 self.embedded.replace_all(text, format!("${{before}}${{scheme}}{HIDDEN}")).as_ref().into()
             }
             Node::Scalar(scalar) => number(scalar),
             Node::List(items) => {
-                let items = items.iter().enumerate().map(|(index, item)| self.of(item, &at.index(index)));
+                let items = items.iter().enumerate().map(|(index, item)| inside(item, Segment::Index(index)));
                 Value::Sequence(items.collect())
             }
             Node::Map(entries) => {
                 let entry = |(key, value): &(String, Node)| {
-                    (Value::from(key.as_str()), self.of(value, &at.child(key.as_str())))
+                    (Value::from(key.as_str()), inside(value, Segment::Key(key.clone())))
                 };
                 Value::Mapping(entries.iter().map(entry).collect::<Mapping>())
             }
@@ -66,9 +73,13 @@ fn number(scalar: &Scalar) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use crate::config::text_with;
+
     use super::*;
 
-    /// Every key of the reference under which a secret may stand, and texts that hold some.
+    /// Settings of filters and texts that hold secrets, and some keys of the schema.
     const TEXT: &str = "server:
   stores:
     shared: { address: 127.0.0.1:6379, user: edge, password: SECRET-1 }
@@ -103,6 +114,18 @@ routes:
             "http://…auth.example:80/check",
         ] {
             assert!(text.contains(shown), "{shown}: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_shown_that_the_schema_calls_a_secret() {
+        let all = SecretKeys::of_file().all();
+        assert!(all.len() >= 5, "{all:?}");
+        for at in all {
+            for secret in [json!("SECRET"), json!({ "file": "SECRET" })] {
+                let text = Origin::test(text_with(&at, secret)).redacted().unwrap();
+                assert!(!text.contains("SECRET") && text.contains(HIDDEN), "{at}: {text}");
+            }
         }
     }
 

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::cache::{Purge, Purged};
-use crate::config::Diagnostics;
 use crate::config::spec::LogLevel;
 use crate::pools::{Endpoint, Pool};
 use crate::types::{EndpointAddr, closest};
@@ -67,8 +66,8 @@ pub(crate) enum ControlError {
         "`{pool}` is the last one with a weight, so that no request could go anywhere\n  help: give another one a weight first"
     )]
     LastWeight { pool: String },
-    #[error("what is served cannot be read again\n{0}")]
-    Unreadable(Diagnostics),
+    #[error("what is served cannot be read again\n  help: `evener reload` serves the file anew")]
+    Unreadable,
     #[error("the split of route `{route}` has no canary")]
     NoCanary { route: String },
     #[error("the canary of route `{route}` has ended\n  help: `restart` begins it anew")]
@@ -107,7 +106,7 @@ impl ControlError {
             | Self::NoCanary { .. }
             | Self::CanaryEnded { .. }
             | Self::NoMessages
-            | Self::Unreadable(_) => false,
+            | Self::Unreadable => false,
         }
     }
 }

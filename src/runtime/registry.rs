@@ -267,3 +267,29 @@ impl std::fmt::Debug for Registry {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Origin, SecretKeys, text_with};
+
+    use super::*;
+
+    /// The schema of the file does not know them, so that their names have to tell.
+    #[test]
+    fn secrets_among_the_settings_of_filters_are_not_shown() {
+        let mut secrets = Vec::new();
+        for (title, schema) in Registry::with_built_ins().schemas() {
+            let name = title.split('`').nth(1).unwrap();
+            let settings = KeyPath::default().child("routes").index(0).child("filters").index(0).child(name);
+            for secret in SecretKeys::of(schema).all() {
+                let at = secret.segments().iter().fold(settings.clone(), |at, step| at.join(step.clone()));
+                let text = Origin::test(text_with(&at, "SECRET".into())).redacted().unwrap();
+                assert!(!text.contains("SECRET"), "{at}: {text}");
+                secrets.push(format!("{name}.{secret}"));
+            }
+        }
+        for known in ["api_key.keys.NAME", "cache.purge.token", "jwt.keys.secret"] {
+            assert!(secrets.iter().any(|secret| secret == known), "{known}: {secrets:?}");
+        }
+    }
+}

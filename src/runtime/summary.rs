@@ -25,8 +25,16 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
     }
     if let Some(admin) = &config.admin {
         let binds: Vec<_> = admin.binds.iter().map(ToString::to_string).collect();
-        writeln!(out, "admin\n  {:<20} {}", "metrics, health", binds.join(", "))?;
+        writeln!(out, "admin\n  {:<20} {}", "metrics, health, API", binds.join(", "))?;
         write_tokens(admin, out)?;
+    }
+    if let Some(config::Tracing { sample, collector, .. }) = &config.tracing {
+        writeln!(out, "tracing")?;
+        writeln!(
+            out,
+            "  {:<20} {}, {sample} of the traces that begin here",
+            collector.service, collector.to
+        )?;
     }
     if !config.routes.is_empty() {
         writeln!(out, "routes, in the order in which they are tried")?;
@@ -126,5 +134,27 @@ fn action(route: &config::Route, config: &Config) -> String {
             let side = |side: &config::SplitPool| format!("{} {}", config.pools[side.pool].name, side.weight);
             format!("split {}", split.to.iter().map(side).collect::<Vec<_>>().join(", "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Origin;
+    use crate::runtime::{Registry, assemble};
+
+    use super::*;
+
+    #[test]
+    fn what_looks_after_requests_is_told_beside_what_serves_them() {
+        let text = "listeners: { web: { bind: 127.0.0.1:0 } }
+routes: [{ respond: {} }]
+admin: { bind: 127.0.0.1:9901 }
+tracing: { to: 'http://127.0.0.1:4318', headers: { x-team: SECRET }, sample: 5%, service: shop }
+";
+        let told = summary(&assemble(&Origin::test(text), &Registry::with_built_ins(), None).unwrap());
+        assert!(told.contains("admin\n  metrics, health, API 127.0.0.1:9901\n"), "{told}");
+        let tracing =
+            "tracing\n  shop                 http://127.0.0.1:4318/, 5% of the traces that begin here\n";
+        assert!(told.contains(tracing) && !told.contains("SECRET"), "{told}");
     }
 }

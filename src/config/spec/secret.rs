@@ -122,6 +122,7 @@ impl JsonSchema for SecretSpec {
             "type": "string",
             "title": "a text, `${NAME}` or `{ file: PATH }`",
             "examples": ["${STICKY_SECRET}"],
+            "writeOnly": true,
         })
     }
 }

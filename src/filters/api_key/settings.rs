@@ -114,6 +114,7 @@ impl JsonSchema for ApiKeySpec {
             "type": "string",
             "title": "a text, `${NAME}`, `{ file: PATH }` or `{ sha256: DIGITS }`",
             "examples": ["${ACME_KEY}"],
+            "writeOnly": true,
         })
     }
 }

@@ -121,6 +121,10 @@ impl Control {
             served: &served,
             file: &file,
         };
-        Drift::of(&process, now).map_err(ControlError::Unreadable)
+        Drift::of(&process, now).map_err(|problems| {
+            // Whoever may look may ask; only the messages say what it says.
+            log::warn!("what is served cannot be read again: {problems}");
+            ControlError::Unreadable
+        })
     }
 }

@@ -190,6 +190,30 @@ fn a_file_that_was_edited_says_something_else() {
 }
 
 #[test]
+fn a_secret_that_cannot_be_read_any_more_hides_nothing_else() {
+    let mut site = Site::new(MAIN, MORE);
+    fs::write(site.path("debug.secret"), "0123456789abcdef").unwrap();
+    let main = format!("{MAIN}server: {{ debug_secret: {{ file: debug.secret }} }}\n");
+    fs::write(site.path("edge.yaml"), &main).unwrap();
+    site.reload();
+    site.weigh("app/10.0.0.1:80", 9);
+    fs::remove_file(site.path("debug.secret")).unwrap();
+    let told = ["app/10.0.0.1:80: weight 1 -> weight 9"];
+    assert_eq!(site.changes(), told);
+    let (drift, draft) = site.drift();
+    let FileStanding::Refused(problems) = &drift.rest else { panic!("{drift:?}") };
+    assert!(problems.contains("debug.secret"), "{problems}");
+    assert_eq!(draft.weights.len(), 1);
+    let FileStanding::Refused(problems) = drift.redacted().rest else { panic!("it is refused") };
+    assert!(!problems.contains("debug.secret"), "{problems}");
+
+    fs::write(site.path("edge.yaml"), MAIN).unwrap();
+    assert_eq!(site.changes(), told);
+    let FileStanding::Another(diff) = site.drift().0.rest else { panic!("it is another") };
+    assert!(diff.to_string().contains("debug_secret"), "{diff}");
+}
+
+#[test]
 fn after_a_rollback_the_file_says_what_was_served_before() {
     let mut site = Site::new(MAIN, MORE);
     let first = site.served.origin.clone();
