@@ -119,8 +119,10 @@ impl Serving {
         let Assembled { config, snapshot, .. } = new;
         let mut nobody = Inherited::default();
         let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(refused)?;
-        self.log.change(&config.access_log).map_err(refused)?;
-        self.audit.change(config.audit_log()).map_err(refused)?;
+        let output = self.log.prepare(&config.access_log).map_err(refused)?;
+        let audit_file = self.audit.prepare(config.audit_log()).map_err(refused)?;
+        output.into_iter().for_each(|output| self.log.adopt(output));
+        audit_file.into_iter().for_each(|file| self.audit.adopt(file));
         let now = Instant::now();
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edges.traffic.change_limits(edge_limits(config));
