@@ -83,7 +83,7 @@ impl RunningApp {
     /// When it cannot be served; what was served before still is.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         self.reloader
-            .reload(&Actor::itself(Why::Program), None)
+            .reload(&Actor::itself(Why::Program), None, None)
             .await
             .map(Reloaded::from)
             .map_err(ReloadError)

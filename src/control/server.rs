@@ -189,11 +189,11 @@ impl Connection {
                 Reply::Log { level: control.log_level(), was }
             }
             Command::Reload { probation } => {
-                let applied = self.while_working(control.changes().reload(&by, probation)).await?;
+                let applied = self.while_working(control.changes().reload(&by, probation, None)).await?;
                 self.follow(applied?).await?
             }
             Command::Rollback { to } => {
-                let applied = self.while_working(control.changes().roll_back(&by, to)).await?;
+                let applied = self.while_working(control.changes().roll_back(&by, to, None)).await?;
                 self.follow(applied?).await?
             }
             Command::Upgrade { order } => {

@@ -15,7 +15,7 @@ use crate::runtime::{
 };
 
 use super::history::Made;
-use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
+use super::{Changed, Order, Serving, Shared, Wanted};
 
 /// How long a change waits for the first probes of pools that nobody could serve without them: a little longer than a probe
 /// takes at most where the file does not say otherwise.
@@ -58,7 +58,7 @@ impl Shared {
         self.check_not_left()?;
         let Order { by: _, why, wanted, instead_of, is_on_probation } = order;
         if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
-            return Err(Refused(OVERTAKEN.to_owned()));
+            return Err(Refused::overtaken());
         }
         let (origin, configuration) = self.find(&wanted)?;
         let assembled = match configuration {

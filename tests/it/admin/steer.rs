@@ -191,6 +191,22 @@ async fn a_change_is_made_only_if_nobody_has_changed_anything_there_since() {
 }
 
 #[tokio::test]
+async fn of_two_that_have_looked_at_the_same_one_comes_too_late() {
+    let text = |status| with_admin(&admin(), "", &format!("{{ respond: {{ status: {status} }} }}"));
+    let edge = Edge::start(&text(201)).await;
+    edge.reload(&text(202)).await;
+    let version = read(&edge, "/v1/history").await.header("etag").unwrap().to_owned();
+    let fields = format!("{}If-Match: {version}\r\n", fields(OPERATE));
+    let roll_back = || order_with(&edge, "POST /v1/rollback", &fields, "{}");
+    let told = tokio::join!(roll_back(), roll_back(), roll_back());
+    let mut told = [told.0.status, told.1.status, told.2.status];
+    told.sort_unstable();
+    assert_eq!(told, [200, 412, 412]);
+    assert_eq!(edge.get("/").await.status, 201);
+    assert_eq!(self::told(&edge, "/v1/history").await.as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn what_is_no_order_changes_nothing() {
     let site = Site::start().await;
     let path = format!("PUT {}/weight", site.path());
