@@ -207,6 +207,28 @@ async fn of_two_that_have_looked_at_the_same_one_comes_too_late() {
 }
 
 #[tokio::test]
+async fn what_is_noted_is_written_by_the_time_the_edge_has_stopped() {
+    let admin = format!("{}, audit_log: DIR/audit.log", admin());
+    let edge = Edge::start(&with_admin(&admin, "", "{ respond: {} }")).await;
+    order(&edge, "POST /v1/rollback", "{\"to\":99}").await;
+    let folder = edge.stop_and_keep().await;
+    let noted = std::fs::read_to_string(folder.path().join("audit.log")).unwrap();
+    assert!(noted.contains("\"what\":\"rollback\"") && noted.ends_with('\n'), "{noted}");
+}
+
+#[tokio::test]
+async fn a_reload_that_is_refused_leaves_both_logs_as_they_are() {
+    let routes = "{ respond: {} }";
+    let edge = Edge::start(&with_admin(&admin(), "", routes)).await;
+    let other = format!("{}, audit_log: /nonexistent/audit.log", admin());
+    let text = format!("log: {{ access: {{ to: DIR/other.log }} }}\n{}", with_admin(&other, "", routes));
+    let refused = edge.try_reload(&text).await.unwrap_err();
+    assert!(refused.contains("audit log /nonexistent/audit.log: "), "{refused}");
+    edge.get("/here").await;
+    assert_eq!(edge.log_of(1).await[0]["target"], "/here");
+}
+
+#[tokio::test]
 async fn what_is_no_order_changes_nothing() {
     let site = Site::start().await;
     let path = format!("PUT {}/weight", site.path());
