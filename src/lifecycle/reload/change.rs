@@ -37,7 +37,9 @@ impl Shared {
                 let deed = deed.until(format!("generation {}", report.generation));
                 self.serving.audit.record(&by, deed, begun);
                 self.made.fetch_add(1, Ordering::Relaxed);
-                note(format!("generation {}", report.generation), why);
+                if !report.is_empty() {
+                    note(format!("generation {}", report.generation), why);
+                }
                 log::info!("configuration is served generation={} why={why}", report.generation);
                 tell(log::Level::Info, &report.to_string());
                 tell(log::Level::Warn, &report.warnings);
