@@ -14,8 +14,8 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Actor, AdminService, Applied, Audit, Control, ControlError, Deed, Drain, Ending, NotUpgraded, Refused, RequestReport,
-    Stage, Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
+    Actor, AdminService, Applied, Audit, Control, ControlError, Deed, Drain, Ending, NotUpgraded, Refused,
+    RequestReport, Stage, Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
@@ -337,7 +337,7 @@ mod tests {
 
     use super::*;
     use crate::config::Origin;
-    use crate::runtime::{Live, Registry, Unchanging, assemble};
+    use crate::runtime::{DeedResult, Live, Registry, Unchanging, assemble};
 
     const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 } }
 pools: { app: { endpoints: [127.0.0.1:9001, 127.0.0.1:9002] } }
@@ -397,8 +397,10 @@ routes: [{ pool: app }]
         assert!(admit(0, 1000, &audit).is_ok() && admit(1000, 1000, &audit).is_ok());
         assert!(matches!(admit(1001, 1000, &audit), Err(Failure::Stranger(1001))));
         let [noted] = &audit.recent()[..] else { panic!("one entry") };
-        assert!(noted.is_denied());
-        assert_eq!((&*noted.who, &*noted.from), ("uid 1001", "control socket"));
+        assert_eq!(
+            (&*noted.who, &*noted.from, noted.result),
+            ("uid 1001", "control socket", DeedResult::Denied)
+        );
     }
 
     #[test]
