@@ -128,8 +128,11 @@ impl Serving {
         let now = Instant::now();
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edges.traffic.change_limits(edge_limits(config));
-        self.live.replace(snapshot.clone());
-        snapshot.take_over(now);
+        {
+            let _alone = self.live.alone();
+            self.live.replace(snapshot.clone());
+            snapshot.take_over(now);
+        }
         self.edges.adopt(prepared, config.drain);
         self.prober.update(&snapshot.pools);
         Ok(())

@@ -124,8 +124,8 @@ impl Control {
         now: Instant,
         change: impl FnOnce(&Pool, &Endpoint),
     ) -> Result<(Arc<Endpoint>, WeightChange), ControlError> {
+        let _alone = self.live.alone();
         let (pool, endpoint) = self.audited(self.find(target), what, target, by, now)?;
-        let _alone = self.changing.lock();
         let before = Setting::of(&pool, &endpoint, now);
         change(&pool, &endpoint);
         let after = Setting::of(&pool, &endpoint, now);
