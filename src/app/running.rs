@@ -98,8 +98,8 @@ impl RunningApp {
     }
 
     /// Stops accepting, lets running requests finish, and returns when the last connection has ended and its log
-    /// line is written, and those of the audit log. A request that never ends is waited for; put a `timeout` around this where there may be
-    /// one.
+    /// line is written, as are those of the audit log. A request that never ends is waited for; put a `timeout` around
+    /// this where there may be one.
     pub async fn stop(mut self) {
         self.live.begin_drain();
         while self.tasks.join_next().await.is_some() {}
