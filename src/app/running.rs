@@ -83,7 +83,7 @@ impl RunningApp {
     /// When it cannot be served; what was served before still is.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         self.reloader
-            .reload(&Actor::itself(Why::Program), None)
+            .reload(&Actor::itself(Why::Program), None, None)
             .await
             .map(Reloaded::from)
             .map_err(ReloadError)
@@ -98,17 +98,14 @@ impl RunningApp {
     }
 
     /// Stops accepting, lets running requests finish, and returns when the last connection has ended and its log
-    /// line is written. A request that never ends is waited for; put a `timeout` around this where there may be
-    /// one.
+    /// line is written, as are those of the audit log. A request that never ends is waited for; put a `timeout` around
+    /// this where there may be one.
     pub async fn stop(mut self) {
         self.live.begin_drain();
         while self.tasks.join_next().await.is_some() {}
         self.jobs.shutdown().await;
-        let (log, live) = (self.log.clone(), self.live.clone());
-        let settled = tokio::task::spawn_blocking(move || {
-            log.settle(lifecycle::LOG_PATIENCE);
-            lifecycle::settle_spans(&live);
-        });
+        let (log, live, reloader) = (self.log.clone(), self.live.clone(), self.reloader.clone());
+        let settled = tokio::task::spawn_blocking(move || lifecycle::settle(&log, reloader.audit(), &live));
         // Fails only when the runtime itself ends; then nobody waits for the log either.
         let _ = settled.await;
     }

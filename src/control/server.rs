@@ -14,8 +14,8 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
-    Actor, AdminService, Applied, Control, ControlError, Drain, Ending, NotUpgraded, Refused, RequestReport,
-    Stage, Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
+    Actor, AdminService, Applied, Audit, Control, ControlError, Deed, Drain, Ending, NotUpgraded, Refused,
+    RequestReport, Stage, Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
@@ -126,7 +126,7 @@ async fn answer(stream: UnixStream, Answering { control, admin }: Answering, end
     let has_come = timeout(LINE_LIMIT, transport.peek(&mut first)).await.is_ok();
     let Transport::Unix(stream) = transport else { return };
     if first[0].is_ascii_uppercase() {
-        if let Ok(uid) = admitted(&stream) {
+        if let Ok(uid) = admitted(&stream, &control) {
             admin.serve(Transport::Unix(stream), Via::ControlSocket { uid }, ending).await;
         }
         return;
@@ -161,7 +161,7 @@ impl Connection {
 
     /// The last reply; none where nothing was asked.
     async fn answer(&mut self, control: &Arc<Control>) -> Result<Option<Reply>, Failure> {
-        let peer = admitted(self.stream.get_ref())?;
+        let peer = admitted(self.stream.get_ref(), control)?;
         let Some(command) = self.command().await? else { return Ok(None) };
         let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
@@ -189,11 +189,11 @@ impl Connection {
                 Reply::Log { level: control.log_level(), was }
             }
             Command::Reload { probation } => {
-                let applied = self.while_working(control.changes().reload(&by, probation)).await?;
+                let applied = self.while_working(control.changes().reload(&by, probation, None)).await?;
                 self.follow(applied?).await?
             }
             Command::Rollback { to } => {
-                let applied = self.while_working(control.changes().roll_back(&by, to)).await?;
+                let applied = self.while_working(control.changes().roll_back(&by, to, None)).await?;
                 self.follow(applied?).await?
             }
             Command::Upgrade { order } => {
@@ -309,10 +309,18 @@ impl Connection {
     }
 }
 
-/// The user behind a connection, if it may ask.
-fn admitted(stream: &UnixStream) -> Result<u32, Failure> {
-    let peer = stream.peer_cred()?.uid();
-    if may_ask(peer, geteuid().as_raw()) { Ok(peer) } else { Err(Failure::Stranger(peer)) }
+/// The user behind a connection, if it may ask. That somebody else has tried is noted.
+fn admitted(stream: &UnixStream, control: &Control) -> Result<u32, Failure> {
+    admit(stream.peer_cred()?.uid(), geteuid().as_raw(), control.changes().audit())
+}
+
+fn admit(peer: u32, own: u32, audit: &Audit) -> Result<u32, Failure> {
+    if may_ask(peer, own) {
+        return Ok(peer);
+    }
+    let stranger = Failure::Stranger(peer);
+    audit.record(&Actor::user(peer), Deed::denied(&stranger), Instant::now());
+    Err(stranger)
 }
 
 fn missed(tap: &Tap) -> Option<Reply> {
@@ -329,7 +337,7 @@ mod tests {
 
     use super::*;
     use crate::config::Origin;
-    use crate::runtime::{Live, Registry, Unchanging, assemble};
+    use crate::runtime::{DeedResult, Live, Registry, Unchanging, assemble};
 
     const TEXT: &str = "listeners: { web: { bind: 127.0.0.1:0 } }
 pools: { app: { endpoints: [127.0.0.1:9001, 127.0.0.1:9002] } }
@@ -381,6 +389,18 @@ routes: [{ pool: app }]
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer, "");
+    }
+
+    #[test]
+    fn an_attempt_of_somebody_else_is_noted() {
+        let audit = Audit::default();
+        assert!(admit(0, 1000, &audit).is_ok() && admit(1000, 1000, &audit).is_ok());
+        assert!(matches!(admit(1001, 1000, &audit), Err(Failure::Stranger(1001))));
+        let [noted] = &audit.recent()[..] else { panic!("one entry") };
+        assert_eq!(
+            (&*noted.who, &*noted.from, noted.result),
+            ("uid 1001", "control socket", DeedResult::Denied)
+        );
     }
 
     #[test]

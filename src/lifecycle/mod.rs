@@ -18,5 +18,5 @@ pub(crate) use control::ControlSocket;
 pub(crate) use edges::Edges;
 pub(crate) use parts::{Parts, Running, StartError};
 pub(crate) use reload::{Reloader, Serving};
-pub(crate) use server::{LOG_PATIENCE, serve, settle_spans};
+pub(crate) use server::{LOG_PATIENCE, serve, settle};
 pub(crate) use upgrade::{Takeover, take_place};

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::edge::Edge;
 use crate::pools::Prober;
-use crate::runtime::{AdminService, Live, TlsFiles, keep_series, run_jobs, turn_windows};
-use crate::telemetry::Messages;
+use crate::runtime::{AdminService, Audit, Live, TlsFiles, keep_series, run_jobs, turn_windows};
+use crate::telemetry::{AccessLog, Messages};
 
 use super::control::ControlSocket;
 use super::drain::Drain;
@@ -22,7 +22,7 @@ use super::signals::Signals;
 use super::systemd::ServiceManager;
 use super::upgrade::{Arrival, Newcomer, Upgrader};
 
-/// How long the end of the process waits for the last lines of the access log, and for the last spans.
+/// How long the end of the process waits for the last lines of a log, and for the last spans.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves under a Pingora server of its own until a signal ends it, or another process has taken over. Blocks its thread.
@@ -44,18 +44,18 @@ pub(crate) fn serve(
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     drop(control);
     edges.clear_away();
-    log.settle(LOG_PATIENCE);
-    audit.settle(LOG_PATIENCE);
-    settle_spans(&live);
+    settle(&log, &audit, &live);
     match &*arrival.borrow() {
         Arrival::Failed(reason) => Err(StartError::Takeover(reason.clone())),
         Arrival::Coming | Arrival::Serving => Ok(()),
     }
 }
 
-/// Has the last spans sent. Those of a configuration that wanted some, and was replaced by one that wants none, are on their
-/// way since then.
-pub(crate) fn settle_spans(live: &Live) {
+/// Waits until the last lines are written and the last spans sent, each for a while. Spans of a configuration that wanted some,
+/// and was replaced by one that wants none, are on their way since then. Blocks its thread.
+pub(crate) fn settle(log: &AccessLog, audit: &Audit, live: &Live) {
+    log.settle(LOG_PATIENCE);
+    audit.settle(LOG_PATIENCE);
     if let Some(tracing) = &live.snapshot().tracing {
         tracing.exporter().settle(LOG_PATIENCE);
     }

@@ -159,7 +159,7 @@ impl Signals {
         let by = Actor::itself(Why::Signal);
         while let Some(()) = hangup.recv().await {
             // What came of it is in the log.
-            let _ = self.manager.reloading(self.reloader.reload(&by, None)).await;
+            let _ = self.manager.reloading(self.reloader.reload(&by, None, None)).await;
         }
         pending().await
     }

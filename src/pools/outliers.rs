@@ -135,6 +135,12 @@ impl Pool {
         self.lineage.ejected.notify_one();
     }
 
+    /// Until when an operator wants an endpoint left out.
+    pub(crate) fn ordered_out_until(&self, endpoint: &Endpoint) -> Option<Instant> {
+        let roster = self.lineage.roster.lock();
+        roster.index_of(endpoint).and_then(|index| roster.standings[index].ordered_until())
+    }
+
     /// Ends the ejections whose time is over. Where requests had come to nothing, their endpoints are on trial from now on;
     /// where an operator wanted them left out, they come back. Returns when the next one ends.
     pub(crate) fn end_ejections(&self, now: Instant) -> Option<Instant> {

@@ -162,6 +162,10 @@ impl Standing {
         self.ejection().map(|ejection| ejection.until)
     }
 
+    pub(super) fn ordered_until(&self) -> Option<Instant> {
+        self.order.as_ref().map(|order| order.until)
+    }
+
     /// When the next of its ejections ends.
     pub(super) fn next_end(&self) -> Option<Instant> {
         [&self.ejection, &self.order].into_iter().flatten().map(|ejection| ejection.until).min()

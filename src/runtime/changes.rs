@@ -17,18 +17,28 @@ use super::{Actor, Audit, Generation};
 /// Whoever can put another configuration in the place of the one that is served.
 #[async_trait]
 pub(crate) trait Changes: fmt::Debug + Send + Sync {
-    /// Reads the configuration again and serves it from then on. Changes are made one after the other, and to drop this
-    /// stops none.
+    /// Reads the configuration again and serves it from then on, if it is still to replace the generation `instead_of`. Changes
+    /// are made one after the other, and to drop this stops none.
     ///
     /// # Errors
-    /// When it cannot be served; then everything stays as it is.
-    async fn reload(&self, by: &Actor, probation: Option<Probation>) -> Result<Applied, Refused>;
+    /// When it cannot be served, or comes too late; then everything stays as it is.
+    async fn reload(
+        &self,
+        by: &Actor,
+        probation: Option<Probation>,
+        instead_of: Option<u64>,
+    ) -> Result<Applied, Refused>;
 
     /// Serves the configuration of an earlier generation again: of this one, or of the one before.
     ///
     /// # Errors
     /// As for [`reload`](Self::reload), and when there is no such generation.
-    async fn roll_back(&self, by: &Actor, to: Option<u64>) -> Result<Applied, Refused>;
+    async fn roll_back(
+        &self,
+        by: &Actor,
+        to: Option<u64>,
+        instead_of: Option<u64>,
+    ) -> Result<Applied, Refused>;
 
     /// Has another process take over, and begins the end of this one.
     ///
@@ -138,6 +148,9 @@ pub(crate) enum Verdict {
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
 
+/// Why a change came too late.
+const OVERTAKEN: &str = "another change came before this one";
+
 /// How many changes there were since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangeCounts {
@@ -145,6 +158,17 @@ pub(crate) struct ChangeCounts {
     pub(crate) generation: u64,
     pub(crate) made: u64,
     pub(crate) refused: u64,
+}
+
+impl Refused {
+    /// Another change came first.
+    pub(crate) fn overtaken() -> Self {
+        Self(OVERTAKEN.to_owned())
+    }
+
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.0 == OVERTAKEN
+    }
 }
 
 impl Report {
@@ -178,11 +202,11 @@ pub(crate) struct Unchanging {
 #[cfg(test)]
 #[async_trait]
 impl Changes for Unchanging {
-    async fn reload(&self, _: &Actor, _: Option<Probation>) -> Result<Applied, Refused> {
+    async fn reload(&self, _: &Actor, _: Option<Probation>, _: Option<u64>) -> Result<Applied, Refused> {
         Err(Refused("nothing changes here".to_owned()))
     }
 
-    async fn roll_back(&self, _: &Actor, _: Option<u64>) -> Result<Applied, Refused> {
+    async fn roll_back(&self, _: &Actor, _: Option<u64>, _: Option<u64>) -> Result<Applied, Refused> {
         Err(Refused("nothing changes here".to_owned()))
     }
 

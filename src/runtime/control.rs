@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use parking_lot::ReentrantMutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -28,8 +27,6 @@ pub(crate) struct Control {
     live: Arc<Live>,
     changes: Arc<dyn Changes>,
     began: Instant,
-    /// Held over a change and its message, so that each change is told once and in order.
-    changing: ReentrantMutex<()>,
 }
 
 /// An endpoint as operators name it: `POOL/ENDPOINT`. Where weights are meant, also a pool of a split: `ROUTE/POOL`.
@@ -115,7 +112,7 @@ impl ControlError {
 
 impl Control {
     pub(crate) fn new(live: Arc<Live>, changes: Arc<dyn Changes>) -> Self {
-        Self { live, changes, began: Instant::now(), changing: ReentrantMutex::new(()) }
+        Self { live, changes, began: Instant::now() }
     }
 
     /// What is served.
@@ -130,7 +127,7 @@ impl Control {
 
     /// Does something while nobody else makes a change of what runs: to look at it first, and to change it by that.
     pub(crate) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _alone = self.changing.lock();
+        let _alone = self.live.alone();
         work()
     }
 
@@ -199,7 +196,7 @@ impl Control {
         by: &Actor,
         now: Instant,
     ) -> Result<LogLevel, ControlError> {
-        let _alone = self.changing.lock();
+        let _alone = self.live.alone();
         let changed = self.changes.set_log_level(level).ok_or(ControlError::NoMessages);
         let from = self.audited(changed, What::Log, level, by, now)?;
         self.changes.audit().record(by, Deed::done(What::Log, from != level).from(from).until(level), now);
@@ -411,6 +408,34 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
             (last.target.as_deref(), last.reason.as_deref()),
             (Some("ap/x"), Some("no pool named `ap`"))
         );
+    }
+
+    #[test]
+    fn a_change_waits_for_another_configuration_and_finds_what_that_has() {
+        let text = |port: u16| {
+            format!(
+                "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+                 pools: {{ app: {{ endpoints: [127.0.0.1:{port}] }} }}\nroutes: [{{ pool: app }}]\n"
+            )
+        };
+        let registry = Registry::with_built_ins();
+        let before = assemble(&Origin::test(&text(9001)), &registry, None).unwrap();
+        let after = assemble(&Origin::test(&text(9002)), &registry, Some(&before)).unwrap().snapshot;
+        let live = Arc::new(Live::new(before.snapshot));
+        let control = Control::new(live.clone(), Arc::new(Unchanging::default()));
+        std::thread::scope(|scope| {
+            let alone = live.alone();
+            let drain = |address: &str| control.drain(&target(address), &by(), Instant::now()).map(drop);
+            let gone = scope.spawn(move || drain("app/127.0.0.1:9001"));
+            let new = scope.spawn(move || drain("app/127.0.0.1:9002"));
+            live.replace(after.clone());
+            after.take_over(Instant::now());
+            drop(alone);
+            assert!(gone.join().unwrap().unwrap_err().to_string().contains("no endpoint `127.0.0.1:9001`"));
+            new.join().unwrap().unwrap();
+        });
+        let status = control.status(Some("app"), Instant::now()).unwrap();
+        assert_eq!(status.pools[0].endpoints[0].state, State::Drained);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use tokio::sync::watch;
 
 use super::series::Series;
@@ -14,6 +15,7 @@ pub(crate) struct Live {
     ending: Ending,
     watchers: Arc<Watchers>,
     series: Series,
+    changing: ReentrantMutex<()>,
 }
 
 impl Live {
@@ -26,6 +28,7 @@ impl Live {
             ending: Ending::default(),
             watchers,
             series: Series::default(),
+            changing: ReentrantMutex::new(()),
         }
     }
 
@@ -50,6 +53,12 @@ impl Live {
         self.watchers.set(Uses::DEBUG, snapshot.debug_key.is_some());
         self.snapshot.store(snapshot);
         self.changed.send_replace(());
+    }
+
+    /// Held over each change of what runs and its message, so that it is told once and in order; and while another snapshot
+    /// comes to serve, so that nobody changes what has just been replaced, or does not serve yet.
+    pub(crate) fn alone(&self) -> ReentrantMutexGuard<'_, ()> {
+        self.changing.lock()
     }
 
     /// Is told whenever the snapshot is replaced.

@@ -55,6 +55,13 @@ struct Output {
     queue: Arc<Queue>,
 }
 
+/// An output that is ready, but that gets no lines yet: nobody writes to it when this is dropped.
+#[derive(Debug)]
+pub(crate) struct NewOutput {
+    spec: AccessSpec,
+    output: Option<Output>,
+}
+
 /// What decides whether there is a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occasion {
@@ -93,23 +100,37 @@ impl AccessLog {
         }
     }
 
-    /// Has the lines from now on written there, in that form. Lines that wait still go to the old sink, which has a
-    /// thread of its own until it has taken them.
+    /// Has the lines from now on written there, in that form.
     ///
     /// # Errors
     /// As for [`open`](Self::open); the log is as before then.
     pub(crate) fn change(&self, spec: &AccessSpec) -> io::Result<()> {
-        let mut asked = self.asked.lock();
+        self.prepare(spec)?.into_iter().for_each(|new| self.adopt(new));
+        Ok(())
+    }
+
+    /// Opens what lines are to go to, if that is another than now. Whoever changes the log does so after everybody else.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn prepare(&self, spec: &AccessSpec) -> io::Result<Option<NewOutput>> {
+        let asked = self.asked.lock();
         if asked.as_ref() == Some(spec) {
-            return Ok(());
+            return Ok(None);
         }
         let output = match Form::new(spec) {
             None => None,
             Some(form) => Some(Output { form, queue: self.queue(spec, asked.as_ref())? }),
         };
-        *asked = Some(spec.clone());
+        Ok(Some(NewOutput { spec: spec.clone(), output }))
+    }
+
+    /// Has the lines from now on written there. Lines that wait still go to the old sink, which has a thread of its own until
+    /// it has taken them.
+    pub(crate) fn adopt(&self, NewOutput { spec, output }: NewOutput) {
+        let mut asked = self.asked.lock();
+        *asked = Some(spec);
         self.replace(output);
-        Ok(())
     }
 
     /// That which there is, if it goes to the same place; else two writers would share a file for a while.

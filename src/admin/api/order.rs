@@ -58,6 +58,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
 }
 
 impl<T> Order<T> {
+    /// Whether it is for one version only.
+    pub(super) fn names_version(&self) -> bool {
+        self.if_match.as_ref().is_some_and(|list| !list.split(',').any(|tag| tag.trim() == "*"))
+    }
+
     /// Makes sure that nobody has changed what is to be changed since it was looked at, where the order says when that was.
     pub(super) fn check_version(&self, sight: &Sight, what: What, current: &Tag) -> Result<(), Problem> {
         if self.if_match.as_ref().is_none_or(|list| current.is_named_by(list)) {
@@ -108,7 +113,7 @@ const TOO_LATE: Problem =
 const TOO_LARGE: Problem =
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64KiB", "orders are short");
 
-const CHANGED: Problem = Problem::new(
+pub(super) const CHANGED: Problem = Problem::new(
     StatusCode::PRECONDITION_FAILED,
     "somebody has changed this since you have looked at it",
     "look again, and send the new `ETag` as `If-Match`, or none",

@@ -19,7 +19,7 @@ use crate::runtime::{Applied, AuditEntry, ControlError, Probation, Refused, Repo
 use crate::types::{Percent, Span};
 
 use super::named::Named;
-use super::order::Order;
+use super::order::{CHANGED, Order};
 use super::tag::Tag;
 
 /// How the configuration is to be served.
@@ -121,14 +121,14 @@ pub(super) async fn reload(
     order: Order<ReloadOrder>,
 ) -> Result<Response, Problem> {
     let _place = sight.long_work.try_acquire().map_err(|_| BUSY)?;
-    order.check_version(&sight, What::Reload, &history(&sight))?;
+    let instead_of = looked_at(&sight, &order, What::Reload)?;
     let terms = order.body.probation.as_ref();
     let terms =
         terms.map(|&ProbationOrder { lasts, max_errors, max_p99 }| Probation { lasts, max_errors, max_p99 });
     if terms.is_some_and(|terms| terms.lasts < SHORTEST_PROBATION) {
         return Err(TOO_SHORT);
     }
-    Ok(told(sight.control.changes().reload(&order.by, terms).await?))
+    Ok(told(sight.control.changes().reload(&order.by, terms, instead_of).await?))
 }
 
 /// Serve an earlier configuration again
@@ -150,8 +150,8 @@ pub(super) async fn roll_back(
     order: Order<RollbackOrder>,
 ) -> Result<Response, Problem> {
     let _place = sight.long_work.try_acquire().map_err(|_| BUSY)?;
-    order.check_version(&sight, What::Rollback, &history(&sight))?;
-    Ok(told(sight.control.changes().roll_back(&order.by, order.body.to).await?))
+    let instead_of = looked_at(&sight, &order, What::Rollback)?;
+    Ok(told(sight.control.changes().roll_back(&order.by, order.body.to, instead_of).await?))
 }
 
 /// Remove stored answers from all caches
@@ -274,12 +274,19 @@ fn told(Applied { report, verdict }: Applied) -> Response {
     }
 }
 
-fn history(sight: &Sight) -> Tag {
-    Tag::of(Json(sight.control.changes().history()).text().as_bytes())
+/// The generation that an order is to replace, where it says which it has looked at: another change may be on its way.
+fn looked_at<T>(sight: &Sight, order: &Order<T>, what: What) -> Result<Option<u64>, Problem> {
+    let history = sight.control.changes().history();
+    let current = history.last().map(|generation| generation.number);
+    order.check_version(sight, what, &Tag::of(Json(history).text().as_bytes()))?;
+    Ok(current.filter(|_| order.names_version()))
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
+        if refused.is_overtaken() {
+            return CHANGED;
+        }
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             error: refused.0.trim_end().to_owned().into(),

@@ -15,7 +15,7 @@ use crate::runtime::{
 };
 
 use super::history::Made;
-use super::{Changed, OVERTAKEN, Order, Serving, Shared, Wanted};
+use super::{Changed, Order, Serving, Shared, Wanted};
 
 /// How long a change waits for the first probes of pools that nobody could serve without them: a little longer than a probe
 /// takes at most where the file does not say otherwise.
@@ -37,7 +37,9 @@ impl Shared {
                 let deed = deed.until(format!("generation {}", report.generation));
                 self.serving.audit.record(&by, deed, begun);
                 self.made.fetch_add(1, Ordering::Relaxed);
-                note(format!("generation {}", report.generation), why);
+                if !report.is_empty() {
+                    note(format!("generation {}", report.generation), why);
+                }
                 log::info!("configuration is served generation={} why={why}", report.generation);
                 tell(log::Level::Info, &report.to_string());
                 tell(log::Level::Warn, &report.warnings);
@@ -58,7 +60,7 @@ impl Shared {
         self.check_not_left()?;
         let Order { by: _, why, wanted, instead_of, is_on_probation } = order;
         if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
-            return Err(Refused(OVERTAKEN.to_owned()));
+            return Err(Refused::overtaken());
         }
         let (origin, configuration) = self.find(&wanted)?;
         let assembled = match configuration {
@@ -119,13 +121,18 @@ impl Serving {
         let Assembled { config, snapshot, .. } = new;
         let mut nobody = Inherited::default();
         let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(refused)?;
-        self.log.change(&config.access_log).map_err(refused)?;
-        self.audit.change(config.audit_log()).map_err(refused)?;
+        let output = self.log.prepare(&config.access_log).map_err(refused)?;
+        let audit_file = self.audit.prepare(config.audit_log()).map_err(refused)?;
+        output.into_iter().for_each(|output| self.log.adopt(output));
+        audit_file.into_iter().for_each(|file| self.audit.adopt(file));
         let now = Instant::now();
         self.messages.iter().for_each(|messages| messages.set_level(config.log_level));
         self.edges.traffic.change_limits(edge_limits(config));
-        self.live.replace(snapshot.clone());
-        snapshot.take_over(now);
+        {
+            let _alone = self.live.alone();
+            self.live.replace(snapshot.clone());
+            snapshot.take_over(now);
+        }
         self.edges.adopt(prepared, config.drain);
         self.prober.update(&snapshot.pools);
         Ok(())

@@ -98,9 +98,6 @@ struct Order {
 const UPGRADING: &str =
     "another process is about to take over; wait until it serves, or has turned out not to";
 
-/// Why an order came too late.
-const OVERTAKEN: &str = "another change came before this one";
-
 impl Order {
     fn new(by: &Actor, why: Why, wanted: Wanted) -> Self {
         Self { by: by.clone(), why, wanted, instead_of: None, is_on_probation: false }
@@ -232,14 +229,25 @@ impl Reloader {
 
 #[async_trait]
 impl Changes for Reloader {
-    async fn reload(&self, by: &Actor, probation: Option<Probation>) -> Result<Applied, Refused> {
+    async fn reload(
+        &self,
+        by: &Actor,
+        probation: Option<Probation>,
+        instead_of: Option<u64>,
+    ) -> Result<Applied, Refused> {
         let order = Order::new(by, by.why(), Wanted::Anew);
-        let order = Order { is_on_probation: probation.is_some(), ..order };
+        let order = Order { instead_of, is_on_probation: probation.is_some(), ..order };
         self.change(order, probation).await
     }
 
-    async fn roll_back(&self, by: &Actor, to: Option<u64>) -> Result<Applied, Refused> {
-        self.change(Order::new(by, Why::Rollback, Wanted::Earlier(to)), None).await
+    async fn roll_back(
+        &self,
+        by: &Actor,
+        to: Option<u64>,
+        instead_of: Option<u64>,
+    ) -> Result<Applied, Refused> {
+        let order = Order::new(by, Why::Rollback, Wanted::Earlier(to));
+        self.change(Order { instead_of, ..order }, None).await
     }
 
     async fn upgrade(&self, by: &Actor, order: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {

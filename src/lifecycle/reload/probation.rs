@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::runtime::{Actor, Probation, Standing, Verdict, Why};
 use crate::telemetry::{Pulse, PulseSummary};
 
-use super::{OVERTAKEN, Order, Reloader, Wanted};
+use super::{Order, Reloader, Wanted};
 
 /// How often a generation on probation is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -78,7 +78,7 @@ impl Reloader {
         // What an operator did meanwhile stays.
         let order = Order { instead_of: Some(generation), ..order };
         let stuck = match self.change(order, None).await {
-            Err(refused) if refused.0 == OVERTAKEN => return Verdict::Overtaken,
+            Err(refused) if refused.is_overtaken() => return Verdict::Overtaken,
             Err(refused) => Some(refused.0),
             Ok(applied) if applied.report.is_empty() => {
                 Some("the files that it names hold what they held, and are not kept".to_owned())

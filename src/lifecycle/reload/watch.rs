@@ -51,7 +51,7 @@ pub(crate) async fn watch(
             (files, same) = looked(files, move |files| files.stamps_of(&last)).await;
             if same.is_none() {
                 // What came of it is in the log.
-                let _ = changes.reload(&Actor::itself(Why::Watch), None).await;
+                let _ = changes.reload(&Actor::itself(Why::Watch), None, None).await;
             }
         }
     }
@@ -176,12 +176,12 @@ mod tests {
 
     #[async_trait]
     impl Changes for Asked {
-        async fn reload(&self, _: &Actor, _: Option<Probation>) -> Result<Applied, Refused> {
+        async fn reload(&self, _: &Actor, _: Option<Probation>, _: Option<u64>) -> Result<Applied, Refused> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Err(Refused("not here".to_owned()))
         }
 
-        async fn roll_back(&self, _: &Actor, _: Option<u64>) -> Result<Applied, Refused> {
+        async fn roll_back(&self, _: &Actor, _: Option<u64>, _: Option<u64>) -> Result<Applied, Refused> {
             unreachable!("files are watched")
         }
 

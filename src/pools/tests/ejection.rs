@@ -214,6 +214,17 @@ fn an_operator_leaves_out_whom_it_wants_and_it_comes_back_by_itself() {
 }
 
 #[test]
+fn an_order_shows_also_where_something_else_keeps_the_endpoint_out_for_longer() {
+    let stage = Stage::new(FOUR, "");
+    stage.fail(0, 5);
+    assert_eq!((stage.state(0), stage.pool.ordered_out_until(stage.endpoint(0))), ("ejected", None));
+    let until = stage.now + Duration::from_secs(1);
+    stage.pool.order_out(stage.endpoint(0), until, stage.now);
+    assert_eq!(stage.pool.ordered_out_until(stage.endpoint(0)), Some(until));
+    assert!(stage.pool.ejections()[0].as_ref().unwrap().until > until);
+}
+
+#[test]
 fn whoever_is_taken_in_is_left_out_by_no_operator() {
     let mut stage = Stage::new(FOUR, "");
     stage.pool.order_out(stage.endpoint(0), stage.now + Duration::from_secs(60), stage.now);

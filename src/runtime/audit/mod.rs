@@ -35,6 +35,10 @@ struct Written {
     file: Option<AuditFile>,
 }
 
+/// A file in the place of another, or none, that gets no entries yet.
+#[derive(Debug)]
+pub(crate) struct NewFile(Option<AuditFile>);
+
 /// So many entries are kept in memory.
 const MOST_RECENT: usize = 200;
 /// Under which entries stand among the messages.
@@ -47,20 +51,24 @@ impl Audit {
     /// When it cannot be opened.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
         let audit = Self::default();
-        audit.change(path)?;
+        audit.prepare(path)?.into_iter().for_each(|file| audit.adopt(file));
         Ok(audit)
     }
 
-    /// Has entries from now on written there.
+    /// Opens what entries are to be written to, if that is another file than now.
     ///
     /// # Errors
-    /// When it cannot be opened; then everything stays as it is.
-    pub(crate) fn change(&self, path: Option<&Path>) -> io::Result<()> {
-        let mut written = self.written.lock();
-        if written.file.as_ref().map(AuditFile::path) != path {
-            written.file = path.map(AuditFile::open).transpose()?;
+    /// When it cannot be opened.
+    pub(crate) fn prepare(&self, path: Option<&Path>) -> io::Result<Option<NewFile>> {
+        if self.written.lock().file.as_ref().map(AuditFile::path) == path {
+            return Ok(None);
         }
-        Ok(())
+        Ok(Some(NewFile(path.map(AuditFile::open).transpose()?)))
+    }
+
+    /// Has entries from now on written there.
+    pub(crate) fn adopt(&self, NewFile(file): NewFile) {
+        self.written.lock().file = file;
     }
 
     /// Notes what somebody has done, or was not let do. Of the latter no more than some each second: strangers can have as
@@ -167,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let audit = Audit::open(Some(&path)).unwrap();
-        assert!(audit.change(Some(Path::new("/nonexistent/audit.log"))).is_err());
+        assert!(audit.prepare(Some(Path::new("/nonexistent/audit.log"))).is_err());
         audit.record(&Actor::user(0), deed(0), Instant::now());
         audit.settle(Duration::from_secs(20));
         assert!(std::fs::read_to_string(&path).unwrap().contains("\"what\":\"weight\""));

@@ -35,6 +35,7 @@ pub(crate) struct InvalidEjectionTime(String);
 struct Setting {
     weight: u16,
     is_drained: bool,
+    /// What outlier detection has begun is no operator's to change.
     ejected_until: Option<Instant>,
     now: Instant,
 }
@@ -123,8 +124,8 @@ impl Control {
         now: Instant,
         change: impl FnOnce(&Pool, &Endpoint),
     ) -> Result<(Arc<Endpoint>, WeightChange), ControlError> {
+        let _alone = self.live.alone();
         let (pool, endpoint) = self.audited(self.find(target), what, target, by, now)?;
-        let _alone = self.changing.lock();
         let before = Setting::of(&pool, &endpoint, now);
         change(&pool, &endpoint);
         let after = Setting::of(&pool, &endpoint, now);
@@ -170,11 +171,10 @@ fn tell(pool: &Pool, endpoint: &Endpoint, before: Setting, after: Setting) {
 
 impl Setting {
     fn of(pool: &Pool, endpoint: &Endpoint, now: Instant) -> Self {
-        let ejection = pool.ejections().into_iter().nth(endpoint.index());
         Self {
             weight: endpoint.weight(),
             is_drained: endpoint.state().is_in_drain(),
-            ejected_until: ejection.flatten().map(|ejection| ejection.until),
+            ejected_until: pool.ordered_out_until(endpoint),
             now,
         }
     }

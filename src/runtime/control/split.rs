@@ -26,8 +26,8 @@ impl Control {
         by: &Actor,
         now: Instant,
     ) -> Result<WeightChange, ControlError> {
+        let _alone = self.live.alone();
         let snapshot = self.live.snapshot();
-        let _alone = self.changing.lock();
         let found = find_split(&snapshot, &target.pool);
         let changed = found.and_then(|(route, split)| change_weight(route, split, &target.endpoint, weight));
         let change = self.audited(changed, What::Weight, target, by, now)?;
@@ -68,11 +68,11 @@ impl Control {
         order: Option<CanaryOrder>,
         now: Instant,
     ) -> Result<SplitStatus, ControlError> {
+        let _alone = self.live.alone();
         let snapshot = self.live.snapshot();
         let (name, split) = find_split(&snapshot, route)?;
         let canary = split.canary().ok_or_else(|| ControlError::NoCanary { route: name.to_string() })?;
         if let Some(order) = order {
-            let _alone = self.changing.lock();
             let steered = canary.steer(order, now);
             steered.map_err(|NotRunning| ControlError::CanaryEnded { route: name.to_string() })?;
         }

@@ -53,6 +53,8 @@ async fn what_has_changed_is_told_with_its_reason() {
     assert!(first["why"].as_str().unwrap().contains("refused"), "{first}");
     edge.try_reload("listeners: 5\n").await.unwrap_err();
     edge.reload(&config(&pools, "{ name: named, pool: app }")).await;
+    // Nothing differs, so nothing is told.
+    edge.reread().await;
     let told: Vec<_> = transitions().await.into_iter().filter(|one| one["pool"].is_null()).collect();
     let [refused, made] = &told[..] else { panic!("{told:?}") };
     assert_eq!((&refused["from"], &refused["to"]), (&"generation 1".into(), &"refused".into()));
