@@ -80,6 +80,9 @@ pub(crate) struct RequestCx {
     /// How the call ended.
     pub(super) grpc_status: Option<GrpcStatus>,
     pub(super) cause: Option<Cause>,
+    /// Whether the client is answered with an error of the edge's own. A cause alone may come after the answer's head, or of a
+    /// client that has left.
+    pub(super) is_refused: bool,
     /// Bytes of the request's body so far.
     pub(super) body_bytes: u64,
     /// When its first bytes came.
@@ -177,6 +180,7 @@ impl RequestCx {
             call: None,
             grpc_status: None,
             cause: None,
+            is_refused: false,
             body_bytes: 0,
             body_begun: None,
             body_ended: false,

@@ -73,7 +73,7 @@ fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestC
         let answered = cx.timings.first_byte.unwrap_or(now);
         let waited = answered.saturating_duration_since(cx.received);
         cx.snapshot.pulse.record(status.as_u16(), waited, now);
-        if cx.cause.is_some() {
+        if cx.is_refused {
             cx.snapshot.pulse.count_of_edge();
         }
     }

@@ -105,6 +105,7 @@ fn refusal(session: &impl Downstream, cx: &mut RequestCx, rejection: Rejection) 
 
 /// The answer for an error, in the form that the client understands.
 pub(super) fn explain(session: &impl Downstream, cx: &mut RequestCx, cause: &Cause) -> Answer {
+    cx.is_refused = true;
     let headers = &session.request().headers;
     let form = ErrorBody::accepted_by(headers);
     cx.grpc_status = (form == ErrorBody::Grpc).then(|| cause.grpc_status());

@@ -2,8 +2,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::types::{EndpointAddr, PoolName};
@@ -25,7 +27,7 @@ struct Kept {
 /// Something is not what it was.
 #[derive(Clone, Debug)]
 pub(crate) struct Transition {
-    /// The first of the process is 1.
+    /// The first is 1; a process that takes over counts on.
     pub(crate) number: u64,
     pub(crate) at: Instant,
     pub(crate) of: Subject,
@@ -40,6 +42,19 @@ pub(crate) enum Subject {
     Configuration,
     Pool(PoolName),
     Endpoint(PoolName, Arc<EndpointAddr>),
+}
+
+/// The same in plain values, for another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PastTransition {
+    number: u64,
+    /// How long ago it came.
+    age_ms: u64,
+    pool: Option<PoolName>,
+    endpoint: Option<EndpointAddr>,
+    from: String,
+    to: String,
+    why: String,
 }
 
 /// Why endpoints of a pool come to stand otherwise, and when.
@@ -81,6 +96,52 @@ impl Journal {
     pub(crate) fn since(&self, number: u64) -> Vec<Transition> {
         let kept = self.0.lock();
         kept.transitions.iter().filter(|transition| transition.number > number).cloned().collect()
+    }
+
+    /// Those that are kept, for another process.
+    pub(crate) fn export(&self, now: Instant) -> Vec<PastTransition> {
+        self.since(0).into_iter().map(|transition| PastTransition::of(transition, now)).collect()
+    }
+
+    /// Goes on after those of the process before this one: its own follow them, and are numbered anew.
+    pub(crate) fn go_on(&self, earlier: Vec<PastTransition>, now: Instant) {
+        let mut kept = self.0.lock();
+        let own = std::mem::take(&mut kept.transitions);
+        kept.count = earlier.last().map_or(0, |last| last.number);
+        kept.transitions = earlier.into_iter().map(|past| past.transition(now)).collect();
+        for mut transition in own {
+            kept.count += 1;
+            transition.number = kept.count;
+            kept.transitions.push_back(transition);
+        }
+        let surplus = kept.transitions.len().saturating_sub(MOST);
+        kept.transitions.drain(..surplus);
+    }
+}
+
+impl PastTransition {
+    fn of(transition: Transition, now: Instant) -> Self {
+        let Transition { number, at, of, from, to, why } = transition;
+        let (pool, endpoint) = match of {
+            Subject::Configuration => (None, None),
+            Subject::Pool(pool) => (Some(pool), None),
+            Subject::Endpoint(pool, address) => (Some(pool), Some((*address).clone())),
+        };
+        let age = now.saturating_duration_since(at).as_millis();
+        let age_ms = u64::try_from(age).unwrap_or(u64::MAX);
+        Self { number, age_ms, pool, endpoint, from: from.into_owned(), to: to.into_owned(), why }
+    }
+
+    fn transition(self, now: Instant) -> Transition {
+        let Self { number, age_ms, pool, endpoint, from, to, why } = self;
+        let of = match (pool, endpoint) {
+            (None, _) => Subject::Configuration,
+            (Some(pool), None) => Subject::Pool(pool),
+            (Some(pool), Some(address)) => Subject::Endpoint(pool, Arc::new(address)),
+        };
+        // A machine may have started after that.
+        let at = now.checked_sub(Duration::from_millis(age_ms)).unwrap_or(now);
+        Transition { number, at, of, from: from.into(), to: to.into(), why }
     }
 }
 
@@ -151,6 +212,26 @@ mod tests {
         assert_eq!((first.since(), second.since()), (later, later));
         let of = Subject::Endpoint("app".parse().unwrap(), second.address().clone());
         assert_eq!(journal.since(0)[0].of, of);
+    }
+
+    #[test]
+    fn another_process_goes_on_after_the_last_one() {
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let pool = pool(&["10.0.0.1:80"], "", now);
+        pool.set_drained(&pool.endpoints()[0], true, now);
+        let before = &pool.lineage.journal;
+        before.note_configuration("generation 1".to_owned(), "generation 2".to_owned(), "a command", now);
+        let left = serde_json::to_string(&before.export(later)).unwrap();
+        let journal = Journal::default();
+        journal.note_configuration("generation 2".to_owned(), "refused".to_owned(), "no file", later);
+        journal.go_on(serde_json::from_str(&left).unwrap(), later);
+        let all = journal.since(0);
+        assert_eq!(words(&journal, 2), ["3 generation 2 refused: no file"]);
+        assert_eq!(
+            all[..2].iter().map(|one| &one.of).collect::<Vec<_>>(),
+            [&before.since(0)[0].of, &Subject::Configuration]
+        );
+        assert_eq!((all[0].at, all[1].why.as_str(), journal.count()), (now, "a command", 3));
     }
 
     #[test]

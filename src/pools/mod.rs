@@ -47,7 +47,7 @@ pub(crate) use failure::{is_break, is_ended_politely, is_gone, is_our_own_fault,
 pub(crate) use generation::PolicyFactory;
 pub(crate) use handover::PoolState;
 pub(crate) use health::{ProbeResult, Prober};
-pub(crate) use journal::{Journal, Subject, Transition};
+pub(crate) use journal::{Journal, PastTransition, Subject, Transition};
 pub(crate) use lease::Lease;
 pub(crate) use peer::{Identity, PeerTls, UnusableTls};
 pub(crate) use picker::{Pick, is_among};

@@ -135,7 +135,8 @@ fn assemble_keeping(
     let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
     let stores = stores(&config, &keeping, now, |tls| peer_tls(tls, &clock, &source, &mut diagnostics));
-    let journal: Arc<Journal> = keeping.counts(Scope::shared(), "what has changed");
+    // Not as hooks keep their state: pools go on noting in the one that they know, also when another process leaves its own.
+    let journal = previous.map(|previous| previous.snapshot.journal.clone()).unwrap_or_default();
     let mut builder = Builder {
         registry,
         journal: journal.clone(),

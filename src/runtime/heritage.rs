@@ -13,7 +13,7 @@ use crate::pools::{Pool, PoolState};
 use crate::types::PoolName;
 
 use super::caches::take_folders_over;
-use super::{Assembled, Generation, Registry, SecretFile, Snapshot, assemble};
+use super::{Assembled, Generation, Lately, Registry, SecretFile, Snapshot, assemble};
 
 /// What is left, in plain values. Another version may have written it: what is missing has a default, and what is unknown
 /// is passed over.
@@ -50,6 +50,8 @@ struct KeptName {
 
 /// The parcel of the keys of session tickets.
 const TICKET_KEYS: &str = "ticket_keys";
+/// The parcel of what goes on in what is told.
+const LATELY: &str = "lately";
 
 /// Bytes of what hooks keep that are handed over at most.
 const MOST_KEPT: usize = 192 << 20;
@@ -70,9 +72,19 @@ fn drop_largest(exported: &mut Vec<Exported>) {
 
 impl Heritage {
     /// What a process leaves that serves `served`, and has served others before. Takes a moment where hooks keep much.
-    pub(crate) fn of(served: &Assembled, history: &[(Generation, Origin)], now: Instant) -> Self {
+    pub(crate) fn of(
+        served: &Assembled,
+        history: &[(Generation, Origin)],
+        lately: &Lately,
+        now: Instant,
+    ) -> Self {
         let pools = served.snapshot.pools.iter().map(|pool| (pool.name().to_string(), pool.export(now)));
-        let mut parcels = vec![Parcel { name: TICKET_KEYS.to_owned(), bytes: served.ticket_keys.export() }];
+        // Plain structures with text keys always serialise.
+        let told = Zeroizing::new(serde_json::to_vec(lately).unwrap_or_default());
+        let mut parcels = vec![
+            Parcel { name: TICKET_KEYS.to_owned(), bytes: served.ticket_keys.export() },
+            Parcel { name: LATELY.to_owned(), bytes: told },
+        ];
         let mut kept = Vec::new();
         let mut exported = served.kept.export(now);
         drop_largest(&mut exported);
@@ -93,6 +105,12 @@ impl Heritage {
     /// The generations and their configurations, the oldest first; none where they cannot be understood.
     pub(crate) fn take_history(&mut self) -> Vec<(Generation, Origin)> {
         serde_json::from_value(std::mem::take(&mut self.history)).unwrap_or_default()
+    }
+
+    /// What it told of the time before; nothing where that cannot be understood.
+    pub(crate) fn take_lately(&mut self) -> Lately {
+        let told = self.take(LATELY).unwrap_or_default();
+        serde_json::from_slice(&told).unwrap_or_default()
     }
 
     /// As a text, and what goes beside it.

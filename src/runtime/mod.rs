@@ -22,6 +22,7 @@ mod generation;
 mod grpc;
 mod heritage;
 mod jobs;
+mod lately;
 mod listener;
 mod listener_counts;
 mod listener_stats;
@@ -81,6 +82,7 @@ pub(crate) use grpc::{
 };
 pub(crate) use heritage::{Heritage, Parcel};
 pub(crate) use jobs::run_jobs;
+pub(crate) use lately::{Lately, SetLevel};
 pub(crate) use listener::{Listener, TcpService, UdpService};
 pub(crate) use listener_counts::{Counted, ListenerCounts};
 pub(crate) use listener_stats::{HandshakeEnd, ListenerStats};

@@ -87,6 +87,15 @@ impl Series {
         self.taken.subscribe()
     }
 
+    /// Goes on after those of the process before this one. What this one has taken while the other served says nothing.
+    pub(crate) fn go_on(&self, earlier: Vec<Sample>) {
+        let Some(last) = earlier.last().map(|sample| sample.at_ms) else { return };
+        let mut samples = self.samples.lock();
+        samples.retain(|sample| sample.at_ms > last);
+        let room = KEPT - samples.len();
+        earlier.into_iter().rev().take(room).for_each(|sample| samples.push_front(sample));
+    }
+
     pub(crate) fn add(&self, sample: Sample) {
         {
             let mut samples = self.samples.lock();

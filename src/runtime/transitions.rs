@@ -7,7 +7,7 @@ use crate::types::wall_time;
 /// A change of how an endpoint stands, of a panic, or of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TransitionStatus {
-    /// The first since the start is 1.
+    /// The first is 1; an upgrade does not begin anew.
     pub(crate) number: u64,
     /// When it came (RFC 3339).
     pub(crate) at: String,

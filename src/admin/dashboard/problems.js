@@ -31,7 +31,8 @@ function ofTraffic(samples) {
   const sum = name => last.reduce((all, sample) => all + sample[name], 0)
   const [requests, errors] = [sum('requests_per_s'), sum('errors_per_s')]
   if (!requests || errors * 100 < requests * ERROR_PERCENT) return []
-  const edge = sum('edge_errors_per_s')
+  // Those of the edge have any status: only what 4xx cannot account for is surely among these.
+  const edge = Math.max(0, sum('edge_errors_per_s') - sum('client_errors_per_s'))
   const made = edge ? ` ${percent(Math.min(100, edge / errors * 100))} of them or more are the edge's own.` : ''
   return [{
     id: 'errors', level: 'bad', title: `${percent(errors / requests * 100)} of requests fail`,

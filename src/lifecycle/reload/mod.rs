@@ -180,12 +180,14 @@ impl Reloader {
     /// Goes on with what another process knew, before anything is served here.
     pub(super) async fn inherit(&self, mut heritage: Heritage) -> Result<(), Refused> {
         let mut served = self.0.served.lock().await;
-        let history = heritage.take_history();
+        let (history, lately) = (heritage.take_history(), heritage.take_lately());
         let diff = history.last().and_then(|(_, before)| served.diff_from(before)).unwrap_or_default();
         self.0.history.lock().go_on(history, diff);
         heritage.bequeath(&mut served, &self.0.registry, Instant::now()).map_err(refused)?;
         served.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
-        self.0.serving.serve(&served)
+        self.0.serving.serve(&served)?;
+        self.0.serving.go_on(lately, &served);
+        Ok(())
     }
 
     /// Serves the configuration's file anew whenever it changes, if the configuration wants that.

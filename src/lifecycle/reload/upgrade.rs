@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use crate::lifecycle::upgrade::Estate;
-use crate::runtime::{Actor, Assembled, Deed, NotUpgraded, UpgradeOrder, Upgraded, What};
+use crate::runtime::{Actor, Assembled, Deed, Lately, NotUpgraded, SetLevel, UpgradeOrder, Upgraded, What};
 
-use super::Shared;
+use super::{Serving, Shared};
 
 impl Shared {
     /// Notes what became of the wish for another process.
@@ -37,7 +37,8 @@ impl Shared {
             self.check_file_is_served(&served)?;
         }
         let history = self.history.lock().entries();
-        let upgraded = upgrader.upgrade(order, Estate { served: &served, history }).await?;
+        let lately = self.serving.lately(&served);
+        let upgraded = upgrader.upgrade(order, Estate { served: &served, history, lately }).await?;
         // Before the next change has its turn.
         self.is_left.store(true, Ordering::Release);
         Ok(upgraded)
@@ -62,5 +63,31 @@ impl Shared {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+impl Serving {
+    /// What the next process is to tell, too.
+    fn lately(&self, served: &Assembled) -> Lately {
+        let of_file = served.config.log_level;
+        let level = self.messages.as_ref().map(|messages| messages.level());
+        Lately {
+            level: level.filter(|level| *level != of_file).map(|level| SetLevel { level, of_file }),
+            samples: self.live.series().samples(),
+            transitions: served.snapshot.journal.export(Instant::now()),
+            audit: self.audit.recent(),
+        }
+    }
+
+    /// Goes on with what the process before this one told.
+    pub(super) fn go_on(&self, lately: Lately, served: &Assembled) {
+        let Lately { level, samples, transitions, audit } = lately;
+        let level = level.filter(|set| set.of_file == served.config.log_level);
+        if let Some((messages, set)) = self.messages.as_ref().zip(level) {
+            messages.set_level(set.level);
+        }
+        self.live.series().go_on(samples);
+        served.snapshot.journal.go_on(transitions, Instant::now());
+        self.audit.go_on(audit);
     }
 }

@@ -16,7 +16,7 @@ use crate::handover::{
 use crate::lifecycle::edges::Edges;
 use crate::lifecycle::reload::Serving;
 use crate::lifecycle::systemd::ServiceManager;
-use crate::runtime::{Assembled, Generation, Heritage, Live, NotUpgraded, UpgradeOrder, Upgraded};
+use crate::runtime::{Assembled, Generation, Heritage, Lately, Live, NotUpgraded, UpgradeOrder, Upgraded};
 use crate::types::Span;
 
 use super::CONFIGURATION;
@@ -51,6 +51,7 @@ pub(in crate::lifecycle) struct Estate<'a> {
     pub(in crate::lifecycle) served: &'a Assembled,
     /// The generations and their configurations, the oldest first.
     pub(in crate::lifecycle) history: Vec<(Generation, Origin)>,
+    pub(in crate::lifecycle) lately: Lately,
 }
 
 impl Estate<'_> {
@@ -151,7 +152,7 @@ impl Upgrader {
         let need = giver.give_sockets(&sockets.given()).await?;
         drop(sockets);
         if need.state {
-            let state = packed(Heritage::of(estate.served, &estate.history, Instant::now()));
+            let state = packed(Heritage::of(estate.served, &estate.history, &estate.lately, Instant::now()));
             giver.give_state(&state).await?;
         }
         let unclaimed = giver.ready().await?;

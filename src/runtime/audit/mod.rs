@@ -90,6 +90,13 @@ impl Audit {
         self.written.lock().recent.iter().cloned().collect()
     }
 
+    /// Goes on after the entries of the process before this one, which has written them already.
+    pub(crate) fn go_on(&self, earlier: Vec<AuditEntry>) {
+        let recent = &mut self.written.lock().recent;
+        let room = MOST_RECENT - recent.len();
+        earlier.into_iter().rev().take(room).for_each(|entry| recent.push_front(entry));
+    }
+
     /// Has the file opened again, by its path.
     pub(crate) fn reopen(&self) {
         self.written.lock().file.iter().for_each(AuditFile::reopen);

@@ -39,6 +39,26 @@ async fn each_second_is_kept_over_reloads() {
 }
 
 #[tokio::test]
+async fn an_answer_that_its_endpoint_breaks_off_is_no_error_of_the_edge() {
+    let broken = Endpoint::scripted(|mut exchange| async move {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+        None
+    })
+    .await;
+    let pools = pool("app", "", &[broken.address()]);
+    let edge = Edge::start(&config(&pools, "{ match: { path: /half }, pool: app }")).await;
+    let mut client = Client::connect(edge.address()).await;
+    client.send("GET /half HTTP/1.1\r\nHost: example.com\r\n\r\n").await;
+    client.rest().await;
+    eventually("it is in a sample", async || sum(&samples(&edge).await, "requests_per_s") > 0.0).await;
+    let after = samples(&edge).await;
+    assert_eq!(sum(&after, "edge_errors_per_s"), 0.0, "{after:?}");
+    edge.get("/nowhere").await;
+    eventually("an error of the edge is", async || sum(&samples(&edge).await, "edge_errors_per_s") > 0.0)
+        .await;
+}
+
+#[tokio::test]
 async fn what_has_changed_is_told_with_its_reason() {
     let address = dead().await;
     let health = "health: { tcp: {}, interval: 100ms },";

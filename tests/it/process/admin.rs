@@ -26,7 +26,7 @@ async fn ask(client: &mut Client, path: &str) -> (u16, String) {
     (told.status, told.text().to_owned())
 }
 
-async fn read(running: &Running, path: &str) -> (u16, String) {
+pub(super) async fn read(running: &Running, path: &str) -> (u16, String) {
     ask(&mut Client::connect(address(running)).await, path).await
 }
 

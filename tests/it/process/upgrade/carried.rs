@@ -6,6 +6,7 @@ use crate::support::issuer::Issuer;
 use crate::support::{Client, Endpoint, Response, eventually};
 
 use super::super::Running;
+use super::super::admin::read;
 use super::super::control::{config, evener, get, status};
 use super::{only, upgrade};
 
@@ -155,4 +156,41 @@ async fn connections_of_the_new_process_are_counted() {
     assert_eq!(open().await, 0);
     let _new = [Client::connect(running.address()).await, Client::connect(running.address()).await];
     eventually("the new ones are counted", async || open().await == 2).await;
+}
+
+#[tokio::test]
+async fn the_level_of_messages_and_what_is_told_of_before_go_on() {
+    let endpoint = Endpoint::answering("ok").await;
+    let text = config(&format!("endpoints: ['{}']", endpoint.address()));
+    let text = text.replace("listeners:", "admin: { bind: 127.0.0.1:0 }\nlisteners:");
+    let running = Running::start(&text, 1).await;
+    let named = format!("app/{}", endpoint.address());
+    for command in [&["log", "debug"][..], &["drain", &named, "--no-wait"], &["drain", &named, "--undo"]] {
+        assert_eq!(evener(&running, command).await.0, 0);
+    }
+    let json = async |path: &str| serde_json::from_str::<Value>(&read(&running, path).await.1).unwrap();
+    let samples = async || json("/v1/series").await["samples"].as_array().unwrap().clone();
+    eventually("there is a sample", async || !samples().await.is_empty()).await;
+    let (first, audit, transitions) =
+        (samples().await[0].clone(), json("/v1/audit").await, json("/v1/transitions").await);
+    assert_eq!(
+        (audit.as_array().unwrap().len(), transitions["transitions"].as_array().unwrap().len()),
+        (3, 2)
+    );
+    for _ in 0..2 {
+        let new = upgrade(&running, &[]).await;
+        assert_eq!(evener(&running, &["log"]).await.1, "level debug\n");
+        assert_eq!(json("/v1/audit").await, audit);
+        assert_eq!(
+            json("/v1/transitions").await["transitions"][1]["to"],
+            transitions["transitions"][1]["to"]
+        );
+        assert_eq!(samples().await[0], first);
+        only(&running, &[new]).await;
+    }
+    // Those of this process follow.
+    assert_eq!(evener(&running, &["drain", &named, "--no-wait"]).await.0, 0);
+    let told = json("/v1/transitions").await["transitions"].as_array().unwrap().clone();
+    let last = told.last().unwrap();
+    assert_eq!((&last["number"], &last["from"]), (&3.into(), &"fit".into()), "{told:?}");
 }
