@@ -35,6 +35,7 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
         scheme: facts.scheme,
         host: String::new(),
         target: head.uri.clone(),
+        redaction: cx.snapshot.redaction.clone(),
         client: facts.client_ip,
         listener: facts.listener.clone(),
         request_id: facts.request_id.clone(),
@@ -94,8 +95,9 @@ pub(super) fn note_routing(head: &RequestHeader, cx: &mut RequestCx, routed: Opt
 /// Explains how a request was routed; `None` where nobody wants to know: spans do not tell of it.
 pub(super) fn routing(parts: &Parts<'_>, found: Result<&RouteId, &Cause>, cx: &RequestCx) -> Option<Routing> {
     cx.recording.as_ref().filter(|recording| recording.uses != Uses::TRACE)?;
-    let route = found.ok().map(|route| &cx.snapshot.routes[route.0].name);
-    Some(Routing::new(&cx.snapshot.router, parts, route, Instant::now()))
+    let snapshot = &cx.snapshot;
+    let route = found.ok().map(|route| &snapshot.routes[route.0].name);
+    Some(Routing::new(&snapshot.router, parts, route, &snapshot.redaction, Instant::now()))
 }
 
 // === Filters and splits ===

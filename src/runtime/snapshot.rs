@@ -13,7 +13,7 @@ use crate::pools::{Journal, Pool};
 use crate::router::Router;
 use crate::split::Split;
 use crate::stores::Redis;
-use crate::telemetry::Pulse;
+use crate::telemetry::{Pulse, Redaction};
 use crate::tracing::Tracing;
 use crate::types::{Cidr, PoolName, RouteName};
 
@@ -59,6 +59,8 @@ pub(crate) struct Snapshot {
     pub(crate) edge_paths: EdgePaths,
     /// What requests are signed with whose clients may know what becomes of them.
     pub(crate) debug_key: Option<DebugKey>,
+    /// What of requests is told to nobody.
+    pub(crate) redaction: Arc<Redaction>,
 }
 
 impl fmt::Debug for Snapshot {

@@ -2,9 +2,11 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::*;
+use crate::config::spec::{ClientShown, RedactSpec};
 use crate::hooks::Scheme;
 use crate::runtime::recording::{Asked, Attempt, Ended, WhyAttempt};
 use crate::runtime::{Cause, Outcome};
+use crate::telemetry::Redaction;
 
 fn asked(client: &str) -> Asked {
     Asked {
@@ -12,7 +14,8 @@ fn asked(client: &str) -> Asked {
         version: Version::HTTP_11,
         scheme: Scheme::Http,
         host: "example.com".to_owned(),
-        target: "/api/users?token=secret".parse().unwrap(),
+        target: "/api/users;sig=secret?token=secret".parse().unwrap(),
+        redaction: Arc::new(Redaction::new(&RedactSpec::default(), ClientShown::Full)),
         client: client.parse().unwrap(),
         listener: "web".parse().unwrap(),
         request_id: http::HeaderValue::from_static("1"),
