@@ -239,6 +239,9 @@ pub(super) fn note_hedge(
 
 /// Ends the recording of a request that is over, and hands it to those who want it.
 pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
+    if cx.recording.is_none() {
+        return;
+    }
     let cause = cx.cause.clone();
     end_attempt(cx, cause.as_ref());
     let Some(mut recording) = cx.recording.take() else { return };
@@ -248,7 +251,7 @@ pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u6
         status,
         cause,
         grpc_status: cx.grpc_status,
-        cache: cx.cache.as_ref().map(|cache| cache.word),
+        cache: cx.cache.as_ref().map(|cache| cache.result.word()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].clone()),
         endpoint: reached.or(cx.tried.last()).map(|endpoint| endpoint.address().clone()),
         bytes_in,

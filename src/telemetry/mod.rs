@@ -2,7 +2,6 @@
 
 mod access_log;
 mod audit_file;
-mod counter;
 pub(crate) mod histogram;
 mod last_minute;
 mod lines;
@@ -17,7 +16,6 @@ mod trace_context;
 
 pub(crate) use access_log::{AccessLog, Occasion, OwnLines, PendingLine};
 pub(crate) use audit_file::AuditFile;
-pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::telemetry::Counter;
+use crate::types::Counter;
 
 /// What became of the lines, over all sinks that the log has had.
 #[derive(Debug, Default)]
