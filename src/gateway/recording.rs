@@ -156,6 +156,8 @@ pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease
     if let Some(pool) = cx.pool() {
         let mut picked = recording.notes.take();
         picked.by = search.by.or(picked.by);
+        // Spans do not tell of it, and a pool may be large.
+        let out = (recording.uses != Uses::TRACE).then(|| OutOfWork::of(pool)).unwrap_or_default();
         recording.picks.push(PickRun {
             pool: pool.name().clone(),
             policy: pool.config().balance.policy.clone(),
@@ -163,7 +165,7 @@ pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease
             ended: Instant::now(),
             picked,
             waited_for: search.waited_for,
-            out: OutOfWork::of(pool),
+            out,
             found: found.map(|lease| lease.endpoint().address().clone()).map_err(Cause::clone),
         });
     }
