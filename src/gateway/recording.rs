@@ -47,7 +47,8 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
 
 /// What a recording of the request is wanted for.
 fn wanted(head: &RequestHeader, cx: &RequestCx) -> Uses {
-    let Some((watchers, facts)) = cx.watchers.as_ref().zip(cx.facts.as_ref()) else { return Uses::NONE };
+    let watchers = &cx.snapshot.watchers;
+    let Some(facts) = cx.facts.as_ref().filter(|_| !watchers.uses().is_none()) else { return Uses::NONE };
     let uses = watchers.wants(facts.client_ip, &facts.listener);
     let is_told = is_signed(head, facts, cx) && watchers.may_debug(cx.received);
     if is_told { uses.with(Uses::DEBUG) } else { uses }
@@ -264,9 +265,7 @@ pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u6
     if recording.uses.has(Uses::TRACE) {
         spans::export(&recording, cx);
     }
-    if let Some(watchers) = cx.watchers.take() {
-        watchers.tell(&recording.into());
-    }
+    cx.snapshot.watchers.tell(&recording.into());
 }
 
 #[cfg(test)]

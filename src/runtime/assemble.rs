@@ -186,6 +186,7 @@ fn assemble_keeping(
         watches_file: config.watch,
         edge_paths: EdgePaths::of(&config.routes),
         debug_key: config.debug_secret.as_ref().map(|secret| DebugKey::new(&secret.0)),
+        watchers: previous.map(|previous| previous.snapshot.watchers.clone()).unwrap_or_default(),
         redaction: Arc::new(Redaction::new(&config.access_log.redact, config.access_log.client)),
         jobs: kept.jobs(),
     });
