@@ -22,5 +22,6 @@ pub(crate) use key::Target;
 pub(crate) use plan::Plan;
 pub(crate) use purge::{Purge, Purged};
 pub(crate) use refreshes::Turn;
+pub(crate) use results::CacheResult;
 pub(crate) use storage::{PREDICTOR, STORAGE, lock};
 pub(crate) use store::{Cache, Caching, Store, is_to_be_stored};

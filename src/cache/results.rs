@@ -1,24 +1,51 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use crossbeam_utils::CachePadded;
 
-/// How often a cache did what, by the words of the access log.
+use crate::types::Counter;
+
+/// What a cache did for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheResult {
+    /// What was stored was given.
+    Hit,
+    /// It was given though it was old.
+    Stale,
+    /// It was given after an endpoint had said that it is still good.
+    Refresh,
+    /// It was not there.
+    Miss,
+    /// It was not asked for.
+    Bypass,
+}
+
+/// How often a cache did what. All cores count here, and each result has a line of memory to itself.
 #[derive(Debug, Default)]
-pub(crate) struct Results([AtomicU64; Self::WORDS.len()]);
+pub(crate) struct Results([CachePadded<Counter>; CacheResult::ALL.len()]);
+
+impl CacheResult {
+    const ALL: [Self; 5] = [Self::Hit, Self::Stale, Self::Refresh, Self::Miss, Self::Bypass];
+
+    /// The word of the access log and of metrics.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Refresh => "refresh",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
+}
 
 impl Results {
-    /// The words: what was stored was given, though it was old, or after an endpoint had said that it is still good; or it was
-    /// not there, or not asked for.
-    pub(crate) const WORDS: [&'static str; 5] = ["hit", "stale", "refresh", "miss", "bypass"];
-
-    pub(crate) fn count(&self, word: &str) {
-        let place = Self::WORDS.iter().position(|known| *known == word);
-        if let Some(count) = place.and_then(|place| self.0.get(place)) {
-            count.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count(&self, result: CacheResult) {
+        if let Some(count) = self.0.get(result as usize) {
+            count.count();
         }
     }
 
-    /// Each word with its count.
+    /// The word of each result with its count.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Self::WORDS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
+        CacheResult::ALL.into_iter().zip(&self.0).map(|(result, count)| (result.word(), count.get()))
     }
 }
 
@@ -27,12 +54,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_word_has_a_count_of_its_own() {
+    fn each_result_has_a_count_of_its_own() {
         let results = Results::default();
-        for word in ["hit", "miss", "miss", "no such word"] {
-            results.count(word);
+        for (more, result) in CacheResult::ALL.into_iter().enumerate() {
+            (0..=more).for_each(|_| results.count(result));
         }
-        let counted: Vec<_> = results.iter().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(counted, [("hit", 1), ("miss", 2)]);
+        let counted: Vec<_> = results.iter().collect();
+        assert_eq!(counted, [("hit", 1), ("stale", 2), ("refresh", 3), ("miss", 4), ("bypass", 5)]);
     }
 }

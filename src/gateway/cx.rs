@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables, Way};
 use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
 use crate::router::RouteId;
-use crate::runtime::{Cause, GrpcStatus, Recording, Route, RouteStats, Snapshot, Watchers};
+use crate::runtime::{Cause, GrpcStatus, Recording, Route, RouteStats, Snapshot};
 use crate::split::Choice;
 use crate::telemetry::OwnLines;
 use crate::tracing::Traced;
@@ -119,9 +119,7 @@ pub(crate) struct RequestCx {
     pub(super) traced: Option<Box<Traced>>,
     /// Where the request may be dropped before its end.
     pub(super) unfinished: Option<Box<Unfinished>>,
-    /// Those who may want to know what becomes of it, if there are any.
-    pub(super) watchers: Option<Arc<Watchers>>,
-    /// What becomes of it, if they do.
+    /// What becomes of it, if anybody wants to know.
     pub(super) recording: Option<Box<Recording>>,
 }
 
@@ -200,16 +198,8 @@ impl RequestCx {
             cache: None,
             traced: None,
             unfinished: None,
-            watchers: None,
             recording: None,
         }
-    }
-
-    /// The same for a request that comes now, of which what becomes of it may be wanted.
-    pub(super) fn watched_by(watchers: &Arc<Watchers>, snapshot: Arc<Snapshot>, received: Instant) -> Self {
-        let mut cx = Self::new(snapshot, received);
-        cx.watchers = (!watchers.uses().is_none()).then(|| watchers.clone());
-        cx
     }
 
     /// The same for a request of the edge's own that is made in the place of this one. It has no client, and holds nothing that

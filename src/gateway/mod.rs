@@ -112,7 +112,7 @@ impl ProxyHttp for Gateway {
     type CTX = Box<RequestCx>;
 
     fn new_ctx(&self) -> Box<RequestCx> {
-        Box::new(RequestCx::watched_by(self.live.watchers(), self.live.snapshot(), Instant::now()))
+        Box::new(RequestCx::new(self.live.snapshot(), Instant::now()))
     }
 
     /// None: Pingora's compression would be built for every request only to stay off.

@@ -224,7 +224,7 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
         grpc_status: cx.grpc_status.map(GrpcStatus::code),
         rate_limit: cx.extensions.get::<RateLimitVerdict>().map(|verdict| verdict.as_str()),
         waf: cx.extensions.get::<WafVerdict>().map(waf),
-        cache: cx.cache.as_ref().map(|cache| cache.word),
+        cache: cx.cache.as_ref().map(|cache| cache.result.word()),
         route: cx.route().map(|route| route.name.as_str()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),
         endpoint: endpoint(cx),

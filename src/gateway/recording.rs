@@ -35,6 +35,7 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
         scheme: facts.scheme,
         host: String::new(),
         target: head.uri.clone(),
+        redaction: cx.snapshot.redaction.clone(),
         client: facts.client_ip,
         listener: facts.listener.clone(),
         request_id: facts.request_id.clone(),
@@ -46,7 +47,8 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
 
 /// What a recording of the request is wanted for.
 fn wanted(head: &RequestHeader, cx: &RequestCx) -> Uses {
-    let Some((watchers, facts)) = cx.watchers.as_ref().zip(cx.facts.as_ref()) else { return Uses::NONE };
+    let watchers = &cx.snapshot.watchers;
+    let Some(facts) = cx.facts.as_ref().filter(|_| !watchers.uses().is_none()) else { return Uses::NONE };
     let uses = watchers.wants(facts.client_ip, &facts.listener);
     let is_told = is_signed(head, facts, cx) && watchers.may_debug(cx.received);
     if is_told { uses.with(Uses::DEBUG) } else { uses }
@@ -94,8 +96,9 @@ pub(super) fn note_routing(head: &RequestHeader, cx: &mut RequestCx, routed: Opt
 /// Explains how a request was routed; `None` where nobody wants to know: spans do not tell of it.
 pub(super) fn routing(parts: &Parts<'_>, found: Result<&RouteId, &Cause>, cx: &RequestCx) -> Option<Routing> {
     cx.recording.as_ref().filter(|recording| recording.uses != Uses::TRACE)?;
-    let route = found.ok().map(|route| &cx.snapshot.routes[route.0].name);
-    Some(Routing::new(&cx.snapshot.router, parts, route, Instant::now()))
+    let snapshot = &cx.snapshot;
+    let route = found.ok().map(|route| &snapshot.routes[route.0].name);
+    Some(Routing::new(&snapshot.router, parts, route, &snapshot.redaction, Instant::now()))
 }
 
 // === Filters and splits ===
@@ -154,6 +157,8 @@ pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease
     if let Some(pool) = cx.pool() {
         let mut picked = recording.notes.take();
         picked.by = search.by.or(picked.by);
+        // Spans do not tell of it, and a pool may be large.
+        let out = (recording.uses != Uses::TRACE).then(|| OutOfWork::of(pool)).unwrap_or_default();
         recording.picks.push(PickRun {
             pool: pool.name().clone(),
             policy: pool.config().balance.policy.clone(),
@@ -161,7 +166,7 @@ pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease
             ended: Instant::now(),
             picked,
             waited_for: search.waited_for,
-            out: OutOfWork::of(pool),
+            out,
             found: found.map(|lease| lease.endpoint().address().clone()).map_err(Cause::clone),
         });
     }
@@ -237,6 +242,9 @@ pub(super) fn note_hedge(
 
 /// Ends the recording of a request that is over, and hands it to those who want it.
 pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
+    if cx.recording.is_none() {
+        return;
+    }
     let cause = cx.cause.clone();
     end_attempt(cx, cause.as_ref());
     let Some(mut recording) = cx.recording.take() else { return };
@@ -246,7 +254,7 @@ pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u6
         status,
         cause,
         grpc_status: cx.grpc_status,
-        cache: cx.cache.as_ref().map(|cache| cache.word),
+        cache: cx.cache.as_ref().map(|cache| cache.result.word()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].clone()),
         endpoint: reached.or(cx.tried.last()).map(|endpoint| endpoint.address().clone()),
         bytes_in,
@@ -257,9 +265,7 @@ pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u6
     if recording.uses.has(Uses::TRACE) {
         spans::export(&recording, cx);
     }
-    if let Some(watchers) = cx.watchers.take() {
-        watchers.tell(&recording.into());
-    }
+    cx.snapshot.watchers.tell(&recording.into());
 }
 
 #[cfg(test)]

@@ -57,11 +57,12 @@ fn spans(recording: &Recording, ended: &Ended, route: Option<&str>, wall: System
 // === The answer ===
 
 fn answer(recording: &Recording, ended: &Ended, route: Option<&str>) -> SpanParts {
-    let Asked { method, version, scheme, host, target, client, listener, request_id } = &recording.asked;
+    let Asked { method, version, scheme, host, target, redaction, client, listener, request_id } =
+        &recording.asked;
     let mut all = Attributes::default();
     tell_method(&mut all, method);
     all.text("url.scheme", if *scheme == Scheme::Https { "https" } else { "http" });
-    all.text("url.path", path(target.path()));
+    all.text("url.path", path(&redaction.path(target.path())));
     if !host.is_empty() {
         all.text("server.address", host);
     }

@@ -46,7 +46,7 @@ fn what_happens_is_counted_under_its_name() {
     route.stats.requests.enter();
     route.stats.errors.count(&crate::runtime::Cause::NoEndpointFit);
     route.filters[0].stats.count(crate::runtime::Decision::Rejected);
-    snapshot.caches[0].store.results.count("stale");
+    snapshot.caches[0].store.results.count(crate::cache::CacheResult::Stale);
     let text = text(&metrics);
     for line in [
         "evener_cache_requests_total{cache=\"main\",result=\"stale\"} 1",

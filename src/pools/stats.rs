@@ -1,6 +1,7 @@
 //! What pools and endpoints came to since the process began, for metrics; it goes on over reloads.
 
-use crate::telemetry::{Counter, Histogram, Latencies, Minute, RecentCount, Turn};
+use crate::telemetry::{Histogram, Latencies, Minute, RecentCount, Turn};
+use crate::types::Counter;
 
 use super::endpoint::Endpoint;
 use super::pool::Pool;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderName, Method};
 
 use crate::config::spec::{PathSpec, ValueSpec};
+use crate::telemetry::Redaction;
 use crate::types::{Cidr, HostPattern, ListenerName, RouteName, cookies};
 
 use super::conditions::{Condition, headers, parameters};
@@ -137,10 +138,13 @@ impl Verdict {
     }
 
     /// What came of the route, without what the client has sent in headers, cookies and parameters, and without what the
-    /// route wants there: for whoever may know of a request no more than that it came.
-    pub(crate) fn redacted(&self) -> String {
+    /// route wants there, and with the path as lines have it: for whoever may know of a request no more than that it came.
+    pub(crate) fn redacted(&self, redaction: &Redaction) -> String {
         match self {
-            Self::Lost(reasons) => reasons.iter().map(Reason::redacted).collect::<Vec<_>>().join("; "),
+            Self::Lost(reasons) => {
+                let reasons: Vec<_> = reasons.iter().map(|reason| reason.redacted(redaction)).collect();
+                reasons.join("; ")
+            }
             other => other.to_string(),
         }
     }
@@ -149,8 +153,12 @@ impl Verdict {
 // === impl Reason ===
 
 impl Reason {
-    fn redacted(&self) -> String {
+    fn redacted(&self, redaction: &Redaction) -> String {
         match self {
+            Self::Path { wanted, found } => {
+                let found = redaction.path(found).into_owned();
+                Self::Path { wanted: wanted.clone(), found }.to_string()
+            }
             Self::Header { name, .. } => format!("header {name} is not as wanted"),
             Self::Query { name, .. } => format!("query parameter {name} is not as wanted"),
             Self::Cookie { name, .. } => format!("cookie {name} is not as wanted"),
@@ -255,5 +263,20 @@ impl<T: fmt::Display> fmt::Display for Joined<'_, T> {
             write!(f, "{separator}{item}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::spec::{ClientShown, RedactSpec};
+
+    #[test]
+    fn a_path_is_told_as_lines_have_it() {
+        let redaction = Redaction::new(&RedactSpec::default(), ClientShown::Full);
+        let wanted = PathSpec::Prefix("/api".to_owned());
+        let lost = Verdict::Lost(vec![Reason::Path { wanted, found: "/ok;token=secret/x".to_owned() }]);
+        assert_eq!(lost.redacted(&redaction), "path /api is no prefix of /ok;token=***");
+        assert!(lost.to_string().contains("secret"));
     }
 }

@@ -14,7 +14,7 @@ use crate::hooks::{BuildCx, BuildError, Keeping, Kept, Needs, PoolClient, PoolRe
 use crate::pools::{Journal, Pool, PoolParts, UrlClient};
 use crate::router::{Router, Rule};
 use crate::split::Split;
-use crate::telemetry::{OwnLines, Pulse};
+use crate::telemetry::{OwnLines, Pulse, Redaction};
 use crate::tls::{Clock, Problem, Termination, TicketKeys, install_provider, system_clock};
 use crate::tracing::Tracing;
 use crate::types::{PoolName, Random, ZoneName};
@@ -187,6 +187,8 @@ fn assemble_keeping(
         watches_file: config.watch,
         edge_paths: EdgePaths::of(&config.routes),
         debug_key: config.debug_secret.as_ref().map(|secret| DebugKey::new(&secret.0)),
+        watchers: previous.map(|previous| previous.snapshot.watchers.clone()).unwrap_or_default(),
+        redaction: Arc::new(Redaction::new(&config.access_log.redact, config.access_log.client)),
         jobs: kept.jobs(),
     });
     let origin = origin.fixed_to(&source);

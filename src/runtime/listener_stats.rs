@@ -1,4 +1,4 @@
-use crate::telemetry::Counter;
+use crate::types::Counter;
 
 use super::CauseCounts;
 

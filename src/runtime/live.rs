@@ -20,7 +20,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        let watchers = Arc::<Watchers>::default();
+        let watchers = snapshot.watchers.clone();
         watchers.set(Uses::DEBUG, snapshot.debug_key.is_some());
         Self {
             snapshot: ArcSwap::new(snapshot),

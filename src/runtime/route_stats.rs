@@ -1,4 +1,5 @@
-use crate::telemetry::{Counter, RequestStats};
+use crate::telemetry::RequestStats;
+use crate::types::Counter;
 
 use super::Cause;
 

@@ -13,12 +13,12 @@ use crate::pools::{Journal, Pool};
 use crate::router::Router;
 use crate::split::Split;
 use crate::stores::Redis;
-use crate::telemetry::Pulse;
+use crate::telemetry::{Pulse, Redaction};
 use crate::tracing::Tracing;
 use crate::types::{Cidr, PoolName, RouteName};
 
 use super::edge_paths::EdgePaths;
-use super::{Action, Admin, DebugKey, Listener, Listeners, Route, RouteStats};
+use super::{Action, Admin, DebugKey, Listener, Listeners, Route, RouteStats, Watchers};
 
 /// One configuration, fully built; it never changes. A request keeps the one that it began with to its end.
 pub(crate) struct Snapshot {
@@ -59,6 +59,10 @@ pub(crate) struct Snapshot {
     pub(crate) edge_paths: EdgePaths,
     /// What requests are signed with whose clients may know what becomes of them.
     pub(crate) debug_key: Option<DebugKey>,
+    /// Who wants to know what becomes of requests. They stay when the configuration changes.
+    pub(crate) watchers: Arc<Watchers>,
+    /// What of requests is told to nobody.
+    pub(crate) redaction: Arc<Redaction>,
 }
 
 impl fmt::Debug for Snapshot {

@@ -1,4 +1,4 @@
-use crate::telemetry::Counter;
+use crate::types::Counter;
 
 /// What a filter on a route has decided since the process began, but for the requests that it let pass: these are all the
 /// others of the route that have come to it.

@@ -5,7 +5,6 @@ mod journal;
 mod json;
 mod own_lines;
 mod put;
-mod redact;
 mod sink;
 mod template;
 mod time;

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::counter::COUNTS;
+use crate::types::COUNTS;
 
 /// How often each latency occurred, in the buckets of a native histogram of Prometheus with schema 4: each power of two
 /// of seconds is cut into 16 of equal ratio, so that the middle of a bucket is within 2.2 % of all that it counts.

@@ -2,7 +2,6 @@
 
 mod access_log;
 mod audit_file;
-mod counter;
 pub(crate) mod histogram;
 mod last_minute;
 mod lines;
@@ -10,13 +9,13 @@ mod messages;
 mod pulse;
 mod read_lines;
 mod recent;
+mod redaction;
 mod request_stats;
 mod settle;
 mod trace_context;
 
 pub(crate) use access_log::{AccessLog, Occasion, OwnLines, PendingLine};
 pub(crate) use audit_file::AuditFile;
-pub(crate) use counter::Counter;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
@@ -25,6 +24,7 @@ pub(crate) use pulse::Tally;
 pub use pulse::{Pulse, PulseSummary};
 pub(crate) use read_lines::read_lines;
 pub(crate) use recent::RecentLatencies;
+pub(crate) use redaction::Redaction;
 pub(crate) use request_stats::{CLASS_NAMES, EndedRequest, RequestStats};
 pub(crate) use settle::wait_until;
 pub(crate) use trace_context::{SpanId, TRACEPARENT, TRACESTATE, TraceContext, TraceId};

@@ -10,8 +10,8 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::counter::Counter;
 use super::histogram::Histogram;
+use crate::types::Counter;
 
 /// Counts requests and failures, and how long they took, over the last five minutes.
 ///

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::counter::Counter;
 use super::histogram::Histogram;
 use super::last_minute::{Latencies, Minute, Turn};
+use crate::types::Counter;
 
 /// What requests of one kind came to since the process began. Counting takes no lock; what is read of it is no moment's
 /// picture, since others count meanwhile, but each count is right.

@@ -1,4 +1,4 @@
-use crate::telemetry::Counter;
+use crate::types::Counter;
 
 /// What became of spans.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use pingora_cache::CachePhase;
 use pingora_http::ResponseHeader;
 use pingora_proxy::{RangeType, Session};
 
-use crate::cache::is_to_be_stored;
 use crate::cache::rules::{CacheStatus, Forwarded, invalidates, targets};
+use crate::cache::{CacheResult, is_to_be_stored};
 use crate::hooks::Stored;
 
 use super::super::cx::RequestCx;
@@ -45,7 +45,7 @@ pub(in crate::gateway) fn hand_on(
     }
     invalidate(session, response, cx);
     let cache = cx.cache.as_mut()?;
-    let (status, word) = status_of(session, cache);
+    let (status, result) = status_of(session, cache);
     cache.is_stored = matches!(
         session.cache.phase(),
         CachePhase::Hit
@@ -54,7 +54,7 @@ pub(in crate::gateway) fn hand_on(
             | CachePhase::Revalidated
             | CachePhase::RevalidatedNoCache(_)
     );
-    cache.word = word;
+    cache.result = result;
     for cookie in std::mem::take(&mut cache.cookies) {
         response.append_header(SET_COOKIE, cookie).ok()?;
     }
@@ -71,7 +71,7 @@ pub(in crate::gateway) fn stand_in(cx: &mut RequestCx) -> Option<ResponseHeader>
     let cache = cx.cache.as_mut().filter(|_| is_due)?;
     let mut head = *cache.stand_in.take()?;
     cache.is_stored = true;
-    cache.word = "stale";
+    cache.result = CacheResult::Stale;
     let status = CacheStatus { forwarded: Some(Forwarded::Stale), ..CacheStatus::default() };
     cache.tell(status, &mut head)?;
     cx.extensions.insert(Stored);
@@ -79,7 +79,7 @@ pub(in crate::gateway) fn stand_in(cx: &mut RequestCx) -> Option<ResponseHeader>
     Some(head)
 }
 
-fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) {
+fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, CacheResult) {
     let phase = session.cache.phase();
     let mut status = CacheStatus {
         collapsed: session.cache.lock_duration().is_some(),
@@ -96,19 +96,19 @@ fn status_of(session: &Session, cache: &CacheCx) -> (CacheStatus, &'static str) 
         CachePhase::Hit | CachePhase::StaleUpdating => {
             let is_fresh = phase == CachePhase::Hit && !cache.is_refreshed;
             let hit = CacheStatus { hit: true, ttl: Some(ttl()), forwarded: None, ..status };
-            (hit, if is_fresh { "hit" } else { "stale" })
+            (hit, if is_fresh { CacheResult::Hit } else { CacheResult::Stale })
         }
-        CachePhase::Stale => (CacheStatus { ttl: Some(ttl()), ..status }, "stale"),
+        CachePhase::Stale => (CacheStatus { ttl: Some(ttl()), ..status }, CacheResult::Stale),
         CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => {
             status.forwarded_status = Some(StatusCode::NOT_MODIFIED);
-            (CacheStatus { ttl: Some(ttl()), ..status }, "refresh")
+            (CacheStatus { ttl: Some(ttl()), ..status }, CacheResult::Refresh)
         }
         CachePhase::Miss | CachePhase::Expired => {
             let stored = is_to_be_stored(session.cache.cache_key());
-            (CacheStatus { stored, ..status }, "miss")
+            (CacheStatus { stored, ..status }, CacheResult::Miss)
         }
-        _ if cache.forwarded == Some(Forwarded::Bypass) => (status, "bypass"),
-        _ => (status, "miss"),
+        _ if cache.forwarded == Some(Forwarded::Bypass) => (status, CacheResult::Bypass),
+        _ => (status, CacheResult::Miss),
     }
 }
 

@@ -15,7 +15,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::cache::rules::{Forwarded, VaryOf, Wishes, vary_of};
-use crate::cache::{Caching, PREDICTOR, STORAGE, lock};
+use crate::cache::{CacheResult, Caching, PREDICTOR, STORAGE, lock};
 use crate::hooks::Stored;
 use crate::runtime::Cause;
 use crate::types::content_length;
@@ -88,7 +88,7 @@ pub(in crate::gateway) fn stored(client: &impl Downstream, cx: &mut RequestCx) -
     // What its client wishes besides is of no account any more.
     let mut cache = Box::new(CacheCx::new(caching, Wishes::default(), now));
     cache.is_stored = true;
-    cache.word = if is_stale { "stale" } else { "hit" };
+    cache.result = if is_stale { CacheResult::Stale } else { CacheResult::Hit };
     cx.cache = Some(cache);
     cx.extensions.insert(Stored);
     Some(hit)

@@ -15,8 +15,8 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use pingora_http::ResponseHeader;
 
-use crate::cache::Caching;
 use crate::cache::rules::{CacheStatus, Forwarded, Wishes};
+use crate::cache::{CacheResult, Caching};
 use crate::runtime::Cause;
 
 use super::stored::tell;
@@ -49,8 +49,8 @@ pub(super) struct CacheCx {
     is_refreshed: bool,
     /// Whether a stored answer is given.
     pub(super) is_stored: bool,
-    /// What the log says.
-    pub(super) word: &'static str,
+    /// What the cache did.
+    pub(super) result: CacheResult,
 }
 
 impl CacheCx {
@@ -68,13 +68,13 @@ impl CacheCx {
             unreserved: None,
             is_refreshed: false,
             is_stored: false,
-            word: "bypass",
+            result: CacheResult::Bypass,
         }
     }
 
     /// Counts what the cache did for the request, once that has ended.
     pub(super) fn count(&self) {
-        self.caching.cache.store.results.count(self.word);
+        self.caching.cache.store.results.count(self.result);
     }
 
     /// Tells in an answer what the cache did, if it is to; `None` when the head has no room.

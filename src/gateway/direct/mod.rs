@@ -75,7 +75,7 @@ impl HttpApp {
         let Asked { head, received, snapshot } = asked;
         let Some(request) = head::parse(&head) else { return Answered::No };
         let Some(options) = Options::of(&request.headers) else { return Answered::No };
-        let mut cx = Box::new(RequestCx::watched_by(self.gateway.live.watchers(), snapshot, received));
+        let mut cx = Box::new(RequestCx::new(snapshot, received));
         let mut client = Direct::new(request, connection, stream, keeps_on && options != Options::Close);
         match go(&mut client, &mut cx, &self.gateway.log).await {
             Ok(true) => {}

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config::Origin;
 use crate::hooks::Scheme;
-use crate::runtime::{Registry, Snapshot, Tap, TapFilter, Watchers, assemble};
+use crate::runtime::{Registry, Snapshot, Tap, TapFilter, assemble};
 
 fn snapshot() -> Arc<Snapshot> {
     let text = "listeners: { web: { bind: 127.0.0.1:0 } }\nroutes: [{ respond: {} }]\n";
@@ -11,9 +11,9 @@ fn snapshot() -> Arc<Snapshot> {
 }
 
 /// A request of 192.0.2.1 on `web`, once its facts are known.
-fn request(watchers: &Arc<Watchers>) -> RequestCx {
+fn request(snapshot: &Arc<Snapshot>) -> RequestCx {
     let now = Instant::now();
-    let mut cx = RequestCx::watched_by(watchers, snapshot(), now);
+    let mut cx = RequestCx::new(snapshot.clone(), now);
     cx.facts = Some(Facts {
         client_ip: [192, 0, 2, 1].into(),
         connection: 1,
@@ -29,21 +29,18 @@ fn request(watchers: &Arc<Watchers>) -> RequestCx {
 
 #[tokio::test]
 async fn nothing_is_kept_while_nobody_wants_to_know() {
-    let watchers: Arc<Watchers> = Arc::default();
-    let cx = request(&watchers);
-    assert!(cx.recording.is_none() && cx.watchers.is_none());
-    assert_eq!(Arc::strong_count(&watchers), 1);
+    assert!(request(&snapshot()).recording.is_none());
 }
 
 #[tokio::test]
 async fn a_request_is_recorded_that_a_tap_may_want_and_no_other() {
-    let watchers: Arc<Watchers> = Arc::default();
+    let snapshot = snapshot();
     let filter = |client: &str| TapFilter { client: Some(client.parse().unwrap()), ..TapFilter::default() };
-    let tap = Tap::open(&watchers, filter("10.0.0.0/8")).unwrap();
-    assert!(request(&watchers).recording.is_none());
+    let tap = Tap::open(&snapshot.watchers, filter("10.0.0.0/8")).unwrap();
+    assert!(request(&snapshot).recording.is_none());
     drop(tap);
-    let mut tap = Tap::open(&watchers, filter("192.0.2.0/24")).unwrap();
-    let mut cx = request(&watchers);
+    let mut tap = Tap::open(&snapshot.watchers, filter("192.0.2.0/24")).unwrap();
+    let mut cx = request(&snapshot);
     assert!(cx.recording.is_some());
     finish(Some(StatusCode::OK), (1, 2), &mut cx);
     let end = tap.next().await.end.as_ref().map(|end| (end.status, end.bytes_in, end.bytes_out));
@@ -52,7 +49,19 @@ async fn a_request_is_recorded_that_a_tap_may_want_and_no_other() {
 
 #[tokio::test]
 async fn a_key_alone_has_nothing_recorded() {
-    let watchers: Arc<Watchers> = Arc::default();
-    watchers.set(Uses::DEBUG, true);
-    assert!(request(&watchers).recording.is_none());
+    let snapshot = snapshot();
+    snapshot.watchers.set(Uses::DEBUG, true);
+    assert!(request(&snapshot).recording.is_none());
+}
+
+#[tokio::test]
+async fn a_tap_outlasts_the_configuration_that_it_was_opened_in() {
+    let text = "listeners: { web: { bind: 127.0.0.1:0 } }\nroutes: [{ respond: {} }]\n";
+    let registry = Registry::with_built_ins();
+    let first = assemble(&Origin::test(text), &registry, None).unwrap();
+    let tap = Tap::open(&first.snapshot.watchers, TapFilter::default()).unwrap();
+    let second = assemble(&Origin::test(text), &registry, Some(&first)).unwrap();
+    assert!(request(&second.snapshot).recording.is_some());
+    drop(tap);
+    assert!(request(&second.snapshot).recording.is_none());
 }

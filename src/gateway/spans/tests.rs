@@ -5,9 +5,10 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Outcomes;
 
+use crate::config::spec::{ClientShown, RedactSpec};
 use crate::hooks::Picked;
 use crate::runtime::{Uses, WaitedFor};
-use crate::telemetry::{TraceContext, TraceId};
+use crate::telemetry::{Redaction, TraceContext, TraceId};
 use crate::tracing::Traced;
 use crate::types::Random;
 
@@ -22,7 +23,8 @@ fn recording(now: Instant) -> Recording {
         version: Version::HTTP_2,
         scheme: Scheme::Https,
         host: "a.example".to_owned(),
-        target: "/orders/7?token=of-a-client".parse().unwrap(),
+        target: "/orders/7;sig=of-a-client?token=of-a-client".parse().unwrap(),
+        redaction: Arc::new(Redaction::new(&RedactSpec::default(), ClientShown::Full)),
         client: "192.0.2.9".parse().unwrap(),
         listener: "web".parse().unwrap(),
         request_id: HeaderValue::from_static("id-1"),
@@ -88,7 +90,7 @@ fn the_answer_is_told_by_the_conventions_and_nothing_that_is_secret() {
         ("http.response.status_code", "200"),
         ("http.route", "orders"),
         ("url.scheme", "https"),
-        ("url.path", "/orders/7"),
+        ("url.path", "/orders/7;sig=***"),
         ("server.address", "a.example"),
         ("client.address", "192.0.2.9"),
         ("network.protocol.version", "2"),

@@ -4,7 +4,7 @@
 //! The gateway writes a [`Recording`] while it serves the request, and only where one of the [`Watchers`](super::Watchers)
 //! wants it; at the request's end it is whole and is handed to all of them. It holds instants, so that spans can be made of
 //! it, and everything in it is bounded. What a client has sent is in it only as far as everybody may see it who may see
-//! requests at all: no header, and the target for [`redacted`](Asked::target) eyes only.
+//! requests at all: no header, and the target only as its [`Redaction`] shows it.
 
 mod attempt;
 mod bounded;
@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
 use crate::hooks::{PickNotes, Scheme};
+use crate::telemetry::Redaction;
 use crate::tracing::Traced;
 use crate::types::{EndpointAddr, ListenerName, PoolName};
 
@@ -62,8 +63,10 @@ pub(crate) struct Asked {
     pub(crate) scheme: Scheme,
     /// As the request was matched by; empty where it was refused before that was known.
     pub(crate) host: String,
-    /// In canonical form once it is matched, before filters change it. Its query is not for every eye.
+    /// In canonical form once it is matched, before filters change it. It is for nobody's eyes but as `redaction` shows it.
     pub(crate) target: Uri,
+    /// That of the access log, so that what is hidden there is hidden everywhere.
+    pub(crate) redaction: Arc<Redaction>,
     /// After trusted proxies were believed.
     pub(crate) client: IpAddr,
     pub(crate) listener: ListenerName,

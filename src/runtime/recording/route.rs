@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::router::{Candidate, Parts, Router, Verdict};
 use crate::split::{Share, Split};
+use crate::telemetry::Redaction;
 use crate::types::{HostPattern, PoolName, RouteName};
 
 use super::super::Cause;
@@ -26,22 +27,29 @@ pub(crate) struct RouteCandidate {
     /// The most specific of its hosts that is for the request's.
     pub(crate) host: Option<HostPattern>,
     pub(crate) is_chosen: bool,
-    /// What came of it in words, without what the client has sent in headers, cookies and parameters.
+    /// What came of it in words, without what is secret in what the client has sent.
     pub(crate) verdict: String,
 }
 
 impl Routing {
     /// By the same facts by which the route was found.
-    pub(crate) fn new(router: &Router, parts: &Parts<'_>, route: Option<&RouteName>, at: Instant) -> Self {
-        let candidates = router.explain(parts).into_iter().map(RouteCandidate::from).collect();
+    pub(crate) fn new(
+        router: &Router,
+        parts: &Parts<'_>,
+        route: Option<&RouteName>,
+        redaction: &Redaction,
+        at: Instant,
+    ) -> Self {
+        let candidates = router.explain(parts).into_iter();
+        let candidates = candidates.map(|candidate| RouteCandidate::new(candidate, redaction)).collect();
         Self { at, candidates, route: route.cloned() }
     }
 }
 
-impl From<Candidate> for RouteCandidate {
-    fn from(candidate: Candidate) -> Self {
+impl RouteCandidate {
+    fn new(candidate: Candidate, redaction: &Redaction) -> Self {
         let Candidate { name, host, verdict, .. } = candidate;
-        Self { name, host, is_chosen: verdict == Verdict::Chosen, verdict: verdict.redacted() }
+        Self { name, host, is_chosen: verdict == Verdict::Chosen, verdict: verdict.redacted(redaction) }
     }
 }
 

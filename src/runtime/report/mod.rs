@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::hooks::{Picked, PickedBy, Sampled};
-use crate::semantics::redacted_target;
 use crate::telemetry::started;
 
 use super::GrpcStatus;
@@ -224,7 +223,7 @@ impl RequestReport {
             method: asked.method.to_string(),
             scheme: asked.scheme.as_str().to_owned(),
             host: asked.host.clone(),
-            target: redacted_target(asked.target.path(), asked.target.query()),
+            target: asked.redaction.target(&asked.target),
             candidates: candidates
                 .map(|candidates| candidates.as_slice().iter().map(CandidateReport::of).collect())
                 .unwrap_or_default(),

@@ -2,9 +2,11 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::*;
+use crate::config::spec::{ClientShown, RedactSpec};
 use crate::hooks::Scheme;
 use crate::runtime::recording::{Asked, Attempt, Ended, WhyAttempt};
 use crate::runtime::{Cause, Outcome};
+use crate::telemetry::Redaction;
 
 fn asked(client: &str) -> Asked {
     Asked {
@@ -12,7 +14,8 @@ fn asked(client: &str) -> Asked {
         version: Version::HTTP_11,
         scheme: Scheme::Http,
         host: "example.com".to_owned(),
-        target: "/api/users?token=secret".parse().unwrap(),
+        target: "/api/users;sig=secret?token=secret".parse().unwrap(),
+        redaction: Arc::new(Redaction::new(&RedactSpec::default(), ClientShown::Full)),
         client: client.parse().unwrap(),
         listener: "web".parse().unwrap(),
         request_id: http::HeaderValue::from_static("1"),
@@ -91,7 +94,7 @@ fn what_comes_too_fast_is_counted() {
 }
 
 #[test]
-fn what_nobody_takes_is_counted() {
+fn what_nobody_takes_is_counted_and_holds_nobody_up() {
     let watchers: Arc<Watchers> = Arc::default();
     let tap = Tap::open(&watchers, TapFilter::default()).unwrap();
     let end = |second: u64| {
@@ -99,10 +102,16 @@ fn what_nobody_takes_is_counted() {
         recording.end.as_mut().unwrap().at += std::time::Duration::from_secs(second);
         Arc::new(recording)
     };
-    for second in 0..4 {
-        let recording = end(second);
-        (0..MOST_A_SECOND).for_each(|_| watchers.tell(&recording));
-    }
+    let recordings: Vec<_> = (0..4).map(end).collect();
+    let (told, is_told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for recording in recordings {
+            (0..MOST_A_SECOND).for_each(|_| watchers.tell(&recording));
+        }
+        told.send(())
+    });
+    // Whoever would wait for room in the queue waits for good.
+    is_told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
     assert_eq!(tap.take_missed() as usize, 4 * MOST_A_SECOND as usize - QUEUE);
 }
 

@@ -1,22 +1,31 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::telemetry::Counter;
+use crossbeam_utils::CachePadded;
 
-/// What became of the lines, over all sinks that the log has had.
+use crate::types::Counter;
+
+/// What became of the lines, over all sinks that the log has had. What requests count has another line of memory than what the
+/// writer does, so that neither waits for the other.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     /// Lines that were handed over; once as many are done with, nothing waits.
-    handed: AtomicU64,
-    /// Lines that are with the sink.
-    written: AtomicU64,
-    /// Lines that the sink refused.
-    failed: AtomicU64,
+    handed: CachePadded<AtomicU64>,
+    done: CachePadded<Done>,
     /// Lines that did not fit into the queue.
     dropped: Counter,
     /// Those of them that no message told of yet.
     untold: AtomicU64,
     /// Requests that have no line because of sampling.
-    left_out: Counter,
+    left_out: CachePadded<Counter>,
+}
+
+/// Lines that the writer is done with.
+#[derive(Debug, Default)]
+struct Done {
+    /// Those that are with the sink.
+    written: AtomicU64,
+    /// Those that the sink refused.
+    failed: AtomicU64,
 }
 
 /// What became of all lines so far.
@@ -48,15 +57,15 @@ impl Counts {
 
     /// Notes what became of lines that were handed over.
     pub(super) fn note_done(&self, written: u64, failed: u64) {
-        self.failed.fetch_add(failed, Ordering::Release);
-        self.written.fetch_add(written, Ordering::Release);
+        self.done.failed.fetch_add(failed, Ordering::Release);
+        self.done.written.fetch_add(written, Ordering::Release);
     }
 
     pub(super) fn get(&self) -> LineCounts {
         LineCounts {
-            written: self.written.load(Ordering::Acquire),
+            written: self.done.written.load(Ordering::Acquire),
             dropped: self.dropped.get(),
-            failed: self.failed.load(Ordering::Acquire),
+            failed: self.done.failed.load(Ordering::Acquire),
             left_out: self.left_out.get(),
         }
     }

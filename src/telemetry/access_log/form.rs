@@ -4,11 +4,11 @@ use http::header::USER_AGENT;
 
 use crate::config::spec::{AccessFormat, AccessSink, AccessSpec, ClientShown, OneOrMany, SampleSpec};
 use crate::telemetry::lines::{AccessLine, ConnectionLine, LineKind, LineValue, LogLine};
+use crate::telemetry::redaction::{HIDDEN, Redaction};
 use crate::types::{KnownField, LogField, LogTemplate, Share};
 
 use super::journal::JournalFields;
 use super::json::JsonFields;
-use super::redact::{HIDDEN, Redaction};
 use super::template::TemplateParts;
 
 /// What lines are made like.

@@ -1,8 +1,8 @@
 use crate::config::spec::{AccessFormat, AccessSpec, RouteLogMap, RouteLogSpec, SampleSpec};
+use crate::telemetry::Redaction;
 use crate::telemetry::lines::{AccessLine, ConnectionLine, LogLine};
 
 use super::form::Layout;
-use super::redact::Redaction;
 
 /// What a route, or a listener of layer 4, has its lines made like.
 #[derive(Debug)]

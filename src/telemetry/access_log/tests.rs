@@ -148,7 +148,7 @@ fn long_lines_take_no_more_memory_than_others() {
     let long = "a".repeat(8000);
     (0..QUEUE).for_each(|_| write(&log, &line(&long)));
     let waiting = log.counts.waiting();
-    // Of 16 MiB, and what the writer has.
+    // Of 16 MiB, with what the writer has.
     assert!((2000..2200).contains(&waiting), "{waiting}");
     drop(release);
     log.settle(PATIENCE);

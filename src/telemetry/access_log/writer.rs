@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
+use crossbeam_utils::CachePadded;
+
 use super::counts::Counts;
 use super::sink::{Batch, Sink, Unwritten};
 
@@ -18,8 +20,8 @@ pub(super) struct Queue {
 struct Flags {
     /// Whether the file is to be opened again. No order, because the queue may be full when it is wanted.
     reopen: AtomicBool,
-    /// Bytes of the lines that wait.
-    bytes: AtomicUsize,
+    /// Bytes of the lines that are not written yet. Every request adds to it; the writer takes a whole batch off at once.
+    bytes: CachePadded<AtomicUsize>,
 }
 
 /// What the writer is told through the queue.
@@ -110,7 +112,6 @@ impl Writer {
 
     fn take(&mut self, order: Order) {
         let Order::Line(line) = order else { return };
-        self.flags.bytes.fetch_sub(line.len(), Ordering::Relaxed);
         self.batch.push(&line);
         if self.batch.size() >= BATCH {
             self.write_out();
@@ -144,6 +145,7 @@ impl Writer {
                 lines
             }
         };
+        self.flags.bytes.fetch_sub(self.batch.size(), Ordering::Relaxed);
         self.batch.clear();
         self.counts.note_done(lines - failed.min(lines), failed);
     }

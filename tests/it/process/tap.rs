@@ -198,7 +198,8 @@ async fn a_tap_that_nobody_reads_holds_nothing_up() {
             }
         }
     }
-    // From here on its output is a pipe that nobody empties, so that it stands still before long.
+    // From here on its output is a pipe that nobody empties. What happens once its queue is full too, a test beside the queue
+    // tells: so many requests take longer than is waited here.
     let mut client = Client::connect(running.address()).await;
     for _ in 0..2000 {
         client.send(GET).await;

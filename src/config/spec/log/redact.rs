@@ -8,7 +8,7 @@ use crate::config::spec::HeaderNameSpec;
 use crate::config::spec::shapes::unordered;
 use crate::types::text_leaf;
 
-/// What the access log has `***` for.
+/// What the access log has `***` for; taps, debug headers and spans hide the parameters too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedactSpec {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::telemetry::access_log::put::put;
 
-use super::{Batch, Message, Sink, Unwritten};
+use super::{Batch, Message, PAUSE, Sink, Unwritten};
 
 /// Sends lines over a connection, each with its length before it (RFC 6587 §3.4.1).
 ///
@@ -39,8 +39,6 @@ struct Frames {
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long the server may take nothing.
 const SEND: Duration = Duration::from_secs(10);
-/// How long nobody is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 impl<M: Message> Connection<M> {
     pub(super) fn new(address: String, message: M) -> Self {

@@ -7,6 +7,7 @@ mod stream;
 mod syslog;
 
 use std::io;
+use std::time::Duration;
 
 use crate::config::spec::{AccessSink, AccessSpec, SyslogAddr};
 
@@ -57,12 +58,15 @@ pub(super) fn open(spec: &AccessSpec) -> io::Result<Box<dyn Sink>> {
             let message = syslog::Message::new(&spec.syslog);
             match &spec.syslog.address {
                 SyslogAddr::Unix(path) => Box::new(Datagrams::new(Place::Unix(path.clone()), message)),
-                SyslogAddr::Udp(address) => Box::new(Datagrams::new(Place::Udp(address.clone()), message)),
+                SyslogAddr::Udp(address) => Box::new(Datagrams::new(Place::udp(address.clone()), message)),
                 SyslogAddr::Tcp(address) => Box::new(connection::Connection::new(address.clone(), message)),
             }
         }
     })
 }
+
+/// How long nobody is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) use stream::over;
 

@@ -1,8 +1,23 @@
 use std::fmt::Write;
 
-/// A target for whoever may know of a request, but not what is secret in it: the path as it is, and of the query the names of
-/// its parameters alone. Both are cut off where they get long.
-pub(crate) fn redacted_target(path: &str, query: Option<&str>) -> String {
+use http::Uri;
+
+use super::Redaction;
+
+impl Redaction {
+    /// A target for whoever may know of a request, but not what is secret in it: the path as lines have it, and of the query
+    /// the names of its parameters alone. Both are cut off where they get long.
+    pub(crate) fn target(&self, target: &Uri) -> String {
+        let whole = target.path_and_query().map_or(target.path(), |target| target.as_str());
+        let whole = self.path(whole);
+        match whole.split_once('?') {
+            Some((path, query)) => shortened(path, Some(query)),
+            None => shortened(&whole, None),
+        }
+    }
+}
+
+fn shortened(path: &str, query: Option<&str>) -> String {
     let mut text = String::new();
     push_cut(path, LONGEST_PATH, &mut text);
     for (number, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
@@ -36,6 +51,26 @@ fn push_cut(part: &str, longest: usize, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::spec::{ClientShown, RedactSpec};
+
+    fn target(target: &str) -> String {
+        let spec = RedactSpec { query: vec!["pin".parse().unwrap()], ..RedactSpec::default() };
+        Redaction::new(&spec, ClientShown::Full).target(&target.parse().unwrap())
+    }
+
+    #[test]
+    fn what_lines_hide_is_hidden_in_paths_too() {
+        for (asked, expected) in [
+            ("/ok;token=secret/x", "/ok;token=***"),
+            ("/ok;%74oken=secret?a=1", "/ok;%74oken=***"),
+            ("/ok;pin=1234", "/ok;pin=***"),
+            ("/a?x%26token%3Dsecret=1", "/a?***"),
+            ("/a?x=1", "/a?x=***"),
+            ("*", "*"),
+        ] {
+            assert_eq!(target(asked), expected, "{asked}");
+        }
+    }
 
     #[test]
     fn no_value_is_left_in_a_query() {
@@ -46,13 +81,13 @@ mod tests {
             (Some("token=abc=def&x=&lonely"), "/a?token=***&x=***&***"),
             (Some("=v"), "/a?=***"),
         ] {
-            assert_eq!(redacted_target("/a", query), expected, "{query:?}");
+            assert_eq!(shortened("/a", query), expected, "{query:?}");
         }
     }
 
     #[test]
     fn what_is_long_is_cut_off() {
-        let target = redacted_target(&"ä".repeat(2000), Some(&vec!["a=1"; 20].join("&")));
+        let target = shortened(&"ä".repeat(2000), Some(&vec!["a=1"; 20].join("&")));
         assert!(target.starts_with(&format!("{}…?a=***&", "ä".repeat(1024))), "{target}");
         assert_eq!((target.matches("a=***").count(), target.ends_with("&…")), (16, true));
     }

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whether anything is counted. A build that counts nothing, made with `EVENER_UNCOUNTED=1`, is what benchmarks tell the cost
 /// of counting by; it is of no other use.
-pub(super) const COUNTS: bool = option_env!("EVENER_UNCOUNTED").is_none();
+pub(crate) const COUNTS: bool = option_env!("EVENER_UNCOUNTED").is_none();
 
 /// A count that only grows, since the process began. Counting takes no lock, and nothing else is ordered by it.
 #[derive(Debug, Default)]

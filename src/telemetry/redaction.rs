@@ -1,3 +1,5 @@
+mod target;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -86,16 +88,16 @@ const ADDRESSES: [&str; 8] = [
 /// Names of parameters, in lower case.
 type Parameters = HashSet<Box<[u8]>, RandomState>;
 
-/// What lines have [`HIDDEN`] for, and how much they tell of clients' addresses.
+/// What is told of requests as [`HIDDEN`], by lines, recordings and spans alike, and how much lines tell of clients' addresses.
 #[derive(Debug)]
-pub(super) struct Redaction {
+pub(crate) struct Redaction {
     parameters: Parameters,
     headers: BTreeSet<String>,
     client: ClientShown,
 }
 
 impl Redaction {
-    pub(super) fn new(spec: &RedactSpec, client: ClientShown) -> Self {
+    pub(crate) fn new(spec: &RedactSpec, client: ClientShown) -> Self {
         let is_excepted = |name: &&str| !spec.except.iter().any(|except| except.as_str() == *name);
         let own = spec.query.iter().map(ParameterName::as_str);
         let parameters = PARAMETERS.into_iter().filter(is_excepted).chain(own);
@@ -124,7 +126,7 @@ impl Redaction {
 
     /// The text without the values of parameters that are not written, wherever a query may be in it. It may be encoded
     /// itself, as in `?next=%2Flogin%3Ftoken%3D…`, so that what stands for `=` and `&` counts as these.
-    pub(super) fn text<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+    pub(crate) fn text<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.has_plainly_nothing(text) {
             return Cow::Borrowed(text);
         }
@@ -152,6 +154,15 @@ impl Redaction {
                 Cow::Owned(written)
             }
             None => Cow::Borrowed(text),
+        }
+    }
+
+    /// The same for a path, which has parameters as well: `/a;token=…`.
+    pub(crate) fn path<'t>(&self, path: &'t str) -> Cow<'t, str> {
+        match self.text(path.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(path),
+            // Whole values are hidden, and characters with them.
+            Cow::Owned(text) => Cow::Owned(String::from_utf8_lossy(&text).into_owned()),
         }
     }
 
