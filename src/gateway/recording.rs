@@ -158,7 +158,8 @@ pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease
         let mut picked = recording.notes.take();
         picked.by = search.by.or(picked.by);
         // Spans do not tell of it, and a pool may be large.
-        let out = (recording.uses != Uses::TRACE).then(|| OutOfWork::of(pool)).unwrap_or_default();
+        let is_told = recording.uses != Uses::TRACE;
+        let out = if is_told { OutOfWork::of(pool) } else { Default::default() };
         recording.picks.push(PickRun {
             pool: pool.name().clone(),
             policy: pool.config().balance.policy.clone(),

@@ -128,9 +128,8 @@ fn assemble_keeping(
     let ticket_keys = ticket_keys(previous, &clock);
     // What is wrong with the text is told with what is wrong beyond it; nothing is carried on then.
     let outline = if diagnostics.has_errors() { None } else { Some(Outline::of(&config, &source)?) };
-    let carried = previous
-        .zip(outline.as_ref())
-        .map(|(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref()));
+    let new = |(previous, outline)| Carried::new(previous, &config, outline, secret_file.as_ref());
+    let carried = previous.zip(outline.as_ref()).map(new);
     let folder = origin.folder();
     let caches = caches(&config, &keeping, &source, &mut diagnostics);
     let now = Instant::now();
@@ -159,8 +158,7 @@ fn assemble_keeping(
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    let ids = previous.map(|previous| previous.snapshot.listeners.ids().clone());
-    let (listeners, router) = built.listeners(&config, ids.unwrap_or_default(), &keeping);
+    let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
     warn_of_idle_filters(&config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
@@ -204,6 +202,11 @@ fn assemble_keeping(
         is_draft: false,
         warnings,
     })
+}
+
+/// The numbers of the listeners that there were.
+fn listener_ids(previous: Option<&Assembled>) -> ListenerIds {
+    previous.map(|previous| previous.snapshot.listeners.ids().clone()).unwrap_or_default()
 }
 
 /// A name that stands for two hooks stands for neither.

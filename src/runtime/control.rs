@@ -419,8 +419,8 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
             )
         };
         let registry = Registry::with_built_ins();
-        let before = assemble(&Origin::test(&text(9001)), &registry, None).unwrap();
-        let after = assemble(&Origin::test(&text(9002)), &registry, Some(&before)).unwrap().snapshot;
+        let before = assemble(&Origin::test(text(9001)), &registry, None).unwrap();
+        let after = assemble(&Origin::test(text(9002)), &registry, Some(&before)).unwrap().snapshot;
         let live = Arc::new(Live::new(before.snapshot));
         let control = Control::new(live.clone(), Arc::new(Unchanging::default()));
         std::thread::scope(|scope| {

@@ -103,7 +103,7 @@ fn what_nobody_takes_is_counted_and_holds_nobody_up() {
         Arc::new(recording)
     };
     let recordings: Vec<_> = (0..4).map(end).collect();
-    let (told, is_told) = std::sync::mpsc::channel();
+    let (told, is_told) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         for recording in recordings {
             (0..MOST_A_SECOND).for_each(|_| watchers.tell(&recording));
