@@ -219,7 +219,8 @@ async fn what_is_noted_is_written_by_the_time_the_edge_has_stopped() {
 #[tokio::test]
 async fn a_reload_that_is_refused_leaves_both_logs_as_they_are() {
     let routes = "{ respond: {} }";
-    let edge = Edge::start(&with_admin(&admin(), "", routes)).await;
+    let logged = format!("log: {{ access: {{ to: LOG }} }}\n{}", with_admin(&admin(), "", routes));
+    let edge = Edge::start(&logged).await;
     let other = format!("{}, audit_log: /nonexistent/audit.log", admin());
     let text = format!("log: {{ access: {{ to: DIR/other.log }} }}\n{}", with_admin(&other, "", routes));
     let refused = edge.try_reload(&text).await.unwrap_err();
