@@ -2,7 +2,7 @@
 //!
 //! The profile is a table of [rules](rule::Rule), by subject: each looks at one item of the resolved configuration, or at one
 //! of the files that it names, and tells what it found if that deviates. Whatever has to be read besides the text is read once,
-//! as [`Evidence`](evidence::Evidence), so that a rule is a pure function. Nothing that serves goes by any of it.
+//! as [`Evidence`], so that a rule is a pure function. Nothing that serves goes by any of it.
 
 mod evidence;
 mod inspect;
