@@ -5,10 +5,10 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use crate::runtime::{Action, Decision, HandshakeEnd, Listener, RouteStats, Snapshot};
-use crate::telemetry::CLASS_NAMES;
+use crate::telemetry::{CLASS_NAMES, LineCounts};
 
 use super::families as f;
-use super::writer::Writer;
+use super::writer::{Series, Writer};
 use super::{Scraped, pools, process};
 
 /// Reads all counts when somebody asks for them; until then they are nobody's concern.
@@ -37,18 +37,23 @@ impl Scraped {
         writer.gauge(&f::CONFIG_GENERATION, counts.generation)?;
         let lines = self.log.counts();
         let mut series = writer.family(&f::LOG_LINES)?;
-        for (result, count) in [
-            ("written", lines.written),
-            ("dropped", lines.dropped),
-            ("failed", lines.failed),
-            ("left_out", lines.left_out),
-        ] {
-            series.counter([result], count)?;
+        log_lines(&mut series, lines)?;
+        series.counter(["left_out"], self.log.left_out())?;
+        let mut series = writer.family(&f::AUDIT_LINES)?;
+        if let Some(lines) = self.control.changes().audit().line_counts() {
+            log_lines(&mut series, lines)?;
         }
         let mut changes = writer.family(&f::CONFIG_CHANGES)?;
         changes.counter(["made"], counts.made)?;
         changes.counter(["refused"], counts.refused)
     }
+}
+
+fn log_lines(series: &mut Series<'_>, lines: LineCounts) -> fmt::Result {
+    let LineCounts { written, dropped, failed } = lines;
+    [("written", written), ("dropped", dropped), ("failed", failed)]
+        .into_iter()
+        .try_for_each(|(result, count)| series.counter([result], count))
 }
 
 fn listeners(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -46,6 +46,7 @@ families! {
     DRAINING: Gauge "evener_draining" [] "1 once the process takes no new clients and is about to end.";
     CONFIG_GENERATION: Gauge "evener_config_generation" [] "Number of the configuration that is served; the process began with 1.";
     LOG_LINES: Counter "evener_access_log_lines" ["result"] "Lines of the access log: `written`, `dropped` since the sink was too slow, `failed` since it refused them, `left_out` by sampling.";
+    AUDIT_LINES: Counter "evener_audit_log_lines" ["result"] "Lines of the audit log, if there is one: `written`, `dropped` since its disk was too slow, `failed` since it refused them. The count begins anew with another file.";
     CONFIG_CHANGES: Counter "evener_config_changes" ["result"] "Configurations that took the place of another (`made`), and that were refused (`refused`).";
 
     CONNECTIONS: Gauge "evener_listener_connections" ["listener"] "Open connections of clients, or flows of datagrams.";

@@ -28,6 +28,7 @@ mod listener_counts;
 mod listener_stats;
 mod listeners;
 mod live;
+mod pace;
 mod pacing;
 mod peer;
 mod peer_tls;

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use crate::types::ListenerName;
 
+use super::pace::Pace;
 use super::recording::Recording;
-use super::tap::{Pace, Taps};
+use super::tap::Taps;
 
 /// Who wants to know what becomes of requests. While nobody does, a request pays for one look.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Default for Watchers {
         /// Signatures are for people, who send one request at a time.
         const DEBUGGED_A_SECOND: u32 = 10;
 
-        Self { uses: AtomicU8::new(0), taps: Taps::default(), debug_pace: Pace::new(DEBUGGED_A_SECOND) }
+        Self { uses: AtomicU8::new(0), taps: Taps::default(), debug_pace: Pace::a_second(DEBUGGED_A_SECOND) }
     }
 }
 

@@ -1,4 +1,3 @@
-mod counts;
 mod escape;
 mod form;
 mod journal;
@@ -8,7 +7,6 @@ mod put;
 mod sink;
 mod template;
 mod time;
-mod writer;
 
 use std::fmt;
 use std::io;
@@ -17,18 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
 use crate::config::spec::{AccessSpec, SampleSpec};
-use crate::types::{Share, with_random};
+use crate::types::{Counter, Share, with_random};
 
+use super::line_queue::{Counts, LineCounts, LineQueue, LogKind};
 use super::lines::LogLine;
-use super::settle::wait_until;
-use counts::Counts;
-pub(crate) use counts::LineCounts;
 use form::{Form, Layout};
 pub(crate) use own_lines::OwnLines;
-use writer::Queue;
 
 /// The access log: a line for every request, or for some of them, written by a thread of its own.
 ///
@@ -45,13 +41,18 @@ pub(crate) struct AccessLog {
     /// What was asked for last, while nobody else changes it.
     asked: Mutex<Option<AccessSpec>>,
     counts: Arc<Counts>,
+    /// Requests that have no line because of sampling. On memory of its own, since many of them count it.
+    left_out: CachePadded<Counter>,
 }
+
+/// At most as many lines wait as are about 4 MiB as a rule.
+static LOG: LogKind = LogKind { name: "access log", thread: "access-log", most_lines: 8192 };
 
 /// What lines are made like, and where they go.
 #[derive(Debug)]
 struct Output {
     form: Form,
-    queue: Arc<Queue>,
+    queue: Arc<LineQueue>,
 }
 
 /// An output that is ready, but that gets no lines yet: nobody writes to it when this is dropped.
@@ -95,7 +96,8 @@ impl AccessLog {
             is_on: AtomicBool::new(false),
             output: ArcSwapOption::empty(),
             asked: Mutex::new(None),
-            counts: Arc::default(),
+            counts: Arc::new(Counts::new(&LOG)),
+            left_out: CachePadded::default(),
         }
     }
 
@@ -133,13 +135,13 @@ impl AccessLog {
     }
 
     /// That which there is, if it goes to the same place; else two writers would share a file for a while.
-    fn queue(&self, spec: &AccessSpec, asked: Option<&AccessSpec>) -> io::Result<Arc<Queue>> {
+    fn queue(&self, spec: &AccessSpec, asked: Option<&AccessSpec>) -> io::Result<Arc<LineQueue>> {
         let goes_on = |asked: &AccessSpec| {
             (&asked.to, &asked.syslog, &asked.journald) == (&spec.to, &spec.syslog, &spec.journald)
         };
         match &*self.output.load() {
             Some(output) if asked.is_some_and(goes_on) => Ok(output.queue.clone()),
-            _ => Ok(Arc::new(Queue::start(sink::open(spec)?, &self.counts)?)),
+            _ => Ok(Arc::new(LineQueue::start(sink::open(spec)?, &self.counts)?)),
         }
     }
 
@@ -167,7 +169,7 @@ impl AccessLog {
         let sample = own.and_then(OwnLines::sample).unwrap_or(output.as_ref()?.form.sample);
         let share = occasion.share(&sample);
         if !share.is_all() && !with_random(|random| share.takes(random)) {
-            self.counts.note_left_out();
+            self.left_out.count();
             return None;
         }
         Some(PendingLine { output, layout: own.and_then(OwnLines::layout), share, counts: &self.counts })
@@ -187,6 +189,11 @@ impl AccessLog {
         self.counts.get()
     }
 
+    /// Requests and connections that have no line, by the choice of the configuration.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.get()
+    }
+
     /// Has the writer open its file again, by its path, before it writes another line. Does not wait; does nothing
     /// when the sink is not a file.
     pub(crate) fn reopen(&self) {
@@ -198,12 +205,7 @@ impl AccessLog {
     /// Waits until every line so far is with the sink, at most `limit`; logs how many are not by then. Blocks its
     /// thread: for the end of the process.
     pub(crate) fn settle(&self, limit: Duration) {
-        wait_until(limit, || self.counts.waiting() == 0);
-        self.counts.tell_dropped();
-        match self.counts.waiting() {
-            0 => {}
-            lines => log::warn!("access log lines were not written in time lines={lines}"),
-        }
+        self.counts.settle(limit);
     }
 }
 

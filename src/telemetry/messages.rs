@@ -219,6 +219,7 @@ mod tests {
         assert_eq!(text, "line\n3 messages were lost because nobody read them in time\nline\n");
         assert!(counts.is_settled());
     }
+
     /// A logger with its lines.
     fn leveled(level: LogLevel, directives: Option<&str>) -> (Leveled, Receiver<Vec<u8>>) {
         let (lines, queued) = sync_channel(QUEUE);

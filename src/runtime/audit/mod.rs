@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::telemetry::AuditFile;
+use crate::telemetry::{AuditFile, LineCounts};
 
 use denials::Denials;
 
@@ -71,7 +71,7 @@ impl Audit {
         self.written.lock().file = file;
     }
 
-    /// Notes what somebody has done, or was not let do. Of the latter no more than some each second: strangers can have as
+    /// Notes what somebody has done, or was not let do. Of the latter no more than some each minute: strangers can have as
     /// many as they like.
     pub(crate) fn record(&self, by: &Actor, deed: Deed, now: Instant) {
         let mut written = self.written.lock();
@@ -95,6 +95,11 @@ impl Audit {
         let recent = &mut self.written.lock().recent;
         let room = MOST_RECENT - recent.len();
         earlier.into_iter().rev().take(room).for_each(|entry| recent.push_front(entry));
+    }
+
+    /// What became of the lines of the file, if there is one.
+    pub(crate) fn line_counts(&self) -> Option<LineCounts> {
+        self.written.lock().file.as_ref().map(AuditFile::counts)
     }
 
     /// Has the file opened again, by its path.
@@ -161,13 +166,13 @@ mod tests {
         let (audit, now) = (Audit::default(), Instant::now());
         let denied = |at| audit.record(&Actor::nobody(None), Deed::denied("no token").to("POST /v1/x"), at);
         (0..100).for_each(|_| denied(now));
-        assert_eq!(audit.recent().len(), 10);
+        assert_eq!(audit.recent().len(), 30);
         // What operators do is noted all the same.
         audit.record(&Actor::user(0), deed(1), now);
-        assert_eq!(audit.recent().len(), 11);
-        denied(now + Duration::from_secs(1));
-        let told: Vec<_> = audit.recent().into_iter().skip(11).map(|entry| entry.reason.unwrap()).collect();
-        assert_eq!(told, ["90 more requests were denied, and are not listed", "no token"]);
+        assert_eq!(audit.recent().len(), 31);
+        denied(now + Duration::from_secs(60));
+        let told: Vec<_> = audit.recent().into_iter().skip(31).map(|entry| entry.reason.unwrap()).collect();
+        assert_eq!(told, ["70 more requests were denied, and are not listed", "no token"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Looking at requests as they end. What nobody reads fast enough is counted and left out, so that a tap holds nothing up.
 
 mod filter;
-mod pace;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,11 +11,11 @@ use tokio::sync::mpsc;
 
 use crate::types::ListenerName;
 
+use super::pace::Pace;
 use super::recording::Recording;
 use super::{Uses, Watchers};
 
 pub(crate) use filter::{TapFilter, TapStatus};
-pub(crate) use pace::Pace;
 
 /// All taps that are open.
 #[derive(Debug, Default)]
@@ -75,7 +74,7 @@ impl Tap {
     /// When as many are open as may be.
     pub(crate) fn open(watchers: &Arc<Watchers>, filter: TapFilter) -> Result<Self, TooManyTaps> {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let pace = Pace::new(MOST_A_SECOND);
+        let pace = Pace::a_second(MOST_A_SECOND);
         let spout = Arc::new(Spout { filter, pace, missed: AtomicU64::new(0), queue: sender });
         let mut open = watchers.taps.0.write();
         if open.len() == MOST_TAPS {

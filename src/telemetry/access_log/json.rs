@@ -1,12 +1,9 @@
-use std::os::unix::ffi::OsStrExt;
-
 use crate::telemetry::lines::{LineValue, LogLine};
-use crate::types::{EndpointAddr, KnownField, LogField};
+use crate::types::LogField;
 
 use super::escape::push_json;
 use super::form::{Context, Item};
-use super::put::{cut, put, put_json};
-use super::time::{push_clf_time, push_time};
+use super::put::{self, put_json};
 
 /// The fields of a JSON object, members of a group next to each other.
 #[derive(Debug)]
@@ -81,37 +78,12 @@ fn key(name: &str) -> Box<[u8]> {
 
 fn push_value(value: &LineValue<'_>, field: &LogField, out: &mut Vec<u8>) {
     match value {
-        LineValue::Number(number) => return put_json(number, out),
-        LineValue::Decimal(number) => return put_json(number, out),
-        LineValue::Waf(finding) => return put_json(finding, out),
-        _ => {}
-    }
-    out.push(b'"');
-    match value {
-        LineValue::Word(word) => out.extend_from_slice(word.as_bytes()),
-        LineValue::Text(text) | LineValue::Url(text) => push_text(text, out),
-        LineValue::RequestLine { method, target, protocol } => {
-            push_text(method.as_bytes(), out);
-            out.push(b' ');
-            push_text(target, out);
-            out.push(b' ');
-            push_text(protocol.as_bytes(), out);
+        LineValue::Number(_) | LineValue::Decimal(_) => put::push_value(value, field, push_json, out),
+        LineValue::Waf(finding) => put_json(finding, out),
+        _ => {
+            out.push(b'"');
+            put::push_value(value, field, push_json, out);
+            out.push(b'"');
         }
-        LineValue::Time(time) if *field == LogField::Known(KnownField::TimeClf) => push_clf_time(*time, out),
-        LineValue::Time(time) => push_time(*time, out),
-        LineValue::Client(address) => put(address, out),
-        LineValue::Endpoint(EndpointAddr::Inet(address)) => put(address, out),
-        LineValue::Endpoint(EndpointAddr::Unix(path)) => {
-            out.extend_from_slice(b"unix:");
-            push_text(path.as_os_str().as_bytes(), out);
-        }
-        LineValue::Nothing | LineValue::Number(_) | LineValue::Decimal(_) | LineValue::Waf(_) => {}
     }
-    out.push(b'"');
-}
-
-fn push_text(text: &[u8], out: &mut Vec<u8>) {
-    let (text, rest) = cut(text);
-    push_json(text, out);
-    out.extend_from_slice(rest);
 }

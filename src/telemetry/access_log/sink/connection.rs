@@ -66,13 +66,13 @@ impl<M: Message> Sink for Connection<M> {
         loop {
             let stream = match self.link.stream() {
                 Ok(stream) => stream,
-                Err(error) => return Err(self.frames.unwritten(begin, error)),
+                Err(error) => return Err(Unwritten::after(begin, &self.frames.ends, error)),
             };
             let Err((at, error)) = self.frames.send(begin, stream) else { return Ok(()) };
             self.link.stream = None;
             begin = self.frames.unsent_from(at);
             if is_again {
-                return Err(self.frames.unwritten(begin, error));
+                return Err(Unwritten::after(begin, &self.frames.ends, error));
             }
             is_again = true;
         }
@@ -116,12 +116,6 @@ impl Frames {
             }
         }
         Ok(())
-    }
-
-    /// All that begins there is lost.
-    fn unwritten(&self, begin: usize, error: io::Error) -> Unwritten {
-        let lines = self.ends.iter().filter(|end| **end > begin).count();
-        Unwritten { lines: lines as u64, error }
     }
 
     /// Where the first frame begins that is not within the first `sent` bytes.

@@ -200,7 +200,7 @@ fn a_route_has_lines_of_its_own() {
     log.settle(PATIENCE);
     let text = std::fs::read_to_string(path).unwrap();
     assert_eq!(text, "{\"target\":\"/own\"}\n{\"status\":200}\n");
-    assert_eq!(log.counts().left_out, 2);
+    assert_eq!(log.left_out(), 2);
 }
 
 #[test]

@@ -2,15 +2,15 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use super::counts::Counts;
-use super::sink::{Batch, Sink, Unwritten};
+use super::{Batch, Counts, Sink, Unwritten};
 
 /// The lines on their way to one sink. Its writer ends when this is gone and what waits is written.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(in crate::telemetry) struct LineQueue {
     orders: SyncSender<Order>,
     flags: Arc<Flags>,
 }
@@ -32,16 +32,19 @@ enum Order {
     Wake,
 }
 
-/// Lines that wait for the sink at most: as a rule about 4 MiB of them.
-pub(super) const QUEUE: usize = 8192;
-/// Bytes of them at most, since clients choose how long their lines are.
+/// Bytes of lines that wait at most, since clients choose how long theirs are.
 const MOST_BYTES: usize = 16 << 20;
 
-// === Queue ===
+// === LineQueue ===
 
-impl Queue {
-    pub(super) fn start(sink: Box<dyn Sink>, counts: &Arc<Counts>) -> io::Result<Self> {
-        let (sender, orders) = sync_channel(QUEUE);
+impl LineQueue {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(in crate::telemetry) fn start(sink: Box<dyn Sink>, counts: &Arc<Counts>) -> io::Result<Self> {
+        let log = counts.log();
+        let (sender, orders) = sync_channel(log.most_lines);
         let flags = Arc::<Flags>::default();
         let mut writer = Writer {
             orders,
@@ -52,11 +55,12 @@ impl Queue {
             refused: 0,
         };
         // Nobody joins the thread: its sink may never take another byte.
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
+        std::thread::Builder::new().name(log.thread.to_owned()).spawn(move || writer.run())?;
         Ok(Self { orders: sender, flags })
     }
 
-    pub(super) fn hand(&self, line: Vec<u8>, counts: &Counts) {
+    /// Hands a line over without waiting; one that does not fit is dropped and counted.
+    pub(in crate::telemetry) fn hand(&self, line: Vec<u8>, counts: &Counts) {
         let length = line.len();
         let waiting = self.flags.bytes.fetch_add(length, Ordering::Relaxed);
         if waiting < MOST_BYTES && self.orders.try_send(Order::Line(line)).is_ok() {
@@ -67,7 +71,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn reopen(&self) {
+    /// Has the writer open its file again, by its path, before it writes another line.
+    pub(in crate::telemetry) fn reopen(&self) {
         self.flags.reopen.store(true, Ordering::Release);
         // When the queue is full, the writer is on its way to the flag anyway.
         let _ = self.orders.try_send(Order::Wake);
@@ -78,6 +83,10 @@ impl Queue {
 
 /// Bytes of lines that are written at once.
 const BATCH: usize = 64 * 1024;
+
+/// How long the writer rests when it is woken, for more lines to come: whoever hands over the first one has to wake it, which
+/// costs a request more than its line does.
+const REST: Duration = Duration::from_millis(10);
 
 /// The thread that writes the lines.
 struct Writer {
@@ -105,6 +114,7 @@ impl Writer {
                         Ok(order) => self.take(order),
                         Err(_) => return,
                     }
+                    std::thread::sleep(REST);
                 }
             }
         }
@@ -113,7 +123,7 @@ impl Writer {
     fn take(&mut self, order: Order) {
         let Order::Line(line) = order else { return };
         self.batch.push(&line);
-        if self.batch.size() >= BATCH {
+        if self.batch.text().len() >= BATCH {
             self.write_out();
         }
     }
@@ -129,23 +139,21 @@ impl Writer {
         let failed = match self.sink.write(&self.batch) {
             Ok(()) => {
                 if self.refused > 0 {
-                    log::warn!(
-                        "access log is written again lines_lost={}",
-                        std::mem::take(&mut self.refused)
-                    );
+                    let lost = std::mem::take(&mut self.refused);
+                    log::warn!("{} is written again lines_lost={lost}", self.counts.log().name);
                 }
                 0
             }
             Err(Unwritten { lines, error }) => {
                 // Only the beginning and the end of a run of failures are told.
                 if self.refused == 0 {
-                    log::error!("access log cannot be written error={error:?}");
+                    log::error!("{} cannot be written error={error:?}", self.counts.log().name);
                 }
                 self.refused += lines;
                 lines
             }
         };
-        self.flags.bytes.fetch_sub(self.batch.size(), Ordering::Relaxed);
+        self.flags.bytes.fetch_sub(self.batch.text().len(), Ordering::Relaxed);
         self.batch.clear();
         self.counts.note_done(lines - failed.min(lines), failed);
     }

@@ -1,13 +1,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use crate::telemetry::settle::wait_until;
 use crate::types::Counter;
+
+use super::LogKind;
 
 /// What became of the lines, over all sinks that the log has had. What requests count has another line of memory than what the
 /// writer does, so that neither waits for the other.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
+#[derive(Debug)]
+pub(in crate::telemetry) struct Counts {
+    log: &'static LogKind,
     /// Lines that were handed over; once as many are done with, nothing waits.
     handed: CachePadded<AtomicU64>,
     done: CachePadded<Done>,
@@ -15,8 +20,6 @@ pub(super) struct Counts {
     dropped: Counter,
     /// Those of them that no message told of yet.
     untold: AtomicU64,
-    /// Requests that have no line because of sampling.
-    left_out: CachePadded<Counter>,
 }
 
 /// Lines that the writer is done with.
@@ -37,11 +40,23 @@ pub(crate) struct LineCounts {
     pub(crate) dropped: u64,
     /// Lost, since the sink refused them.
     pub(crate) failed: u64,
-    /// Not made, by the choice of the configuration.
-    pub(crate) left_out: u64,
 }
 
 impl Counts {
+    pub(in crate::telemetry) fn new(log: &'static LogKind) -> Self {
+        Self {
+            log,
+            handed: CachePadded::default(),
+            done: CachePadded::default(),
+            dropped: Counter::default(),
+            untold: AtomicU64::default(),
+        }
+    }
+
+    pub(super) fn log(&self) -> &'static LogKind {
+        self.log
+    }
+
     pub(super) fn note_handed(&self) {
         self.handed.fetch_add(1, Ordering::Release);
     }
@@ -51,27 +66,22 @@ impl Counts {
         self.untold.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn note_left_out(&self) {
-        self.left_out.count();
-    }
-
     /// Notes what became of lines that were handed over.
     pub(super) fn note_done(&self, written: u64, failed: u64) {
         self.done.failed.fetch_add(failed, Ordering::Release);
         self.done.written.fetch_add(written, Ordering::Release);
     }
 
-    pub(super) fn get(&self) -> LineCounts {
+    pub(in crate::telemetry) fn get(&self) -> LineCounts {
         LineCounts {
             written: self.done.written.load(Ordering::Acquire),
             dropped: self.dropped.get(),
             failed: self.done.failed.load(Ordering::Acquire),
-            left_out: self.left_out.get(),
         }
     }
 
     /// Lines that were handed over and not done with.
-    pub(super) fn waiting(&self) -> u64 {
+    pub(in crate::telemetry) fn waiting(&self) -> u64 {
         let handed = self.handed.load(Ordering::Acquire);
         let LineCounts { written, failed, .. } = self.get();
         handed.saturating_sub(written + failed)
@@ -80,7 +90,18 @@ impl Counts {
     pub(super) fn tell_dropped(&self) {
         match self.untold.swap(0, Ordering::Relaxed) {
             0 => {}
-            lines => log::warn!("access log lost lines because its sink was too slow lines={lines}"),
+            lines => log::warn!("{} lost lines because its sink was too slow lines={lines}", self.log.name),
+        }
+    }
+
+    /// Waits until every line so far is with the sink, at most `limit`; logs how many are not by then. Blocks its
+    /// thread: for the end of the process.
+    pub(in crate::telemetry) fn settle(&self, limit: Duration) {
+        wait_until(limit, || self.waiting() == 0);
+        self.tell_dropped();
+        match self.waiting() {
+            0 => {}
+            lines => log::warn!("{} lines were not written in time lines={lines}", self.log.name),
         }
     }
 }

@@ -3,24 +3,33 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// So many a second, counted from the first one on.
+/// So many in each span of time, which begins with the first one in it.
 #[derive(Debug)]
 pub(crate) struct Pace {
     most: u32,
-    /// When the running second began, and how many it had.
-    second: Mutex<Option<(Instant, u32)>>,
+    span: Duration,
+    /// When the running span began, and how many it had.
+    running: Mutex<Option<(Instant, u32)>>,
 }
 
 impl Pace {
-    pub(crate) fn new(most: u32) -> Self {
-        Self { most, second: Mutex::new(None) }
+    pub(crate) fn a_second(most: u32) -> Self {
+        Self::new(most, Duration::from_secs(1))
+    }
+
+    pub(crate) fn a_minute(most: u32) -> Self {
+        Self::new(most, Duration::from_secs(60))
+    }
+
+    fn new(most: u32, span: Duration) -> Self {
+        Self { most, span, running: Mutex::new(None) }
     }
 
     /// Whether there may be another one.
     pub(crate) fn permits(&self, now: Instant) -> bool {
-        let mut second = self.second.lock();
-        match &mut *second {
-            Some((began, count)) if now.saturating_duration_since(*began) < Duration::from_secs(1) => {
+        let mut running = self.running.lock();
+        match &mut *running {
+            Some((began, count)) if now.saturating_duration_since(*began) < self.span => {
                 *count = count.saturating_add(1);
                 *count <= self.most
             }
@@ -37,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_second_has_its_own() {
-        let (pace, start) = (Pace::new(2), Instant::now());
+    fn each_span_has_its_own() {
+        let (pace, start) = (Pace::a_second(2), Instant::now());
         let permits = |millis| pace.permits(start + Duration::from_millis(millis));
         assert_eq!([0, 10, 20, 999].map(permits), [true, true, false, false]);
         assert_eq!([1000, 1900, 1999, 2000].map(permits), [true, true, false, true]);
