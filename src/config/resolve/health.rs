@@ -2,7 +2,7 @@ use http::header::HOST;
 
 use crate::config::spec::{HealthSpec, HttpCheckSpec};
 use crate::config::{Check, Endpoint, Health, KeyPath};
-use crate::types::{EndpointAddr, HostPattern};
+use crate::types::{EndpointAddr, HostPattern, Span};
 
 use super::Resolver;
 use super::respond::OWNED;
@@ -14,14 +14,12 @@ impl Resolver<'_> {
         endpoints: &[Endpoint],
         at: &KeyPath,
     ) -> Option<Health> {
-        if spec.timeout > spec.interval {
-            let message = format!(
-                "a probe may take {}, which is longer than the interval of {}",
-                spec.timeout, spec.interval
-            );
+        let HealthSpec { http, tcp, tls, grpc, udp, interval, timeout, fall, rise, port } = spec;
+        if let Some(timeout) = timeout.filter(|timeout| *timeout > interval) {
+            let message =
+                format!("a probe may take {timeout}, which is longer than the interval of {interval}");
             self.warning(&at.child("timeout"), message).help("make the timeout shorter than the interval");
         }
-        let HealthSpec { http, tcp, tls, grpc, udp, interval, timeout, fall, rise, port } = spec;
         let checks = [
             http.map(|http| ("http", Check::Http(http))),
             tcp.map(|_| ("tcp", Check::Tcp)),
@@ -34,6 +32,7 @@ impl Resolver<'_> {
         if let Check::Udp(_) = check {
             self.check_is_reached_by_udp(endpoints, &at.child("udp"));
         }
+        let timeout = timeout.unwrap_or(interval.clamp(Span::from_millis(500), Span::from_secs(2)));
         Some(Health { check, interval, timeout, fall, rise, port: port.map(Into::into) })
     }
 
@@ -101,5 +100,26 @@ impl Resolver<'_> {
                 .help(help);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Loaded, Origin};
+
+    #[test]
+    fn a_probe_has_as_long_as_its_interval_within_reason() {
+        let timeout = |keys: &str| {
+            let text = format!(
+                "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}\n\
+                 pools: {{ app: {{ endpoints: [127.0.0.1:1, 127.0.0.1:2], health: {{ tcp: {{}}{keys} }} }} }}\n\
+                 routes: [{{ pool: app }}]\n"
+            );
+            let Loaded { config, .. } = Origin::test(&text).read().unwrap().sound().unwrap();
+            config.pools[0].health.as_ref().unwrap().timeout.to_string()
+        };
+        let given = [", interval: 30s", ", interval: 1s", ", interval: 100ms", ", interval: 1s, timeout: 4s"];
+        assert_eq!([timeout(""), timeout(given[0])], ["2s", "2s"]);
+        assert_eq!(given[1..].iter().map(|keys| timeout(keys)).collect::<Vec<_>>(), ["1s", "500ms", "4s"]);
     }
 }

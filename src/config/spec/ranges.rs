@@ -64,6 +64,13 @@ pub(super) fn span<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
     Err(D::Error::custom(format_args!("`{span}` is out of range; {min} to {max} are allowed")))
 }
 
+/// As [`span`], for a key without a default of its own.
+pub(super) fn optional_span<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Span>, D::Error> {
+    span::<MIN, MAX, D>(deserializer).map(Some)
+}
+
 /// Reads a duration that is longer than zero.
 pub(super) fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
     let span = Span::deserialize(deserializer)?;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config::spec::ranges::{span, whole};
+use crate::config::spec::ranges::{optional_span, span, whole};
 use crate::config::spec::shapes::unordered;
 use crate::config::spec::{HeaderNameSpec, NamedMap, Payload};
 use crate::types::{HostPattern, Span, text_leaf};
@@ -38,9 +38,9 @@ pub struct HealthSpec {
     /// being counted, 1s at most.
     #[serde(default = "HealthSpec::default_interval", deserialize_with = "span::<100, 3_600_000, _>")]
     pub interval: Span,
-    /// How long a probe may take: 10ms to 1m.
-    #[serde(default = "HealthSpec::default_timeout", deserialize_with = "span::<10, 60_000, _>")]
-    pub timeout: Span,
+    /// How long a probe may take: 10ms to 1m. Default: `interval`, but 500ms to 2s.
+    #[serde(default, deserialize_with = "optional_span::<10, 60_000, _>")]
+    pub timeout: Option<Span>,
     /// So many failed probes in a row make an endpoint unfit, 1 to 100.
     #[serde(default = "HealthSpec::default_fall", deserialize_with = "whole::<1, 100, _, _>")]
     #[schemars(range(min = 1, max = 100))]
@@ -58,10 +58,6 @@ pub struct HealthSpec {
 impl HealthSpec {
     fn default_interval() -> Span {
         Span::from_secs(5)
-    }
-
-    fn default_timeout() -> Span {
-        Span::from_secs(2)
     }
 
     fn default_fall() -> u16 {
