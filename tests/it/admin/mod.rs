@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod bytes;
 mod counts;
 mod forms;
 mod health;
