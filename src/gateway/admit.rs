@@ -145,6 +145,7 @@ pub(super) async fn admit_body(
     {
         return Err(fail_body(cx, cause));
     }
+    cx.note_sent(body.as_ref().map_or(0, Bytes::len));
     if let Some(cork) = cx.cork.take()
         && body.as_ref().is_none_or(Bytes::is_empty)
     {

@@ -9,7 +9,7 @@ use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables, Way};
-use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, is_among};
+use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, Uncounted, is_among};
 use crate::router::RouteId;
 use crate::runtime::{Cause, GrpcStatus, Recording, Route, RouteStats, Snapshot};
 use crate::split::Choice;
@@ -64,6 +64,8 @@ pub(crate) struct RequestCx {
     pub(super) attempt_began: Option<Instant>,
     /// What the pool was told of the running attempt.
     pub(super) noted: Noted,
+    /// What passed between it and its endpoint, as far as that is not counted yet.
+    pub(super) uncounted: Uncounted,
     /// When an endpoint was found, if it had to be waited for.
     pub(super) reserved: Option<Instant>,
     pub(super) extensions: Extensions,
@@ -169,6 +171,7 @@ impl RequestCx {
             between_attempts: None,
             attempt_began: None,
             noted: Noted::Nothing,
+            uncounted: Uncounted::default(),
             reserved: None,
             extensions: Extensions::new(),
             variables: Variables::default(),
@@ -236,6 +239,31 @@ impl RequestCx {
         self.body_ended_at = None;
         if let Some(call) = &mut self.call {
             call.forget_body();
+        }
+    }
+
+    /// Bytes of the body are sent to the endpoint.
+    pub(super) fn note_sent(&mut self, bytes: usize) {
+        self.uncounted.sent(bytes as u64);
+        self.count_bytes_if_due();
+    }
+
+    /// Bytes of its answer's body came.
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        self.uncounted.received(bytes as u64);
+        self.count_bytes_if_due();
+    }
+
+    fn count_bytes_if_due(&mut self) {
+        if self.uncounted.is_due() {
+            self.count_bytes();
+        }
+    }
+
+    /// Counts what passed so far for the endpoint of the running attempt.
+    pub(super) fn count_bytes(&mut self) {
+        if let Some(lease) = &self.lease {
+            self.uncounted.settle(lease.endpoint());
         }
     }
 
@@ -322,6 +350,7 @@ impl Drop for RequestCx {
         if let Some(unfinished) = self.unfinished.take() {
             record::finish_dropped(&unfinished, self);
         }
+        self.count_bytes();
         self.leave_route();
     }
 }

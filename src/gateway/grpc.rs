@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::config::spec::{Timeouts, UpstreamProtocol};
-use crate::pools::Pool;
+use crate::pools::{Fault, Pool};
 use crate::runtime::{Cause, GRPC, GRPC_TIMEOUT, GrpcStatus, grpc_trailers, parse_timeout, timeout_value};
 
 use crate::semantics::is_grpc;
@@ -168,7 +168,7 @@ pub(super) fn hand_on_trailers(trailers: &mut HeaderMap, cx: &mut RequestCx) -> 
     if cx.call.is_some() {
         cx.grpc_status = GrpcStatus::told_by(trailers);
         if is_failure(cx) {
-            retry::note_failure(cx, None, Instant::now());
+            retry::note_failure(cx, Fault::UpstreamStatus, None, Instant::now());
         }
     }
     let last = chain::on_response_trailers(trailers, cx);

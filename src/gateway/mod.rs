@@ -286,6 +286,17 @@ impl ProxyHttp for Gateway {
         relay::take(session, response, cx)
     }
 
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        cx: &mut Box<RequestCx>,
+    ) -> Result<Option<Duration>> {
+        cx.note_received(body.as_ref().map_or(0, Bytes::len));
+        Ok(None)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,

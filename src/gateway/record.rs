@@ -52,6 +52,7 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
     }
     split::record(cx);
     retry::note_end(cx);
+    cx.count_bytes();
     cx.lease = None;
     cx.retry_permit = None;
 }

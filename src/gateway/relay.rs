@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::hooks::ResponseHead;
-use crate::pools::is_among;
+use crate::pools::{Fault, is_among};
 use crate::runtime::{Cause, is_endless};
 use crate::types::content_length;
 
@@ -41,7 +41,7 @@ pub(super) fn take(session: &mut Session, response: &mut ResponseHeader, cx: &mu
         Ok(true) => {}
         Ok(false) => return Ok(()),
         Err(cause) => {
-            retry::note_failure(cx, None, Instant::now());
+            retry::note_failure(cx, Fault::from(&cause), None, Instant::now());
             return Err(cx.fail(cause));
         }
     }

@@ -9,7 +9,9 @@ use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use crate::config::spec::{RetryOn, UpstreamProtocol};
-use crate::pools::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream, retry_after};
+use crate::pools::{
+    Fault, is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream, retry_after,
+};
 use crate::runtime::{Cause, GrpcStatus};
 
 use super::cx::{Noted, RequestCx};
@@ -45,7 +47,7 @@ pub(super) fn after_connect_failure(cx: &mut RequestCx, mut error: Box<Error>) -
         tell(cx, &error);
     }
     if !is_our_own_fault(&error) && is_the_endpoints_fault(cx, &cause) {
-        note_failure(cx, None, Instant::now());
+        note_failure(cx, Fault::from(&cause), None, Instant::now());
     }
     let repeats = is_wanted_on(cx, |on| on == RetryOn::Connect) && begin_retry(cx, &cause);
     if !repeats {
@@ -129,7 +131,7 @@ fn after_break(session: &Session, cx: &mut RequestCx, mut error: Box<Error>, is_
     }
     let is_over = cause == Cause::TotalTimeout;
     if (is_upstream || is_over) && !is_stale && is_the_endpoints_fault(cx, &cause) {
-        note_failure(cx, None, Instant::now());
+        note_failure(cx, Fault::from(&cause), None, Instant::now());
     }
     // Of such a request nothing was done, whatever its method (RFC 9113 §8.7).
     let is_refused = is_refused_stream(&error) && is_whole(session, cx);
@@ -151,7 +153,7 @@ fn after_break(session: &Session, cx: &mut RequestCx, mut error: Box<Error>, is_
 /// After a limit of ours ended the attempt.
 fn after_silence(session: &Session, cx: &mut RequestCx, cause: Cause) -> Box<Error> {
     if is_the_endpoints_fault(cx, &cause) {
-        note_failure(cx, None, Instant::now());
+        note_failure(cx, Fault::from(&cause), None, Instant::now());
     }
     let is_timeout = cause == Cause::ResponseTimeout && may_follow_timeout(session, cx, Instant::now());
     if is_timeout && begin_counted_retry(cx, &cause) {
@@ -178,7 +180,7 @@ pub(super) fn judge_answer(
 ) -> Option<Box<Error>> {
     let status = response.status;
     if status.is_server_error() || grpc::is_failure(cx) {
-        note_failure(cx, retry_after(response), now);
+        note_failure(cx, Fault::UpstreamStatus, retry_after(response), now);
     } else {
         note_answer(cx, now);
     }
@@ -218,9 +220,7 @@ pub(super) fn let_go(cx: &mut RequestCx) {
     note_end(cx);
     recording::end_attempt(cx, None);
     cx.retry_permit = None;
-    if let Some(lease) = cx.lease.take() {
-        cx.tried.push(lease.endpoint().clone());
-    }
+    give_back(cx);
 }
 
 // === What an attempt tells of the endpoint ===
@@ -237,11 +237,11 @@ fn note_answer(cx: &mut RequestCx, now: Instant) {
 }
 
 /// Once for each attempt, however it fails further.
-pub(super) fn note_failure(cx: &mut RequestCx, retry_after: Option<Duration>, now: Instant) {
+pub(super) fn note_failure(cx: &mut RequestCx, fault: Fault, retry_after: Option<Duration>, now: Instant) {
     if cx.noted != Noted::Failed
         && let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease)
     {
-        pool.failed(lease, retry_after, now);
+        pool.failed(lease, fault, retry_after, now);
     }
     cx.noted = Noted::Failed;
 }
@@ -391,9 +391,15 @@ fn repeat(cx: &mut RequestCx, cause: &Cause) {
     recording::end_attempt(cx, Some(cause));
     // First, so that the request is in flight without a gap.
     cx.between_attempts = cx.pool().map(|pool| pool.between_attempts());
+    give_back(cx);
+    cx.retries += 1;
+    cx.repeats = Some(cause.clone());
+}
+
+/// Lets the endpoint of an attempt that is over go.
+fn give_back(cx: &mut RequestCx) {
+    cx.count_bytes();
     if let Some(lease) = cx.lease.take() {
         cx.tried.push(lease.endpoint().clone());
     }
-    cx.retries += 1;
-    cx.repeats = Some(cause.clone());
 }

@@ -258,6 +258,9 @@ pub(super) fn connected(cx: &mut RequestCx, fd: RawFd, is_reused: bool) {
     cx.timings.connected = Some(Instant::now());
     if cx.hedge.is_none() {
         recording::note_connected(cx, is_reused);
+        if let Some(lease) = cx.lease.as_ref().filter(|_| !is_reused) {
+            lease.endpoint().note_connection();
+        }
     }
     // What may be hedged keeps its limits by itself.
     cx.socket = cx.hedge.is_none().then_some(fd);

@@ -75,6 +75,11 @@ families! {
     STORE_MISSED: Counter "evener_store_missed" ["store"] "Decisions that were made without the store, since it was gone or did not answer in time.";
 
     POOL_IN_FLIGHT: Gauge "evener_pool_in_flight" ["pool"] "Requests, connections or flows at the pool's endpoints, or between two attempts.";
+    POOL_PICKS: Counter "evener_pool_picks" ["pool"] "How often one of its endpoints was picked, for a request, a connection or a flow.";
+    POOL_CONNECTIONS: Counter "evener_pool_connections" ["pool"] "Connections that were made to its endpoints. Requests share those that are kept.";
+    POOL_ERRORS: Counter "evener_pool_errors" ["pool", "cause"] "Attempts that failed at its endpoints, by cause, in the words of the access log. What a retry made good is among them.";
+    POOL_SENT: Counter "evener_pool_sent" Bytes ["pool"] "Bytes that were sent to its endpoints: bodies of requests, and all that TCP and UDP carry.";
+    POOL_RECEIVED: Counter "evener_pool_received" Bytes ["pool"] "Bytes that came from its endpoints: bodies of answers, and all that TCP and UDP carry.";
     POOL_WAITING: Gauge "evener_pool_waiting" ["pool"] "Requests that wait for an endpoint to have room.";
     POOL_WAITED: Counter "evener_pool_waited" ["pool"] "Requests that had to wait for an endpoint to have room.";
     POOL_UNSERVED: Counter "evener_pool_unserved" ["pool", "reason"] "Requests that got no endpoint: `nobody_fit`, `queue_full`, `queue_timeout`, `out_of_time`, `policy_failed`.";
@@ -90,6 +95,10 @@ families! {
     ENDPOINT_IN_FLIGHT: Gauge "evener_endpoint_in_flight" ["pool", "endpoint"] "Requests, connections or flows that it has.";
     ENDPOINT_PICKS: Counter "evener_endpoint_picks" ["pool", "endpoint"] "How often it was picked.";
     ENDPOINT_FAILURES: Counter "evener_endpoint_failures" ["pool", "endpoint"] "Attempts that failed at it: no connection, a broken one, no answer in time, a status of 500 or more.";
+    ENDPOINT_ERRORS: Counter "evener_endpoint_errors" ["pool", "endpoint", "cause"] "Those attempts by cause, in the words of the access log.";
+    ENDPOINT_CONNECTIONS: Counter "evener_endpoint_connections" ["pool", "endpoint"] "Connections that were made to it. Requests share those that are kept.";
+    ENDPOINT_SENT: Counter "evener_endpoint_sent" Bytes ["pool", "endpoint"] "Bytes that were sent to it: bodies of requests, and all that TCP and UDP carry.";
+    ENDPOINT_RECEIVED: Counter "evener_endpoint_received" Bytes ["pool", "endpoint"] "Bytes that came from it: bodies of answers, and all that TCP and UDP carry.";
     ENDPOINT_EJECTIONS: Counter "evener_endpoint_ejections" ["pool", "endpoint"] "How often it was left out for a while, since it failed too many requests.";
     ENDPOINT_PROBES: Counter "evener_endpoint_probes" ["pool", "endpoint", "result"] "Health checks: `passed`, `failed`.";
     ENDPOINT_LATENCY: Histogram "evener_endpoint_latency" Seconds ["pool", "endpoint"] "How long it took to begin its answer, or to be connected to for TCP; without attempts that failed.";

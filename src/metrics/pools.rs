@@ -15,6 +15,18 @@ fn sums(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
     let all = || pools.iter().map(|pool| (pool.name().as_str(), pool));
     let mut series = writer.family(&f::POOL_IN_FLIGHT)?;
     all().try_for_each(|(name, pool)| series.gauge([name], pool.in_flight()))?;
+    let mut series = writer.family(&f::POOL_PICKS)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.counts().picks))?;
+    let mut series = writer.family(&f::POOL_CONNECTIONS)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.tally().connections()))?;
+    let mut series = writer.family(&f::POOL_ERRORS)?;
+    for (name, pool) in all() {
+        pool.tally().errors().try_for_each(|(cause, count)| series.counter([name, cause], count))?;
+    }
+    let mut series = writer.family(&f::POOL_SENT)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.tally().sent()))?;
+    let mut series = writer.family(&f::POOL_RECEIVED)?;
+    all().try_for_each(|(name, pool)| series.counter([name], pool.tally().received()))?;
     let mut series = writer.family(&f::POOL_WAITING)?;
     all().try_for_each(|(name, pool)| series.gauge([name], pool.waiting() as u64))?;
     let mut series = writer.family(&f::POOL_WAITED)?;
@@ -68,6 +80,17 @@ fn endpoints(writer: &mut Writer<'_>, pools: &[Arc<Pool>]) -> fmt::Result {
     all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.load().picks()))?;
     let mut series = writer.family(&f::ENDPOINT_FAILURES)?;
     all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.load().failures()))?;
+    let mut series = writer.family(&f::ENDPOINT_ERRORS)?;
+    for ([pool, address], endpoint) in all() {
+        let mut errors = endpoint.tally().errors();
+        errors.try_for_each(|(cause, count)| series.counter([pool, address, cause], count))?;
+    }
+    let mut series = writer.family(&f::ENDPOINT_CONNECTIONS)?;
+    all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.tally().connections()))?;
+    let mut series = writer.family(&f::ENDPOINT_SENT)?;
+    all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.tally().sent()))?;
+    let mut series = writer.family(&f::ENDPOINT_RECEIVED)?;
+    all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.tally().received()))?;
     let mut series = writer.family(&f::ENDPOINT_EJECTIONS)?;
     all().try_for_each(|(labels, endpoint)| series.counter(labels, endpoint.counts().ejections))?;
     let mut series = writer.family(&f::ENDPOINT_PROBES)?;

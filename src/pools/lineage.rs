@@ -21,6 +21,7 @@ use super::queue::Queue;
 use super::record::Record;
 use super::roster::Roster;
 use super::stats::PoolStats;
+use super::tally::Tally;
 
 /// What the generations of a pool share: everything but the configuration.
 ///
@@ -40,6 +41,7 @@ pub(super) struct Lineage {
     /// Woken when an ejection begins, so that its end can be waited for.
     pub(super) ejected: Notify,
     pub(super) stats: PoolStats,
+    pub(super) tally: Arc<Tally>,
     /// Where a filter asks for it.
     pub(super) head_times: OnceLock<Box<HeadTimes>>,
     pub(super) journal: Arc<Journal>,
@@ -53,8 +55,8 @@ impl Lineage {
         journal: Arc<Journal>,
         now: Instant,
     ) -> (Arc<Self>, Arc<[Arc<Endpoint>]>) {
-        let (queue, load) = (Arc::default(), Arc::default());
-        let endpoints = make_endpoints(generation, &HashMap::new(), &queue, &load, now);
+        let (queue, load, tally) = Default::default();
+        let endpoints = make_endpoints(generation, &HashMap::new(), (&queue, &load, &tally), now);
         let mut roster = Roster::new(generation.clone(), endpoints.clone(), random);
         let picker =
             roster.publish(None, &Noting { journal: &journal, why: &"the configuration has it", now });
@@ -69,6 +71,7 @@ impl Lineage {
             retries: AtomicU32::new(0),
             ejected: Notify::new(),
             stats: PoolStats::default(),
+            tally,
             head_times: OnceLock::new(),
             journal,
         };
@@ -79,7 +82,7 @@ impl Lineage {
     pub(super) fn endpoints_for(&self, generation: &Arc<Generation>, now: Instant) -> Arc<[Arc<Endpoint>]> {
         let current = self.roster.lock().endpoints.clone();
         let known = current.iter().map(|endpoint| (&**endpoint.address(), endpoint.record())).collect();
-        make_endpoints(generation, &known, &self.queue, &self.load, now)
+        make_endpoints(generation, &known, (&self.queue, &self.load, &self.tally), now)
     }
 
     /// Changes what decides about who gets work, then publishes that. Nothing is published where `change` gives nothing
@@ -123,14 +126,13 @@ impl fmt::Debug for Lineage {
 fn make_endpoints(
     generation: &Arc<Generation>,
     known: &HashMap<&EndpointAddr, &Arc<Record>>,
-    queue: &Arc<Queue>,
-    load: &Arc<PoolLoad>,
+    (queue, load, tally): (&Arc<Queue>, &Arc<PoolLoad>, &Arc<Tally>),
     now: Instant,
 ) -> Arc<[Arc<Endpoint>]> {
     let config = &generation.config;
     let record_of = |endpoint: &config::Endpoint| {
         let known = known.get(&endpoint.address).map(|&record| record.clone());
-        known.unwrap_or_else(|| Record::new(endpoint, config, queue, load, now))
+        known.unwrap_or_else(|| Record::new(endpoint, config, queue, load, tally, now))
     };
     let endpoints = config.endpoints.iter().enumerate();
     endpoints

@@ -32,6 +32,7 @@ mod standing;
 mod stats;
 mod sticky;
 mod succession;
+mod tally;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -43,7 +44,9 @@ pub(crate) use client::{
     Streamed, StreamedLimits, Unanswered, UrlClient, connection_fields, retry_after, send_streamed,
 };
 pub(crate) use endpoint::{Endpoint, State};
-pub(crate) use failure::{is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream};
+pub(crate) use failure::{
+    Fault, fault_of, is_break, is_ended_politely, is_gone, is_our_own_fault, is_refused_stream,
+};
 pub(crate) use generation::PolicyFactory;
 pub(crate) use handover::PoolState;
 pub(crate) use health::{ProbeResult, Prober};
@@ -58,3 +61,4 @@ pub(crate) use reserve::{Reserved, Terms, Unreserved, reserve};
 pub(crate) use retry_budget::{BetweenAttempts, RetryPermit};
 pub(crate) use standing::{Ejection, Health, LONGEST_ORDER};
 pub(crate) use stats::UNRESERVED;
+pub(crate) use tally::Uncounted;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::config::spec::OutlierLimits;
 
 use super::endpoint::{Endpoint, State};
+use super::failure::Fault;
 use super::lease::Lease;
 use super::pool::Pool;
 use super::roster::Roster;
@@ -69,9 +70,10 @@ impl Pool {
 
     /// An attempt failed: no connection, a broken one, no answer in time, or a status of 500 or more, perhaps with a
     /// `Retry-After`.
-    pub(crate) fn failed(&self, lease: &Lease, retry_after: Option<Duration>, now: Instant) {
+    pub(crate) fn failed(&self, lease: &Lease, fault: Fault, retry_after: Option<Duration>, now: Instant) {
         let endpoint = lease.endpoint();
         endpoint.load().count_failure();
+        endpoint.note_fault(fault);
         if !lease.is_current() {
             return;
         }

@@ -16,6 +16,7 @@ use super::health::History;
 use super::queue::Queue;
 use super::standing::Health;
 use super::stats::EndpointStats;
+use super::tally::Tally;
 use super::window::Window;
 
 /// What is known of an address of a pool, whatever the configuration says of it meanwhile: the endpoints of all
@@ -32,6 +33,9 @@ pub(super) struct Record {
     pub(super) window: Window,
     pub(super) history: History,
     pub(super) stats: EndpointStats,
+    pub(super) tally: Tally,
+    /// That of its pool.
+    pool_tally: Arc<Tally>,
     /// What the first probes find before the address is one of the pool's.
     ahead: Mutex<Health>,
     /// Whether HTTP/2 was chosen last, where the endpoint chooses.
@@ -48,6 +52,7 @@ impl Record {
         pool: &config::Pool,
         queue: &Arc<Queue>,
         load: &Arc<PoolLoad>,
+        tally: &Arc<Tally>,
         now: Instant,
     ) -> Arc<Self> {
         let slow_start = pool.slow_start.get();
@@ -62,6 +67,8 @@ impl Record {
             window: Window::new(window_of(pool)),
             history: History::default(),
             stats: EndpointStats::default(),
+            tally: Tally::default(),
+            pool_tally: tally.clone(),
             ahead: Mutex::new(Health::Checking),
             chose_h2: AtomicBool::new(false),
             told: Rarely::default(),
@@ -80,6 +87,10 @@ impl Record {
 
     pub(super) fn load(&self) -> &Load {
         self.member.load()
+    }
+
+    pub(super) fn pool_tally(&self) -> &Tally {
+        &self.pool_tally
     }
 
     // === Generations ===

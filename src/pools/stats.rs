@@ -35,6 +35,7 @@ pub(super) struct PoolStats {
 /// A pool's counts as they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PoolCounts {
+    pub(crate) picks: u64,
     pub(crate) retries: u64,
     pub(crate) retries_refused: u64,
     pub(crate) hedges: u64,
@@ -72,6 +73,7 @@ impl Pool {
     pub(crate) fn counts(&self) -> PoolCounts {
         let stats = &self.lineage.stats;
         PoolCounts {
+            picks: self.lineage.load.picks(),
             retries: stats.retries.get(),
             retries_refused: stats.retries_refused.get(),
             hedges: stats.hedges.get(),

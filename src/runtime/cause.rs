@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::pools::Unreserved;
+use crate::pools::{Fault, Unreserved};
 
 /// Why the edge answered a request by itself with an error: the one table from cause to status, words and
 /// `Proxy-Status` (RFC 9209).
@@ -253,6 +253,23 @@ impl From<Unreserved> for Cause {
     }
 }
 
+/// What a cause for which an endpoint is to blame counts as there.
+impl From<&Cause> for Fault {
+    fn from(cause: &Cause) -> Self {
+        match cause {
+            Cause::ConnectFailed => Fault::ConnectFailed,
+            Cause::ConnectTimeout => Fault::ConnectTimeout,
+            Cause::TlsFailed(_) => Fault::TlsFailed,
+            Cause::ResponseTimeout => Fault::ResponseTimeout,
+            Cause::TotalTimeout => Fault::TotalTimeout,
+            Cause::UpstreamClosed => Fault::UpstreamClosed,
+            Cause::UpstreamStatus => Fault::UpstreamStatus,
+            // What else an endpoint can do wrong is wrong by HTTP.
+            _ => Fault::UpstreamInvalid,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,5 +286,22 @@ mod tests {
         known.sort_unstable();
         assert_eq!(known.as_slice(), words);
         assert_eq!(Cause::WORDS[Cause::Internal.index()], "internal");
+    }
+
+    #[test]
+    fn a_fault_of_an_endpoint_has_the_word_of_its_cause() {
+        let causes = [
+            Cause::ConnectFailed,
+            Cause::ConnectTimeout,
+            Cause::TlsFailed(TlsFault::Protocol),
+            Cause::ResponseTimeout,
+            Cause::TotalTimeout,
+            Cause::UpstreamClosed,
+            Cause::UpstreamInvalid,
+            Cause::UpstreamStatus,
+        ];
+        let words = causes.each_ref().map(|cause| Fault::WORDS[Fault::from(cause) as usize]);
+        assert_eq!(words, causes.each_ref().map(Cause::word));
+        assert_eq!(words, Fault::WORDS);
     }
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::hooks::{PickCx, Variables};
-use crate::pools::{Health, Lease, Pick, Pool};
+use crate::pools::{Fault, Health, Lease, Pick, Pool};
 use crate::types::Random;
 
 use super::fleet::{Change, EndpointPlan, TimedChange};
@@ -196,7 +196,7 @@ impl Run<'_> {
         let server = lease.endpoint().index();
         if self.servers[server].fails() {
             self.outcomes.errors += 1;
-            self.pool.failed(&lease, None, self.clock());
+            self.pool.failed(&lease, Fault::UpstreamStatus, None, self.clock());
             self.end_ejections();
         } else {
             self.outcomes.latencies.push(self.now - self.plan.requests[request].arrival);

@@ -34,7 +34,7 @@ fn add_files(folder: &Path) {
 /// The tokens that examples name, which everybody has to make for themselves.
 fn add_tokens(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
-    for name in ["deploy", "monitoring"] {
+    for name in ["deploy", "monitoring", "debug"] {
         std::fs::write(folder.join(name), format!("0123456789abcdef-{name}")).unwrap();
     }
 }

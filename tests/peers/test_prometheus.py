@@ -89,9 +89,11 @@ pools:
   app: { endpoints: ["UP", "127.0.0.1:DOWN"], health: { tcp: {}, interval: 200ms } }
   other: { endpoints: ["UP"] }
   gone: { endpoints: ["127.0.0.1:DOWN"], health: { tcp: {}, interval: 200ms } }
+  refusing: { endpoints: ["127.0.0.1:DOWN"] }
 routes:
   - { name: app, filters: [cache: { in: main }], pool: app }
   - { name: gone, match: { path: /gone }, pool: gone }
+  - { name: refusing, match: { path: /refusing }, pool: refusing }
   - { name: split, match: { path: /split }, split: { to: [{ pool: app }, { pool: other }] } }
   - name: limited
     match: { path: /limited }
@@ -113,10 +115,7 @@ def test_each_panel_has_data(
     classic, native = watch(edge), watch(edge, native=True)
 
     def has_data(server: Prometheus, query: str) -> bool:
-        for path in ("/", "/gone", "/split", "/limited", "/broken"):
-            _ask(edge, path)
-        _ask(edge, "/", "safe")
-        _say_nonsense(edge)
+        _ask_everything(edge)
         return bool(server.series(query))
 
     panels = json.loads((CONF / "grafana.json").read_text())["panels"]
@@ -167,6 +166,32 @@ def test_alerts_fire(
     edge.stop()
     gone = eventually("the process is missed", lambda: prometheus.firing().get("EvenerGone"))
     assert gone["severity"] == "page"
+
+
+def test_promtool_has_no_complaint(
+    start: Start, origin: Origin, authority: trustme.CA, tmp_path: Path
+) -> None:
+    edge = _fleet(start, origin, authority, tmp_path, days=90)
+    _ask_everything(edge)
+    with urllib.request.urlopen(f"http://{edge.admin()}/metrics") as answer:
+        text = answer.read().decode()
+    # It knows the older form only, in which a counter's suffix is a part of what its help and type are of.
+    counters = set(re.findall(r"^# TYPE (\S+) counter$", text, re.MULTILINE))
+    assert len(counters) > 30
+    text = re.sub(
+        r"^(# (?:TYPE|HELP) )(\S+)",
+        lambda found: found[0] + ("_total" if found[2] in counters else ""),
+        text,
+        flags=re.MULTILINE,
+    )
+    assert run("promtool", "check", "metrics", text=text) == ""
+
+
+def _ask_everything(edge: Edge) -> None:
+    for path in ("/", "/gone", "/refusing", "/split", "/limited", "/broken"):
+        _ask(edge, path)
+    _ask(edge, "/", "safe")
+    _say_nonsense(edge)
 
 
 def _say_nonsense(edge: Edge) -> None:

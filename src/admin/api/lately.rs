@@ -46,7 +46,7 @@ pub(super) async fn transitions(State(sight): State<Arc<Sight>>) -> Json<Transit
 /// What goes on
 ///
 /// Server-sent events, of which the data are JSON. At first `status`: that of `/v1/status` with lists as maps by name, and without
-/// probes and what follows from the time. Then, each second, a `patch` of it (RFC 7396) if something has changed, a `transition` for each
+/// probes, bytes and connections of endpoints, and what follows from the time. Then, each second, a `patch` of it (RFC 7396) if something has changed, a `transition` for each
 /// of `/v1/transitions` that is new, and the `sample` of `/v1/series`. Half of the connections may listen, 32 at most.
 #[utoipa::path(
     get,

@@ -12,8 +12,10 @@ const NAMED: [(&str, &str); 7] = [
     ("to", "pool"),
     ("caches", "name"),
 ];
-/// What changes with time alone and follows from the rest, or is too long to be told of all endpoints.
-const LEFT_OUT: [&str; 3] = ["uptime_s", "expires_in_s", "probes"];
+/// What changes with time alone and follows from the rest, is too long to be told of all endpoints, or would be told of all of
+/// them each second.
+const LEFT_OUT: [&str; 6] =
+    ["uptime_s", "expires_in_s", "probes", "connections", "bytes_sent", "bytes_received"];
 
 /// The same with lists as maps, and without what is left out.
 pub(super) fn compact(value: Value) -> Value {
@@ -74,7 +76,7 @@ mod tests {
         let status = json!({
             "uptime_s": 7,
             "pools": [{ "name": "app", "endpoints": [
-                { "address": "10.0.0.1:80", "weight": 1, "probes": [{ "passed": true }] },
+                { "address": "10.0.0.1:80", "weight": 1, "bytes_sent": 3, "probes": [{ "passed": true }] },
                 { "address": "10.0.0.2:80", "weight": 2, "probes": [] },
             ]}],
             "certificates": [{ "file": "a.pem", "expires_in_s": 5 }],

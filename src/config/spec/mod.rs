@@ -7,12 +7,14 @@ mod audit;
 mod cache;
 mod error_pages;
 mod files;
+mod http_leaves;
 mod include;
 mod key;
 mod l4;
 mod listener;
 mod listener_tls;
 mod log;
+mod matching;
 mod pool;
 mod proxy_protocol;
 mod ranges;
@@ -40,6 +42,7 @@ pub use files::{
     FileCoding, FileExtension, FileName, FilesSpec, InvalidFileExtension, InvalidFileName, InvalidMediaType,
     InvalidSitePath, MediaType, SitePath, Symlinks,
 };
+pub use http_leaves::{HeaderNameSpec, MethodSpec, StatusSpec};
 pub use include::IncludePath;
 pub use key::{InvalidKey, InvalidPartName, KeySpec, PartName};
 pub use l4::{AlpnName, SniTarget, TcpSpec, UdpSpec};
@@ -53,6 +56,7 @@ pub use log::{
     LogSpec, ParameterName, RedactSpec, RouteLogMap, RouteLogSpec, SampleSpec, SyslogAddr, SyslogFacility,
     SyslogSpec, SyslogTag,
 };
+pub use matching::{PathSpec, RegexSpec, ValueSpec};
 pub use pool::{
     BalanceSpec, BodyText, CookieName, CookiePath, EndpointSpec, GrpcCheckSpec, HeaderText, HealthSpec,
     HttpCheckSpec, OutlierLimits, OutlierSpec, Payload, PoolSpec, PoolTls, PoolTlsSpec, QueueSpec, RetryOn,
@@ -62,10 +66,7 @@ pub use pool::{
 pub(crate) use pool::{PROBE_BODY, show_payload};
 pub use proxy_protocol::ProxyProtocolSpec;
 pub use redirect_https::{HttpsPort, RedirectHttpsSpec};
-pub use route::{
-    ActionSpec, FilterSpec, HeaderNameSpec, MatchSpec, MethodSpec, PathSpec, RedirectSpec, RegexSpec,
-    RespondSpec, RouteSpec, StatusSpec, ValueSpec,
-};
+pub use route::{ActionSpec, FilterSpec, MatchSpec, RedirectSpec, RespondSpec, RouteSpec};
 pub(crate) use secret::read_secret;
 pub use secret::{InvalidSecret, SecretSpec};
 pub use server::{ClientIdSpec, ControlSocket, DrainSpec, ServerSpec, TrustedProxy};

@@ -109,8 +109,8 @@ pub(super) fn settle(cx: &mut RequestCx) {
     let of_first = result.first_failed.as_ref().map_or(Outcome::Outrun, |failure| failure.outcome.clone());
     recording::note_hedge(cx, &second, Some(of_first), now);
     if let Some(failure) = result.first_failed {
-        if failure.is_the_endpoints {
-            retry::note_failure(cx, failure.retry_after, now);
+        if let Some(fault) = failure.fault {
+            retry::note_failure(cx, fault, failure.retry_after, now);
         }
     } else if let (Some(pool), Some(lease), Some(hedge)) = (cx.pool(), &cx.lease, &cx.hedge) {
         pool.outrun(lease, now.saturating_duration_since(hedge.began), now);

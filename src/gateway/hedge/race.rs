@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::spec::RetryOn;
 use crate::pools::{
-    Endpoint, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among, is_our_own_fault,
-    retry_after, send_streamed,
+    Endpoint, Fault, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among,
+    is_our_own_fault, retry_after, send_streamed,
 };
 use crate::runtime::Outcome;
 use crate::types::with_random;
@@ -163,8 +163,8 @@ impl Race {
 
     fn fail_second(&self, second: &Second, answered: &Answered) {
         let failed = judge(answered);
-        if failed.is_the_endpoints {
-            self.pool.failed(&second.lease, failed.retry_after, Instant::now());
+        if let Some(fault) = failed.fault {
+            self.pool.failed(&second.lease, fault, failed.retry_after, Instant::now());
         } else if answered.is_ok() {
             let now = Instant::now();
             self.pool.answered(&second.lease, now.saturating_duration_since(second.began), now);
@@ -181,13 +181,14 @@ impl Race {
 fn judge(answered: &Answered) -> FailedAttempt {
     match answered {
         Ok(answer) => FailedAttempt {
-            is_the_endpoints: answer.head.status.is_server_error(),
+            fault: answer.head.status.is_server_error().then_some(Fault::UpstreamStatus),
             retry_after: retry_after(&answer.head),
             outcome: Outcome::Answered(answer.head.status),
         },
         Err(Unanswered { error, .. }) => {
-            let outcome = Outcome::Failed(cause_of(error));
-            FailedAttempt { is_the_endpoints: !is_our_own_fault(error), retry_after: None, outcome }
+            let cause = cause_of(error);
+            let fault = (!is_our_own_fault(error)).then(|| Fault::from(&cause));
+            FailedAttempt { fault, retry_after: None, outcome: Outcome::Failed(cause) }
         }
     }
 }

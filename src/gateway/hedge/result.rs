@@ -4,7 +4,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::pools::{Endpoint, Lease, Unanswered};
+use crate::pools::{Endpoint, Fault, Lease, Unanswered};
 use crate::runtime::Outcome;
 use crate::telemetry::SpanId;
 
@@ -47,7 +47,8 @@ pub(super) struct Won {
 /// What a failed attempt tells of its endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct FailedAttempt {
-    pub(super) is_the_endpoints: bool,
+    /// What it did wrong, if that was its own doing.
+    pub(super) fault: Option<Fault>,
     pub(super) retry_after: Option<Duration>,
     /// The same for people.
     pub(super) outcome: Outcome,

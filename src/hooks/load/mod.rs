@@ -44,7 +44,14 @@ pub(crate) struct Load {
 /// The work of all endpoints of a pool together.
 #[derive(Debug, Default)]
 pub(crate) struct PoolLoad {
-    in_flight: CachePadded<AtomicU32>,
+    /// Written together, and by all threads.
+    counts: CachePadded<PoolCounts>,
+}
+
+#[derive(Debug, Default)]
+struct PoolCounts {
+    in_flight: AtomicU32,
+    picks: AtomicU64,
 }
 
 /// The full share of a weight of one, in the unit in which shares are counted.
@@ -66,15 +73,20 @@ pub(crate) enum Begun {
 
 impl PoolLoad {
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.counts.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Picks of all its endpoints since the start, those included that have left it.
+    pub(crate) fn picks(&self) -> u64 {
+        self.counts.picks.load(Ordering::Relaxed)
     }
 
     pub(crate) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.counts.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.counts.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -158,6 +170,7 @@ impl Load {
     pub(crate) fn note_pick(&self, now: Instant) {
         self.rate.note(self.nanos(now));
         self.picks.fetch_add(1, Ordering::Relaxed);
+        self.pool.counts.picks.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn end(&self) {

@@ -186,6 +186,11 @@ impl<F> Relay<F> {
         self.relayed(End::Cut, ClosedBy::Edge)
     }
 
+    /// Bytes that it has moved: those to the endpoint, and those to the client.
+    pub(crate) fn moved(&self) -> (u64, u64) {
+        (self.inward.delivered(), self.outward.delivered())
+    }
+
     fn delivered(&self) -> u64 {
         self.inward.delivered() + self.outward.delivered()
     }

@@ -1,5 +1,6 @@
 //! Connections that are passed on: which pool, which endpoint, and what is told of it afterwards.
 
+mod counted;
 mod reach;
 mod record;
 
@@ -12,13 +13,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{PickCx, TlsSession, Variables};
 use crate::net::Transport;
-use crate::pools::{Lease, Pool};
+use crate::pools::{Fault, Lease, Pool};
 use crate::runtime::{Cause, Ending, Ends, Listener, Stage, StageWatch, TcpService};
 use crate::telemetry::AccessLog;
 use crate::tls::{FirstWords, Wishes};
 
 use super::relay::{ClosedBy, End, Pipes, Relay, RelayLimits, Relayed};
 
+use counted::Counted;
 use reach::Reached;
 use record::Record;
 
@@ -88,11 +90,12 @@ impl TcpProxy {
             let mut relay = relay.with_replay(replay);
             // It is looked at whenever a byte passes.
             let mut stages = StageWatch::new(&ending);
-            tokio::select! {
+            let relayed = tokio::select! {
                 biased;
-                relayed = &mut relay => relayed,
-                () = stages.reached(Stage::AllCut) => relay.cut(),
-            }
+                relayed = Counted::new(&mut relay, hold.lease.endpoint()) => Some(relayed),
+                () = stages.reached(Stage::AllCut) => None,
+            };
+            relayed.unwrap_or_else(|| relay.cut())
         };
         hold.judge(&relayed);
         drop(hold);
@@ -192,7 +195,7 @@ impl Hold {
         let now = Instant::now();
         let is_broken = relayed.end == End::Reset && relayed.closed_by == ClosedBy::Endpoint;
         if is_broken && relayed.first_byte.is_none() {
-            self.pool.failed(&self.lease, None, now);
+            self.pool.failed(&self.lease, Fault::UpstreamClosed, None, now);
         } else if relayed.is_answered || relayed.end == End::Finished {
             // Not all protocols have answers.
             if !relayed.is_answered {

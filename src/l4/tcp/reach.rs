@@ -9,7 +9,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::spec::{RetryOn, SendProxyProtocol};
 use crate::net::{Transport, is_shortage};
-use crate::pools::{Endpoint, Lease, Pool, Reserved, Terms, Tried, Unreserved, back_off, is_among, reserve};
+use crate::pools::{
+    Endpoint, Fault, Lease, Pool, Reserved, Terms, Tried, Unreserved, back_off, is_among, reserve,
+};
 use crate::runtime::{Cause, Peer, TlsFault};
 use crate::types::{ProxyHeader, Tlvs, with_random};
 
@@ -53,6 +55,7 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
                 Ok(Ok(endpoint)) => {
                     let took = began.elapsed();
                     record.connected = Some(Instant::now());
+                    lease.endpoint().note_connection();
                     return Ok(Reached { endpoint, pool, lease, took });
                 }
                 Ok(Err(unreached)) => (unreached, false),
@@ -61,7 +64,7 @@ pub(super) async fn reach(pool: Arc<Pool>, record: &mut Record, due: Instant) ->
         tell(&pool, &lease, &unreached);
         let Unreached { cause, error } = unreached;
         if !is_cut_short && !error.is_some_and(|error| is_shortage(&error)) {
-            pool.failed(&lease, None, Instant::now());
+            pool.failed(&lease, Fault::from(&cause), None, Instant::now());
         }
         tried.push(lease.endpoint().clone());
         drop(lease);

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use tokio::time::Instant;
 
 use crate::hooks::{PickCx, Variables};
-use crate::pools::{Endpoint, Lease, Pick, Pool, Tried, is_among};
+use crate::pools::{Endpoint, Fault, Lease, Pick, Pool, Tried, Uncounted, is_among};
 use crate::types::{EndpointAddr, Random};
 
 use super::FlowEnd;
@@ -125,7 +125,7 @@ impl<D: Dial> Destinations for Uplinks<D> {
                 Err(error) if is_shortage(error) => return Err(Discard::NoSocket),
                 Err(error) => {
                     self.tell_failed(&self.pool, &lease, error, now);
-                    self.pool.failed(&lease, None, now);
+                    self.pool.failed(&lease, Fault::ConnectFailed, None, now);
                     remember(tried, lease.endpoint());
                 }
             }
@@ -149,6 +149,10 @@ impl<D: Dial> Destinations for Uplinks<D> {
         place.pool.answered(&place.lease, latency, now);
     }
 
+    fn passed(&mut self, place: &Self::Place, uncounted: &mut Uncounted) {
+        uncounted.settle(place.lease.endpoint());
+    }
+
     fn ended(&mut self, ended: Ended<Self::Place>, now: Instant) {
         let Ended { key, tally, place: Hold { lease, pool, .. }, reason } = ended;
         if let Some(ended) = &mut self.ended {
@@ -156,7 +160,7 @@ impl<D: Dial> Destinations for Uplinks<D> {
         }
         let is_answered = tally.first_reply.is_some();
         match reason {
-            EndReason::EndpointFailed => pool.failed(&lease, None, now),
+            EndReason::EndpointFailed => pool.failed(&lease, Fault::ConnectFailed, None, now),
             // That nothing was answered says nothing: whoever sends what nobody answers could have endpoints ejected.
             _ if is_answered => pool.succeeded(&lease, now),
             _ => {}

@@ -11,9 +11,9 @@ use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout_at};
 
 use crate::hooks::{FetchError, FetchLimits, Fetched, Larger};
-use crate::pools::failure::{is_break, is_gone, is_our_own_fault};
+use crate::pools::failure::{Fault, fault_of, is_break, is_gone, is_our_own_fault};
 use crate::pools::proxy_header::{begin_with_header, local_header};
-use crate::pools::{Lease, Pool};
+use crate::pools::{Lease, Pool, Uncounted};
 
 use super::message::{Message, strip_connection};
 use super::sending::{Sending, Stop, release};
@@ -33,8 +33,8 @@ pub(super) struct Attempt<'a> {
 pub(super) struct Failure {
     pub(super) error: FetchError,
     pub(super) next: Next,
-    /// Whether it tells of the endpoint.
-    is_the_endpoints: bool,
+    /// What the endpoint did wrong, if it tells of that.
+    fault: Option<Fault>,
 }
 
 /// Whether there may be another attempt.
@@ -61,6 +61,7 @@ impl Attempt<'_> {
         }
         session.set_read_timeout(Some(self.pool.timeouts().idle.get()));
         let (body, is_whole) = self.in_time(began, read_body(&mut session, self.limits)).await?;
+        self.count_bytes(&body);
         if !is_failure {
             self.pool.succeeded(self.lease, Instant::now());
         }
@@ -98,12 +99,12 @@ impl Attempt<'_> {
             Err(_) => Err(Failure {
                 error: FetchError::TimedOut,
                 next: Next::Nothing,
-                is_the_endpoints: began.elapsed() * 2 >= self.limits.total,
+                fault: (began.elapsed() * 2 >= self.limits.total).then_some(Fault::TotalTimeout),
             }),
         };
         done.inspect_err(|failure| {
-            if failure.is_the_endpoints {
-                self.pool.failed(self.lease, None, Instant::now());
+            if let Some(fault) = failure.fault {
+                self.pool.failed(self.lease, fault, None, Instant::now());
             }
         })
     }
@@ -121,19 +122,27 @@ impl Attempt<'_> {
             Stop::NoConnection(error) => no_connection(&error),
             Stop::WrongVersion => {
                 let error = FetchError::Connect("HTTP/2 was not chosen".to_owned());
-                Failure { error, next: Next::Elsewhere, is_the_endpoints: true }
+                Failure { error, next: Next::Elsewhere, fault: Some(Fault::TlsFailed) }
             }
             Stop::Unsendable(error) => Failure::ours(error),
             Stop::NoAnswer { error, is_reused } => {
                 if !sending.may_repeat(&error, is_reused, self.message.may_repeat()) {
                     // A connection that had been closed before the request came tells nothing of the endpoint.
                     let is_stale = is_reused && is_break(&error) && began.elapsed() < YOUNG;
-                    return Failure { is_the_endpoints: !is_stale, ..broken(&error) };
+                    let failure = broken(&error);
+                    return Failure { fault: failure.fault.filter(|_| !is_stale), ..failure };
                 }
                 let error = FetchError::Broken(error.to_string());
-                Failure { error, next: Next::Here, is_the_endpoints: false }
+                Failure { error, next: Next::Here, fault: None }
             }
         })
+    }
+
+    fn count_bytes(&self, answered: &Bytes) {
+        let mut bytes = Uncounted::default();
+        bytes.sent(self.message.body().len() as u64);
+        bytes.received(answered.len() as u64);
+        bytes.settle(self.lease.endpoint());
     }
 
     /// Notes the head of an answer; whether it counts as a failure.
@@ -141,7 +150,7 @@ impl Attempt<'_> {
         let now = Instant::now();
         let is_failure = head.status.is_server_error();
         if is_failure {
-            self.pool.failed(self.lease, retry_after(head), now);
+            self.pool.failed(self.lease, Fault::UpstreamStatus, retry_after(head), now);
         } else {
             self.pool.answered(self.lease, now.saturating_duration_since(began), now);
         }
@@ -152,7 +161,7 @@ impl Attempt<'_> {
 impl Failure {
     /// One of which the endpoint knows nothing.
     fn ours(error: FetchError) -> Self {
-        Self { error, next: Next::Nothing, is_the_endpoints: false }
+        Self { error, next: Next::Nothing, fault: None }
     }
 }
 
@@ -185,16 +194,17 @@ fn no_connection(error: &Error) -> Failure {
     Failure {
         error: FetchError::Connect(error.to_string()),
         next: if is_gone { Next::Here } else { Next::Elsewhere },
-        is_the_endpoints: !is_gone && !is_our_own_fault(error),
+        fault: (!is_gone && !is_our_own_fault(error)).then(|| fault_of(error)),
     }
 }
 
 pub(super) fn broken(error: &Error) -> Failure {
+    let fault = Some(fault_of(error));
     let error = match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => FetchError::TimedOut,
         _ => FetchError::Broken(error.to_string()),
     };
-    Failure { error, next: Next::Nothing, is_the_endpoints: true }
+    Failure { error, next: Next::Nothing, fault }
 }
 
 /// The seconds form of `Retry-After` (RFC 9110 §10.2.3); a date would need clocks that agree.

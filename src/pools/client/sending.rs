@@ -51,6 +51,9 @@ impl Sending<'_> {
     ) -> Result<(HttpSession, ResponseHeader), Stop> {
         let connected = self.connector.get_http_session(self.peer).await;
         let (mut session, is_reused) = connected.map_err(Stop::NoConnection)?;
+        if !is_reused {
+            self.endpoint.note_connection();
+        }
         let is_h2 = matches!(session, HttpSession::H2(_));
         self.check_version(is_h2)?;
         session.set_write_timeout(Some(self.idle));

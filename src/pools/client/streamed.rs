@@ -105,16 +105,16 @@ fn judge(sending: &Sending<'_>, stop: Stop) -> (Unanswered, bool) {
     match stop {
         Stop::NoConnection(error) => {
             let is_untouched = is_gone(&error);
-            (Unanswered { error, is_connect: true }, is_untouched)
+            (Unanswered { error: error.into_up(), is_connect: true }, is_untouched)
         }
         Stop::WrongVersion => {
             let error = Error::explain(ErrorType::TLSHandshakeFailure, "HTTP/2 was not chosen");
-            (Unanswered { error, is_connect: true }, false)
+            (Unanswered { error: error.into_up(), is_connect: true }, false)
         }
         Stop::Unsendable(error) => (ours(ErrorType::InternalError, &error), false),
         Stop::NoAnswer { error, is_reused } => {
             let is_untouched = sending.may_repeat(&error, is_reused, true);
-            (Unanswered { error, is_connect: false }, is_untouched)
+            (Unanswered { error: error.into_up(), is_connect: false }, is_untouched)
         }
     }
 }

@@ -160,7 +160,7 @@ fn what_was_sent_before_the_ejection_decides_nothing_after_it() {
     stage.pool.end_ejections(stage.now);
     for lease in &older {
         stage.pool.answered(lease, LATENCY, stage.now);
-        stage.pool.failed(lease, None, stage.now);
+        stage.pool.failed(lease, Fault::UpstreamStatus, None, stage.now);
     }
     assert_eq!((stage.state(0), stage.endpoint(0).load().is_on_trial()), ("fit", true));
 }
@@ -180,7 +180,7 @@ fn answers_that_break_off_are_failures_in_a_row() {
     for _ in 0..5 {
         let lease = stage.endpoint(0).try_lease(stage.now).unwrap();
         stage.pool.answered(&lease, LATENCY, stage.now);
-        stage.pool.failed(&lease, None, stage.now);
+        stage.pool.failed(&lease, Fault::UpstreamStatus, None, stage.now);
     }
     assert_eq!(stage.state(0), "ejected");
 }

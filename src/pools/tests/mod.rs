@@ -5,6 +5,7 @@ mod handover;
 mod membership;
 mod succession;
 mod succession_waiting;
+mod tally;
 mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,7 +19,7 @@ use crate::hooks::{PickCx, Variables};
 use crate::types::Random;
 
 use super::testing::pool;
-use super::{Endpoint, Health, Lease, Pick, Pool};
+use super::{Endpoint, Fault, Health, Lease, Pick, Pool};
 
 const THREE: &[&str] = &["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
 const FOUR: &[&str] = &["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"];
@@ -93,7 +94,7 @@ impl Stage {
     fn fail(&self, index: usize, times: usize) {
         for _ in 0..times {
             if let Some(lease) = self.endpoint(index).try_lease(self.now) {
-                self.pool.failed(&lease, None, self.now);
+                self.pool.failed(&lease, Fault::UpstreamStatus, None, self.now);
             }
         }
     }

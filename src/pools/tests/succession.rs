@@ -78,7 +78,7 @@ fn requests_of_a_removed_address_finish_and_no_new_ones_come() {
     assert_eq!((removed.state().as_str(), stage.pool.in_flight()), ("draining", 1));
     assert_eq!(stage.shares().iter().sum::<usize>(), 1000);
     assert_eq!(removed.load().picks(), 1);
-    stage.pool.failed(&place, None, stage.now);
+    stage.pool.failed(&place, Fault::UpstreamStatus, None, stage.now);
     drop(place);
     assert_eq!((removed.state().as_str(), stage.pool.in_flight()), ("drained", 0));
 }
@@ -182,7 +182,7 @@ fn requests_of_an_older_configuration_are_judged_by_the_newest() {
     let mut stage = Stage::new(FOUR, ", outlier: off");
     let places: Vec<_> = (0..5).map(|_| stage.place(0)).collect();
     let before = stage.reload(&[FOUR[3], FOUR[2], FOUR[1], FOUR[0]], "");
-    places.iter().for_each(|place| before.failed(place, None, stage.now));
+    places.iter().for_each(|place| before.failed(place, Fault::UpstreamStatus, None, stage.now));
     assert_eq!(stage.states(), ["fit", "fit", "fit", "ejected"]);
     stage.now = stage.pool.end_ejections(stage.now).unwrap();
     assert_eq!(before.end_ejections(stage.now), None);

@@ -115,7 +115,7 @@ impl Rush {
                 let lease = self.lease(&pool, &mut random).await;
                 tokio::task::yield_now().await;
                 if random.u8(..) < 40 {
-                    pool.failed(&lease, None, Instant::now());
+                    pool.failed(&lease, Fault::UpstreamStatus, None, Instant::now());
                     self.try_again(&pool, lease, &mut random).await;
                 } else {
                     pool.answered(&lease, LATENCY, Instant::now());

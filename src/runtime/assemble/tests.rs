@@ -7,6 +7,7 @@ use super::*;
 use crate::hooks::testing::Exchange;
 use crate::hooks::{BuildError, Filter, Flow, Member, Policy};
 use crate::pools::policy::First;
+use crate::types::Random;
 
 const LISTENER_AND_POOL: &str = "listeners: { web: { bind: 127.0.0.1:0 } }\n\
                                  pools: { app: { endpoints: [127.0.0.1:1], balance: counting } }\n";

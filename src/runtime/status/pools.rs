@@ -50,6 +50,18 @@ pub(crate) struct PoolStatus {
     /// `policy_failed`.
     #[serde(default)]
     pub(crate) unserved: BTreeMap<String, u64>,
+    /// Connections that were made to its endpoints since the start.
+    #[serde(default)]
+    pub(crate) connections: u64,
+    /// Bytes that were sent to its endpoints since the start: bodies of requests, and all that TCP and UDP carry.
+    #[serde(default)]
+    pub(crate) bytes_sent: u64,
+    /// Bytes that came from its endpoints since the start.
+    #[serde(default)]
+    pub(crate) bytes_received: u64,
+    /// Attempts that failed since the start, by cause, in the words of the access log.
+    #[serde(default)]
+    pub(crate) errors: BTreeMap<String, u64>,
     /// In the order of the configuration.
     pub(crate) endpoints: Vec<EndpointStatus>,
 }
@@ -89,6 +101,18 @@ pub(crate) struct EndpointStatus {
     /// What it had of the pool's picks in the last minute; none where there were none.
     #[serde(default)]
     pub(crate) picks_percent: Option<f64>,
+    /// Connections that were made to it since the start.
+    #[serde(default)]
+    pub(crate) connections: u64,
+    /// Bytes that were sent to it since the start: bodies of requests, and all that TCP and UDP carry.
+    #[serde(default)]
+    pub(crate) bytes_sent: u64,
+    /// Bytes that came from it since the start.
+    #[serde(default)]
+    pub(crate) bytes_received: u64,
+    /// Attempts that failed since the start, by cause, in the words of the access log.
+    #[serde(default)]
+    pub(crate) errors: BTreeMap<String, u64>,
     /// The last ones, the oldest first.
     pub(crate) probes: Vec<ProbeStatus>,
 }
@@ -106,7 +130,7 @@ pub(crate) struct ProbeStatus {
 
 impl PoolStatus {
     pub(in crate::runtime) fn of(pool: &Pool, now: Instant) -> Self {
-        let counts = pool.counts();
+        let (counts, tally) = (pool.counts(), pool.tally());
         let endpoints = EndpointStatus::all(pool, now);
         Self {
             name: pool.name().to_string(),
@@ -124,6 +148,10 @@ impl PoolStatus {
             retries_refused: counts.retries_refused,
             hedged: counts.hedges,
             unserved: named(UNRESERVED.into_iter().zip(counts.unreserved)),
+            connections: tally.connections(),
+            bytes_sent: tally.sent(),
+            bytes_received: tally.received(),
+            errors: named(tally.errors()),
             endpoints,
         }
     }
@@ -141,7 +169,7 @@ impl EndpointStatus {
     }
 
     fn of(endpoint: &Endpoint, ejection: Option<&Ejection>, now: Instant) -> Self {
-        let (load, state) = (endpoint.load(), endpoint.state());
+        let (load, tally, state) = (endpoint.load(), endpoint.tally(), endpoint.state());
         let warmth = load.warmth(now);
         let left = ejection.map(|ejection| ejection.until.saturating_duration_since(now));
         let probes: Vec<_> = endpoint.probes().into_iter().map(ProbeStatus::of).collect();
@@ -168,6 +196,10 @@ impl EndpointStatus {
             ejections: endpoint.counts().ejections,
             last_minute: endpoint.last_minute().percentiles(),
             picks_percent: None,
+            connections: tally.connections(),
+            bytes_sent: tally.sent(),
+            bytes_received: tally.received(),
+            errors: named(tally.errors()),
             probes,
         }
     }

@@ -38,6 +38,10 @@ async fn requests_are_counted_by_route_and_class() {
             ("evener_http_request_duration_seconds_bucket{le=\"+Inf\",route=\"api\"}", 5.0),
             ("evener_http_request_body_bytes_total{route=\"api\"}", 7.0),
             ("evener_http_response_body_bytes_total{route=\"api\"}", 25.0),
+            ("evener_pool_picks_total{pool=\"app\"}", 5.0),
+            ("evener_pool_sent_bytes_total{pool=\"app\"}", 7.0),
+            ("evener_pool_received_bytes_total{pool=\"app\"}", 25.0),
+            ("evener_pool_errors_total{pool=\"app\",cause=\"upstream_status\"}", 1.0),
             // Not that of the attempt that failed.
             ("evener_pool_latency_seconds_count{pool=\"app\"}", 4.0),
         ],
@@ -47,6 +51,12 @@ async fn requests_are_counted_by_route_and_class() {
     let endpoint = format!("pool=\"app\",endpoint=\"{}\"", endpoint.address());
     assert_eq!(scrape.value(&format!("evener_endpoint_picks_total{{{endpoint}}}")), 5.0);
     assert_eq!(scrape.value(&format!("evener_endpoint_failures_total{{{endpoint}}}")), 1.0);
+    assert_eq!(
+        scrape.value(&format!("evener_endpoint_errors_total{{{endpoint},cause=\"upstream_status\"}}")),
+        1.0
+    );
+    assert_eq!(scrape.value(&format!("evener_endpoint_sent_bytes_total{{{endpoint}}}")), 7.0);
+    assert_eq!(scrape.value(&format!("evener_endpoint_received_bytes_total{{{endpoint}}}")), 25.0);
     assert_eq!(scrape.value(&format!("evener_endpoint_state{{{endpoint},state=\"fit\"}}")), 1.0);
     // What no endpoint has answered is an error of some cause.
     assert_eq!(scrape.sum("evener_http_errors_total{route=\"api\""), 0.0);
@@ -108,6 +118,11 @@ async fn attempts_are_counted_where_they_went() {
             (&of("failures", gone), 1.0),
             (&of("picks", alive.address()), 1.0),
             (&of("failures", alive.address()), 0.0),
+            (&of("connections", gone), 0.0),
+            (&of("connections", alive.address()), 1.0),
+            ("evener_pool_connections_total{pool=\"app\"}", 1.0),
+            (&format!("evener_endpoint_errors_total{{pool=\"app\",endpoint=\"{gone}\",cause=\"connect_failed\"}}"), 1.0),
+            ("evener_pool_errors_total{pool=\"app\",cause=\"connect_failed\"}", 1.0),
             ("evener_http_requests_total{route=\"api\",status=\"2xx\"}", 1.0),
             ("evener_http_requests_total{route=\"api\",status=\"5xx\"}", 0.0),
         ],

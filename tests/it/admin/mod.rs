@@ -2,12 +2,14 @@
 
 mod access;
 mod api;
+mod bytes;
 mod counts;
 mod forms;
 mod health;
 mod lately;
 mod reload;
 mod steer;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,8 +43,13 @@ fn pool(name: &str, keys: &str, endpoints: &[SocketAddr]) -> String {
 
 /// The answer of the admin listener to a request with these fields.
 async fn ask(edge: &Edge, line: &str, fields: &str) -> Response {
-    let mut client = Client::connect(edge.admin_address()).await;
-    client.send(format!("{line} HTTP/1.1\r\n{fields}\r\n")).await;
+    call(edge.admin_address(), line, fields, "").await
+}
+
+/// The same of any admin listener, with a body.
+async fn call(address: SocketAddr, line: &str, fields: &str, body: &str) -> Response {
+    let mut client = Client::connect(address).await;
+    client.send(format!("{line} HTTP/1.1\r\n{fields}\r\n{body}")).await;
     client.response().await
 }
 

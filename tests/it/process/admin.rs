@@ -1,7 +1,5 @@
 //! The admin listener over the life of a process: its start, another process after it, its end.
 
-use std::net::SocketAddr;
-
 use rustix::process::Signal;
 
 use crate::support::{Client, eventually};
@@ -15,11 +13,6 @@ async fn gated() -> Gated {
     Gated::start_with(|text| text.replace("listeners:", ADMIN)).await
 }
 
-fn address(running: &Running) -> SocketAddr {
-    let told = running.banner.iter().find_map(|line| line.strip_prefix("  admin    ")).unwrap();
-    told.parse().unwrap()
-}
-
 async fn ask(client: &mut Client, path: &str) -> (u16, String) {
     client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
     let told = client.response().await;
@@ -27,7 +20,7 @@ async fn ask(client: &mut Client, path: &str) -> (u16, String) {
 }
 
 pub(super) async fn read(running: &Running, path: &str) -> (u16, String) {
-    ask(&mut Client::connect(address(running)).await, path).await
+    ask(&mut Client::connect(running.admin_address()).await, path).await
 }
 
 /// The generation that a process at this address tells, and when the process began.
@@ -45,7 +38,7 @@ async fn it_answers_to_the_end_of_a_drain() {
     let mut gated = gated().await;
     let mut client = gated.begin().await;
     assert_eq!(read(&gated.running, "/readyz").await, (200, "ready\n".to_owned()));
-    let mut kept = Client::connect(address(&gated.running)).await;
+    let mut kept = Client::connect(gated.running.admin_address()).await;
     assert_eq!(ask(&mut kept, "/healthz").await.0, 200);
     gated.running.signal(Signal::TERM);
     eventually("it is not ready", async || {
@@ -82,7 +75,7 @@ log: { access: { format: off } }
 async fn after_an_upgrade_the_new_process_answers() {
     let mut gated = gated().await;
     let mut client = gated.begin().await;
-    let mut kept = Client::connect(address(&gated.running)).await;
+    let mut kept = Client::connect(gated.running.admin_address()).await;
     assert_eq!(ask(&mut kept, "/healthz").await.0, 200);
     let before = told(&gated.running).await;
     assert_eq!(evener(&gated.running, &["upgrade"]).await.0, 0);
@@ -120,6 +113,6 @@ async fn a_new_process_without_it_leaves_nobody_waiting() {
     let text = std::fs::read_to_string(gated.running.file("edge.yaml")).unwrap();
     std::fs::write(gated.running.file("edge.yaml"), text.replace(ADMIN, "listeners:")).unwrap();
     assert_eq!(evener(&gated.running, &["upgrade"]).await.0, 0);
-    let address = address(&gated.running);
+    let address = gated.running.admin_address();
     eventually("nobody accepts", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
 }

@@ -74,6 +74,12 @@ impl Running {
         listeners.filter_map(|line| line.split_whitespace().last()?.parse().ok()).collect()
     }
 
+    /// That of the admin listener.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        let told = self.banner.iter().find_map(|line| line.strip_prefix("  admin    "));
+        told.unwrap().parse().unwrap()
+    }
+
     /// Waits for a message on standard error that contains this.
     pub(crate) async fn tells(&self, text: &str) {
         let told = async || self.messages.lock().iter().any(|message| message.contains(text));

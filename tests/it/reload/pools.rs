@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
 
 use crate::support::{Edge, Endpoint, Exchange, eventually};
 
@@ -85,22 +83,21 @@ async fn an_endpoint_that_comes_and_goes_and_comes_is_served() {
     }
 }
 
-/// Answers with its name; what it answers to probes takes a while, and is counted.
-async fn slow_to_tell(name: &'static str) -> (Endpoint, Arc<AtomicUsize>) {
-    let told = Arc::<AtomicUsize>::default();
-    let count = told.clone();
+/// Answers with its name, and to probes only once it may.
+async fn slow_to_tell(name: &'static str) -> (Endpoint, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
     let script = move |mut exchange: Exchange| {
-        let count = count.clone();
+        let held = held.clone();
         async move {
             if exchange.request.is_probe() {
-                sleep(Duration::from_millis(300)).await;
-                count.fetch_add(1, Ordering::SeqCst);
+                held.acquire().await.unwrap().forget();
             }
             exchange.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len())).await;
             Some(exchange)
         }
     };
-    (Endpoint::scripted(script).await, told)
+    (Endpoint::scripted(script).await, gate)
 }
 
 #[tokio::test]
@@ -110,14 +107,22 @@ async fn what_is_new_is_probed_while_what_was_there_still_serves() {
         let text = site("pool: app", "health: { http: {}, interval: 30s },", &[endpoint.address()]);
         text.replace("{ app:", &format!("{{ {pool}:")).replace("pool: app", &format!("pool: {pool}"))
     };
+    first.1.add_permits(1);
     let edge = Edge::start(&text("app", &first.0)).await;
     assert_eq!(edge.get("/").await.text(), "first");
     // The same pool with another address, then another pool.
-    for (pool, (endpoint, told), expected) in [("app", &second, "second"), ("other", &first, "first")] {
-        let before = told.load(Ordering::SeqCst);
-        edge.reload(&text(pool, endpoint)).await;
-        assert!(told.load(Ordering::SeqCst) > before, "nobody has to wait for the first probe");
-        assert_eq!(edge.get("/").await.text(), expected);
+    for (pool, (endpoint, gate), (before, after)) in
+        [("app", &second, ("first", "second")), ("other", &first, ("second", "first"))]
+    {
+        let probes = endpoint.probes().len();
+        let told = async {
+            eventually("it is probed", async || endpoint.probes().len() > probes).await;
+            assert_eq!(edge.get("/").await.text(), before, "nobody has to wait for the first probe");
+            gate.add_permits(1);
+        };
+        let next = text(pool, endpoint);
+        tokio::join!(edge.reload(&next), told);
+        assert_eq!(edge.get("/").await.text(), after);
     }
 }
 

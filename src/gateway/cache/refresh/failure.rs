@@ -4,21 +4,21 @@ use http::StatusCode;
 use pingora_core::Error;
 use pingora_http::ResponseHeader;
 
-use crate::pools::{is_gone, is_our_own_fault, retry_after};
+use crate::pools::{Fault, fault_of, is_gone, is_our_own_fault, retry_after};
 
 /// Why nothing came of a refresh.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
     pub(super) retry_after: Option<Duration>,
-    /// Whether it tells of the endpoint.
-    pub(super) is_the_endpoints: bool,
+    /// What the endpoint did wrong, if it tells of that.
+    pub(super) fault: Option<Fault>,
 }
 
 impl Failure {
     /// One of which the endpoint knows nothing.
     pub(super) fn ours(reason: &str) -> Self {
-        Self { reason: reason.to_owned(), retry_after: None, is_the_endpoints: false }
+        Self { reason: reason.to_owned(), retry_after: None, fault: None }
     }
 
     /// The endpoint answered, but not what was asked for.
@@ -26,19 +26,19 @@ impl Failure {
         Self {
             reason: head.status.to_string(),
             retry_after: retry_after(head),
-            is_the_endpoints: head.status != StatusCode::TOO_MANY_REQUESTS,
+            fault: (head.status != StatusCode::TOO_MANY_REQUESTS).then_some(Fault::UpstreamStatus),
         }
     }
 
     /// The answer is none by the rules of HTTP.
     pub(super) fn invalid(reason: &str) -> Self {
-        Self { is_the_endpoints: true, ..Self::ours(reason) }
+        Self { fault: Some(Fault::UpstreamInvalid), ..Self::ours(reason) }
     }
 
     /// There was no connection, or it broke.
     pub(super) fn broken(error: &Error) -> Self {
         let is_the_endpoints = !is_gone(error) && !is_our_own_fault(error);
-        Self { is_the_endpoints, ..Self::ours(&error.to_string()) }
+        Self { fault: is_the_endpoints.then(|| fault_of(error)), ..Self::ours(&error.to_string()) }
     }
 
     /// The answer could not be stored.
@@ -48,6 +48,7 @@ impl Failure {
 
     /// The time was over. What went before the attempt is not the endpoint's.
     pub(super) fn late(is_the_endpoints: bool) -> Self {
-        Self { is_the_endpoints, ..Self::ours("no answer in time") }
+        let fault = is_the_endpoints.then_some(Fault::TotalTimeout);
+        Self { fault, ..Self::ours("no answer in time") }
     }
 }

@@ -113,10 +113,11 @@ impl Refresh {
         let began = Instant::now();
         let exchange = timeout_at(until, self.exchange(&pool, &lease, &request, old));
         let done = exchange.await.unwrap_or_else(|_| Err(Failure::late(began.elapsed() * 2 >= total)));
+        self.cx.uncounted.settle(lease.endpoint());
         match &done {
             Ok(()) => pool.succeeded(&lease, Instant::now()),
-            Err(failure) if failure.is_the_endpoints => {
-                pool.failed(&lease, failure.retry_after, Instant::now());
+            Err(Failure { fault: Some(fault), retry_after, .. }) => {
+                pool.failed(&lease, *fault, *retry_after, Instant::now());
             }
             Err(_) => {}
         }
@@ -158,7 +159,7 @@ impl Refresh {
     }
 
     /// The old answer is still the same.
-    async fn renew(&self, mut answer: Streamed, mut old: Old) -> Result<(), Failure> {
+    async fn renew(&mut self, mut answer: Streamed, mut old: Old) -> Result<(), Failure> {
         let Some(meta) = old.meta().filter(|_| old.has_validator()) else {
             return Err(Failure::invalid("304, which nobody asked for"));
         };
@@ -170,21 +171,22 @@ impl Refresh {
             }
             _ => self.forget(&old),
         }
-        while next_piece(&mut answer).await?.is_some() {}
+        while self.next_piece(&mut answer).await?.is_some() {}
         answer.release();
         Ok(())
     }
 
     /// There is another, or none any more.
-    async fn replace(&self, mut answer: Streamed, mut old: Old) -> Result<(), Failure> {
+    async fn replace(&mut self, mut answer: Streamed, mut old: Old) -> Result<(), Failure> {
         let RespCacheable::Cacheable(meta) = self.judge(answer.head.clone()) else {
             self.forget(&old);
             return Ok(());
         };
-        let cache = &self.cache.caching.cache;
+        let caching = self.cache.caching.clone();
+        let cache = &caching.cache;
         old.replace(meta, cache, &self.asked.headers).await.map_err(|error| Failure::unstored(&error))?;
         let mut length = 0;
-        while let Some(piece) = next_piece(&mut answer).await? {
+        while let Some(piece) = self.next_piece(&mut answer).await? {
             length += piece.len();
             if length > cache.max_object {
                 self.forget(&old);
@@ -194,6 +196,12 @@ impl Refresh {
         }
         answer.release();
         old.finish().await.map_err(|error| Failure::unstored(&error))
+    }
+
+    async fn next_piece(&mut self, answer: &mut Streamed) -> Result<Option<Bytes>, Failure> {
+        let piece = answer.piece().await.map_err(|error| Failure::broken(&error))?;
+        self.cx.uncounted.received(piece.as_ref().map_or(0, Bytes::len) as u64);
+        Ok(piece)
     }
 
     fn judge(&self, head: ResponseHeader) -> RespCacheable {
@@ -207,8 +215,4 @@ impl Refresh {
     fn forget(&self, old: &Old) {
         self.cache.caching.cache.forget(old.key());
     }
-}
-
-async fn next_piece(answer: &mut Streamed) -> Result<Option<Bytes>, Failure> {
-    answer.piece().await.map_err(|error| Failure::broken(&error))
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::recency::FlowId;
 use super::share::Seat;
 use crate::l4::udp::discards::Discard;
+use crate::pools::Uncounted;
 
 /// What makes datagrams one flow: who sends them, and where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +88,9 @@ pub(in crate::l4::udp) trait Destinations {
     /// The first response of a flow came.
     fn answered(&mut self, place: &Self::Place, latency: Duration, now: Instant);
 
+    /// So many bytes went through a flow that nobody has counted.
+    fn passed(&mut self, place: &Self::Place, uncounted: &mut Uncounted);
+
     fn ended(&mut self, ended: Ended<Self::Place>, now: Instant);
 }
 
@@ -97,6 +101,7 @@ pub(super) struct Flow<D: Destinations> {
     pub(super) place: Option<D::Place>,
     pub(super) tried: D::Tried,
     pub(super) tally: Tally,
+    pub(super) uncounted: Uncounted,
     pub(super) last: Instant,
     /// `None` only while the flow begins.
     pub(super) seat: Option<Seat>,
@@ -135,7 +140,35 @@ impl Tally {
 // === Flow ===
 
 impl<D: Destinations> Flow<D> {
+    /// Datagrams came from the client.
+    pub(super) fn count_in(&mut self, volume: Volume, to: &mut D) {
+        self.tally.count_in(volume);
+        self.uncounted.sent(volume.bytes);
+        self.settle_if_due(to);
+    }
+
+    /// Datagrams came from the endpoint.
+    pub(super) fn count_out(&mut self, volume: Volume, to: &mut D) {
+        self.tally.count_out(volume);
+        self.uncounted.received(volume.bytes);
+        self.settle_if_due(to);
+    }
+
+    fn settle_if_due(&mut self, to: &mut D) {
+        if let Some(place) = self.place.as_ref().filter(|_| self.uncounted.is_due()) {
+            to.passed(place, &mut self.uncounted);
+        }
+    }
+
     pub(super) fn new(key: FlowKey, now: Instant) -> Self {
-        Self { key, place: None, tried: D::Tried::default(), tally: Tally::new(now), last: now, seat: None }
+        Self {
+            key,
+            place: None,
+            tried: D::Tried::default(),
+            tally: Tally::new(now),
+            uncounted: Uncounted::default(),
+            last: now,
+            seat: None,
+        }
     }
 }

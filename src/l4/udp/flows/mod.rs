@@ -104,7 +104,7 @@ impl<D: Destinations> Flows<D> {
             None => self.begin(key, now, to)?,
         };
         if let Some(flow) = self.order.get_mut(id) {
-            flow.tally.count_in(volume);
+            flow.count_in(volume, to);
         }
         Ok(id)
     }
@@ -119,7 +119,7 @@ impl<D: Destinations> Flows<D> {
             flow.tried = D::Tried::default();
             to.answered(place, latency, now);
         }
-        flow.tally.count_out(volume);
+        flow.count_out(volume, to);
         let (key, tally) = (flow.key, flow.tally);
         self.touch(id, now);
         if self.has_all_responses(&tally) {
@@ -267,6 +267,7 @@ impl<D: Destinations> Flows<D> {
         let Some(flow) = self.order.get_mut(id) else { return };
         if let Some(place) = flow.place.take() {
             self.live -= 1;
+            to.passed(&place, &mut flow.uncounted);
             to.ended(Ended { key: flow.key, tally: flow.tally, place, reason }, now);
         }
     }
