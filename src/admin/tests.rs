@@ -26,7 +26,8 @@ fn client() -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
     let ending = Ending::default();
     let of_server = ending.clone();
     let task = tokio::spawn(async move {
-        admin().serve(Transport::Unix(server), Via::Listener(Peer::Unix), of_server).await
+        let waiting = Arc::new(Waiting::new(Instant::now()));
+        admin().serve(Transport::Unix(server), Via::Listener(Peer::Unix), of_server, waiting).await
     });
     (client, ending, task)
 }
@@ -66,7 +67,7 @@ async fn an_end_closes_what_rests() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_not_waited_for() {
     let (mut client, server): (DuplexStream, _) = tokio::io::duplex(10);
-    let mut server = Patient::new(server, SEND_IDLE);
+    let mut server = Patient::new(server, SEND_IDLE, Arc::new(Waiting::new(Instant::now())));
     // As long as it takes a little now and then.
     let taking = tokio::spawn(async move {
         let mut taken = [0; 10];

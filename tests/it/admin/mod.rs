@@ -8,6 +8,7 @@ mod health;
 mod lately;
 mod reload;
 mod steer;
+mod strict;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
