@@ -2,8 +2,10 @@
 //! balancers and supervisors, and the API.
 //!
 //! Everything is worked out of what runs when somebody asks. The edge lets nobody in whom the configuration does not name
-//! ([`Listener::admits`](crate::runtime::Listener::admits)), [`guard`] refuses what a browser was led here to ask, and
-//! [`gate`] lets everybody do what they may: read, unless that needs a token, and change things by a token only.
+//! ([`Listener::admits`](crate::runtime::Listener::admits)), [`heads`] lets through what means one thing only, [`guard`] refuses
+//! what a browser was led here to ask, and [`gate`] lets everybody do what they may: read, unless that needs a token, and
+//! change things by a token only. [`told`] and [`patience`] note whether a connection waits for its client, which then may have
+//! to make room for others.
 
 mod api;
 mod caller;

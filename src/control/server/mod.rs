@@ -85,7 +85,7 @@ pub(crate) async fn serve(
                 Ok((stream, _)) if turned_away.len() < MOST_CONNECTIONS => {
                     turned_away.spawn(turn_away(stream));
                 }
-                // Whoever comes in such crowds is told nothing.
+                // In such a crowd nobody is told anything.
                 Ok((stream, _)) => drop(stream),
                 Err(error) => {
                     log::warn!("a control connection cannot be accepted error={error}");
