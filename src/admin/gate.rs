@@ -2,14 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use crate::config::spec::Anonymous;
 use crate::runtime::{Control, Deed, Via};
 
 use super::caller::{Caller, Scope};
+use super::guard;
 use super::guesses::Guesses;
 use super::problem::Problem;
 
@@ -33,7 +34,6 @@ pub(super) enum Refusal {
     Stranger,
 }
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const BEARER: &[u8] = b"Bearer ";
 
 impl Gate {
@@ -44,21 +44,23 @@ impl Gate {
     /// Who asks, if they may have what they ask for.
     pub(super) fn admit<B>(&self, request: &Request<B>, via: Via, now: Instant) -> Result<Caller, Refusal> {
         let needed = needed(request.method(), request.uri().path());
-        if needed == Scope::Health {
+        let nobody = Caller::without_token(via, Anonymous::Health);
+        // No browser comes over the control socket.
+        let is_foreign = !matches!(via, Via::ControlSocket { .. }) && guard::is_foreign(request);
+        let caller = match needed {
+            _ if is_foreign => Err(Refusal::Stranger),
             // Whatever they show.
-            return Ok(Caller::without_token(via, Anonymous::Health));
-        }
-        let caller = self.caller(request.headers(), via, now);
+            Scope::Health => return Ok(nobody),
+            Scope::Read | Scope::Operate => self.caller(request.headers(), via, now),
+        };
         let refusal = match &caller {
             Ok(caller) if caller.scope < needed && caller.is_known() => Refusal::Scope,
             Ok(caller) if caller.scope < needed => Refusal::NoToken,
-            Ok(_) if needed == Scope::Operate && is_foreign(request.headers(), via) => Refusal::Stranger,
             Ok(caller) => return Ok(caller.clone()),
             Err(refusal) => *refusal,
         };
         // Those who only look, and have shown nothing, are no danger.
         if needed == Scope::Operate || refusal != Refusal::NoToken {
-            let nobody = Caller::without_token(via, Anonymous::Health);
             let by = caller.as_ref().unwrap_or(&nobody).actor();
             let asked = format!("{} {}", request.method(), request.uri().path());
             self.control.changes().audit().record(&by, Deed::denied(refusal.reason()).to(asked), now);
@@ -102,25 +104,12 @@ fn needed(method: &Method, path: &str) -> Scope {
     // The dashboard is a page without data; it asks for those itself.
     let is_open = matches!(path, "/healthz" | "/readyz" | "/") || path.starts_with("/dashboard/");
     match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS if is_open => Scope::Health,
-        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
+        // Nothing is told to it but what methods there are, and those are no secret.
+        Method::OPTIONS => Scope::Health,
+        Method::GET | Method::HEAD if is_open => Scope::Health,
+        Method::GET | Method::HEAD => Scope::Read,
         _ => Scope::Operate,
     }
-}
-
-/// Whether a browser says that somebody else's page has made it ask. What is no browser says nothing of that.
-fn is_foreign(headers: &HeaderMap, via: Via) -> bool {
-    if matches!(via, Via::ControlSocket { .. }) {
-        return false;
-    }
-    let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let is_own = |origin: &HeaderValue| {
-        let origin = origin.as_bytes();
-        let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-        authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
-    };
-    let is_asked_here = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
-    !headers.get_all(ORIGIN).iter().all(is_own) || !headers.get_all(SEC_FETCH_SITE).iter().all(is_asked_here)
 }
 
 impl Refusal {
@@ -154,8 +143,8 @@ impl Refusal {
             }
             Self::Stranger => Problem::new(
                 StatusCode::FORBIDDEN,
-                "changes are not taken from pages of another origin",
-                "use the dashboard of this process, or a client that is no browser",
+                "pages of another origin are not answered",
+                "use the dashboard of this process, type the address, or use a client that is no browser",
             ),
         }
     }
@@ -242,6 +231,7 @@ admin:
                 ("PUT /v1/log", Err(401), Err(403), Ok("deploy")),
                 ("DELETE /v1/status", Err(401), Err(403), Ok("deploy")),
                 ("BREW /v1/status", Err(401), Err(403), Ok("deploy")),
+                ("OPTIONS /v1/status", Ok("anonymous"), Ok("anonymous"), Ok("anonymous")),
             ] {
                 let ask = |fields: &[(&str, &str)]| asked(&gate, line, fields, peer());
                 assert_eq!(ask(&[]), none.map(str::to_owned), "{line}");
@@ -249,7 +239,7 @@ admin:
                 assert_eq!(ask(&[(operate.0, &operate.1)]), operator.map(str::to_owned), "{line}");
                 let uid = Via::ControlSocket { uid: 7 };
                 let here = asked(&gate, line, &[(wrong.0, &wrong.1)], uid).unwrap();
-                assert!(here == "uid 7" || line == "GET /healthz", "{line}: {here}");
+                assert!(here == "uid 7", "{line}: {here}");
             }
         }
     }
@@ -292,7 +282,7 @@ admin:
     }
 
     #[test]
-    fn changes_are_not_taken_from_pages_of_others() {
+    fn pages_of_others_are_not_answered() {
         let gate = gate("read");
         let (name, operate) = with(OPERATE);
         let ask = |fields: &[(&str, &str)], via| {
@@ -323,6 +313,8 @@ admin:
         // No browser comes there.
         let cross = [("sec-fetch-site", "cross-site")];
         assert_eq!(ask(&cross, Via::ControlSocket { uid: 7 }), Ok("uid 7".to_owned()));
-        assert_eq!(asked(&gate, "GET /v1/status", &cross, peer()), Ok("anonymous".to_owned()));
+        for line in ["GET /v1/status", "GET /metrics", "GET /healthz", "OPTIONS /v1/status", "GET /"] {
+            assert_eq!(asked(&gate, line, &cross, peer()), Err(403), "{line}");
+        }
     }
 }

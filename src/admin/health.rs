@@ -29,7 +29,7 @@ fn reasons(live: &Live) -> Vec<String> {
     let lacking = snapshot
         .admin
         .iter()
-        .flat_map(|admin| admin.ready_pools.iter().filter_map(|pool| what_lacks(pool, admin.min_fit)));
+        .flat_map(|admin| admin.relied_on(&snapshot).filter_map(|pool| what_lacks(pool, admin.min_fit)));
     draining.into_iter().chain(lacking).collect()
 }
 

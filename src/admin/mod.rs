@@ -2,8 +2,10 @@
 //! balancers and supervisors, and the API.
 //!
 //! Everything is worked out of what runs when somebody asks. The edge lets nobody in whom the configuration does not name
-//! ([`Listener::admits`](crate::runtime::Listener::admits)), [`guard`] refuses what a browser was led here to ask, and
-//! [`gate`] lets everybody do what they may: read, unless that needs a token, and change things by a token only.
+//! ([`Listener::admits`](crate::runtime::Listener::admits)), [`heads`] lets through what means one thing only, [`guard`] refuses
+//! what a browser was led here to ask, and [`gate`] lets everybody do what they may: read, unless that needs a token, and
+//! change things by a token only. [`told`] and [`patience`] note whether a connection waits for its client, which then may have
+//! to make room for others.
 
 mod api;
 mod caller;
@@ -11,12 +13,14 @@ mod dashboard;
 mod gate;
 mod guard;
 mod guesses;
+mod heads;
 mod health;
 mod json;
 mod patience;
 mod problem;
 mod scrape;
 mod stream;
+mod told;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,25 +30,28 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Request, StatusCode};
+use http::header::{CACHE_CONTROL, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{join, split};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 use crate::net::Transport;
-use crate::runtime::{AdminService, Control, Ending, Stage, Via};
+use crate::runtime::{AdminService, Control, Ending, Stage, Via, Waiting};
 use crate::telemetry::AccessLog;
 
 use gate::Gate;
+use heads::Heads;
 use patience::Patient;
 use problem::Problem;
 use stream::{Connection, Feed, Listeners};
+use told::Told;
 
 /// Answers those who look after the process.
 pub(crate) struct Admin {
@@ -105,7 +112,11 @@ impl Admin {
         ending: &Ending,
     ) -> Result<Response, Infallible> {
         request.extensions_mut().insert(Connection { via, ending: ending.clone() });
-        let mut response = if !self.is_asked_for_itself(&request, via) {
+        // What follows a body in chunks is not looked at.
+        let is_last = request.headers().contains_key(TRANSFER_ENCODING);
+        let mut response = if !guard::is_sound(&request) {
+            closing(MALFORMED.into_response())
+        } else if !self.is_asked_for_itself(&request, via) {
             STRANGE_HOST.into_response()
         } else {
             match self.gate.admit(&request, via, Instant::now()) {
@@ -119,7 +130,8 @@ impl Admin {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Ok(response)
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+        Ok(if is_last { closing(response) } else { response })
     }
 
     /// No browser comes over the control socket, whatever it is made to believe.
@@ -132,15 +144,19 @@ impl Admin {
 
 #[async_trait]
 impl AdminService for Admin {
-    async fn serve(&self, transport: Transport, via: Via, ending: Ending) {
+    async fn serve(&self, transport: Transport, via: Via, ending: Ending, waiting: Arc<Waiting>) {
+        let (from, to) = split(transport);
+        let (from, to) = (Heads::new(from, HEADER_SIZE), Patient::new(to, SEND_IDLE, waiting.clone()));
+        let answer = async |request| {
+            waiting.note_request();
+            let response = self.answer(request, via, &ending).await?;
+            Ok::<_, Infallible>(response.map(|body| Told::new(body, waiting.clone())))
+        };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_LIMIT)
             .max_buf_size(HEADER_SIZE)
-            .serve_connection(
-                TokioIo::new(Patient::new(transport, SEND_IDLE)),
-                service_fn(|request| self.answer(request, via, &ending)),
-            );
+            .serve_connection(TokioIo::new(join(from, to)), service_fn(answer));
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -154,6 +170,20 @@ impl AdminService for Admin {
         }
     }
 }
+
+/// The same as the last answer of its connection.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+const MALFORMED: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "the request does not say which host it asks, or for what",
+    "send one `Host`, and a target that begins with / or http://",
+);
 
 const UNKNOWN: Problem = Problem::new(
     StatusCode::NOT_FOUND,

@@ -1,41 +1,44 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, Sleep, sleep};
 
-/// A connection whose peer has so long to take something, whenever there is something to be taken. Without that one that
+use crate::runtime::Waiting;
+
+/// The way to a peer that has so long to take something, whenever there is something to be taken. Without that one that
 /// reads nothing would keep its place for as long as it likes.
 #[derive(Debug)]
 pub(super) struct Patient<T> {
     inner: T,
     limit: Duration,
     /// Runs while the peer takes nothing.
-    waiting: Option<Pin<Box<Sleep>>>,
+    late: Option<Pin<Box<Sleep>>>,
+    waiting: Arc<Waiting>,
 }
 
 impl<T> Patient<T> {
-    pub(super) fn new(inner: T, limit: Duration) -> Self {
-        Self { inner, limit, waiting: None }
+    pub(super) fn new(inner: T, limit: Duration, waiting: Arc<Waiting>) -> Self {
+        Self { inner, limit, late: None, waiting }
     }
 
     /// What came of a write, unless nothing has for too long.
     fn bounded<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if written.is_ready() {
-            self.waiting = None;
+            if self.late.take().is_some() {
+                self.waiting.note_taken();
+            }
             return written;
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.limit)));
-        ready!(waiting.as_mut().poll(cx));
+        let late = self.late.get_or_insert_with(|| {
+            self.waiting.note_not_taken(Instant::now());
+            Box::pin(sleep(self.limit))
+        });
+        ready!(late.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
     }
 }
 

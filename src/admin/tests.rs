@@ -1,6 +1,6 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use crate::config::Origin;
 use crate::runtime::{Live, Peer, Registry, Unchanging, assemble};
@@ -22,11 +22,19 @@ fn admin() -> Admin {
 
 /// A client, and the task that serves it.
 fn client() -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
+    client_with(waiting())
+}
+
+fn waiting() -> Arc<Waiting> {
+    Arc::new(Waiting::new(Instant::now()))
+}
+
+fn client_with(waiting: Arc<Waiting>) -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
     let (client, server) = UnixStream::pair().unwrap();
     let ending = Ending::default();
     let of_server = ending.clone();
     let task = tokio::spawn(async move {
-        admin().serve(Transport::Unix(server), Via::Listener(Peer::Unix), of_server).await
+        admin().serve(Transport::Unix(server), Via::Listener(Peer::Unix), of_server, waiting).await
     });
     (client, ending, task)
 }
@@ -66,7 +74,9 @@ async fn an_end_closes_what_rests() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_not_waited_for() {
     let (mut client, server): (DuplexStream, _) = tokio::io::duplex(10);
-    let mut server = Patient::new(server, SEND_IDLE);
+    let waiting = waiting();
+    waiting.note_request();
+    let mut server = Patient::new(server, SEND_IDLE, waiting.clone());
     // As long as it takes a little now and then.
     let taking = tokio::spawn(async move {
         let mut taken = [0; 10];
@@ -78,7 +88,23 @@ async fn a_client_that_takes_nothing_is_not_waited_for() {
     });
     server.write_all(&[0; 40]).await.unwrap();
     let _client = taking.await.unwrap();
+    assert_eq!(waiting.since(), None);
     let begun = Instant::now();
     let error = server.write_all(&[0]).await.unwrap_err();
     assert_eq!((error.kind(), begun.elapsed()), (std::io::ErrorKind::TimedOut, SEND_IDLE));
+    assert_eq!(waiting.since(), Some(begun));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_waited_for_again_once_it_is_answered() {
+    let (begun, waiting) = (Instant::now(), waiting());
+    let (mut client, _ending, _task) = client_with(waiting.clone());
+    advance(HEADER_LIMIT / 2).await;
+    assert_eq!(waiting.since(), Some(begun));
+    client.write_all(GET).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\nok\n") {
+        assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    assert!(waiting.since().is_some_and(|since| since > begun));
 }

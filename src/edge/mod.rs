@@ -26,6 +26,7 @@ mod open;
 mod prepared;
 mod proxy_protocol;
 mod refusal;
+mod seats;
 mod serve;
 mod stream;
 #[cfg(test)]

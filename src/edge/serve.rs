@@ -1,5 +1,5 @@
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -11,15 +11,16 @@ use crate::config::spec::HttpVersion;
 use crate::gateway::HttpApp;
 use crate::l4::{Arrival, Layer4};
 use crate::net::Transport;
-use crate::runtime::{AdminService, Cause, Connection, Ending, Stage, Via};
+use crate::runtime::{AdminService, Cause, Connection, Ending, Listener, Peer, Stage, Via};
 use crate::telemetry::AccessLog;
 
 use super::accepting::{Means, Service};
 use super::adopt::Accepted;
 use super::entry::{Arrived, Opened, admit, open, refuse_silently};
-use super::limits::ConnectionLimits;
+use super::limits::{ConnectionLimits, Place};
 use super::open::Open;
 use super::refusal::refuse;
+use super::seats::{Seat, Seats};
 use super::stream::EdgeStream;
 use super::{http1, http2};
 
@@ -45,8 +46,14 @@ pub(crate) struct Edge {
 /// Whom connections go to.
 enum Serves {
     Traffic(Arc<Traffic>),
-    /// Those who look after the process are answered by this, as long as it is there.
-    Admin(OnceLock<Weak<dyn AdminService>>),
+    Admin(Attendants),
+}
+
+/// Has those who look after the process answered by a service, as long as it is there.
+#[derive(Default)]
+struct Attendants {
+    service: OnceLock<Weak<dyn AdminService>>,
+    seats: Arc<Seats<Place>>,
 }
 
 /// Hands requests to `app`, or passes connections on.
@@ -85,7 +92,7 @@ impl Edge {
     /// drains, and limits of its own, so that it does when clients have taken all there is.
     pub(crate) fn for_admin() -> Arc<Self> {
         Arc::new(Self {
-            serves: Serves::Admin(OnceLock::new()),
+            serves: Serves::Admin(Attendants::default()),
             ending: Ending::default(),
             limits: ConnectionLimits::new(usize::MAX, 128),
             threads: 1,
@@ -96,9 +103,9 @@ impl Edge {
 
     /// Has those who look after the process answered by this, as long as somebody keeps it.
     pub(crate) fn answer_by(&self, service: &Arc<dyn AdminService>) {
-        if let Serves::Admin(answering) = &self.serves {
+        if let Serves::Admin(attendants) = &self.serves {
             // It is set once.
-            let _ = answering.set(Arc::downgrade(service));
+            let _ = attendants.service.set(Arc::downgrade(service));
         }
     }
 
@@ -156,22 +163,26 @@ impl Edge {
         self.busy.load(Ordering::Acquire) == 0 && self.limits.open() == 0 && self.open_flows() == 0
     }
 
-    /// Has a task serve a connection, if there is a place for it.
+    /// Has a task serve a connection, if there is a place for it, or one can be had.
     pub(super) fn take_in(
         &self,
         (transport, peer): (Transport, Option<SocketAddr>),
         Service { listener, ending, means }: &Service,
     ) {
         let Means::Connections(limits) = means else { return };
-        let Some(mut place) = admit(listener, limits, peer.map(|peer| peer.ip())) else {
-            return refuse_silently(transport, listener);
+        let ip = peer.map(|peer| peer.ip());
+        let mut place = loop {
+            match admit(listener, limits, ip) {
+                Some(place) => break place,
+                None if self.makes_room(listener, ip) => {}
+                None => return refuse_silently(transport, listener),
+            }
         };
         if listener.tcp().is_some() {
             place.pass_on();
         }
-        let accepted = Instant::now();
+        let (accepted, ending) = (Instant::now(), ending.clone());
         let arrived = Arrived { transport, peer, place, listener: listener.clone(), accepted };
-        let ending = ending.clone();
         match &self.serves {
             Serves::Traffic(traffic) if listener.tcp().is_some() => {
                 tokio::spawn(traffic.clone().pass(arrived, ending));
@@ -179,19 +190,38 @@ impl Edge {
             Serves::Traffic(traffic) => {
                 tokio::spawn(traffic.clone().serve(arrived, ending));
             }
-            Serves::Admin(answering) => {
-                let Some(service) = answering.get().and_then(Weak::upgrade) else { return };
-                tokio::spawn(answer(service, arrived, ending));
+            Serves::Admin(attendants) => {
+                let Some(service) = attendants.service.get().and_then(Weak::upgrade) else { return };
+                let Arrived { transport, peer, place, .. } = arrived;
+                let seat = attendants.seats.keep(place, accepted);
+                let via = Via::Listener(Peer::of_socket(peer));
+                tokio::spawn(attend(service, transport, via, ending, seat));
             }
+        }
+    }
+
+    /// Whether the place of a client that keeps others waiting was taken from it for one from there.
+    fn makes_room(&self, listener: &Listener, ip: Option<IpAddr>) -> bool {
+        match &self.serves {
+            Serves::Traffic(_) => false,
+            Serves::Admin(attendants) => listener.admits(ip) && attendants.seats.free_one(),
         }
     }
 }
 
-/// Answers somebody who looks after the process.
-async fn answer(service: Arc<dyn AdminService>, arrived: Arrived, ending: Ending) {
-    let Some(Opened { transport, ends, place, .. }) = open(arrived, &ending).await else { return };
-    service.serve(transport, Via::Listener(ends.peer), ending).await;
-    drop(place);
+/// Answers somebody who looks after the process, until the connection or its place is gone.
+async fn attend(
+    service: Arc<dyn AdminService>,
+    transport: Transport,
+    via: Via,
+    ending: Ending,
+    mut seat: Seat<Place>,
+) {
+    let waiting = seat.waiting.clone();
+    tokio::select! {
+        () = service.serve(transport, via, ending, waiting) => {}
+        () = seat.given_away() => {}
+    }
 }
 
 impl Traffic {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -5,11 +6,12 @@ use async_trait::async_trait;
 use crate::config;
 use crate::config::Token;
 use crate::config::spec::Anonymous;
+use crate::hooks::PoolRef;
 use crate::net::Transport;
 use crate::pools::Pool;
 use crate::types::{Digest, HostPattern};
 
-use super::{Ending, Listener, Peer};
+use super::{Ending, Listener, Peer, Snapshot, Waiting};
 
 /// Where those who look after the process reach it over HTTP, and what they are told by one configuration.
 #[derive(Debug)]
@@ -17,8 +19,10 @@ pub(crate) struct Admin {
     pub(crate) listener: Arc<Listener>,
     /// Names under which it may be asked for.
     pub(crate) hosts: Vec<HostPattern>,
-    /// Those that have to serve for the process to be ready.
-    pub(crate) ready_pools: Vec<Arc<Pool>>,
+    /// Those that have to serve for the process to be ready, whatever requests come, by `PoolRef`.
+    ready_pools: Vec<usize>,
+    /// Whether those have to, too, that splits send requests to at the moment.
+    asks_splits: bool,
     /// So many endpoints of each have to be fit.
     pub(crate) min_fit: usize,
     tokens: Vec<Token>,
@@ -29,8 +33,9 @@ pub(crate) struct Admin {
 /// Whoever answers them.
 #[async_trait]
 pub(crate) trait AdminService: Send + Sync {
-    /// Serves a connection to its end, which comes soon once `ending` begins.
-    async fn serve(&self, transport: Transport, via: Via, ending: Ending);
+    /// Serves a connection to its end, which comes soon once `ending` begins. Whether it waits for its client is noted as
+    /// `waiting`.
+    async fn serve(&self, transport: Transport, via: Via, ending: Ending, waiting: Arc<Waiting>);
 }
 
 /// How they have come.
@@ -43,24 +48,37 @@ pub(crate) enum Via {
 }
 
 impl Admin {
-    /// The `pools` are those of the configuration.
-    pub(super) fn new(config: &config::Admin, pools: &[Arc<Pool>]) -> Self {
+    pub(super) fn new(config: &config::Admin) -> Self {
         let ready = &config.ready;
         Self {
             listener: Arc::new(Listener::of_admin(config)),
             hosts: config.hosts.clone(),
-            ready_pools: ready.pools.iter().map(|index| pools[*index].clone()).collect(),
+            ready_pools: ready.pools.clone(),
+            asks_splits: ready.asks_splits,
             min_fit: usize::try_from(ready.min_fit.get()).unwrap_or(usize::MAX),
             tokens: config.tokens.clone(),
             anonymous: config.anonymous,
         }
     }
 
+    /// The pools of the configuration that this belongs to without which requests that come now would fail, or those that it
+    /// names, in their order.
+    pub(crate) fn relied_on<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Arc<Pool>> {
+        let splits = snapshot.splits().filter(|_| self.asks_splits);
+        let of_splits = splits.flat_map(|(_, split)| split.relied_on()).map(|PoolRef(index)| index);
+        let pools: BTreeSet<usize> = self.ready_pools.iter().copied().chain(of_splits).collect();
+        pools.into_iter().map(|index| &snapshot.pools[index])
+    }
+
     /// Whose token it is that a client shows, if it is one.
     pub(crate) fn token(&self, shown: &[u8]) -> Option<&Token> {
-        let shown = Digest::of(shown);
+        self.token_with(&Digest::of(shown))
+    }
+
+    /// The token that has this digest.
+    pub(crate) fn token_with(&self, digest: &Digest) -> Option<&Token> {
         // All of them are compared, so that the time tells nothing of which it is.
-        self.tokens.iter().fold(None, |found, token| match token.digest.is_same(&shown) {
+        self.tokens.iter().fold(None, |found, token| match token.digest.is_same(digest) {
             true => Some(token),
             false => found,
         })

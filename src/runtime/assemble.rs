@@ -130,7 +130,7 @@ fn assemble_keeping(
     let unrouted = keeping.counts(Scope::shared(), "requests without a route");
     let kept = keeping.into_kept();
     let snapshot = Arc::new(Snapshot {
-        admin: config.admin.as_ref().map(|admin| Admin::new(admin, &built.pools)),
+        admin: config.admin.as_ref().map(Admin::new),
         pulse: pulse.unwrap_or_else(|| Arc::new(Pulse::new(now))),
         router,
         routes: built.routes,

@@ -185,6 +185,21 @@ impl Split {
         self.sides.iter().map(|side| side.pool)
     }
 
+    /// The pools without which requests that come now would fail. A canary on trial is none of them before it has them all:
+    /// what it fails at it is taken back for, which nobody would find out if clients stayed away for it.
+    pub(crate) fn relied_on(&self) -> impl Iterator<Item = PoolRef> {
+        let canary = self.canary.as_ref().map(|canary| (canary.side(), canary.share()));
+        let is_on_trial = self.canary.as_ref().is_some_and(Canary::is_on_trial);
+        let is_relied_on = move |side: usize| match canary {
+            Some((canary, share)) if canary == side => {
+                share == Share::ALL || !(is_on_trial || share.is_none())
+            }
+            Some((_, Share::ALL)) => false,
+            _ => self.weights.get(side) > 0,
+        };
+        self.pools().enumerate().filter(move |(side, _)| is_relied_on(*side)).map(|(_, pool)| pool)
+    }
+
     /// The names of the pools, in the order of the file.
     pub(crate) fn names(&self) -> impl Iterator<Item = &PoolName> {
         self.sides.iter().map(|side| &side.name)

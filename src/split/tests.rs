@@ -185,3 +185,25 @@ fn users_only_move_to_a_canary_that_grows_and_only_from_one_that_is_taken_back()
     canary.steer(CanaryOrder::Abort, now).unwrap();
     assert!(sides().iter().all(|&side| side == 0));
 }
+
+#[test]
+fn only_pools_that_requests_surely_go_to_are_relied_on() {
+    let relied_on = |split: &Split| split.relied_on().map(|PoolRef(index)| index).collect::<Vec<_>>();
+    let (now, none): (_, Weight) = (Instant::now(), "0".parse().unwrap());
+    let plain = fresh(NINE_TO_ONE);
+    assert_eq!(relied_on(&plain), [0, 1]);
+    plain.set_weight(1, none).unwrap();
+    assert_eq!(relied_on(&plain), [0]);
+    let trial = fresh(&format!("{NINE_TO_ONE}, canary: {{ step: 50%, max: 60%, on_abort: 5% }}"));
+    let steer = |split: &Split, order| split.canary().unwrap().steer(order, now).unwrap();
+    assert_eq!(relied_on(&trial), [0], "it is on trial");
+    steer(&trial, CanaryOrder::Promote);
+    assert_eq!(relied_on(&trial), [0, 1]);
+    steer(&trial, CanaryOrder::Abort);
+    assert_eq!(relied_on(&trial), [0, 1], "it keeps a share");
+    let whole = fresh(&format!("{NINE_TO_ONE}, canary: {{}}"));
+    steer(&whole, CanaryOrder::Promote);
+    assert_eq!(relied_on(&whole), [1]);
+    steer(&whole, CanaryOrder::Abort);
+    assert_eq!(relied_on(&whole), [0]);
+}

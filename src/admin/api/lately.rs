@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admin::Sight;
+use crate::admin::caller::Caller;
 use crate::admin::json::Json;
 use crate::admin::problem::Problem;
 use crate::admin::stream::{self, Connection};
@@ -46,8 +47,9 @@ pub(super) async fn transitions(State(sight): State<Arc<Sight>>) -> Json<Transit
 /// What goes on
 ///
 /// Server-sent events, of which the data are JSON. At first `status`: that of `/v1/status` with lists as maps by name, and without
-/// probes, bytes and connections of endpoints, and what follows from the time. Then, each second, a `patch` of it (RFC 7396) if something has changed, a `transition` for each
-/// of `/v1/transitions` that is new, and the `sample` of `/v1/series`. Half of the connections may listen, 32 at most.
+/// probes, bytes and connections of endpoints, and what follows from the time. Then, each second, a `patch` of it (RFC 7396) if
+/// something has changed, a `transition` for each of `/v1/transitions` that is new, and the `sample` of `/v1/series`. Half of
+/// the connections may listen, 32 at most. It ends where a reload takes from whoever listens what it takes to read.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -60,8 +62,9 @@ pub(super) async fn transitions(State(sight): State<Arc<Sight>>) -> Json<Transit
 pub(super) async fn events(
     State(sight): State<Arc<Sight>>,
     Extension(connection): Extension<Connection>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    let listened = stream::events(&sight.control, (&sight.feed, &sight.listeners), connection);
+    let listened = stream::events(&sight.control, (&sight.feed, &sight.listeners), connection, caller);
     listened.map(IntoResponse::into_response).map_err(|stream::TooMany| TOO_MANY)
 }
 

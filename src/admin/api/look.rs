@@ -16,7 +16,7 @@ use crate::runtime::{
     RouteStatus, SplitStatus, Status,
 };
 
-use super::named::Named;
+use super::named::{EndpointPath, Named};
 use super::tag::Tag;
 use super::version;
 
@@ -80,14 +80,7 @@ pub(super) async fn pool(
     get,
     path = "/v1/pools/{pool}/endpoints/{endpoint}",
     tag = "traffic",
-    params(
-        ("pool" = String, Path, description = "The name of the pool."),
-        (
-            "endpoint" = String,
-            Path,
-            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
-        ),
-    ),
+    params(EndpointPath),
     responses(
         (status = 200, body = EndpointStatus, headers(("ETag" = String, description = "For `If-Match` of a change."))),
         (status = 404, body = Problem, description = "There is no such pool, or it has no such endpoint."),
@@ -95,7 +88,7 @@ pub(super) async fn pool(
 )]
 pub(super) async fn endpoint(
     State(sight): State<Arc<Sight>>,
-    Named((pool, endpoint)): Named<(String, String)>,
+    Named(EndpointPath { pool, endpoint }): Named<EndpointPath>,
 ) -> Result<Response, Problem> {
     let found = sight.control.endpoint(&pool, &endpoint, Instant::now())?;
     Ok(version::of_endpoint(generation(&sight.control), &pool, &found).add_to(Json(found)))

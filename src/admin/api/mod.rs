@@ -18,7 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,8 +42,10 @@ use super::problem::Problem;
 )]
 struct Document;
 
-/// The security scheme `bearer`: a token of `admin.tokens`.
+/// The security scheme of all that needs a token: one of `admin.tokens`.
 struct Bearer;
+
+const BEARER: &str = "bearer";
 
 impl utoipa::Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -52,7 +54,7 @@ impl utoipa::Modify for Bearer {
             .description(Some("A token of `admin.tokens`."))
             .build();
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     }
 }
 
@@ -99,9 +101,10 @@ fn paths() -> OpenApiRouter<Arc<Sight>> {
 
 /// Adds what may become of every request, and of every change, and describes answers that are what their path is about.
 fn complete(path: &mut PathItem) {
-    const OF_ALL: [(&str, &str); 4] = [
+    const OF_ALL: [(&str, &str); 5] = [
         ("400", "A part of the path or the body cannot be read."),
         ("401", "There is no token, or one that is not known."),
+        ("403", "The page of another origin has asked."),
         ("421", "The host that is asked for is none of this process's."),
         ("429", "Too many wrong tokens came from there."),
     ];
@@ -112,13 +115,22 @@ fn complete(path: &mut PathItem) {
         ("413", "The body is too large."),
         ("415", "The body is no JSON."),
     ];
-    path.get.iter_mut().for_each(|operation| add(operation, &OF_ALL));
+    if let Some(operation) = &mut path.get {
+        add(operation, &OF_ALL);
+        // Whether a token is needed is said by `admin.anonymous`.
+        operation.security = Some(vec![SecurityRequirement::default(), bearer()]);
+    }
     for operation in [&mut path.put, &mut path.post, &mut path.delete].into_iter().flatten() {
         add(operation, &OF_ALL);
         add(operation, &OF_CHANGES);
+        operation.security = Some(vec![bearer()]);
     }
     let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
     operations.into_iter().flatten().for_each(describe);
+}
+
+fn bearer() -> SecurityRequirement {
+    SecurityRequirement::new::<_, [&str; 0], _>(BEARER, [])
 }
 
 /// Whatever is told without words is told by what the path is for.

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,8 +6,9 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use http::header::{CONTENT_TYPE, IF_MATCH};
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
@@ -49,10 +51,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
             return Err(NO_JSON);
         }
         let body = timeout(BODY_LIMIT, to_bytes(body, MOST_BYTES)).await.map_err(|_| TOO_LATE)?;
-        // Else it broke off, and nobody is left to be told.
-        let body = body.map_err(|_| TOO_LARGE)?;
+        let body = body.map_err(|error| if is_of_client(&error) { BROKEN } else { TOO_LARGE })?;
         let text = if body.is_empty() { EMPTY } else { &*body };
         let body = serde_json::from_slice(text).map_err(|error| not_understood(&error))?;
+        if serde_json::from_slice(text).is_ok_and(|value: Value| has_list(&value)) {
+            return Err(NO_LISTS);
+        }
         Ok(Self { by, body, if_match: if_match(&head.headers) })
     }
 }
@@ -87,6 +91,33 @@ fn if_match(headers: &HeaderMap) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
+/// Whether a body broke off, or was not what its header says; else there was too much of it.
+fn is_of_client(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        if found.is::<hyper::Error>() {
+            return true;
+        }
+        cause = found.source();
+    }
+    false
+}
+
+/// Whether there is a list in it: in the place of an object one would be read as its fields in their order, which nobody has
+/// promised to keep.
+fn has_list(value: &Value) -> bool {
+    match value {
+        Value::Array(_) => true,
+        Value::Object(fields) => fields.values().any(has_list),
+        _ => false,
+    }
+}
+
+/// Reads a word of an enumeration, and nothing else that would be read as one.
+pub(super) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(String::deserialize(deserializer)?.into_deserializer())
+}
+
 fn not_understood(error: &serde_json::Error) -> Problem {
     Problem {
         status: StatusCode::BAD_REQUEST,
@@ -112,6 +143,18 @@ const TOO_LATE: Problem =
 
 const TOO_LARGE: Problem =
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64KiB", "orders are short");
+
+const BROKEN: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "the body breaks off, or is not in the chunks that the header tells of",
+    "send it with `Content-Length`",
+);
+
+const NO_LISTS: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "the body is not understood: there is a list in it, and no change takes one",
+    "send an object; /v1/openapi.json tells what is to stand in it",
+);
 
 pub(super) const CHANGED: Problem = Problem::new(
     StatusCode::PRECONDITION_FAILED,

@@ -19,7 +19,7 @@ use crate::runtime::{Applied, AuditEntry, ControlError, Probation, Refused, Repo
 use crate::types::{Percent, Span};
 
 use super::named::Named;
-use super::order::{CHANGED, Order};
+use super::order::{CHANGED, Order, word};
 use super::tag::Tag;
 
 /// How the configuration is to be served.
@@ -75,18 +75,18 @@ pub(super) struct PurgeOrder {
 #[serde(deny_unknown_fields)]
 pub(super) struct LevelOrder {
     /// `error`, `warn`, `info`, `debug` or `trace`.
-    #[schema(value_type = String, example = "debug")]
+    #[serde(deserialize_with = "word")]
+    #[schema(example = "debug")]
     level: LogLevel,
 }
 
 /// The least important messages that are written, as far as `RUST_LOG` does not say more.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Level {
-    #[schema(value_type = String, example = "info")]
+    #[schema(example = "info")]
     level: LogLevel,
     /// What it was before a change.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     was: Option<LogLevel>,
 }
 
@@ -113,8 +113,7 @@ fn most_p99() -> Percent {
         (status = 202, body = Report, description = "It is served on probation."),
         (status = 422, body = Problem, description = "It is refused, and what was served still is."),
         (status = 503, body = Problem, description = "Too many others have to wait already."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn reload(
     State(sight): State<Arc<Sight>>,
@@ -142,8 +141,7 @@ pub(super) async fn reload(
         (status = 200, body = Report, description = "It is served."),
         (status = 422, body = Problem, description = "It is refused, or not kept, and what was served still is."),
         (status = 503, body = Problem, description = "Too many others have to wait already."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn roll_back(
     State(sight): State<Arc<Sight>>,
@@ -163,8 +161,7 @@ pub(super) async fn roll_back(
     responses(
         (status = 200, body = Purged, description = "How many were removed."),
         (status = 503, body = Problem, description = "Too many others have to wait already."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn purge_all(
     State(sight): State<Arc<Sight>>,
@@ -184,8 +181,7 @@ pub(super) async fn purge_all(
         (status = 200, body = Purged, description = "How many were removed."),
         (status = 404, body = Problem, description = "There is no cache of that name."),
         (status = 503, body = Problem, description = "Too many others have to wait already."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn purge_one(
     State(sight): State<Arc<Sight>>,
@@ -231,8 +227,7 @@ pub(super) async fn level(State(sight): State<Arc<Sight>>) -> Result<Json<Level>
     responses(
         (status = 200, body = Level, description = "What it is and was."),
         (status = 409, body = Problem, description = "The program that this process belongs to writes the messages."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn set_level(
     State(sight): State<Arc<Sight>>,

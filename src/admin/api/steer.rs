@@ -1,7 +1,5 @@
 //! Changes of endpoints and splits.
 
-#![allow(unused_qualifications, reason = "utoipa writes them into what it makes of `params`")]
-
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -18,23 +16,9 @@ use crate::split::CanaryOrder;
 use crate::types::Weight;
 
 use super::look::generation;
-use super::named::Named;
-use super::order::{Nothing, Order};
+use super::named::{EndpointPath, Named, SidePath};
+use super::order::{Nothing, Order, word};
 use super::version;
-
-/// Which endpoint.
-#[derive(Debug, Deserialize)]
-pub(super) struct EndpointPath {
-    pool: String,
-    endpoint: String,
-}
-
-/// Which pool of which route.
-#[derive(Debug, Deserialize)]
-pub(super) struct SidePath {
-    route: String,
-    pool: String,
-}
 
 /// For how long an endpoint is left out.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,7 +44,8 @@ pub(super) struct WeightOrder {
 #[serde(deny_unknown_fields)]
 pub(super) struct CanaryOrderBody {
     /// `pause` keeps it from growing until `resume`, `restart` begins it anew, `promote` and `abort` end it.
-    #[schema(value_type = String, example = "pause")]
+    #[serde(deserialize_with = "word")]
+    #[schema(example = "pause")]
     order: CanaryOrder,
 }
 
@@ -72,20 +57,14 @@ pub(super) struct CanaryOrderBody {
     path = "/v1/pools/{pool}/endpoints/{endpoint}/drain",
     tag = "steering",
     params(
-        ("pool" = String, Path, description = "The name of the pool."),
-        (
-            "endpoint" = String,
-            Path,
-            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
-        ),
+        EndpointPath,
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
     ),
     request_body = Nothing,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
         (status = 404, body = Problem, description = "There is no such pool, or it has no such endpoint."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn drain(
     State(sight): State<Arc<Sight>>,
@@ -105,20 +84,14 @@ pub(super) async fn drain(
     path = "/v1/pools/{pool}/endpoints/{endpoint}/undrain",
     tag = "steering",
     params(
-        ("pool" = String, Path, description = "The name of the pool."),
-        (
-            "endpoint" = String,
-            Path,
-            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
-        ),
+        EndpointPath,
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
     ),
     request_body = Nothing,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
         (status = 404, body = Problem, description = "There is no such pool, or it has no such endpoint."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn undrain(
     State(sight): State<Arc<Sight>>,
@@ -138,20 +111,14 @@ pub(super) async fn undrain(
     path = "/v1/pools/{pool}/endpoints/{endpoint}/eject",
     tag = "steering",
     params(
-        ("pool" = String, Path, description = "The name of the pool."),
-        (
-            "endpoint" = String,
-            Path,
-            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
-        ),
+        EndpointPath,
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
     ),
     request_body = EjectOrder,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
         (status = 404, body = Problem, description = "There is no such pool, or it has no such endpoint."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn eject(
     State(sight): State<Arc<Sight>>,
@@ -170,20 +137,14 @@ pub(super) async fn eject(
     path = "/v1/pools/{pool}/endpoints/{endpoint}/weight",
     tag = "steering",
     params(
-        ("pool" = String, Path, description = "The name of the pool."),
-        (
-            "endpoint" = String,
-            Path,
-            description = "The address of the endpoint, percent-encoded: `10.0.0.7:80`, `unix:%2Frun%2Fapp.sock`."
-        ),
+        EndpointPath,
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
     ),
     request_body = WeightOrder,
     responses(
         (status = 200, body = EndpointStatus, description = "How it is now."),
         (status = 404, body = Problem, description = "There is no such pool, or it has no such endpoint."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn weigh(
     State(sight): State<Arc<Sight>>,
@@ -202,8 +163,7 @@ pub(super) async fn weigh(
     path = "/v1/splits/{route}/pools/{pool}/weight",
     tag = "steering",
     params(
-        ("route" = String, Path, description = "The name of the route."),
-        ("pool" = String, Path, description = "The name of the pool."),
+        SidePath,
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the split has to have."),
     ),
     request_body = WeightOrder,
@@ -211,8 +171,7 @@ pub(super) async fn weigh(
         (status = 200, body = SplitStatus, description = "How it is now."),
         (status = 404, body = Problem, description = "There is no such split, or it has no such pool."),
         (status = 409, body = Problem, description = "The pool has to keep its weight."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn weigh_side(
     State(sight): State<Arc<Sight>>,
@@ -239,8 +198,7 @@ pub(super) async fn weigh_side(
         (status = 200, body = SplitStatus, description = "How it is now."),
         (status = 404, body = Problem, description = "There is no route of that name with a split."),
         (status = 409, body = Problem, description = "It has no canary, or that has ended."),
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn steer_canary(
     State(sight): State<Arc<Sight>>,

@@ -4,12 +4,14 @@ use axum::body::{Body, to_bytes};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, Request, StatusCode};
 use hyper::service::Service;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::admin::Admin;
+use crate::admin::caller::Caller;
 use crate::admin::stream::Connection;
 use crate::config::Origin;
+use crate::config::spec::Anonymous;
 use crate::runtime::{Actor, Control, Ending, Live, Peer, Registry, Unchanging, Via, assemble};
 use crate::telemetry::AccessLog;
 
@@ -31,8 +33,10 @@ fn control() -> Arc<Control> {
 }
 
 async fn get_with(admin: &Admin, path: &str, headers: HeaderMap) -> (StatusCode, HeaderMap, String) {
+    let via = Via::Listener(Peer::Unix);
     let mut request = Request::get(path)
-        .extension(Connection { via: Via::Listener(Peer::Unix), ending: Ending::default() })
+        .extension(Connection { via, ending: Ending::default() })
+        .extension(Caller::without_token(via, Anonymous::Read))
         .body(Body::empty())
         .unwrap();
     request.headers_mut().extend(headers);
@@ -96,6 +100,29 @@ async fn all_that_is_told_is_described() {
     }
     assert!(schemas["Status"]["properties"]["last_minute"]["description"].is_string());
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+}
+
+#[tokio::test]
+async fn it_is_said_who_needs_a_token_and_what_words_there_are() {
+    let admin = Admin::new(control(), Arc::new(AccessLog::off()));
+    let document = document(&admin).await;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let bearer = json!({ "bearer": [] });
+            let expected = if method == "get" { json!([{}, bearer]) } else { json!([bearer]) };
+            assert_eq!(operation["security"], expected, "{method} {path}");
+        }
+        let asked = path.matches('{').count();
+        for parameters in operations.as_object().unwrap().values().map(|operation| &operation["parameters"]) {
+            let in_path = parameters.as_array().into_iter().flatten().filter(|one| one["in"] == "path");
+            assert_eq!(in_path.filter(|one| one["required"] == true).count(), asked, "{path}");
+        }
+    }
+    let schemas = &document["components"]["schemas"];
+    let levels = json!(["error", "warn", "info", "debug", "trace"]);
+    assert_eq!(schemas["LogLevel"]["enum"], levels);
+    let orders = json!(["pause", "resume", "restart", "promote", "abort"]);
+    assert_eq!(schemas["CanaryOrder"]["enum"], orders);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::admin::caller::{Caller, Scope};
 use crate::control::MOST_CONNECTIONS;
 use crate::runtime::{Control, Ending, Stage, TransitionStatus, Via};
 
@@ -23,9 +24,9 @@ pub(in crate::admin) struct Connection {
     pub(in crate::admin) ending: Ending,
 }
 
-/// How many listen.
+/// How many listen, by the door that they have come through: those at one do not keep anybody from listening at the other.
 #[derive(Debug, Default)]
-pub(in crate::admin) struct Listeners(Arc<AtomicUsize>);
+pub(in crate::admin) struct Listeners(Arc<[AtomicUsize; 2]>);
 
 /// There are as many already as may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +37,15 @@ const MOST: usize = 32;
 
 /// A place among those who listen, until it is dropped.
 struct Place {
-    taken: Arc<AtomicUsize>,
+    taken: Arc<[AtomicUsize; 2]>,
+    door: usize,
     feed: Arc<Feed>,
 }
 
 /// What a listener is told of, and what it was told already.
 struct Listening {
     control: Arc<Control>,
+    caller: Caller,
     ending: Ending,
     place: Place,
     seconds: watch::Receiver<u64>,
@@ -54,27 +57,33 @@ struct Listening {
 
 impl Listeners {
     /// Takes a place, where no more than half of the connections listen: others are to have their answers, too.
-    fn enter(&self, connections: usize, feed: &Arc<Feed>) -> Result<Place, TooMany> {
+    fn enter(&self, via: Via, connections: usize, feed: &Arc<Feed>) -> Result<Place, TooMany> {
         let most = (connections / 2).clamp(1, MOST);
         let one_more = |taken| (taken < most).then_some(taken + 1);
-        let entered = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
-        entered.map(|_| Place { taken: self.0.clone(), feed: feed.clone() }).map_err(|_| TooMany)
+        let door = match via {
+            Via::Listener(_) => 0,
+            Via::ControlSocket { .. } => 1,
+        };
+        let entered = self.0[door].fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        entered.map(|_| Place { taken: self.0.clone(), door, feed: feed.clone() }).map_err(|_| TooMany)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+        self.taken[self.door].fetch_sub(1, Ordering::AcqRel);
+        if self.taken.iter().all(|door| door.load(Ordering::Acquire) == 0) {
             self.feed.clear();
         }
     }
 }
 
-/// Tells one listener what goes on until its connection is about to end.
+/// Tells one listener what goes on until its connection is about to end, or it may not know any more.
 pub(in crate::admin) fn events(
     control: &Arc<Control>,
     (feed, listeners): (&Arc<Feed>, &Listeners),
     Connection { via, ending }: Connection,
+    caller: Caller,
 ) -> Result<Response, TooMany> {
     let snapshot = control.live().snapshot();
     let of_listener = || snapshot.admin.as_ref()?.listener.limits.connections;
@@ -83,8 +92,9 @@ pub(in crate::admin) fn events(
         Via::Listener(_) => of_listener().map_or(usize::MAX, |most| most.get() as usize),
     };
     let listening = Listening {
-        place: listeners.enter(connections, feed)?,
+        place: listeners.enter(via, connections, feed)?,
         control: control.clone(),
+        caller,
         ending,
         seconds: control.live().series().taken(),
         status: None,
@@ -107,11 +117,15 @@ impl Listening {
                 () = self.ending.reached(Stage::Draining) => return None,
             }
         }
+        let snapshot = self.control.live().snapshot();
+        if !self.caller.may_still(Scope::Read, snapshot.admin.as_ref()) {
+            return None;
+        }
         let second = *self.seconds.borrow_and_update();
         let frame = self.place.feed.frame(second, || self.control.status(None, Instant::now()).ok());
         let mut told = frame.told_after(self.status).to_owned();
         self.status = Some(frame.number());
-        for transition in self.control.live().snapshot().journal.since(self.transition) {
+        for transition in snapshot.journal.since(self.transition) {
             self.transition = transition.number;
             told += &event("transition", &TransitionStatus::from(transition));
         }
@@ -125,15 +139,20 @@ impl Listening {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Peer;
 
     #[test]
     fn half_of_the_connections_may_listen() {
         let (listeners, feed) = (Listeners::default(), Arc::new(Feed::default()));
-        let places: Vec<_> = (0..4).map(|_| listeners.enter(8, &feed).unwrap()).collect();
-        assert_eq!(listeners.enter(8, &feed).err(), Some(TooMany));
-        drop(places);
-        assert!(listeners.enter(1, &feed).is_ok(), "one may always");
-        let many: Vec<_> = (0..MOST).map(|_| listeners.enter(usize::MAX, &feed).unwrap()).collect();
-        assert_eq!((many.len(), listeners.enter(usize::MAX, &feed).err()), (MOST, Some(TooMany)));
+        let (listener, socket) = (Via::Listener(Peer::Unix), Via::ControlSocket { uid: 7 });
+        let enter = |via, connections| listeners.enter(via, connections, &feed);
+        let places: Vec<_> = (0..4).map(|_| enter(listener, 8).unwrap()).collect();
+        assert_eq!(enter(listener, 8).err(), Some(TooMany));
+        let of_socket = enter(socket, 2).unwrap();
+        assert_eq!(enter(socket, 2).err(), Some(TooMany), "each door has its own");
+        drop((places, of_socket));
+        assert!(enter(listener, 1).is_ok(), "one may always");
+        let many: Vec<_> = (0..MOST).map(|_| enter(listener, usize::MAX).unwrap()).collect();
+        assert_eq!((many.len(), enter(listener, usize::MAX).err()), (MOST, Some(TooMany)));
     }
 }

@@ -26,7 +26,7 @@ pub struct Admin {
 }
 
 /// What is kept of a token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Its name.
     pub name: TokenName,
@@ -39,8 +39,11 @@ pub struct Token {
 /// When the process is ready.
 #[derive(Clone, Debug)]
 pub struct Ready {
-    /// The pools that have to serve, as indexes into [`Config::pools`](crate::config::Config::pools), in their order.
+    /// The pools that have to serve whatever requests come, as indexes into
+    /// [`Config::pools`](crate::config::Config::pools), in their order.
     pub pools: Vec<usize>,
+    /// Whether those have to as well that a split sends requests to at the moment.
+    pub asks_splits: bool,
     /// So many endpoints of each have to be fit.
     pub min_fit: NonZeroU32,
 }

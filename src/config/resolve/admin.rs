@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::config::spec::{AdminSpec, NamedMap, ReadySpec, TokenSpec};
-use crate::config::{Admin, KeyPath, Listener, Pool, Ready, Route, Token};
+use crate::config::{Action, Admin, KeyPath, Listener, Pool, Ready, Route, Token};
 use crate::types::{BindAddr, Cidr, Digest, TokenName};
 
 use super::Resolver;
@@ -103,31 +103,36 @@ impl Resolver<'_> {
     }
 
     fn ready(&mut self, spec: &ReadySpec, at: &KeyPath, served: &Served<'_>) -> Ready {
-        let pools = if spec.pools.is_empty() {
+        let asks_splits = spec.pools.is_empty();
+        let (pools, of_splits) = if asks_splits {
             used_pools(served)
         } else {
             let paths = self.items(&at.child("pools"));
             let named = spec.pools.iter().zip(paths);
-            named.filter_map(|(name, path)| self.pool(name, &path, served.pool_names)).collect()
+            let named = named.filter_map(|(name, path)| self.pool(name, &path, served.pool_names));
+            (named.collect(), Vec::new())
         };
         let most = spec.min_fit.get();
         let too_small = |index: &&usize| served.pools[**index].endpoints.len() < super::to_usize(most);
-        if let Some(pool) = pools.iter().find(too_small).map(|index| &served.pools[*index]) {
+        let mut all = pools.iter().chain(&of_splits);
+        if let Some(pool) = all.find(too_small).map(|index| &served.pools[*index]) {
             let count = pool.endpoints.len();
             let message = format!("pool `{}` has {count} in all, so the process is never ready", pool.name);
             self.warning(&at.child("min_fit"), message)
                 .help("lower it, or name the pools that have so many as `pools`");
         }
-        Ready { pools, min_fit: spec.min_fit }
+        Ready { pools, asks_splits, min_fit: spec.min_fit }
     }
 }
 
-/// Those that clients are sent to.
-fn used_pools(Served { listeners, routes, .. }: &Served<'_>) -> Vec<usize> {
+/// Those that clients are sent to whatever happens, and those that splits send them to.
+fn used_pools(Served { listeners, routes, .. }: &Served<'_>) -> (Vec<usize>, Vec<usize>) {
     let of_listeners = listeners.iter().flat_map(|listener| listener.service.pools());
-    let of_routes = routes.iter().flat_map(|route| route.action.pools());
-    let used: BTreeSet<usize> = of_listeners.chain(of_routes).collect();
-    used.into_iter().collect()
+    let (of_splits, of_others): (Vec<_>, Vec<_>) =
+        routes.iter().map(|route| &route.action).partition(|action| matches!(action, Action::Split(_)));
+    let of = |actions: Vec<&Action>| actions.into_iter().flat_map(Action::pools).collect::<BTreeSet<_>>();
+    let always: BTreeSet<usize> = of_listeners.chain(of(of_others)).collect();
+    (always.into_iter().collect(), of(of_splits).into_iter().collect())
 }
 
 fn is_of_this_machine(bind: &BindAddr) -> bool {

@@ -72,7 +72,7 @@ pub enum Anonymous {
     /// Read everything.
     #[default]
     Read,
-    /// Read `/healthz` and `/readyz`; all else needs a token.
+    /// Read `/healthz`, `/readyz` and the page of the dashboard, which has no data of its own; all else needs a token.
     Health,
 }
 
@@ -80,7 +80,8 @@ pub enum Anonymous {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminLimits {
-    /// Connections at once; further ones are closed at once. They do not count in `server.connections`.
+    /// Connections at once; of more, the one whose client was waited for longest is closed, and a further one where all are being
+    /// answered. They do not count in `server.connections`.
     #[schemars(range(min = 1))]
     pub connections: NonZeroU32,
 }
@@ -90,7 +91,8 @@ pub struct AdminLimits {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReadySpec {
-    /// The pools that have to serve. Default: all that a route, or a listener with `tcp` or `udp`, sends clients to.
+    /// The pools that have to serve. Default: all that a route, or a listener with `tcp` or `udp`, sends clients to, as far as
+    /// it does at the moment where that is a split.
     #[serde(serialize_with = "unordered")]
     pub pools: Vec<PoolName>,
     /// So many endpoints of each have to be fit.

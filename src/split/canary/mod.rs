@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::config;
 use crate::hooks::BuildCx;
@@ -49,7 +50,7 @@ pub(crate) struct Outcome {
 }
 
 /// What an operator wants of a canary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CanaryOrder {
     /// It keeps its share until it is resumed; it is still taken back if it is worse.
@@ -101,6 +102,11 @@ impl Canary {
     /// What it has of all requests now.
     pub(super) fn share(&self) -> Share {
         self.state.share()
+    }
+
+    /// Whether it may still grow, or be taken back.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.state.is_running()
     }
 
     pub(super) fn record(&self, side: usize, outcome: Outcome, now: Instant) {

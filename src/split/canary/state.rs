@@ -104,6 +104,10 @@ impl State {
         Share::from_hundredths(self.share.load(Ordering::Relaxed))
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.watched.lock().course.phase == Phase::Running
+    }
+
     pub(super) fn record(&self, is_canary: bool, outcome: Outcome, now: Instant) {
         let tally = if is_canary { &self.canary } else { &self.others };
         tally.count(outcome);

@@ -64,3 +64,24 @@ async fn which_pools_and_how_many_endpoints_can_be_chosen() {
     edge.reload(&text("pools: [app, other]")).await;
     becomes(&edge, 503, "pool other: no endpoint is fit\n").await;
 }
+
+#[tokio::test]
+async fn a_side_that_gets_nothing_is_waited_for_only_by_name() {
+    let (gone, alive) = (dead().await, Endpoint::answering("ok").await);
+    let pools = format!("{}, {}", pool("app", "", &[alive.address()]), pool("next", PROBED, &[gone]));
+    let text = |admin: &str, weight: u16, canary: &str| {
+        let to = format!("[{{ pool: app, weight: 9 }}, {{ pool: next, weight: {weight} }}]");
+        let admin = format!("bind: 127.0.0.1:0{admin}");
+        with_admin(&admin, &pools, &format!("{{ split: {{ to: {to}{canary} }} }}"))
+    };
+    let edge = Edge::start(&text("", 1, "")).await;
+    let dead = "pool next: no endpoint is fit\n";
+    becomes(&edge, 503, dead).await;
+    edge.reload(&text("", 0, "")).await;
+    becomes(&edge, 200, "ready\n").await;
+    edge.reload(&text(", ready: { pools: [next] }", 0, "")).await;
+    becomes(&edge, 503, dead).await;
+    // What a canary fails at it is taken back for, which needs clients.
+    edge.reload(&text("", 1, ", canary: { step: 5%, every: 1h }")).await;
+    becomes(&edge, 200, "ready\n").await;
+}

@@ -87,8 +87,12 @@ struct Listener(Client);
 
 impl Listener {
     async fn begin(edge: &Edge) -> Self {
+        Self::begin_with(edge, "").await
+    }
+
+    async fn begin_with(edge: &Edge, fields: &str) -> Self {
         let mut client = Client::connect(edge.admin_address()).await;
-        client.send("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        client.send(format!("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")).await;
         let head = client.head().await;
         assert!(head.contains(" 200 ") && head.contains("content-type: text/event-stream"), "{head}");
         Self(client)
@@ -135,6 +139,28 @@ async fn events_end_with_their_listener() {
     edge.reload(&with_admin("bind: 127.0.0.2:0", "", "{ respond: {} }")).await;
     let rest = listener.0.rest().await;
     assert!(rest.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn events_end_for_those_who_may_not_read_any_more() {
+    let (first, second) = ("reads-but-never-writes", "another-one-of-that-name");
+    let text = |token: &str, anonymous: &str| {
+        let tokens = format!("tokens: {{ grafana: {{ token: {token}, scope: read }} }}");
+        let admin = format!("bind: 127.0.0.1:0, anonymous: {anonymous}, {tokens}");
+        with_admin(&admin, "", "{ respond: {} }")
+    };
+    let edge = Edge::start(&text(first, "read")).await;
+    let mut anonymous = Listener::begin(&edge).await;
+    let mut known = Listener::begin_with(&edge, &format!("Authorization: Bearer {first}\r\n")).await;
+    anonymous.event("status").await;
+    known.event("status").await;
+    edge.reload(&text(first, "health")).await;
+    anonymous.0.until(b"0\r\n\r\n").await;
+    known.event("sample").await;
+    known.event("sample").await;
+    // Another token of the same name is not the one that was shown.
+    edge.reload(&text(second, "read")).await;
+    known.0.until(b"0\r\n\r\n").await;
 }
 
 #[tokio::test]

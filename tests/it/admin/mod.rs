@@ -10,6 +10,7 @@ mod lately;
 mod reload;
 mod steer;
 mod strangers;
+mod strict;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -242,6 +242,8 @@ async fn what_is_no_order_changes_nothing() {
         (fields(OPERATE), "{\"weight\":0,\"wait\":1}", 400),
         (fields(OPERATE), "{\"weight\":0,\"weight\":0}", 400),
         (fields(OPERATE), "[]", 400),
+        (fields(OPERATE), "[0]", 400),
+        (fields(OPERATE), "\"0\"", 400),
         (fields(OPERATE), "", 400),
     ] {
         let told = order_with(&site.edge, &path, &fields, body).await;

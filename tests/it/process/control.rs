@@ -460,6 +460,14 @@ async fn too_many_at_once_are_told_so() {
     let waiting: Vec<_> = std::iter::repeat_with(connect).take(16).collect();
     let (code, out, err) = evener(&running, &["status"]).await;
     assert_eq!((code, &*out, &*err), (1, "", "evener: 16 others ask this process already\n"));
+    let mut client =
+        Client::over(tokio::net::UnixStream::connect(running.file("run/evener.sock")).await.unwrap());
+    client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let told = client.response().await;
+    assert_eq!((told.status, told.header("content-type")), (503, Some("application/json")));
+    let problem: serde_json::Value = serde_json::from_str(told.text()).unwrap();
+    assert_eq!(problem["error"], "16 others ask this process already");
+    assert!(client.is_closed().await);
     drop(waiting);
     eventually("there is room again", async || evener(&running, &["status"]).await.0 == 0).await;
 }
