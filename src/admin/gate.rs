@@ -101,11 +101,18 @@ fn bearer(shown: &HeaderValue) -> Option<&[u8]> {
 fn needed(method: &Method, path: &str) -> Scope {
     // The dashboard is a page without data; it asks for those itself.
     let is_open = matches!(path, "/healthz" | "/readyz" | "/") || path.starts_with("/dashboard/");
-    match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS if is_open => Scope::Health,
-        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
-        _ => Scope::Operate,
+    if is_change(method) {
+        Scope::Operate
+    } else if is_open {
+        Scope::Health
+    } else {
+        Scope::Read
     }
+}
+
+/// Whether a request with this method is to change something, for all that is known of it.
+pub(super) fn is_change(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// Whether a browser says that somebody else's page has made it ask. What is no browser says nothing of that.
