@@ -204,9 +204,9 @@ mod tests {
             audit.record(&by, deed(1), now);
         }
         audit.settle(Duration::from_secs(20));
-        let until = std::time::Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(20);
         // Those that are left are written when their threads come to it.
-        while (lines(&one), lines(&other)) != (5, 5) && std::time::Instant::now() < until {
+        while (lines(&one), lines(&other)) != (5, 5) && Instant::now() < until {
             std::thread::yield_now();
         }
         assert_eq!((lines(&one), lines(&other)), (5, 5));
