@@ -106,10 +106,15 @@ fn needed(method: &Method, path: &str) -> Scope {
     match *method {
         // Nothing is told to it but what methods there are, and those are no secret.
         Method::OPTIONS => Scope::Health,
-        Method::GET | Method::HEAD if is_open => Scope::Health,
-        Method::GET | Method::HEAD => Scope::Read,
-        _ => Scope::Operate,
+        _ if is_change(method) => Scope::Operate,
+        _ if is_open => Scope::Health,
+        _ => Scope::Read,
     }
+}
+
+/// Whether a request with this method is to change something, for all that is known of it.
+pub(super) fn is_change(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 impl Refusal {

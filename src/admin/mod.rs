@@ -18,6 +18,7 @@ mod health;
 mod json;
 mod patience;
 mod problem;
+mod refusals;
 mod scrape;
 mod stream;
 mod told;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
@@ -85,14 +87,14 @@ const SEND_IDLE: Duration = Duration::from_secs(10);
 impl Admin {
     pub(crate) fn new(control: Arc<Control>, log: Arc<AccessLog>) -> Self {
         let (api, document) = api::router();
-        let sight = Sight {
+        let sight = Arc::new(Sight {
             control: control.clone(),
             metrics: Metrics::new(control.clone(), log),
             feed: Arc::default(),
             listeners: Listeners::default(),
             document,
             long_work: Semaphore::new(MOST_LONG_WORK),
-        };
+        });
         let router = Router::new()
             .route("/metrics", get(scrape::metrics))
             .route("/healthz", get(health::healthz))
@@ -101,7 +103,8 @@ impl Admin {
             .merge(dashboard::routes())
             .fallback(async || UNKNOWN)
             .method_not_allowed_fallback(async || OTHER_METHOD)
-            .with_state(Arc::new(sight));
+            .layer(from_fn_with_state(sight.clone(), refusals::note))
+            .with_state(sight);
         Self { gate: Gate::new(control.clone()), control, router: TowerToHyperService::new(router) }
     }
 

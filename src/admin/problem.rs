@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::runtime::ControlError;
 
 use super::json::Json;
+use super::refusals::Unnoted;
 
 /// Why there is no answer, and what to do: `{"error": "...", "help": "..."}`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -20,17 +21,23 @@ pub(super) struct Problem {
     /// What to do about it.
     #[schema(value_type = String)]
     pub(super) help: Cow<'static, str>,
+    /// Whether the audit log has it already, by whoever was to make the change.
+    #[serde(skip)]
+    pub(super) is_noted: bool,
 }
 
 impl Problem {
     pub(super) const fn new(status: StatusCode, error: &'static str, help: &'static str) -> Self {
-        Self { status, error: Cow::Borrowed(error), help: Cow::Borrowed(help) }
+        Self { status, error: Cow::Borrowed(error), help: Cow::Borrowed(help), is_noted: false }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
+        let unnoted = (!self.is_noted).then(|| Unnoted(self.error.clone()));
+        let mut response = (self.status, Json(self)).into_response();
+        unnoted.map(|unnoted| response.extensions_mut().insert(unnoted));
+        response
     }
 }
 
@@ -40,7 +47,7 @@ impl From<ControlError> for Problem {
         let status = if error.is_unknown() { StatusCode::NOT_FOUND } else { StatusCode::CONFLICT };
         let told = error.to_string();
         let (error, help) = told.split_once(HELP).unwrap_or((&told, ""));
-        Self { status, error: error.to_owned().into(), help: help.replace(HELP, " ").into() }
+        Self { status, error: error.to_owned().into(), help: help.replace(HELP, " ").into(), is_noted: true }
     }
 }
 

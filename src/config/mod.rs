@@ -35,7 +35,7 @@ use diagnostic::Place;
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use diff::{Change, ChangeKind, Detail, Diff, Outline, diff};
 pub(crate) use diff::{diff_of_routes, show_details};
-pub(crate) use edit::{Edited, WeightEdit, outline_with, write_weights};
+pub(crate) use edit::{Edited, WeightEdit, outline_with, place_of_weight, write_weights};
 pub use include::IncludedText;
 pub(crate) use include::{Includes, is_blank};
 pub use key_path::{KeyPath, Segment};

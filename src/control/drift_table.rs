@@ -37,14 +37,15 @@ pub(crate) fn drift_table(drift: &Drift, width: usize) -> String {
 }
 
 fn row(drifted: &Drifted) -> Row {
-    let Drifted { what, target, key, file, runs, .. } = drifted;
+    let Drifted { what, target, key, file, runs, can_be_written: _, is_edited } = drifted;
+    let file = if *is_edited { format!("{file}, not reloaded") } else { file.clone() };
     let what = match what {
         DriftKind::Endpoint => "endpoint",
         DriftKind::Split => "split",
         DriftKind::Canary => "canary",
         DriftKind::Log => "log",
     };
-    Row::from(vec![what.to_owned(), target.clone(), file.clone(), runs.clone(), key.clone()])
+    Row::from(vec![what.to_owned(), target.clone(), file, runs.clone(), key.clone()])
 }
 
 #[cfg(test)]
@@ -53,7 +54,8 @@ mod tests {
 
     fn drifted(what: DriftKind, target: &str, file: &str, runs: &str, key: &str) -> Drifted {
         let [target, key, file, runs] = [target, key, file, runs].map(str::to_owned);
-        Drifted { what, target, key, file, runs, can_be_written: what != DriftKind::Canary }
+        let can_be_written = what != DriftKind::Canary;
+        Drifted { what, target, key, file, runs, can_be_written, is_edited: what == DriftKind::Split }
     }
 
     #[test]
@@ -69,6 +71,7 @@ mod tests {
                     "drained",
                     "pools.app.endpoints[0]",
                 ),
+                drifted(DriftKind::Split, "web/next", "weight 5", "weight 2", "routes[1].split.to[0]"),
                 drifted(DriftKind::Canary, "shop", "begins anew", "paused at 5 %", "routes[0].split.canary"),
             ],
             rest: FileStanding::Refused("edge.yaml:1:1: it is empty\n".to_owned()),
@@ -76,9 +79,10 @@ mod tests {
         assert_eq!(
             drift_table(&drift, 200),
             "edge.yaml, generation 3 is served
-  WHAT      TARGET           THE FILE     RUNS           KEY
-  endpoint  app/10.0.0.1:80  weight 3     drained        pools.app.endpoints[0]
-  canary    shop             begins anew  paused at 5 %  routes[0].split.canary
+  WHAT      TARGET           THE FILE                RUNS           KEY
+  endpoint  app/10.0.0.1:80  weight 3                drained        pools.app.endpoints[0]
+  split     web/next         weight 5, not reloaded  weight 2       routes[1].split.to[0]
+  canary    shop             begins anew             paused at 5 %  routes[0].split.canary
 the file would be refused:
   edge.yaml:1:1: it is empty
 "

@@ -1,7 +1,7 @@
 //! In what a process does otherwise than its file says: what operators have changed while it runs, and what the file says by
 //! now of something else than what is served.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub(crate) struct Drifted {
     pub(crate) runs: String,
     /// Whether `evener drift --write` writes it into the file.
     pub(crate) can_be_written: bool,
+    /// Whether what the file says was put there since it was read, and is not served: to write what runs would undo that.
+    #[serde(default)]
+    pub(crate) is_edited: bool,
 }
 
 /// What was changed.
@@ -115,6 +118,8 @@ pub(crate) struct Process<'a> {
 struct Compared {
     /// What the file says of each weight, or else what is served.
     told: Written,
+    /// Of which weights the file says something else than what was read of it.
+    edited: HashSet<Weighted>,
     log_level: LogLevel,
     rest: FileStanding,
     /// What is to be changed so that it says what runs.
@@ -130,8 +135,9 @@ impl Drift {
     pub(crate) fn of(process: &Process<'_>, now: Instant) -> Result<(Self, Draft), Diagnostics> {
         let Process { snapshot, generation, served, file, .. } = *process;
         let running = running(snapshot);
-        let Compared { told, log_level, rest, base } = compare(served, file, &running)?;
-        let mut changes: Vec<_> = running.iter().filter_map(|running| running.beside(&told)).collect();
+        let Compared { told, edited, log_level, rest, base } = compare(served, file, &running)?;
+        let mut changes: Vec<_> =
+            running.iter().filter_map(|running| running.beside(&told, &edited)).collect();
         changes.extend(canaries(snapshot, now));
         changes.extend(process.log_level.and_then(|level| level_beside(level, log_level)));
         let draft = Draft {
@@ -162,7 +168,8 @@ fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compar
     let on_disk = match on_disk {
         Ok(on_disk) if file.fixed_to(&on_disk.source) == *served => {
             let (told, log_level) = (written(&on_disk.config), on_disk.config.log_level);
-            return Ok(Compared { told, log_level, rest: FileStanding::Same, base: on_disk });
+            let (edited, rest) = (HashSet::new(), FileStanding::Same);
+            return Ok(Compared { told, edited, log_level, rest, base: on_disk });
         }
         on_disk => on_disk,
     };
@@ -172,17 +179,21 @@ fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compar
     let on_disk = match on_disk {
         Ok(on_disk) => on_disk,
         Err(problems) => {
-            let rest = FileStanding::Refused(problems.to_string());
-            return Ok(Compared { told, log_level: served.config.log_level, rest, base: served });
+            let (edited, rest) = (HashSet::new(), FileStanding::Refused(problems.to_string()));
+            return Ok(Compared { told, edited, log_level: served.config.log_level, rest, base: served });
         }
     };
-    told.extend(written(&on_disk.config));
+    let by_now = written(&on_disk.config);
+    let is_edited = |of: &Weighted, weight| told.get(of).is_some_and(|(_, read)| *read != weight);
+    let edited = by_now.iter().filter(|(of, (_, weight))| is_edited(of, *weight));
+    let edited = edited.map(|(of, _)| of.clone()).collect();
+    told.extend(by_now);
     let log_level = on_disk.config.log_level;
     // What operators have changed is told by itself.
     let diff = config::diff(&outline(&served, running)?, &outline(&on_disk, running)?);
     Ok(match diff.is_empty() {
-        true => Compared { told, log_level, rest: FileStanding::Same, base: on_disk },
-        false => Compared { told, log_level, rest: FileStanding::Another(diff), base: served },
+        true => Compared { told, edited, log_level, rest: FileStanding::Same, base: on_disk },
+        false => Compared { told, edited, log_level, rest: FileStanding::Another(diff), base: served },
     })
 }
 
@@ -242,7 +253,7 @@ fn running(snapshot: &Snapshot) -> Vec<Running> {
 
 impl Running {
     /// What differs from what is told of it.
-    fn beside(&self, told: &Written) -> Option<Drifted> {
+    fn beside(&self, told: &Written, edited: &HashSet<Weighted>) -> Option<Drifted> {
         let (at, weight) = told.get(&self.of).filter(|(_, weight)| *weight != self.weight)?;
         let what = match self.of {
             Weighted::Endpoint(..) => DriftKind::Endpoint,
@@ -255,6 +266,7 @@ impl Running {
             file: format!("weight {weight}"),
             runs: if self.is_drained { "drained".to_owned() } else { format!("weight {}", self.weight) },
             can_be_written: true,
+            is_edited: edited.contains(&self.of),
         })
     }
 }
@@ -283,6 +295,7 @@ fn canaries(snapshot: &Snapshot, now: Instant) -> impl Iterator<Item = Drifted> 
             file: "begins anew".to_owned(),
             runs: format!("{state} at {share_percent} %"),
             can_be_written: false,
+            is_edited: false,
         })
     })
 }
@@ -295,6 +308,7 @@ fn level_beside(level: LogLevel, told: LogLevel) -> Option<Drifted> {
         file: told.to_string(),
         runs: level.to_string(),
         can_be_written: false,
+        is_edited: false,
     })
 }
 

@@ -51,6 +51,8 @@ struct Queue {
 
 /// Messages that wait for stderr at most.
 const QUEUE: usize = 1024;
+/// Where it stands what operators do. Whoever may change the level could hide that otherwise.
+pub(crate) const AUDIT_TARGET: &str = "evener::audit";
 
 impl Messages {
     /// Sends messages to stderr, one a line: time, level, target, text. `RUST_LOG` goes before `level`.
@@ -187,6 +189,9 @@ fn logger(level: LogLevel, directives: Option<&str>, queue: Option<&Queue>) -> L
     for module in ["pingora_core", "pingora_cache", "h2", "hyper", "hyper_util"] {
         builder.filter_module(module, level.min(LevelFilter::Warn));
     }
+    if !silences_audit(level, directives) {
+        builder.filter_module(AUDIT_TARGET, level.max(LevelFilter::Info));
+    }
     builder.parse_filters(directives.unwrap_or_default());
     builder.format(|out, record| {
         let time = humantime::format_rfc3339_millis(SystemTime::now());
@@ -196,6 +201,14 @@ fn logger(level: LogLevel, directives: Option<&str>, queue: Option<&Queue>) -> L
         builder.target(Target::Pipe(Box::new(queue.clone())));
     }
     builder.build()
+}
+
+/// Whether `RUST_LOG` has switched off even the errors of what operators do.
+fn silences_audit(level: LevelFilter, directives: Option<&str>) -> bool {
+    let mut builder = Builder::new();
+    builder.filter_level(level).parse_filters(directives.unwrap_or_default());
+    let error = Metadata::builder().target(AUDIT_TARGET).level(log::Level::Error).build();
+    !builder.build().enabled(&error)
 }
 
 #[cfg(test)]
@@ -253,10 +266,34 @@ mod tests {
         assert_eq!(leveled.set_level(LogLevel::Debug), LevelFilter::Debug);
         let of_debug = ["ERROR evener", "INFO evener", "DEBUG evener", "ERROR pingora_core"];
         assert_eq!(written(&leveled, &queued), of_debug, "Pingora's have whole requests");
-        assert_eq!(leveled.set_level(LogLevel::Error), LevelFilter::Error);
+        assert_eq!(leveled.set_level(LogLevel::Error), LevelFilter::Info, "for the audit");
         assert_eq!(written(&leveled, &queued), ["ERROR evener", "ERROR pingora_core"]);
         assert_eq!(leveled.set_level(LogLevel::Info), LevelFilter::Info);
         assert_eq!(written(&leveled, &queued), of_info);
+    }
+
+    #[test]
+    fn no_level_hides_what_operators_do() {
+        let told = |level, directives| {
+            let (leveled, queued) = leveled(level, directives);
+            let audit = Record::builder().target(AUDIT_TARGET).args(format_args!("text")).build();
+            leveled.log(&audit);
+            leveled.log(&Record::builder().target("evener").args(format_args!("text")).build());
+            queued.try_iter().count()
+        };
+        for (level, directives, expected) in [
+            (LogLevel::Error, None, 1),
+            (LogLevel::Warn, None, 1),
+            (LogLevel::Info, None, 2),
+            (LogLevel::Info, Some("error"), 1),
+            (LogLevel::Error, Some("pingora_proxy=debug"), 1),
+            (LogLevel::Info, Some("evener=warn"), 1),
+            (LogLevel::Info, Some("off"), 0),
+            (LogLevel::Info, Some("evener=off"), 0),
+            (LogLevel::Info, Some("info,evener::audit=off"), 1),
+        ] {
+            assert_eq!(told(level, directives), expected, "{level} {directives:?}");
+        }
     }
 
     #[test]

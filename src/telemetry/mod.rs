@@ -21,7 +21,7 @@ pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};
 pub(crate) use line_queue::LineCounts;
 pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
-pub(crate) use messages::Messages;
+pub(crate) use messages::{AUDIT_TARGET, Messages};
 pub(crate) use pulse::Tally;
 pub use pulse::{Pulse, PulseSummary};
 pub(crate) use read_lines::read_lines;

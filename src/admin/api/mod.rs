@@ -148,6 +148,7 @@ fn add(operation: &mut Operation, refusals: &[(&str, &str)]) {
     for (status, description) in refusals {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let response = ResponseBuilder::new().description(*description).content("application/json", problem);
-        operation.responses.responses.insert((*status).to_owned(), response.build().into());
+        let known = &mut operation.responses.responses;
+        known.entry((*status).to_owned()).or_insert_with(|| response.build().into());
     }
 }

@@ -9,13 +9,13 @@ use http::{HeaderMap, StatusCode};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::admin::Sight;
 use crate::admin::caller::Caller;
 use crate::admin::problem::Problem;
-use crate::runtime::{Actor, Deed, What};
+use crate::runtime::Actor;
 
 use super::tag::Tag;
 
@@ -67,14 +67,11 @@ impl<T> Order<T> {
         self.if_match.as_ref().is_some_and(|list| !list.split(',').any(|tag| tag.trim() == "*"))
     }
 
-    /// Makes sure that nobody has changed what is to be changed since it was looked at, where the order says when that was.
-    pub(super) fn check_version(&self, sight: &Sight, what: What, current: &Tag) -> Result<(), Problem> {
-        if self.if_match.as_ref().is_none_or(|list| current.is_named_by(list)) {
-            return Ok(());
-        }
-        let deed = Deed::refused(what, "it has changed since it was looked at");
-        sight.control.changes().audit().record(&self.by, deed, Instant::now());
-        Err(CHANGED)
+    /// Makes sure that nobody has changed what is to be changed since it was looked at, where the order says when that was:
+    /// by one of these versions, each of something that it is a part of.
+    pub(super) fn check_version(&self, current: &[Tag]) -> Result<(), Problem> {
+        let is_current = |list: &String| current.iter().any(|tag| tag.is_named_by(list));
+        self.if_match.as_ref().is_none_or(is_current).then_some(()).ok_or(CHANGED)
     }
 }
 
@@ -123,6 +120,7 @@ fn not_understood(error: &serde_json::Error) -> Problem {
         status: StatusCode::BAD_REQUEST,
         error: format!("the body is not understood: {error}").into(),
         help: "/v1/openapi.json tells what is to stand in it".into(),
+        is_noted: false,
     }
 }
 
@@ -160,4 +158,10 @@ pub(super) const CHANGED: Problem = Problem::new(
     StatusCode::PRECONDITION_FAILED,
     "somebody has changed this since you have looked at it",
     "look again, and send the new `ETag` as `If-Match`, or none",
+);
+
+pub(super) const NO_VERSION: Problem = Problem::new(
+    StatusCode::PRECONDITION_FAILED,
+    "stored answers have no version that `If-Match` could name",
+    "send none: whatever was stored by then is removed",
 );

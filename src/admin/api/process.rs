@@ -15,12 +15,14 @@ use crate::admin::json::Json;
 use crate::admin::problem::Problem;
 use crate::cache::{Purge, Purged};
 use crate::config::spec::LogLevel;
-use crate::runtime::{Applied, AuditEntry, ControlError, Probation, Refused, Report, What};
+use crate::runtime::{Applied, AuditEntry, ControlError, Probation, Refused, Report};
 use crate::types::{Percent, Span};
 
+use super::look::generation;
 use super::named::Named;
-use super::order::{CHANGED, Order, word};
+use super::order::{CHANGED, NO_VERSION, Order, word};
 use super::tag::Tag;
+use super::version;
 
 /// How the configuration is to be served.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -120,7 +122,7 @@ pub(super) async fn reload(
     order: Order<ReloadOrder>,
 ) -> Result<Response, Problem> {
     let _place = sight.long_work.try_acquire().map_err(|_| BUSY)?;
-    let instead_of = looked_at(&sight, &order, What::Reload)?;
+    let instead_of = looked_at(&sight, &order)?;
     let terms = order.body.probation.as_ref();
     let terms =
         terms.map(|&ProbationOrder { lasts, max_errors, max_p99 }| Probation { lasts, max_errors, max_p99 });
@@ -148,7 +150,7 @@ pub(super) async fn roll_back(
     order: Order<RollbackOrder>,
 ) -> Result<Response, Problem> {
     let _place = sight.long_work.try_acquire().map_err(|_| BUSY)?;
-    let instead_of = looked_at(&sight, &order, What::Rollback)?;
+    let instead_of = looked_at(&sight, &order)?;
     Ok(told(sight.control.changes().roll_back(&order.by, order.body.to, instead_of).await?))
 }
 
@@ -160,6 +162,7 @@ pub(super) async fn roll_back(
     request_body = PurgeOrder,
     responses(
         (status = 200, body = Purged, description = "How many were removed."),
+        (status = 412, body = Problem, description = "It has an `If-Match`, and stored answers have no version."),
         (status = 503, body = Problem, description = "Too many others have to wait already."),
     )
 )]
@@ -180,6 +183,7 @@ pub(super) async fn purge_all(
     responses(
         (status = 200, body = Purged, description = "How many were removed."),
         (status = 404, body = Problem, description = "There is no cache of that name."),
+        (status = 412, body = Problem, description = "It has an `If-Match`, and stored answers have no version."),
         (status = 503, body = Problem, description = "Too many others have to wait already."),
     )
 )]
@@ -196,6 +200,9 @@ async fn purge(
     cache: Option<&str>,
     order: Order<PurgeOrder>,
 ) -> Result<Json<Purged>, Problem> {
+    if order.names_version() {
+        return Err(NO_VERSION);
+    }
     let _place = sight.long_work.try_acquire().map_err(|_| BUSY)?;
     let what = order.body.meant()?;
     Ok(Json(sight.control.purge(cache, &what, &order.by, Instant::now()).await?))
@@ -207,13 +214,13 @@ async fn purge(
     path = "/v1/log",
     tag = "process",
     responses(
-        (status = 200, body = Level),
+        (status = 200, body = Level, headers(("ETag" = String, description = "For `If-Match` of a change."))),
         (status = 409, body = Problem, description = "The program that this process belongs to writes the messages."),
     )
 )]
-pub(super) async fn level(State(sight): State<Arc<Sight>>) -> Result<Json<Level>, Problem> {
+pub(super) async fn level(State(sight): State<Arc<Sight>>) -> Result<Response, Problem> {
     let level = sight.control.log_level().ok_or(ControlError::NoMessages)?;
-    Ok(Json(Level { level, was: None }))
+    Ok(version::of_level(generation(&sight.control), level).add_to(Json(Level { level, was: None })))
 }
 
 /// Change the level of messages
@@ -223,6 +230,7 @@ pub(super) async fn level(State(sight): State<Arc<Sight>>) -> Result<Json<Level>
     put,
     path = "/v1/log",
     tag = "steering",
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` that `/v1/log` has to have.")),
     request_body = LevelOrder,
     responses(
         (status = 200, body = Level, description = "What it is and was."),
@@ -232,15 +240,22 @@ pub(super) async fn level(State(sight): State<Arc<Sight>>) -> Result<Json<Level>
 pub(super) async fn set_level(
     State(sight): State<Arc<Sight>>,
     order: Order<LevelOrder>,
-) -> Result<Json<Level>, Problem> {
-    let level = order.body.level;
-    let was = sight.control.set_log_level(level, &order.by, Instant::now())?;
-    Ok(Json(Level { level, was: Some(was) }))
+) -> Result<Response, Problem> {
+    let (control, level) = (&*sight.control, order.body.level);
+    control.alone(|| {
+        // Where it is not this library's the change tells, too.
+        if let Some(current) = control.log_level() {
+            order.check_version(&[version::of_level(generation(control), current)])?;
+        }
+        let was = control.set_log_level(level, &order.by, Instant::now())?;
+        Ok(version::of_level(generation(control), level).add_to(Json(Level { level, was: Some(was) })))
+    })
 }
 
 /// Who has changed what
 ///
-/// The last 200 changes and denied attempts since the start, the oldest first, whatever they came through.
+/// The last 200 changes, made or refused, and the last 50 denied attempts since the start, the oldest first, whatever they came
+/// through.
 #[utoipa::path(get, path = "/v1/audit", tag = "process", responses((status = 200, body = [AuditEntry])))]
 pub(super) async fn audit(State(sight): State<Arc<Sight>>) -> Json<Vec<AuditEntry>> {
     Json(sight.control.changes().audit().recent())
@@ -270,22 +285,23 @@ fn told(Applied { report, verdict }: Applied) -> Response {
 }
 
 /// The generation that an order is to replace, where it says which it has looked at: another change may be on its way.
-fn looked_at<T>(sight: &Sight, order: &Order<T>, what: What) -> Result<Option<u64>, Problem> {
+fn looked_at<T>(sight: &Sight, order: &Order<T>) -> Result<Option<u64>, Problem> {
     let history = sight.control.changes().history();
     let current = history.last().map(|generation| generation.number);
-    order.check_version(sight, what, &Tag::of(Json(history).text().as_bytes()))?;
+    order.check_version(&[Tag::of(Json(history).text().as_bytes())])?;
     Ok(current.filter(|_| order.names_version()))
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         if refused.is_overtaken() {
-            return CHANGED;
+            return Self { is_noted: true, ..CHANGED };
         }
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             error: refused.0.trim_end().to_owned().into(),
             help: "what was served before still is".into(),
+            is_noted: true,
         }
     }
 }

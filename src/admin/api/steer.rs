@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::admin::Sight;
 use crate::admin::json::Json;
 use crate::admin::problem::Problem;
-use crate::runtime::{Actor, Control, ControlError, EjectionTime, EndpointStatus, SplitStatus, Target, What};
+use crate::runtime::{Actor, Control, ControlError, EjectionTime, EndpointStatus, SplitStatus, Target};
 use crate::split::CanaryOrder;
 use crate::types::Weight;
 
@@ -58,7 +58,7 @@ pub(super) struct CanaryOrderBody {
     tag = "steering",
     params(
         EndpointPath,
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have, or its pool."),
     ),
     request_body = Nothing,
     responses(
@@ -71,9 +71,7 @@ pub(super) async fn drain(
     Named(path): Named<EndpointPath>,
     order: Order<Nothing>,
 ) -> Result<Response, Problem> {
-    on_endpoint(&sight, &path, &order, What::Drain, |control, target, by, now| {
-        control.drain(target, by, now).map(drop)
-    })
+    on_endpoint(&sight, &path, &order, |control, target, by, now| control.drain(target, by, now).map(drop))
 }
 
 /// Take an endpoint in again
@@ -85,7 +83,7 @@ pub(super) async fn drain(
     tag = "steering",
     params(
         EndpointPath,
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have, or its pool."),
     ),
     request_body = Nothing,
     responses(
@@ -98,7 +96,7 @@ pub(super) async fn undrain(
     Named(path): Named<EndpointPath>,
     order: Order<Nothing>,
 ) -> Result<Response, Problem> {
-    on_endpoint(&sight, &path, &order, What::Undrain, |control, target, by, now| {
+    on_endpoint(&sight, &path, &order, |control, target, by, now| {
         control.undo_drain(target, by, now).map(drop)
     })
 }
@@ -112,7 +110,7 @@ pub(super) async fn undrain(
     tag = "steering",
     params(
         EndpointPath,
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have, or its pool."),
     ),
     request_body = EjectOrder,
     responses(
@@ -126,7 +124,7 @@ pub(super) async fn eject(
     order: Order<EjectOrder>,
 ) -> Result<Response, Problem> {
     let time = order.body.time;
-    on_endpoint(&sight, &path, &order, What::Eject, |control, target, by, now| {
+    on_endpoint(&sight, &path, &order, |control, target, by, now| {
         control.eject(target, time, by, now).map(drop)
     })
 }
@@ -138,7 +136,7 @@ pub(super) async fn eject(
     tag = "steering",
     params(
         EndpointPath,
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the endpoint has to have, or its pool."),
     ),
     request_body = WeightOrder,
     responses(
@@ -152,7 +150,7 @@ pub(super) async fn weigh(
     order: Order<WeightOrder>,
 ) -> Result<Response, Problem> {
     let weight = order.body.weight;
-    on_endpoint(&sight, &path, &order, What::Weight, |control, target, by, now| {
+    on_endpoint(&sight, &path, &order, |control, target, by, now| {
         control.set_endpoint_weight(target, weight, by, now).map(drop)
     })
 }
@@ -179,7 +177,7 @@ pub(super) async fn weigh_side(
     order: Order<WeightOrder>,
 ) -> Result<Response, Problem> {
     let (target, weight) = (Target::new(&route, &pool), order.body.weight);
-    on_split(&sight, &route, &order, What::Weight, |control, by, now| {
+    on_split(&sight, &route, &order, |control, by, now| {
         control.set_side_weight(&target, weight, by, now).map(drop)
     })
 }
@@ -206,7 +204,7 @@ pub(super) async fn steer_canary(
     order: Order<CanaryOrderBody>,
 ) -> Result<Response, Problem> {
     let wanted = order.body.order;
-    on_split(&sight, &route, &order, What::Canary, |control, by, now| {
+    on_split(&sight, &route, &order, |control, by, now| {
         control.canary(&route, Some(wanted), by, now).map(drop)
     })
 }
@@ -216,7 +214,6 @@ fn on_endpoint<T>(
     sight: &Sight,
     EndpointPath { pool, endpoint }: &EndpointPath,
     order: &Order<T>,
-    what: What,
     change: impl FnOnce(&Control, &Target, &Actor, Instant) -> Result<(), ControlError>,
 ) -> Result<Response, Problem> {
     let (control, now) = (&*sight.control, Instant::now());
@@ -226,8 +223,8 @@ fn on_endpoint<T>(
     };
     control.alone(|| {
         // What is not there the change tells, too.
-        if let Ok((version, _)) = look() {
-            order.check_version(sight, what, &version)?;
+        if let (Ok((version, _)), Ok(pool)) = (look(), control.pool(pool, now)) {
+            order.check_version(&[version, version::of_pool(generation(control), &pool)])?;
         }
         change(control, &Target::new(pool, endpoint), &order.by, now)?;
         let (version, found) = look()?;
@@ -240,7 +237,6 @@ fn on_split<T>(
     sight: &Sight,
     route: &str,
     order: &Order<T>,
-    what: What,
     change: impl FnOnce(&Control, &Actor, Instant) -> Result<(), ControlError>,
 ) -> Result<Response, Problem> {
     let (control, now) = (&*sight.control, Instant::now());
@@ -250,7 +246,7 @@ fn on_split<T>(
     };
     control.alone(|| {
         if let Ok((version, _)) = look() {
-            order.check_version(sight, what, &version)?;
+            order.check_version(&[version])?;
         }
         change(control, &order.by, now)?;
         let (version, found) = look()?;

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::config::spec::LogLevel;
 use crate::runtime::{EndpointStatus, PoolStatus, SplitStatus};
 
 use super::tag::Tag;
@@ -34,13 +35,20 @@ pub(in crate::admin) fn of_split(generation: u64, split: &SplitStatus) -> Tag {
     Tag::of(text.as_bytes())
 }
 
+/// The version of the level of messages.
+pub(in crate::admin) fn of_level(generation: u64, level: LogLevel) -> Tag {
+    Tag::of(heading(generation, "level", &level.to_string()).as_bytes())
+}
+
 /// Names have neither spaces nor line ends in them.
 fn heading(generation: u64, kind: &str, name: &str) -> String {
     format!("{generation} {kind} {name}\n")
 }
 
 fn write_endpoint(endpoint: &EndpointStatus, text: &mut String) {
-    let EndpointStatus { address, weight, state, ejections, ejected_for_ms, .. } = endpoint;
+    let EndpointStatus { address, weight, state, ejections, ejected_for_ms, ordered_out_until, .. } =
+        endpoint;
     let (drained, ejected) = (state.is_in_drain(), ejected_for_ms.is_some());
-    let _ = writeln!(text, "{weight} {drained} {ejected} {ejections} {address}");
+    let ordered = ordered_out_until.as_deref().unwrap_or("-");
+    let _ = writeln!(text, "{weight} {drained} {ejected} {ordered} {ejections} {address}");
 }

@@ -22,18 +22,31 @@ pub(super) struct Drift {
     #[command(flatten)]
     process: Process,
     /// Print what would have to change in the file, and those that it includes, so that they say what runs: a unified diff,
-    /// relative to the folder of the file, for `patch -p1` or `git apply`. Comments and layout stay.
+    /// relative to the folder of the file or to the one that it names, for `patch -p1` or `git apply`. Comments and layout
+    /// stay.
     #[arg(long, conflicts_with = "json")]
     patch: bool,
     /// Change the file, and those that it includes. Nothing is changed unless the result is a sound configuration.
     #[arg(long, conflicts_with_all = ["json", "patch"])]
     write: bool,
-    /// Change it also where it says something else than what is served, as after a rollback, which is lost then.
+    /// Change it also where it says something else than what is served, as after a rollback or an edit that was not reloaded,
+    /// which is lost then.
     #[arg(long, requires = "write")]
     overwrite: bool,
     /// Print JSON, for programs.
     #[arg(long)]
     json: bool,
+}
+
+/// What a patch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// To be looked at.
+    Print,
+    /// To be made, without a loss.
+    Write,
+    /// To be made, whatever is lost.
+    Overwrite,
 }
 
 impl Drift {
@@ -60,18 +73,29 @@ impl Drift {
             fail("the configuration is no file, but a text of the program that runs it");
             return Err(TROUBLE);
         }
-        let patch = Patch::make(builder, drift, draft)?;
-        patch.left().iter().for_each(|left| tell(format_args!("evener: {left}\n")));
-        if self.patch {
-            print(patch.unified()).map_err(|_| TROUBLE)?;
-            return if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) };
-        }
-        if drift.rest != FileStanding::Same && !self.overwrite {
+        let to = match (self.patch, self.overwrite) {
+            (true, _) => Use::Print,
+            (false, true) => Use::Overwrite,
+            (false, false) => Use::Write,
+        };
+        if to == Use::Write && drift.rest != FileStanding::Same {
             fail(
                 "the file says something else than what is served, which would be lost\n  help: `evener drift` tells what; \
                  `evener reload` serves it, and `--overwrite` gives it up",
             );
             return Err(TROUBLE);
+        }
+        let patch = Patch::make(builder, drift, draft, to)?;
+        patch.notes().for_each(|note| tell(format_args!("evener: {note}\n")));
+        if self.patch {
+            if let Some(root) = patch.other_root() {
+                let root = root.display();
+                tell(format_args!(
+                    "evener: not all files are in the folder; apply it with `patch -p1 -d {root}`\n"
+                ));
+            }
+            print(patch.unified()).map_err(|_| TROUBLE)?;
+            return if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) };
         }
         for file in patch.write().map_err(|error| (fail(error), TROUBLE).1)? {
             print_line(format_args!("{} is changed", file.display())).map_err(|_| TROUBLE)?;

@@ -67,7 +67,7 @@ pub(crate) fn write_weights(source: &Source, edits: &[WeightEdit]) -> Edited {
         let written =
             draft.write(wanted.iter().zip(&paths).map(|(edit, path)| (path, edit.weight)).collect());
         for (edit, why) in wanted.iter().zip(written).filter_map(|(edit, done)| Some((edit, done.err()?))) {
-            let place = place(source, &edit.at);
+            let place = place_of_weight(source, &edit.at);
             left.push(Unwritten { place, at: edit.at.clone(), weight: edit.weight, why });
         }
         texts.push((document.file.clone(), draft.text));
@@ -99,7 +99,8 @@ pub(crate) fn outline_with(
     Outline::of(config, &source)
 }
 
-fn place(source: &Source, at: &KeyPath) -> String {
+/// The file, line and column of an endpoint, or a pool of a split.
+pub(crate) fn place_of_weight(source: &Source, at: &KeyPath) -> String {
     let place = source.place_of(at, Part::Value);
     let file = place.file.as_deref().unwrap_or(source.file());
     match place.position {
@@ -138,7 +139,7 @@ impl<'d> Draft<'d> {
     fn write(&mut self, wanted: Vec<(&KeyPath, u16)>) -> Vec<Result<(), Obstacle>> {
         let steps: Vec<_> = wanted.into_iter().map(|(at, weight)| self.step(at, weight)).collect();
         let all: Vec<_> = steps.iter().filter_map(|step| step.as_ref().ok()).collect();
-        if let Some(text) = self.with(&all) {
+        if let Ok(text) = self.with(&all) {
             self.text = text;
             return steps.iter().map(|step| step.as_ref().map(|_| ()).map_err(|why| *why)).collect();
         }
@@ -150,24 +151,30 @@ impl<'d> Draft<'d> {
     /// Takes one more step, if it changes nothing else.
     fn take<'s, 'p>(&mut self, taken: &mut Vec<&'s Step<'p>>, step: &'s Step<'p>) -> Result<(), Obstacle> {
         taken.push(step);
-        match self.with(taken) {
-            Some(text) => self.text = text,
-            None => {
-                taken.pop();
-                return Err(Obstacle::Shared);
-            }
+        let text = self.with(taken);
+        if text.is_err() {
+            taken.pop();
         }
+        self.text = text?;
         Ok(())
     }
 
     /// The text after these steps, if it says what it is to say.
-    fn with(&self, steps: &[&Step<'_>]) -> Option<String> {
-        let mut expected = self.root.clone()?;
+    fn with(&self, steps: &[&Step<'_>]) -> Result<String, Obstacle> {
+        let mut expected = self.root.clone().ok_or(Obstacle::Form)?;
         for step in steps {
-            *expected.at_mut(step.at.segments())? = step.entry.clone();
+            *expected.at_mut(step.at.segments()).ok_or(Obstacle::Form)? = step.entry.clone();
         }
-        let text = apply(&self.document.text, steps.iter().map(|step| &step.splice))?;
-        (Node::parse(&text).ok()? == expected).then_some(text)
+        // Only behind an alias do two weights have one place.
+        let text = apply(&self.document.text, steps.iter().map(|step| &step.splice));
+        let text = text.ok_or(Obstacle::Shared)?;
+        let found = Node::parse(&text).map_err(|_| Obstacle::Form)?;
+        if found == expected {
+            return Ok(text);
+        }
+        // Where each is as it is to be, something else is not.
+        let is_done = |step: &&Step<'_>| found.at(step.at).is_some_and(|entry| *entry == step.entry);
+        Err(if steps.iter().all(is_done) { Obstacle::Shared } else { Obstacle::Form })
     }
 
     fn step<'p>(&self, at: &'p KeyPath, weight: u16) -> Result<Step<'p>, Obstacle> {

@@ -157,6 +157,7 @@ fn what_is_written_in_an_unusual_form_is_left() {
         let text = format!("{REST}pools:\n  app:\n    endpoints: {endpoints}\nroutes: [{{ pool: app }}]\n");
         let (after, left) = edited(&text, &[edit(endpoint("app", 0), 5)]);
         assert_eq!((after, left.len()), (text, 1));
+        assert!(left[0].ends_with("it is written in a form that is not changed by a program"), "{left:?}");
     }
 }
 

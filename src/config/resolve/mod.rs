@@ -2,6 +2,7 @@
 //! value can know is checked.
 
 mod admin;
+mod audit_log;
 mod caches;
 mod files;
 mod health;
@@ -66,7 +67,7 @@ pub(super) fn resolve(
     if !resolver.diagnostics.has_errors() && is_serving {
         resolver.warn_of_unused_pools(&pools, &routes, &listeners);
     }
-    Config {
+    let config = Config {
         threads: spec.server.threads.map(to_usize),
         connections: spec.server.connections.map(|count| to_usize(count.get())),
         trusts_unix: spec.server.trusted_proxies.contains(&TrustedProxy::Unix),
@@ -89,7 +90,9 @@ pub(super) fn resolve(
         audit: spec.audit,
         log_level: spec.log.level,
         access_log,
-    }
+    };
+    resolver.check_audit_log(&config, &taken);
+    config
 }
 
 struct Resolver<'a> {

@@ -40,8 +40,8 @@ pub struct AdminSpec {
     #[serde(default)]
     pub anonymous: Anonymous,
     /// The file that every change is written to, whoever asked for it and through whatever door, and every attempt that was
-    /// turned away: a JSON object a line, appended, for its owner only. SIGUSR1 has it opened again, by its path. Default:
-    /// none; the last 200 are kept in memory, and all are among the messages.
+    /// turned away: a JSON object a line, appended, for its owner only. It is a file of its own. SIGUSR1 has it opened again,
+    /// by its path. Default: none; the last 200 are kept in memory, and all are among the messages.
     pub audit_log: Option<PathBuf>,
 }
 

@@ -206,9 +206,7 @@ impl Reloader {
     async fn change(&self, order: Order, terms: Option<Probation>) -> Result<Applied, Refused> {
         // Not after it, since that may take minutes.
         if self.0.is_upgrading.load(Ordering::Acquire) {
-            let deed = Deed::refused(order.what(), UPGRADING);
-            self.audit().record(&order.by, deed, Instant::now());
-            return Err(Refused(UPGRADING.to_owned()));
+            return Err(self.refuse(&order.by, order.what(), Refused(UPGRADING.to_owned())));
         }
         let reloader = self.clone();
         // A task of its own: it goes on when whoever has asked is gone.
@@ -216,16 +214,23 @@ impl Reloader {
             let shared = reloader.0.clone();
             let mut served = shared.served.clone().lock_owned().await;
             let replaced = served.snapshot.clone();
+            let (by, what) = (order.by.clone(), order.what());
             // And a thread: files are read and tables are built.
             let changing = tokio::task::spawn_blocking(move || shared.change(&mut served, order));
-            let Changed { report, former } =
-                changing.await.unwrap_or_else(|error| Err(broken_off(&error)))?;
+            let refuse = |error| Err(reloader.refuse(&by, what, broken_off(&error)));
+            let Changed { report, former } = changing.await.unwrap_or_else(refuse)?;
             tokio::spawn(free(replaced));
             let terms = terms.filter(|_| !report.is_empty());
             let verdict = terms.map(|terms| reloader.put_on_probation(report.generation, former, terms));
             Ok(Applied { report, verdict })
         });
         turn.await.unwrap_or_else(|error| Err(broken_off(&error)))
+    }
+
+    /// Notes an order that nothing has come of.
+    fn refuse(&self, by: &Actor, what: What, refused: Refused) -> Refused {
+        self.audit().record(by, Deed::refused(what, &refused), Instant::now());
+        refused
     }
 }
 

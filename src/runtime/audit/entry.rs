@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use serde::de::{self, value::StrDeserializer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,6 +28,12 @@ pub(crate) struct AuditEntry {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) reason: Option<String>,
+    /// The request, where it went no further than the API: `PUT /v1/pools/{pool}/endpoints/{endpoint}/weight`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) request: Option<String>,
+    /// What that was answered with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) status: Option<u16>,
 }
 
 /// What was done, or wanted.
@@ -69,6 +76,8 @@ pub(crate) struct Deed {
     after: Option<String>,
     result: DeedResult,
     reason: Option<String>,
+    request: Option<String>,
+    status: Option<u16>,
 }
 
 /// So much is kept of a text that others have chosen.
@@ -76,7 +85,16 @@ const LONGEST: usize = 300;
 
 impl Deed {
     fn new(what: What, result: DeedResult) -> Self {
-        Self { what, target: None, before: None, after: None, result, reason: None }
+        Self {
+            what,
+            target: None,
+            before: None,
+            after: None,
+            result,
+            reason: None,
+            request: None,
+            status: None,
+        }
     }
 
     /// It was done, or had nothing to do.
@@ -111,6 +129,11 @@ impl Deed {
         Self { after: Some(shortened(&after.to_string())), ..self }
     }
 
+    /// Which request it was that went no further, and what it was answered with.
+    pub(crate) fn answered(self, request: impl fmt::Display, status: u16) -> Self {
+        Self { request: Some(shortened(&request.to_string())), status: Some(status), ..self }
+    }
+
     pub(super) fn is_denied(&self) -> bool {
         self.result == DeedResult::Denied
     }
@@ -122,14 +145,19 @@ fn shortened(text: &str) -> String {
 
 impl AuditEntry {
     pub(super) fn new(by: &Actor, deed: Deed, time: SystemTime) -> Self {
-        let Deed { what, target, before, after, result, reason } = deed;
+        let Deed { what, target, before, after, result, reason, request, status } = deed;
         let (who, from) = (by.who.clone(), by.from.clone());
         let time = humantime::format_rfc3339_millis(time).to_string();
-        Self { time, who, from, what, target, before, after, result, reason }
+        Self { time, who, from, what, target, before, after, result, reason, request, status }
     }
 
     pub(super) fn is_denied(&self) -> bool {
         self.result == DeedResult::Denied
+    }
+
+    /// Whether another configuration is served because of it.
+    pub(super) fn is_of_another_configuration(&self) -> bool {
+        matches!(self.what, What::Reload | What::Rollback) && self.result == DeedResult::Changed
     }
 
     pub(super) fn to_line(&self) -> Vec<u8> {
@@ -141,6 +169,11 @@ impl AuditEntry {
 }
 
 impl What {
+    /// What is called so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::deserialize(StrDeserializer::<de::value::Error>::new(name)).ok()
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Drain => "drain",
@@ -172,16 +205,18 @@ impl DeedResult {
 /// Without the time, which messages have anyway.
 impl fmt::Display for AuditEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { who, from, what, result, .. } = self;
+        let Self { who, from, what, result, status, .. } = self;
         write!(f, "what={} result={} who=\"{who}\" from=\"{from}\"", what.as_str(), result.as_str())?;
         let texts = [
             ("target", &self.target),
             ("before", &self.before),
             ("after", &self.after),
             ("reason", &self.reason),
+            ("request", &self.request),
         ];
-        texts
-            .iter()
-            .try_for_each(|(name, text)| text.iter().try_for_each(|text| write!(f, " {name}={text:?}")))
+        for (name, text) in texts {
+            text.iter().try_for_each(|text| write!(f, " {name}={text:?}"))?;
+        }
+        status.iter().try_for_each(|status| write!(f, " status={status}"))
     }
 }

@@ -3,8 +3,8 @@
 mod actor;
 mod denials;
 mod entry;
+mod recent;
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -12,9 +12,10 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::telemetry::{AuditFile, LineCounts};
+use crate::telemetry::{AUDIT_TARGET, AuditFile, LineCounts};
 
 use denials::Denials;
+use recent::Recent;
 
 pub(crate) use actor::Actor;
 #[cfg(test)]
@@ -29,20 +30,16 @@ pub(crate) struct Audit {
 
 #[derive(Debug, Default)]
 struct Written {
-    /// The last entries, the oldest first.
-    recent: VecDeque<AuditEntry>,
+    recent: Recent,
     denials: Denials,
     file: Option<AuditFile>,
+    /// The file before this one, which gets everything up to the change that took its place.
+    leaving: Option<AuditFile>,
 }
 
 /// A file in the place of another, or none, that gets no entries yet.
 #[derive(Debug)]
 pub(crate) struct NewFile(Option<AuditFile>);
-
-/// So many entries are kept in memory.
-const MOST_RECENT: usize = 200;
-/// Under which entries stand among the messages.
-const TARGET: &str = "evener::audit";
 
 impl Audit {
     /// One that writes to this file, too.
@@ -66,9 +63,11 @@ impl Audit {
         Ok(Some(NewFile(path.map(AuditFile::open).transpose()?)))
     }
 
-    /// Has entries from now on written there.
+    /// Has entries from now on written there. Those up to the next change of the configuration, which this is a part of, are
+    /// written to the former file, too: whoever reads that sees where it ends, and why.
     pub(crate) fn adopt(&self, NewFile(file): NewFile) {
-        self.written.lock().file = file;
+        let mut written = self.written.lock();
+        written.leaving = std::mem::replace(&mut written.file, file);
     }
 
     /// Notes what somebody has done, or was not let do. Of the latter no more than some each minute: strangers can have as
@@ -87,14 +86,12 @@ impl Audit {
 
     /// The last entries, the oldest first.
     pub(crate) fn recent(&self) -> Vec<AuditEntry> {
-        self.written.lock().recent.iter().cloned().collect()
+        self.written.lock().recent.entries()
     }
 
     /// Goes on after the entries of the process before this one, which has written them already.
     pub(crate) fn go_on(&self, earlier: Vec<AuditEntry>) {
-        let recent = &mut self.written.lock().recent;
-        let room = MOST_RECENT - recent.len();
-        earlier.into_iter().rev().take(room).for_each(|entry| recent.push_front(entry));
+        self.written.lock().recent.go_on(earlier);
     }
 
     /// What became of the lines of the file, if there is one.
@@ -116,14 +113,14 @@ impl Audit {
 impl Written {
     fn note(&mut self, entry: AuditEntry) {
         let level = if entry.is_denied() { log::Level::Warn } else { log::Level::Info };
-        log::log!(target: TARGET, level, "{entry}");
-        if let Some(file) = &self.file {
+        log::log!(target: AUDIT_TARGET, level, "{entry}");
+        for file in self.file.iter().chain(&self.leaving) {
             file.write(entry.to_line());
         }
-        if self.recent.len() == MOST_RECENT {
-            self.recent.pop_front();
+        if entry.is_of_another_configuration() {
+            self.leaving = None;
         }
-        self.recent.push_back(entry);
+        self.recent.push(entry);
     }
 }
 
@@ -173,6 +170,53 @@ mod tests {
         denied(now + Duration::from_secs(60));
         let told: Vec<_> = audit.recent().into_iter().skip(31).map(|entry| entry.reason.unwrap()).collect();
         assert_eq!(told, ["70 more requests were denied, and are not listed", "no token"]);
+    }
+
+    #[test]
+    fn whoever_is_denied_pushes_no_change_out() {
+        let (audit, mut now) = (Audit::default(), Instant::now());
+        audit.record(&Actor::user(7), deed(0), now);
+        for _ in 0..300 {
+            audit.record(&Actor::nobody(None), Deed::denied("no token"), now);
+            now += Duration::from_secs(1);
+        }
+        audit.record(&Actor::user(7), deed(1), now);
+        audit.record(&Actor::nobody(None), Deed::denied("no token"), now);
+        let told = audit.recent();
+        assert_eq!(told.len(), 52);
+        let changes: Vec<_> = told.iter().map(|entry| entry.what == What::Weight).collect();
+        let places: Vec<_> = (0..52).filter(|place| changes[*place]).collect();
+        assert_eq!(places, [0, 50], "in the order in which they came");
+        let next = Audit::default();
+        next.record(&Actor::user(8), deed(2), now);
+        next.go_on(told.clone());
+        assert_eq!(next.recent()[..52], told);
+        assert_eq!(next.recent()[52].who, "uid 8");
+    }
+
+    #[test]
+    fn the_file_before_tells_why_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one.log", "other.log"].map(|name| folder.path().join(name));
+        let lines = |path: &Path| std::fs::read_to_string(path).unwrap().lines().count();
+        let (by, now) = (Actor::user(0), Instant::now());
+        let reload = || Deed::done(What::Reload, true);
+        let audit = Audit::open(Some(&one)).unwrap();
+        for path in [Some(&*other), None, Some(&*one)] {
+            audit.prepare(path).unwrap().into_iter().for_each(|file| audit.adopt(file));
+            audit.record(&by, deed(0), now);
+            audit.record(&by, reload(), now);
+            audit.record(&by, deed(1), now);
+        }
+        audit.settle(Duration::from_secs(20));
+        let until = Instant::now() + Duration::from_secs(20);
+        // Those that are left are written when their threads come to it.
+        while (lines(&one), lines(&other)) != (5, 5) && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!((lines(&one), lines(&other)), (5, 5));
+        let told = std::fs::read_to_string(&one).unwrap();
+        assert_eq!(told.matches("\"what\":\"reload\"").count(), 2, "{told}");
     }
 
     #[test]

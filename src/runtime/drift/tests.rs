@@ -164,6 +164,8 @@ fn a_file_that_was_edited_says_something_else() {
     let told = ["app/10.0.0.1:80: weight 1 -> weight 9", "app/10.0.0.2:80: weight 4 -> weight 3"];
     assert_eq!(site.changes(), told);
     assert_eq!(site.drift().0.rest, FileStanding::Same);
+    let edited: Vec<_> = site.drift().0.changes.iter().map(|change| change.is_edited).collect();
+    assert_eq!(edited, [false, true], "an operator has changed the one, and somebody the file the other");
     // Whatever else was edited stays.
     site.write(&site.drift().1);
     assert!(fs::read_to_string(site.path("edge.yaml")).unwrap().starts_with("# an edge\n"));

@@ -89,6 +89,9 @@ pub(crate) struct EndpointStatus {
     pub(crate) on_trial: bool,
     /// How long it stays ejected.
     pub(crate) ejected_for_ms: Option<u64>,
+    /// Until when an operator has it left out (RFC 3339), whatever else keeps it out.
+    #[serde(default)]
+    pub(crate) ordered_out_until: Option<String>,
     /// Why it is ejected or unfit.
     #[serde(default)]
     pub(crate) reason: Option<String>,
@@ -163,6 +166,7 @@ impl EndpointStatus {
         let endpoints = pool.endpoints().iter().zip(pool.ejections());
         let of = |(endpoint, ejection): (&Arc<Endpoint>, Option<Ejection>)| Self {
             picks_percent: percent(endpoint.picks_of_last_minute(), picks),
+            ordered_out_until: pool.ordered_out_until(endpoint).map(rfc3339),
             ..Self::of(endpoint, ejection.as_ref(), now)
         };
         endpoints.map(of).collect()
@@ -176,7 +180,7 @@ impl EndpointStatus {
         Self {
             address: endpoint.address().to_string(),
             state,
-            since: humantime::format_rfc3339_millis(wall_time(endpoint.since())).to_string(),
+            since: rfc3339(endpoint.since()),
             weight: endpoint.weight(),
             zone: endpoint.zone().map(ToString::to_string),
             backup: endpoint.is_backup(),
@@ -200,6 +204,7 @@ impl EndpointStatus {
             bytes_sent: tally.sent(),
             bytes_received: tally.received(),
             errors: named(tally.errors()),
+            ordered_out_until: None,
             probes,
         }
     }
@@ -211,6 +216,11 @@ impl ProbeStatus {
         let at = humantime::format_rfc3339_millis(at).to_string();
         Self { at, passed, took_ms: in_ms(took.as_secs_f64()), reason }
     }
+}
+
+/// What the clock on the wall says then.
+fn rfc3339(moment: Instant) -> String {
+    humantime::format_rfc3339_millis(wall_time(moment)).to_string()
 }
 
 /// One of ten thousand is the least that is told.

@@ -188,6 +188,95 @@ async fn a_change_is_made_only_if_nobody_has_changed_anything_there_since() {
 }
 
 #[tokio::test]
+async fn a_version_is_another_after_every_order() {
+    let site = Site::start().await;
+    let path = site.path();
+    let tag = async |path: &str| read(&site.edge, path).await.header("etag").unwrap().to_owned();
+    let mut tags = vec![(tag(&path).await, tag("/v1/pools/app").await)];
+    for order in ["{\"for\":\"1h\"}", "{\"for\":\"30m\"}", "{\"for\":\"1h\"}"] {
+        assert_eq!(site.steer("POST /eject", order).await.0, 200);
+        let (endpoint, pool) = (tag(&path).await, tag("/v1/pools/app").await);
+        assert!(tags.iter().all(|(one, other)| *one != endpoint && *other != pool), "{order}");
+        tags.push((endpoint, pool));
+    }
+    let weigh = async |tag: &str| {
+        let fields = format!("{}If-Match: {tag}\r\n", fields(OPERATE));
+        order_with(&site.edge, &format!("PUT {path}/weight"), &fields, "{\"weight\":3}").await.status
+    };
+    // That of the pool will do, as long as nobody has changed anything in it.
+    let (_, pool) = tags.pop().unwrap();
+    let other = format!("PUT /v1/pools/app/endpoints/{}/weight", site.second.address());
+    assert_eq!((weigh(&tags[0].1).await, weigh(&pool).await, weigh(&pool).await), (412, 200, 412));
+    let pool = tag("/v1/pools/app").await;
+    assert_eq!(order(&site.edge, &other, "{\"weight\":9}").await.0, 200);
+    assert_eq!(weigh(&pool).await, 412);
+}
+
+#[tokio::test]
+async fn levels_have_versions_and_purges_have_none() {
+    let site = Site::start().await;
+    let stale = format!("{}If-Match: \"x\"\r\n", fields(OPERATE));
+    for line in ["POST /v1/purge", "POST /v1/caches/main/purge"] {
+        let told = order_with(&site.edge, line, &stale, "{\"all\":true}").await;
+        assert!(told.status == 412 && told.text().contains("no version"), "{}", told.text());
+    }
+    // The messages of a program in the tests are its own.
+    assert_eq!(order_with(&site.edge, "PUT /v1/log", &stale, "{\"level\":\"debug\"}").await.status, 409);
+}
+
+#[tokio::test]
+async fn every_change_that_is_refused_is_noted_with_what_was_wanted() {
+    let site = Site::start().await;
+    let path = site.path();
+    let (first, operate) = (site.first.address(), fields(OPERATE));
+    let stale = format!("{operate}If-Match: \"x\"\r\n");
+    let plain = operate.replace("application/json", "text/plain");
+    let large = format!("{{\"weight\":0{}}}", " ".repeat(64 << 10));
+    let weigh = "PUT /v1/pools/{pool}/endpoints/{endpoint}/weight";
+    let endpoint = format!("app/{first}");
+    for (line, fields, body, what, target, request, status) in [
+        (format!("PUT {path}/weight"), &stale, "{\"weight\":0}", "weight", Some(&*endpoint), weigh, 412),
+        (format!("PUT {path}/weight"), &operate, "{", "weight", Some(&endpoint), weigh, 400),
+        (format!("PUT {path}/weight"), &operate, &large, "weight", Some(&endpoint), weigh, 413),
+        (format!("PUT {path}/weight"), &plain, "{}", "weight", Some(&endpoint), weigh, 415),
+        (
+            "POST /v1/splits/shop/canary".to_owned(),
+            &stale,
+            "{\"order\":\"pause\"}",
+            "canary",
+            Some("shop"),
+            "POST /v1/splits/{route}/canary",
+            412,
+        ),
+        ("POST /v1/reload".to_owned(), &stale, "{}", "reload", None, "POST /v1/reload", 412),
+        ("PUT /v1/log".to_owned(), &plain, "{}", "log", None, "PUT /v1/log", 415),
+        ("POST /v1/purge".to_owned(), &operate, "{}", "purge", None, "POST /v1/purge", 400),
+        ("DELETE /v1/status".to_owned(), &operate, "{}", "request", None, "DELETE /v1/status", 405),
+        ("POST /v1/nothing".to_owned(), &operate, "{}", "request", None, "POST /v1/nothing", 404),
+    ] {
+        let before = told(&site.edge, "/v1/audit").await.as_array().unwrap().len();
+        let answer = order_with(&site.edge, &line, fields, body).await;
+        assert_eq!(answer.status, status, "{line}");
+        let noted = told(&site.edge, "/v1/audit").await;
+        let [entry] = &noted.as_array().unwrap()[before..] else { panic!("{line}: {noted:#?}") };
+        let told = ["what", "target", "request", "who"].map(|key| entry[key].as_str());
+        assert_eq!(told, [Some(what), target, Some(request), Some("token deploy")], "{line}");
+        assert_eq!((&entry["result"], &entry["status"]), (&json!("refused"), &json!(status)), "{line}");
+        let problem: Value = serde_json::from_str(answer.text()).unwrap();
+        assert!(problem["error"].as_str().unwrap().starts_with(entry["reason"].as_str().unwrap()), "{entry}");
+    }
+    // What only looks is no change, and who has made a change has noted it.
+    let before = told(&site.edge, "/v1/audit").await.as_array().unwrap().len();
+    read(&site.edge, "/v1/nothing").await;
+    assert_eq!(
+        order(&site.edge, "PUT /v1/pools/no/endpoints/127.0.0.1:1/weight", "{\"weight\":1}").await.0,
+        404
+    );
+    assert_eq!(order(&site.edge, "POST /v1/rollback", "{\"to\":99}").await.0, 422);
+    assert_eq!(told(&site.edge, "/v1/audit").await.as_array().unwrap().len(), before + 2);
+}
+
+#[tokio::test]
 async fn of_two_that_have_looked_at_the_same_one_comes_too_late() {
     let text = |status| with_admin(&admin(), "", &format!("{{ respond: {{ status: {status} }} }}"));
     let edge = Edge::start(&text(201)).await;

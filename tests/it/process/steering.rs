@@ -66,6 +66,11 @@ async fn the_level_of_messages_changes_until_the_file_is_read_again() {
     assert_eq!(level(&["log"]).await, "level debug\n");
     assert_eq!(evener(&running, &["reload"]).await.0, 0);
     assert_eq!(level(&["log"]).await, "level info\n");
+    // Nobody hides by a level what they do.
+    level(&["log", "error"]).await;
+    running.tells("evener::audit what=log result=changed who=\"uid").await;
+    assert_eq!(evener(&running, &["drain", "app/127.0.0.1:1"]).await.0, 0);
+    running.tells("evener::audit what=drain result=changed who=\"uid").await;
     let (code, _, err) = evener(&running, &["log", "loud"]).await;
     assert_eq!(code, 2);
     assert!(err.contains("there is error, warn, info, debug and trace"), "{err}");
@@ -147,4 +152,6 @@ async fn the_audit_log_is_opened_again_and_moves_with_the_configuration() {
     assert_eq!(evener(&running, &["reload"]).await.0, 0);
     weigh("4").await;
     assert!(noted(&other, 2).await[1].ends_with("weight 3 | weight 4"));
+    // The file before tells why nothing follows.
+    assert!(noted(&path, 3).await[2].ends_with("generation 1 | generation 2"));
 }

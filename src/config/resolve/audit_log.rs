@@ -1,0 +1,116 @@
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::spec::AccessSink;
+use crate::config::{Config, KeyPath};
+use crate::types::BindAddr;
+
+use super::Resolver;
+use super::listeners::Taken;
+
+impl Resolver<'_> {
+    /// Makes sure that the audit log is a file of its own: entries are appended to whatever is there.
+    pub(super) fn check_audit_log(&mut self, config: &Config, taken: &Taken) {
+        let Some(path) = config.audit_log() else { return };
+        let rivals = self.rivals(config, taken);
+        let rival = rivals.into_iter().find(|(_, rival)| is_same(path, rival)).map(|(what, _)| what);
+        let is_strange = || path.metadata().is_ok_and(|found| !found.is_file());
+        let Some(what) = rival.or_else(|| is_strange().then(|| "no regular file".to_owned())) else { return };
+        let at = KeyPath::default().child("admin").child("audit_log");
+        self.error(&at, format_args!("`{}` is {what}", path.display()))
+            .help("name a file of its own, like /var/log/evener/audit.log: entries are appended to it");
+    }
+
+    /// What else is at which path.
+    fn rivals(&self, config: &Config, taken: &Taken) -> Vec<(String, PathBuf)> {
+        let rival = |what: &str, path: &Path| (what.to_owned(), path.to_owned());
+        let mut rivals = vec![
+            rival("the configuration itself", Path::new(self.source.file())),
+            rival("the file of `server.secret_file`", &config.secret_file),
+        ];
+        let included = self.source.documents().iter().filter_map(|document| document.file.as_deref());
+        rivals.extend(included.map(|file| rival("a file that the configuration includes", Path::new(file))));
+        if let AccessSink::File(path) = &config.access_log.to {
+            rivals.push(rival("the access log, by `log.access.to`", path));
+        }
+        if let Some(place) = &config.control_socket {
+            rivals.push(rival("the control socket, by `server.control_socket`", &place.path));
+        }
+        rivals.extend(taken.iter().filter_map(|(bind, _, owner)| match bind {
+            BindAddr::Unix(path) => Some((format!("the socket of `{owner}`"), path.clone())),
+            BindAddr::Inet(_) => None,
+        }));
+        rivals
+    }
+}
+
+/// Whether both lead to one file, by whatever links, or would if it were there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    match (identity(one), identity(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => real(one) == real(other),
+        _ => false,
+    }
+}
+
+/// The path of what is not there yet, with its folder behind all links.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.zip(path.file_name()).map_or_else(|| path.clone(), |(folder, name)| folder.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use crate::config::Origin;
+
+    /// What is wrong with a configuration that has this audit log, beside a folder with links to what it names.
+    fn problems(audit_log: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("conf.d")).unwrap();
+        fs::create_dir(path("run")).unwrap();
+        fs::write(path("conf.d/more.yaml"), "pools: { app: { endpoints: [10.0.0.1:80, 10.0.0.2:80] } }\n")
+            .unwrap();
+        let text = format!(
+            "include: conf.d/*.yaml
+listeners: {{ web: {{ bind: 127.0.0.1:0 }}, local: {{ bind: 'unix:run/web.sock' }} }}
+routes: [{{ pool: app }}]
+log: {{ access: {{ to: access.log }} }}
+admin: {{ bind: 127.0.0.1:0, audit_log: {audit_log} }}
+"
+        );
+        fs::write(path("edge.yaml"), text).unwrap();
+        symlink("edge.yaml", path("link")).unwrap();
+        fs::hard_link(path("edge.yaml"), path("hard")).unwrap();
+        symlink(".", path("here")).unwrap();
+        let loaded = Origin::File(path("edge.yaml")).read().unwrap();
+        loaded.diagnostics.to_string().replace(&folder.path().display().to_string(), "DIR")
+    }
+
+    #[test]
+    fn the_audit_log_is_a_file_of_its_own() {
+        for (audit_log, what) in [
+            ("edge.yaml", "the configuration itself"),
+            ("link", "the configuration itself"),
+            ("hard", "the configuration itself"),
+            ("here/conf.d/more.yaml", "a file that the configuration includes"),
+            ("here/access.log", "the access log, by `log.access.to`"),
+            ("run/../run/evener.sock", "the control socket, by `server.control_socket`"),
+            ("here/run/web.sock", "the socket of `listeners.local.bind`"),
+            ("run", "no regular file"),
+            ("/dev/null", "no regular file"),
+        ] {
+            let told = problems(audit_log);
+            assert!(told.contains(&format!("` is {what}\n")), "{audit_log}: {told}");
+            assert!(told.contains("admin.audit_log: `") && told.contains("help: name a file of its own"));
+        }
+        for audit_log in ["audit.log", "here/audit.log", "run/audit.log", "gone/access.log"] {
+            assert_eq!(problems(audit_log), "", "{audit_log}");
+        }
+    }
+}
