@@ -18,7 +18,9 @@ pub(crate) use access_log::{AccessLog, Occasion, OwnLines, PendingLine};
 pub(crate) use audit_file::AuditFile;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};
-pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
+pub(crate) use lines::{
+    AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, protocol_word, started,
+};
 pub(crate) use messages::Messages;
 pub(crate) use pulse::Tally;
 pub use pulse::{Pulse, PulseSummary};
