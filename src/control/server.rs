@@ -15,7 +15,7 @@ use crate::net::Transport;
 use crate::pools::State;
 use crate::runtime::{
     Actor, AdminService, Applied, Audit, Control, ControlError, Deed, Drain, Ending, NotUpgraded, Refused,
-    RequestReport, Stage, Tap, Target, TooManyTaps, Unanswerable, Upgraded, Verdict, Via,
+    RequestReport, Stage, Tap, Target, Unanswerable, Upgraded, Verdict, Via,
 };
 use crate::types::Span;
 
@@ -53,8 +53,6 @@ enum Failure {
     Control(#[from] ControlError),
     #[error(transparent)]
     Explain(#[from] Unanswerable),
-    #[error(transparent)]
-    Tap(#[from] TooManyTaps),
     /// The configuration is, not the request.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -72,8 +70,6 @@ const LINE_LIMIT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// A drain is told of at least so often: by this a client that is gone is noticed here, and a stuck process there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// No tap is open for longer.
-const LONGEST_TAP: Duration = Duration::from_secs(600);
 /// The pause after a connection could not be accepted.
 const REST: Duration = Duration::from_millis(100);
 
@@ -166,6 +162,7 @@ impl Connection {
         let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
             Command::Status { pool } => Reply::Status(Box::new(control.status(pool.as_deref(), now)?)),
+            Command::Recent { sample, transition } => Reply::Recent(control.recent(sample, transition)),
             Command::Drain { endpoint, wait } => {
                 let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?
@@ -215,7 +212,7 @@ impl Connection {
             Command::Served {} => Reply::Served(control.changes().served().anywhere()),
             Command::Explain { question } => Reply::Explained(control.explain(&question)?),
             Command::Tap { filter, most, wait } => {
-                let tap = control.tap(filter)?;
+                let tap = control.tap(filter, wait)?;
                 self.let_run(tap, most, wait).await?
             }
         };
@@ -257,7 +254,7 @@ impl Connection {
 
     /// Tells of requests as they end, until there were `most` or the time is over.
     async fn let_run(&mut self, mut tap: Tap, most: u32, wait: Span) -> io::Result<Reply> {
-        let until = Instant::now() + wait.get().min(LONGEST_TAP);
+        let until = Instant::now() + wait.get();
         let mut heartbeat = interval(HEARTBEAT);
         let mut told = 0;
         while told < most {

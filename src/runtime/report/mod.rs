@@ -3,6 +3,7 @@
 //! It is made of a [`Recording`], and holds nothing that only the request's own client and its endpoint may know: no header,
 //! and of the query the names of parameters alone.
 
+mod fit;
 mod text;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::hooks::{Picked, PickedBy, Sampled};
-use crate::telemetry::started;
+use crate::telemetry::{protocol_word, started};
 
 use super::GrpcStatus;
 use super::recording::{
@@ -33,12 +34,12 @@ pub(crate) struct RequestReport {
     pub(crate) method: String,
     pub(crate) scheme: String,
     pub(crate) host: String,
-    /// The path, and the names of the query's parameters.
+    /// The path, and the names of the query's parameters; one that is very long ends with `...`.
     pub(crate) target: String,
     /// The routes for its host, in the order in which they are tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) candidates: Vec<CandidateReport>,
-    /// How many more routes, filters, picks and attempts there were than are told.
+    /// How many more routes, filters, picks, endpoints compared or out, and attempts there were than are told.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) left_out: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,8 +210,12 @@ fn rounded(number: f64) -> f64 {
 // === Of a recording ===
 
 impl RequestReport {
-    /// What a recording tells.
+    /// What a recording tells, in no more than a line holds.
     pub(crate) fn of(recording: &Recording) -> Self {
+        Self::whole(recording).fitted()
+    }
+
+    fn whole(recording: &Recording) -> Self {
         let Recording { began, asked, routing, filters, split, picks, attempts, end, .. } = recording;
         let at = |moment: Instant| millis(moment.saturating_duration_since(*began));
         let candidates = routing.as_ref().map(|routing| &routing.candidates);
@@ -219,7 +224,7 @@ impl RequestReport {
             request_id: asked.request_id.to_str().unwrap_or_default().to_owned(),
             client: asked.client.to_string(),
             listener: asked.listener.to_string(),
-            protocol: format!("{:?}", asked.version),
+            protocol: protocol_word(asked.version).to_owned(),
             method: asked.method.to_string(),
             scheme: asked.scheme.as_str().to_owned(),
             host: asked.host.clone(),
