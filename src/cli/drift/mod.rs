@@ -7,7 +7,7 @@ use crate::app::AppBuilder;
 use crate::control::{Command, Reply, drift_table};
 use crate::runtime::{self, Draft, FileStanding};
 
-use super::output::{fail, print, print_json, print_line, tell, width};
+use super::output::{fail, print, print_exactly, print_json, print_line, tell, width};
 use super::process::Process;
 use super::unexpected;
 
@@ -63,7 +63,8 @@ impl Drift {
         let patch = Patch::make(builder, drift, draft)?;
         patch.left().iter().for_each(|left| tell(format_args!("evener: {left}\n")));
         if self.patch {
-            print(patch.unified()).map_err(|_| TROUBLE)?;
+            // Files are changed by it.
+            print_exactly(patch.unified()).map_err(|_| TROUBLE)?;
             return if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) };
         }
         if drift.rest != FileStanding::Same && !self.overwrite {
