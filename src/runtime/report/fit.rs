@@ -13,6 +13,8 @@ use super::RequestReport;
 const LONGEST: usize = 16 << 10;
 /// Bytes of the path and query, at most.
 const LONGEST_TARGET: usize = 4 << 10;
+/// Bytes of the key that tells how much was left out, where it was not there.
+const LEFT_OUT: usize = r#","left_out":1000000"#.len();
 /// Bytes of any other text that a client chooses, at most.
 const LONGEST_TEXT: usize = 256;
 
@@ -22,7 +24,11 @@ impl RequestReport {
         self.target = cut(self.target, LONGEST_TARGET);
         self.method = cut(self.method, LONGEST_TEXT);
         self.request_id = cut(self.request_id, LONGEST_TEXT);
-        let mut surplus = length(&self).saturating_sub(LONGEST);
+        let length = length(&self);
+        if length <= LONGEST {
+            return self;
+        }
+        let mut surplus = length + LEFT_OUT - LONGEST;
         while surplus > 0 {
             let Some(gained) = self.leave_out() else { break };
             self.left_out += 1;

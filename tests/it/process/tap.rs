@@ -220,9 +220,9 @@ routes: [{{ name: rest, respond: {{}} }}, {}]
     let report = &reports(&out)[0];
     let target = report["target"].as_str().unwrap();
     assert!(target.len() == 4096 && target.ends_with("x..."), "{target}");
-    assert_eq!(report["candidates"][0]["verdict"], "path /p0/ is no prefix of it");
-    let told = report["candidates"].as_array().unwrap().len() as u64;
-    assert_eq!(report["left_out"], 71 - told);
+    let candidates = report["candidates"].as_array().unwrap();
+    assert!(candidates.iter().any(|one| one["verdict"] == "path /p12/ is no prefix of it"), "{report}");
+    assert_eq!((candidates.len(), &report["left_out"], &report["route"]), (64, &7.into(), &"rest".into()));
 }
 
 #[tokio::test]
