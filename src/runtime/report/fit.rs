@@ -1,5 +1,5 @@
-//! Keeps a report to what a line holds: clients choose how long their paths are, and configurations how many routes, filters
-//! and endpoints have to do with a request.
+//! Keeps a report to what a line holds: configurations choose how many routes, filters and endpoints have to do with a request,
+//! and clients how long their method is. What is told of targets is short already.
 
 use std::io;
 
@@ -11,8 +11,6 @@ use super::RequestReport;
 
 /// Bytes of a report as JSON, at most.
 const LONGEST: usize = 16 << 10;
-/// Bytes of the path and query, at most.
-const LONGEST_TARGET: usize = 4 << 10;
 /// Bytes of the key that tells how much was left out, where it was not there.
 const LEFT_OUT: usize = r#","left_out":1000000"#.len();
 /// Bytes of any other text that a client chooses, at most.
@@ -21,7 +19,6 @@ const LONGEST_TEXT: usize = 256;
 impl RequestReport {
     /// The same within its bounds. What tells least is left out first, and counted.
     pub(super) fn fitted(mut self) -> Self {
-        self.target = cut(self.target, LONGEST_TARGET);
         self.method = cut(self.method, LONGEST_TEXT);
         self.request_id = cut(self.request_id, LONGEST_TEXT);
         let length = length(&self);
@@ -121,10 +118,12 @@ mod tests {
 
     #[test]
     fn no_line_is_longer_and_what_counts_stays() {
-        let fitted = report(&"/a\"".repeat(5000), 64, 16).fitted();
+        let mut whole = report(&"/a".repeat(1000), 64, 16);
+        whole.method = "M".repeat(5000);
+        let fitted = whole.fitted();
         let line = serde_json::to_string(&fitted).unwrap();
         assert!(line.len() <= LONGEST, "{}", line.len());
-        assert!(fitted.target.len() == LONGEST_TARGET && fitted.target.ends_with("..."));
+        assert!(fitted.method.len() == LONGEST_TEXT && fitted.method.ends_with('…'));
         assert_eq!(fitted.candidates.iter().map(|candidate| &*candidate.route).collect::<Vec<_>>(), ["r7"]);
         assert!(fitted.left_out > 63 && !fitted.attempts.is_empty() && !fitted.picks.is_empty());
     }

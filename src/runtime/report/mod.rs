@@ -34,7 +34,7 @@ pub(crate) struct RequestReport {
     pub(crate) method: String,
     pub(crate) scheme: String,
     pub(crate) host: String,
-    /// The path, and the names of the query's parameters; one that is very long ends with `...`.
+    /// The path, and the names of the query's parameters; one that is long ends with `…`.
     pub(crate) target: String,
     /// The routes for its host, in the order in which they are tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

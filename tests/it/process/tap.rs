@@ -169,7 +169,7 @@ routes: [{{ name: api, pool: app }}]
 ",
         dead().await
     );
-    let running = Running::start(&config, 2).await;
+    let running = Running::start(&config, 1).await;
     let tap = async |arguments: &[&str]| {
         let all = [&["tap", "--socket", "run/evener.sock", "--for", "10m"][..], arguments].concat();
         tokio::time::timeout(PATIENCE, running.evener(&all)).await.expect("nobody waits")
@@ -219,7 +219,7 @@ routes: [{{ name: rest, respond: {{}} }}, {}]
     assert!(out.len() <= 16 * 1024 + 1, "{}", out.len());
     let report = &reports(&out)[0];
     let target = report["target"].as_str().unwrap();
-    assert!(target.len() == 4096 && target.ends_with("x..."), "{target}");
+    assert!(target.len() < 1100 && target.ends_with("x…"), "{target}");
     let candidates = report["candidates"].as_array().unwrap();
     assert!(candidates.iter().any(|one| one["verdict"] == "path /p12/ is no prefix of it"), "{report}");
     assert_eq!((candidates.len(), &report["left_out"], &report["route"]), (64, &7.into(), &"rest".into()));
