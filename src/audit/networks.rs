@@ -24,6 +24,12 @@ pub(super) fn is_private(address: IpAddr) -> bool {
     private().any(|network| network.contains(address))
 }
 
+/// Whether the way to a host may lead past strangers. Whose a name is, nobody can tell from here.
+pub(super) fn is_far(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    !host.eq_ignore_ascii_case("localhost") && !bare.parse().is_ok_and(is_private)
+}
+
 /// Whether strangers may be in the network.
 pub(super) fn is_public(network: &Cidr) -> bool {
     let (first, last) = network.bounds();
@@ -64,6 +70,17 @@ mod tests {
         }
         assert!(is_private("172.31.255.255".parse().unwrap()));
         assert!(!is_private("172.32.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn names_are_far_but_for_the_own() {
+        for host in ["collector.example", "198.51.100.7", "[2001:db8::1]", "2001:db8::1", "localhost.example"]
+        {
+            assert!(is_far(host), "{host}");
+        }
+        for host in ["localhost", "LocalHost", "127.0.0.1", "10.1.2.3", "[::1]", "fd00::1"] {
+            assert!(!is_far(host), "{host}");
+        }
     }
 
     #[test]

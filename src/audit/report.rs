@@ -168,7 +168,11 @@ impl fmt::Display for Deviation {
         }
         let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
         match accepted {
-            Some(reason) => writeln!(f, " accepted: {key}{found} ({rule})\n  reason: {reason}"),
+            Some(reason) => {
+                // What looks like a line of this report is none.
+                let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+                writeln!(f, " accepted: {key}{found} ({rule})\n  reason: {reason}")
+            }
             None => writeln!(f, " {severity}: {key}{found} ({rule})\n  risk: {risk}\n  profile: {profile}"),
         }
     }

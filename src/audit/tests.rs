@@ -60,6 +60,13 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ("proxy-header-public", LISTENER, "127.0.0.1:8080, proxy_protocol: { from: [203.0.113.0/24] }"),
     ("allow-anyone", FILTERS, "allow: [0.0.0.0/0], rate_limit"),
     ("purge-anyone", FILTERS, "cache: { in: c, purge: { clients: ['::/0'], token: '${T}' } }, rate_limit"),
+    ("traces-plain", SERVER, "tracing: { to: 'http://collector.example:4318' }\nlisteners:"),
+    ("redact-except", SERVER, "log: { access: { redact: { except: [code] } } }\nlisteners:"),
+    (
+        "syslog-plain",
+        SERVER,
+        "log: { access: { to: syslog, syslog: { address: 'udp://198.51.100.7' } } }\nlisteners:",
+    ),
     ("inline-secret", POOL, "sticky: { cookie: c, secret: c2f1a8e4b7d3906512ab4c8e }, health"),
     ("connections", SERVER, "server: { connections: 50001 }\nlisteners:"),
     ("per-client", LISTENER, "127.0.0.1:8080, limits: { per_client: 513 }"),
@@ -192,6 +199,7 @@ fn every_rule_is_tried() {
         "certificate-weak-signature",
         // Seen with others that are found beside it.
         "admin-anonymous",
+        "traces-anybody",
         "weak-secret",
         "secret-readable",
         "config-writable",
@@ -207,6 +215,11 @@ fn every_rule_is_tried() {
 fn what_comes_with_others_is_found_too() {
     let open = with(ADMIN, "0.0.0.0:9901, open_to: [10.0.0.0/8]");
     assert_eq!(audited(&open).rules(), ["admin-anonymous", "admin-unencrypted"]);
+    for (bind, expected) in [("0.0.0.0:8080", &["plain-http", "traces-anybody"][..]), ("127.0.0.1:8080", &[])]
+    {
+        let text = with(LISTENER, bind) + "tracing: { to: 'http://10.0.0.1:4318', trust: anybody }\n";
+        assert_eq!(audited(&text).rules(), expected, "{bind}");
+    }
     let weak = with(POOL, "sticky: { cookie: c, secret: 0123456789abcdef }, health");
     assert_eq!(audited(&weak).rules(), ["inline-secret", "weak-secret"]);
 }
@@ -243,6 +256,8 @@ fn what_is_accepted_is_told_and_counts_no_more() {
     };
     assert!(!there("listeners.web").has(Severity::Low));
     assert!(there("listeners.we").has(Severity::High));
+    let told = audited(&format!("{open}audit: {{ accept: [plain-http: \"one\\n  two\\tthree\"] }}\n"));
+    assert!(told.to_string().contains("\n  reason: one two three\n"), "a line: {told}");
     let told = there("listeners.other").to_string();
     assert!(told.contains("audit.accept: plain-http at listeners.other: nothing deviates there"), "{told}");
 }

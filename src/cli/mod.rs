@@ -33,7 +33,7 @@ use crate::lifecycle;
 use crate::simulate::{self, SimulateArgs};
 use crate::types::Span;
 
-use output::{fail, print, tell};
+use output::{fail, print, print_exactly, tell};
 
 /// The exit code where what was to be served is refused (EX_USAGE of sysexits.h).
 const BAD_CONFIG: u8 = 64;
@@ -201,7 +201,7 @@ fn completions(shell: Shell) -> Result<(), u8> {
     // Not to standard output itself, since it panics when that cannot be written.
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "evener", &mut text);
-    print(String::from_utf8_lossy(&text))
+    print_exactly(String::from_utf8_lossy(&text))
 }
 
 fn simulate(builder: &AppBuilder, args: &SimulateArgs) -> Result<(), u8> {

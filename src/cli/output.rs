@@ -6,15 +6,27 @@ use std::io::{self, IsTerminal, Write};
 use ratatui::crossterm;
 use serde::Serialize;
 
+use crate::types::Visible;
+
 use super::FAILED;
 
-/// Prints to standard output. Whoever has closed it has read enough: the command goes on, and exits as if all were read.
+/// Prints to standard output, without what would do something to a terminal: what configurations and clients say is printed,
+/// too. Whoever has closed it has read enough: the command goes on, and exits as if all were read.
 pub(super) fn print(text: impl Display) -> Result<(), u8> {
     print_while_read(text).map(drop)
 }
 
 /// The same for what more follows; false when it need not.
 pub(super) fn print_while_read(text: impl Display) -> Result<bool, u8> {
+    write_out(Visible(text))
+}
+
+/// The same for what is no good to a program unless it is printed byte by byte.
+pub(super) fn print_exactly(text: impl Display) -> Result<(), u8> {
+    if io::stdout().is_terminal() { print(text) } else { write_out(text).map(drop) }
+}
+
+fn write_out(text: impl Display) -> Result<bool, u8> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -47,9 +59,9 @@ pub(super) fn width() -> usize {
     size.filter(|(columns, _)| *columns > 0).map_or(usize::MAX, |(columns, _)| columns.into())
 }
 
-/// Prints to standard error. Where that is gone, nobody can be told so.
+/// Prints to standard error, as [`print()`] does. Where that is gone, nobody can be told so.
 pub(super) fn tell(text: impl Display) {
-    let _ = write!(io::stderr().lock(), "{text}");
+    let _ = write!(io::stderr().lock(), "{}", Visible(text));
 }
 
 /// Tells why the command fails, and gives its exit code.

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use crate::control::{Command, Reply};
-use crate::runtime::{RequestReport, TapFilter, TapStatus};
+use crate::runtime::{self, RequestReport, TapFilter, TapStatus};
 use crate::types::{Cidr, EndpointAddr, HostPattern, Span};
 
 use super::output::{fail, print_while_read, tell};
@@ -35,18 +35,27 @@ pub(super) struct Tap {
     /// Only requests that ended like this: a status, a class like `5xx`, or the word of a cause like `queue_full`.
     #[arg(long, value_name = "STATUS")]
     status: Option<TapStatus>,
-    /// Only requests that came in on this listener.
+    /// Only requests that came in on this listener. Connections of TCP and flows of UDP are no requests: the access log tells of
+    /// them.
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     /// End after so many requests.
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     max: u32,
-    /// End after this time, ten minutes at most.
-    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = a_second_or_more)]
+    /// End after this time: 1s to 10m.
+    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = ten_minutes_at_most)]
     wait: Span,
     /// Print JSON, one object a line.
     #[arg(long)]
     json: bool,
+}
+
+fn ten_minutes_at_most(text: &str) -> Result<Span, String> {
+    let most = runtime::Tap::LONGEST;
+    match a_second_or_more(text)? {
+        time if time > most => Err(format!("`{text}` is too long; give 1s to {most}")),
+        time => Ok(time),
+    }
 }
 
 impl Tap {

@@ -10,6 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::types::Visible;
+
 use super::output::fail;
 
 /// Prints what `tell` gives, every so often; in a terminal each text in the place of the one before, if it `is_screen`.
@@ -66,7 +68,8 @@ where
 /// Prints a text; false where nobody reads any more.
 fn paint(text: &str, is_screen: bool) -> Result<bool, u8> {
     let rows = terminal::size().map_or(usize::MAX, |(_, rows)| usize::from(rows));
-    let text = if is_screen { screen(text, rows) } else { text.to_owned() };
+    let text = Visible(text).to_string();
+    let text = if is_screen { screen(&text, rows) } else { text };
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

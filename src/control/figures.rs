@@ -65,11 +65,6 @@ pub(crate) fn expiry(expires_in_s: i64) -> String {
     }
 }
 
-/// What others had a say in, without what would do something to a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
-
 /// For how many seconds more, rounded up.
 pub(crate) fn seconds_left(millis: u64) -> u64 {
     Duration::from_millis(millis).as_secs_f64().ceil() as u64

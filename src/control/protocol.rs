@@ -14,8 +14,8 @@ use crate::cache::{Purge, Purged};
 use crate::config::Origin;
 use crate::config::spec::LogLevel;
 use crate::runtime::{
-    Draft, Drift, EjectionTime, Generation, Probation, Report, RequestReport, SplitStatus, Status, TapFilter,
-    Target, UpgradeOrder, Verdict, WrittenQuestion,
+    Draft, Drift, EjectionTime, Generation, Probation, Recent, Report, RequestReport, SplitStatus, Status,
+    TapFilter, Target, UpgradeOrder, Verdict, WrittenQuestion,
 };
 use crate::split::CanaryOrder;
 use crate::types::{Span, Weight};
@@ -29,6 +29,9 @@ const VERSION: u32 = 1;
 pub(crate) enum Command {
     /// Tell what goes on in all pools, or in one.
     Status { pool: Option<String> },
+    /// Tell how the last quarter of an hour was, and what has changed: what came after the sample that ended then, in milliseconds
+    /// since 1970, and after the transition of that number.
+    Recent { sample: u64, transition: u64 },
     /// Take an endpoint out, and tell for so long how it finishes its work.
     Drain { endpoint: Target, wait: Span },
     /// Take an endpoint in again.
@@ -69,6 +72,7 @@ pub(crate) enum Command {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
     Status(Box<Status>),
+    Recent(Recent),
     /// So many requests are in flight yet; more replies follow.
     InFlight(u32),
     /// The endpoint has finished its work.
@@ -221,6 +225,7 @@ mod tests {
         let endpoint: Target = "app/unix:/run/a.sock".parse().unwrap();
         for command in [
             Command::Status { pool: None },
+            Command::Recent { sample: 1_700_000_000_000, transition: 7 },
             Command::Drain { endpoint: endpoint.clone(), wait: Span::from_secs(90) },
             Command::Undrain { endpoint: endpoint.clone() },
             Command::Eject { endpoint: endpoint.clone(), time: "5m".parse().unwrap() },

@@ -44,7 +44,8 @@ pub(super) fn refusal(
 /// full is memory of every one for its life.
 pub(super) async fn refuse(mut stream: Box<EdgeStream>, cause: &Cause, app: &HttpApp, log: &AccessLog) {
     let answer = refusal(app, stream.connection(), cause, &HeaderMap::new());
-    note_refusal(stream.connection(), "HTTP/1", cause, answer.body.len(), log);
+    // Which version it would have been, its first line tells; mostly that has not come, or is none.
+    note_refusal(stream.connection(), "", cause, answer.body.len(), log);
     let mut text = BytesMut::with_capacity(512);
     text.extend_from_slice(format!("HTTP/1.1 {}\r\n", status_line(answer.status)).as_bytes());
     for (name, value) in &answer.headers {
@@ -67,7 +68,7 @@ fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or("Error"))
 }
 
-/// Counts what was refused before it was a request, and writes its line.
+/// Counts what was refused before it was a request, and writes its line; `protocol` is empty where nobody knows.
 pub(super) fn note_refusal(
     connection: &Connection,
     protocol: &str,

@@ -68,6 +68,7 @@ mod security_headers;
 mod shown;
 mod timeout;
 mod waf;
+mod words;
 
 pub use adaptive_concurrency::{AdaptiveConcurrency, AdaptiveConcurrencySettings};
 pub use api_key::{ApiKey, ApiKeySettings, ApiKeySpec, InvalidApiKey};
@@ -121,3 +122,4 @@ pub use waf::{
     ExcludedRule, InvalidExcludedRule, Waf, WafBodySettings, WafLarger, WafMode, WafOverload, WafSettings,
     WafVerdict, WafWord,
 };
+pub(crate) use words::WORDS;

@@ -118,7 +118,7 @@ pub(crate) struct RequestCx {
     /// What is known of the request where its route has a cache.
     pub(super) cache: Option<Box<CacheCx>>,
     /// Where it stands in its trace, if traces are wanted.
-    pub(super) traced: Option<Box<Traced>>,
+    pub(super) traced: Option<Traced>,
     /// Where the request may be dropped before its end.
     pub(super) unfinished: Option<Box<Unfinished>>,
     /// What becomes of it, if anybody wants to know.

@@ -11,7 +11,9 @@ use crate::filters::{RateLimitVerdict, WafVerdict};
 use crate::hooks::End;
 use crate::pools::Lease;
 use crate::runtime::{Cause, Connection, GrpcStatus};
-use crate::telemetry::{AccessLine, AccessLog, EndedRequest, Millis, Occasion, Timings, WafFinding, started};
+use crate::telemetry::{
+    AccessLine, AccessLog, EndedRequest, Millis, Occasion, Timings, WafFinding, protocol_word, started,
+};
 use crate::types::{EndpointAddr, VarName, Variable, Vars};
 
 use super::chain;
@@ -28,30 +30,51 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
     cx.watchdog = None;
     cx.unfinished = None;
     hedge::settle(cx);
-    let (status, bytes) = (answered(session), (session.bytes_read(), session.bytes_sent()));
-    count(status, bytes, cx);
-    recording::finish(status, bytes, cx);
-    if log.is_on() {
+    let outcome = Outcome {
+        status: answered(session),
+        received: session.bytes_read(),
+        sent: session.bytes_sent(),
+        at: Instant::now(),
+    };
+    let told = || {
         let head = session.request();
-        let told = Told {
+        Told {
             listener: session.connection().map_or("", |connection| connection.listener().name.as_str()),
             version: head.version,
             method: &head.method,
             target: &head.uri,
             user_agent: head.headers.get(USER_AGENT),
             request_headers: Some(&head.headers),
-            response_headers: session.written_fields().filter(|_| status.is_some()),
-            status,
-            bytes_in: bytes.0,
-            bytes_out: bytes.1,
-        };
-        write_line(&told, cx, log);
-    }
+            response_headers: session.written_fields().filter(|_| outcome.status.is_some()),
+        }
+    };
+    conclude(&outcome, told, cx, log);
+}
+
+/// How a request ended, for all who want to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    /// Of the answer; `None` where none was on its way.
+    pub(super) status: Option<StatusCode>,
+    /// Bytes of the request's body.
+    pub(super) received: u64,
+    /// Bytes of the answer's body.
+    pub(super) sent: u64,
+    /// When.
+    pub(super) at: Instant,
+}
+
+/// Tells everybody how a request ended, and gives back what it holds. What its line needs besides is asked for only if there
+/// is to be one.
+fn conclude<'a>(outcome: &Outcome, told: impl FnOnce() -> Told<'a>, cx: &mut RequestCx, log: &AccessLog) {
+    count(outcome, cx);
+    recording::finish(outcome, cx);
+    write_line(outcome, told, cx, log);
     if cx.route().is_some_and(|route| route.needs.end) {
-        tell_filters(status, bytes, cx);
+        tell_filters(outcome, cx);
     }
-    split::record(cx);
-    retry::note_end(cx);
+    split::record(cx, outcome.at);
+    retry::note_end(cx, outcome.at);
     cx.count_bytes();
     cx.lease = None;
     cx.retry_permit = None;
@@ -59,9 +82,8 @@ pub(super) fn finish(session: &impl Downstream, cx: &mut RequestCx, log: &Access
 
 /// Counts the request for its route, and as one of its configuration's: how it was answered, and how long its client waited
 /// for the head of the answer. One whose client has left before that says nothing of the configuration.
-fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestCx) {
-    let now = Instant::now();
-    let took = now.saturating_duration_since(cx.received);
+fn count(&Outcome { status, received, sent, at }: &Outcome, cx: &RequestCx) {
+    let took = at.saturating_duration_since(cx.received);
     let stats = cx.stats();
     stats.requests.count(&EndedRequest { status, took, received, sent });
     if let Some(cause) = &cx.cause {
@@ -71,9 +93,9 @@ fn count(status: Option<StatusCode>, (received, sent): (u64, u64), cx: &RequestC
         cache.count();
     }
     if let Some(status) = status {
-        let answered = cx.timings.first_byte.unwrap_or(now);
+        let answered = cx.timings.first_byte.unwrap_or(at);
         let waited = answered.saturating_duration_since(cx.received);
-        cx.snapshot.pulse.record(status.as_u16(), waited, now);
+        cx.snapshot.pulse.record(status.as_u16(), waited, at);
         if cx.is_refused {
             cx.snapshot.pulse.count_of_edge();
         }
@@ -135,40 +157,33 @@ pub(super) fn finish_dropped(unfinished: &Unfinished, cx: &mut RequestCx) {
     if !unfinished.is_answered {
         cx.cause.get_or_insert(Cause::ClientGone);
     }
-    let bytes = (cx.body_bytes, unfinished.bytes_out);
-    count(unfinished.status, bytes, cx);
-    recording::finish(unfinished.status, bytes, cx);
-    if unfinished.log.is_on() {
-        let told = Told {
-            listener: unfinished.connection.listener().name.as_str(),
-            version: Version::HTTP_2,
-            method: &unfinished.method,
-            target: &unfinished.target,
-            user_agent: unfinished.user_agent.as_ref(),
-            request_headers: unfinished.request_headers.as_ref(),
-            response_headers: unfinished.response_headers.as_ref(),
-            status: unfinished.status,
-            bytes_in: cx.body_bytes,
-            bytes_out: unfinished.bytes_out,
-        };
-        write_line(&told, cx, &unfinished.log);
-    }
-    if cx.route().is_some_and(|route| route.needs.end) {
-        tell_filters(unfinished.status, bytes, cx);
-    }
-    split::record(cx);
-    retry::note_end(cx);
+    let outcome = Outcome {
+        status: unfinished.status,
+        received: cx.body_bytes,
+        sent: unfinished.bytes_out,
+        at: Instant::now(),
+    };
+    let told = || Told {
+        listener: unfinished.connection.listener().name.as_str(),
+        version: Version::HTTP_2,
+        method: &unfinished.method,
+        target: &unfinished.target,
+        user_agent: unfinished.user_agent.as_ref(),
+        request_headers: unfinished.request_headers.as_ref(),
+        response_headers: unfinished.response_headers.as_ref(),
+    };
+    conclude(&outcome, told, cx, &unfinished.log);
 }
 
-fn tell_filters(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
+fn tell_filters(outcome: &Outcome, cx: &mut RequestCx) {
     let cause = cx.cause.clone();
     let end = End {
-        status,
+        status: outcome.status,
         cause: cause.as_ref().map(Cause::word),
-        total: cx.received.elapsed(),
+        total: outcome.at.saturating_duration_since(cx.received),
         first_byte: cx.timings.first_byte.map(|at| at.saturating_duration_since(cx.received)),
-        bytes_in,
-        bytes_out,
+        bytes_in: outcome.received,
+        bytes_out: outcome.sent,
     };
     chain::on_end(&end, cx);
 }
@@ -182,9 +197,6 @@ struct Told<'a> {
     user_agent: Option<&'a HeaderValue>,
     request_headers: Option<&'a HeaderMap>,
     response_headers: Option<&'a HeaderMap>,
-    status: Option<StatusCode>,
-    bytes_in: u64,
-    bytes_out: u64,
 }
 
 /// What only templates tell of a request.
@@ -202,13 +214,17 @@ impl Vars for LineVars<'_> {
     }
 }
 
-fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
-    let status = told.status.map(|status| status.as_u16());
+fn write_line<'a>(outcome: &Outcome, told: impl FnOnce() -> Told<'a>, cx: &RequestCx, log: &AccessLog) {
+    if !log.is_on() {
+        return;
+    }
+    let status = outcome.status.map(|status| status.as_u16());
     // A client that left before its answer has no status; 499 is what logs know this by.
     let status = status.or(cx.cause.as_ref().map(|cause| cause.status().as_u16())).unwrap_or(499);
-    let took = cx.received.elapsed();
+    let took = outcome.at.saturating_duration_since(cx.received);
     let occasion = Occasion { is_error: status >= 500 || cx.cause.is_some(), took: Some(took) };
     let Some(line) = log.begin(occasion, cx.own_lines()) else { return };
+    let told = told();
     line.write(&AccessLine {
         began: started(took),
         request_id: cx.facts.as_ref().map(|facts| facts.request_id.as_bytes()),
@@ -216,7 +232,7 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
         span_id: cx.traced.as_ref().and_then(|traced| traced.span()),
         client: cx.facts.as_ref().map(|facts| facts.client_ip),
         listener: told.listener,
-        protocol: protocol(told.version),
+        protocol: protocol_word(told.version),
         method: told.method.as_str(),
         host: cx.host.as_str(),
         target: told.target.path_and_query().map_or("", |target| target.as_str()),
@@ -230,8 +246,8 @@ fn write_line(told: &Told<'_>, cx: &RequestCx, log: &AccessLog) {
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].as_str()),
         endpoint: endpoint(cx),
         attempts: cx.attempts,
-        bytes_in: told.bytes_in,
-        bytes_out: told.bytes_out,
+        bytes_in: outcome.received,
+        bytes_out: outcome.sent,
         ms: timings(cx, took),
         user_agent: told.user_agent.map(HeaderValue::as_bytes),
         request_headers: told.request_headers,
@@ -248,14 +264,6 @@ fn waf(verdict: &WafVerdict) -> WafFinding<'_> {
 fn endpoint(cx: &RequestCx) -> Option<&EndpointAddr> {
     let reached = cx.lease.as_ref().map(Lease::endpoint);
     reached.or(cx.tried.last()).map(|endpoint| &**endpoint.address())
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
-    }
 }
 
 /// Each phase from the end of the one before it.

@@ -5,8 +5,9 @@
 use std::time::SystemTime;
 
 use http::header::{CACHE_CONTROL, HOST};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::hooks::{Facts, Flow, PickedBy};
@@ -20,6 +21,7 @@ use crate::runtime::{
 
 use super::cx::RequestCx;
 use super::hedge::SecondAttempt;
+use super::record;
 use super::spans;
 
 /// Begins a recording, if anybody wants one of this request. Asked before anything is changed in its head.
@@ -41,7 +43,7 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
         request_id: facts.request_id.clone(),
     };
     let mut recording = Box::new(Recording::new(uses, cx.received, asked));
-    recording.traced = cx.traced.as_deref().cloned();
+    recording.traced = cx.traced.clone();
     cx.recording = Some(recording);
 }
 
@@ -49,7 +51,7 @@ pub(super) fn begin(head: &RequestHeader, cx: &mut RequestCx) {
 fn wanted(head: &RequestHeader, cx: &RequestCx) -> Uses {
     let watchers = &cx.snapshot.watchers;
     let Some(facts) = cx.facts.as_ref().filter(|_| !watchers.uses().is_none()) else { return Uses::NONE };
-    let uses = watchers.wants(facts.client_ip, &facts.listener);
+    let uses = watchers.wants(facts.client_ip, &facts.listener, cx.received);
     let is_told = is_signed(head, facts, cx) && watchers.may_debug(cx.received);
     if is_told { uses.with(Uses::DEBUG) } else { uses }
 }
@@ -80,9 +82,23 @@ pub(super) fn tell_client(response: &mut ResponseHeader, cx: &RequestCx) {
     let Some(recording) = cx.recording.as_ref().filter(|recording| recording.uses.has(Uses::DEBUG)) else {
         return;
     };
-    if response.append_header(CACHE_CONTROL, HeaderValue::from_static("no-store")).is_ok() {
+    if forbid_storing(response).is_some() {
         let _ = response.insert_header(EVENER_DECISION, decision(&RequestReport::of(recording)));
     }
+}
+
+/// Takes out of an answer whatever lets somebody keep it, in the place of which stands that nobody may. A cache in front goes
+/// by the field that is meant for it, and passes over `Cache-Control` then (RFC 9213 §2.1), so that none of those may stay.
+/// `None` when the head has no room for that.
+fn forbid_storing(response: &mut ResponseHeader) -> Option<()> {
+    const OF_SOME: [&str; 4] = ["expires", "surrogate-control", "edge-control", "x-accel-expires"];
+    let lets =
+        |name: &&HeaderName| name.as_str().ends_with("-cache-control") || OF_SOME.contains(&name.as_str());
+    let found: SmallVec<[HeaderName; 4]> = response.headers.keys().filter(lets).cloned().collect();
+    for name in &found {
+        response.remove_header(name);
+    }
+    response.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store")).ok()
 }
 
 /// Notes where the request was routed, by the facts that it was routed by.
@@ -93,12 +109,15 @@ pub(super) fn note_routing(head: &RequestHeader, cx: &mut RequestCx, routed: Opt
     recording.routing = routed;
 }
 
-/// Explains how a request was routed; `None` where nobody wants to know: spans do not tell of it.
+/// Tells where a request was routed, and why where somebody wants to know; `None` where nobody does: spans do not tell of it.
 pub(super) fn routing(parts: &Parts<'_>, found: Result<&RouteId, &Cause>, cx: &RequestCx) -> Option<Routing> {
-    cx.recording.as_ref().filter(|recording| recording.uses != Uses::TRACE)?;
-    let snapshot = &cx.snapshot;
+    let recording = cx.recording.as_ref().filter(|recording| recording.uses != Uses::TRACE)?;
+    let (snapshot, now) = (&cx.snapshot, Instant::now());
     let route = found.ok().map(|route| &snapshot.routes[route.0].name);
-    Some(Routing::new(&snapshot.router, parts, route, &snapshot.redaction, Instant::now()))
+    Some(match recording.uses.wants_reasons() {
+        true => Routing::explained(&snapshot.router, parts, route, now),
+        false => Routing::found(route, now),
+    })
 }
 
 // === Filters and splits ===
@@ -158,7 +177,7 @@ pub(super) fn note_pick(cx: &mut RequestCx, search: Search, found: Result<&Lease
         let mut picked = recording.notes.take();
         picked.by = search.by.or(picked.by);
         // Spans do not tell of it, and a pool may be large.
-        let is_told = recording.uses != Uses::TRACE;
+        let is_told = recording.uses.wants_reasons();
         let out = if is_told { OutOfWork::of(pool) } else { Default::default() };
         recording.picks.push(PickRun {
             pool: pool.name().clone(),
@@ -206,11 +225,15 @@ pub(super) fn note_head(cx: &mut RequestCx, status: StatusCode, now: Instant) {
 /// Notes that the running attempt is over: for this cause, or with its whole answer.
 pub(super) fn end_attempt(cx: &mut RequestCx, cause: Option<&Cause>) {
     if let Some(attempt) = cx.recording.as_mut().and_then(|recording| recording.serving_mut()) {
-        if let Some(cause) = cause {
-            attempt.come_to(Outcome::Failed(cause.clone()));
-        }
-        attempt.end(Instant::now());
+        end_of(attempt, cause, Instant::now());
     }
+}
+
+fn end_of(attempt: &mut Attempt, cause: Option<&Cause>, now: Instant) {
+    if let Some(cause) = cause {
+        attempt.come_to(Outcome::Failed(cause.clone()));
+    }
+    attempt.end(now);
 }
 
 /// Notes a second attempt. With what the first one came to, the second is the one that serves the request.
@@ -242,24 +265,23 @@ pub(super) fn note_hedge(
 // === The end ===
 
 /// Ends the recording of a request that is over, and hands it to those who want it.
-pub(super) fn finish(status: Option<StatusCode>, (bytes_in, bytes_out): (u64, u64), cx: &mut RequestCx) {
-    if cx.recording.is_none() {
-        return;
-    }
-    let cause = cx.cause.clone();
-    end_attempt(cx, cause.as_ref());
+pub(super) fn finish(end: &record::Outcome, cx: &mut RequestCx) {
     let Some(mut recording) = cx.recording.take() else { return };
+    let cause = cx.cause.clone();
+    if let Some(attempt) = recording.serving_mut() {
+        end_of(attempt, cause.as_ref(), end.at);
+    }
     let reached = cx.lease.as_ref().map(Lease::endpoint);
     recording.end = Some(Ended {
-        at: Instant::now(),
-        status,
+        at: end.at,
+        status: end.status,
         cause,
         grpc_status: cx.grpc_status,
         cache: cx.cache.as_ref().map(|cache| cache.result.word()),
         pool: cx.pool.map(|pool| cx.snapshot.pool_names[pool.0].clone()),
         endpoint: reached.or(cx.tried.last()).map(|endpoint| endpoint.address().clone()),
-        bytes_in,
-        bytes_out,
+        bytes_in: end.received,
+        bytes_out: end.sent,
         filtered: cx.timings.filtered,
         first_byte: cx.timings.first_byte,
     });

@@ -201,11 +201,11 @@ pub(super) fn judge_answer(
 }
 
 /// At the end of a request: what was answered and did not break, also by its client's leaving, succeeded.
-pub(super) fn note_end(cx: &RequestCx) {
+pub(super) fn note_end(cx: &RequestCx, now: Instant) {
     if cx.noted == Noted::Answered
         && let (Some(pool), Some(lease)) = (cx.pool(), &cx.lease)
     {
-        pool.succeeded(lease, Instant::now());
+        pool.succeeded(lease, now);
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) fn let_go(cx: &mut RequestCx) {
     if cx.body_ended || cx.is_upgrade_req {
         return;
     }
-    note_end(cx);
+    note_end(cx, Instant::now());
     recording::end_attempt(cx, None);
     cx.retry_permit = None;
     give_back(cx);
@@ -387,7 +387,7 @@ fn begin_counted_retry(cx: &mut RequestCx, cause: &Cause) -> bool {
 /// Gives up the endpoint of the failed attempt, and counts the retry.
 fn repeat(cx: &mut RequestCx, cause: &Cause) {
     // An answer that is retried for its status was one for all that.
-    note_end(cx);
+    note_end(cx, Instant::now());
     recording::end_attempt(cx, Some(cause));
     // First, so that the request is in flight without a gap.
     cx.between_attempts = cx.pool().map(|pool| pool.between_attempts());

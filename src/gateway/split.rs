@@ -40,7 +40,7 @@ pub(super) fn bind_client(response: &mut ResponseHeader, cx: &RequestCx) -> Opti
 
 /// Notes what a request came to at the pool that was chosen for it, if it came to anything there: stored answers and clients
 /// that leave tell nothing of a pool.
-pub(super) fn record(cx: &RequestCx) {
+pub(super) fn record(cx: &RequestCx, now: Instant) {
     let (Some(choice), Some(split)) = (cx.choice, split_of(cx)) else { return };
     let is_failure = cx.noted == Noted::Failed || cx.cause.as_ref().is_some_and(is_without_endpoint);
     if !is_failure && cx.noted != Noted::Answered {
@@ -50,7 +50,7 @@ pub(super) fn record(cx: &RequestCx) {
     let began = cx.timings.filtered.max(cx.body_ended_at);
     let first_byte =
         cx.timings.first_byte.zip(began).map(|(first, began)| first.saturating_duration_since(began));
-    split.record(choice.side, Outcome { is_failure, first_byte }, Instant::now());
+    split.record(choice.side, Outcome { is_failure, first_byte }, now);
 }
 
 fn split_of(cx: &RequestCx) -> Option<&Split> {

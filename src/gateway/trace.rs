@@ -18,13 +18,12 @@ pub(super) fn take(head: &mut RequestHeader, cx: &mut RequestCx) {
     let traced = with_random(|random| tracing.take(found, random));
     head.remove_header(&TRACEPARENT);
     head.remove_header(&TRACESTATE);
-    cx.traced = Some(Box::new(traced));
+    cx.traced = Some(traced);
 }
 
 /// Writes the trace into the request, for filters and for whoever the request is sent to.
 pub(super) fn tell(head: &mut RequestHeader, cx: &RequestCx) -> Option<()> {
-    let Some(traced) = &cx.traced else { return Some(()) };
-    let Traced { context, .. } = &**traced;
+    let Some(Traced { context, .. }) = &cx.traced else { return Some(()) };
     head.insert_header(TRACEPARENT, context.traceparent()).ok()?;
     match &context.state {
         Some(state) => head.insert_header(TRACESTATE, state.clone()).ok(),

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use http::{HeaderName, Method};
 
 use crate::config::spec::{PathSpec, ValueSpec};
-use crate::telemetry::Redaction;
 use crate::types::{Cidr, HostPattern, ListenerName, RouteName, cookies};
 
 use super::conditions::{Condition, headers, parameters};
@@ -105,19 +104,28 @@ impl Router {
     ///
     /// For people, not for the way of a request: takes time in proportion to the routes of the host.
     pub fn explain(&self, parts: &Parts<'_>) -> Vec<Candidate> {
+        self.candidates(parts).collect()
+    }
+
+    /// The same, one after the other: whoever wants only some of them pays for no more.
+    pub(crate) fn candidates<'a>(&'a self, parts: &'a Parts<'_>) -> impl Iterator<Item = Candidate> {
         let chosen = self.find(parts);
-        let candidate = |(host, id): (&Option<HostPattern>, RouteId)| {
+        self.tried_for(parts.host).map(move |(host, id)| {
             let route = &self.routes[id.0];
             let verdict =
                 if chosen == Some(id) { Verdict::Chosen } else { Verdict::unchosen(route.reasons(parts)) };
             Candidate { route: id, name: route.name.clone(), host: host.clone(), verdict }
-        };
-        self.tried_for(parts.host).map(candidate).collect()
+        })
+    }
+
+    /// How many routes are tried for a host.
+    pub(crate) fn of_host(&self, host: &str) -> usize {
+        self.tried_for(host).count()
     }
 
     /// How many routes are for other hosts alone.
     pub fn of_other_hosts(&self, host: &str) -> usize {
-        self.routes.len() - self.tried_for(host).count()
+        self.routes.len() - self.of_host(host)
     }
 
     /// Each route once: what fails under one of its hosts fails under the others.
@@ -137,14 +145,11 @@ impl Verdict {
         if reasons.is_empty() { Self::NotReached } else { Self::Lost(reasons) }
     }
 
-    /// What came of the route, without what the client has sent in headers, cookies and parameters, and without what the
-    /// route wants there, and with the path as lines have it: for whoever may know of a request no more than that it came.
-    pub(crate) fn redacted(&self, redaction: &Redaction) -> String {
+    /// What came of the route, without anything that the client has sent, and without what the route wants in headers, cookies
+    /// and parameters: for whoever may know of a request no more than that it came, and is told of many routes at once.
+    pub(crate) fn redacted(&self) -> String {
         match self {
-            Self::Lost(reasons) => {
-                let reasons: Vec<_> = reasons.iter().map(|reason| reason.redacted(redaction)).collect();
-                reasons.join("; ")
-            }
+            Self::Lost(reasons) => reasons.iter().map(Reason::redacted).collect::<Vec<_>>().join("; "),
             other => other.to_string(),
         }
     }
@@ -153,16 +158,18 @@ impl Verdict {
 // === impl Reason ===
 
 impl Reason {
-    fn redacted(&self, redaction: &Redaction) -> String {
+    fn redacted(&self) -> String {
         match self {
-            Self::Path { wanted, found } => {
-                let found = redaction.path(found).into_owned();
-                Self::Path { wanted: wanted.clone(), found }.to_string()
+            Self::Path { wanted: PathSpec::Prefix(prefix), .. } => {
+                format!("path {prefix} is no prefix of it")
             }
+            Self::Path { wanted, .. } => format!("path is another, wanted {wanted}"),
+            Self::Listener { .. } => self.to_string(),
+            Self::Method { wanted, .. } => format!("method is another, wanted {}", Joined(wanted, ", ")),
+            Self::Client { wanted, .. } => format!("client is another, wanted {}", Joined(wanted, ", ")),
             Self::Header { name, .. } => format!("header {name} is not as wanted"),
             Self::Query { name, .. } => format!("query parameter {name} is not as wanted"),
             Self::Cookie { name, .. } => format!("cookie {name} is not as wanted"),
-            other => other.to_string(),
         }
     }
 }
@@ -269,14 +276,24 @@ impl<T: fmt::Display> fmt::Display for Joined<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::spec::{ClientShown, RedactSpec};
 
     #[test]
-    fn a_path_is_told_as_lines_have_it() {
-        let redaction = Redaction::new(&RedactSpec::default(), ClientShown::Full);
-        let wanted = PathSpec::Prefix("/api".to_owned());
-        let lost = Verdict::Lost(vec![Reason::Path { wanted, found: "/ok;token=secret/x".to_owned() }]);
-        assert_eq!(lost.redacted(&redaction), "path /api is no prefix of /ok;token=***");
+    fn nothing_that_a_client_has_sent_is_told_of_many_routes_at_once() {
+        let secret = || "secret".to_owned();
+        let lost = Verdict::Lost(vec![
+            Reason::Path { wanted: PathSpec::Prefix("/api".to_owned()), found: secret() },
+            Reason::Path { wanted: PathSpec::Exact("/a".to_owned()), found: secret() },
+            Reason::Method { wanted: vec![Method::GET], found: Method::from_bytes(b"SECRET").unwrap() },
+            Reason::Client {
+                wanted: vec!["10.0.0.0/8".parse().unwrap()],
+                found: "192.0.2.1".parse().unwrap(),
+            },
+        ]);
+        assert_eq!(
+            lost.redacted(),
+            "path /api is no prefix of it; path is another, wanted = /a; method is another, wanted GET; \
+             client is another, wanted 10.0.0.0/8"
+        );
         assert!(lost.to_string().contains("secret"));
     }
 }

@@ -1,6 +1,8 @@
 mod endpoints;
+mod known;
 mod look;
 mod split;
+mod tap;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +14,14 @@ use tokio::time::Instant;
 use crate::cache::{Purge, Purged};
 use crate::config::spec::LogLevel;
 use crate::pools::{Endpoint, Pool};
-use crate::types::{EndpointAddr, closest};
+use crate::types::{EndpointAddr, Span};
 
 use super::explain::explain_now;
-use super::{Actor, Changes, Deed, Live, Tap, TapFilter, TooManyTaps, Unanswerable, What, WrittenQuestion};
+use super::{Actor, Changes, Deed, Live, Tap, TooManyTaps, Unanswerable, What, WrittenQuestion};
 
 pub(crate) use endpoints::{Drain, EjectionTime};
+pub(crate) use known::Known;
+pub(crate) use look::Recent;
 
 /// What operators may see and do while the process runs: the one way to it, whatever they ask through.
 ///
@@ -49,6 +53,23 @@ pub(crate) enum ControlError {
     UnknownPool { found: String, help: Known },
     #[error("no cache named `{found}`{help}")]
     NoSuchCache { found: String, help: Known },
+    #[error("no route named `{found}`{help}")]
+    UnknownRoute { found: String, help: Known },
+    #[error("no listener named `{found}`{help}")]
+    UnknownListener { found: String, help: Known },
+    #[error(
+        "listener `{0}` passes on what it does not read, and only requests of HTTP are looked at\n  help: the access log tells of its \
+         connections, and `evener status` how many there are"
+    )]
+    Unread(String),
+    #[error("no pool has an endpoint `{found}`{help}")]
+    UnknownAddress { found: String, help: Known },
+    #[error("no request ends with the cause `{found}`{help}")]
+    UnknownCause { found: String, help: Known },
+    #[error("requests are looked at for {longest} at most, not for {found}", longest = Tap::LONGEST)]
+    LooksTooLong { found: Span },
+    #[error(transparent)]
+    TooManyTaps(#[from] TooManyTaps),
     #[error("pool `{pool}` has no endpoint `{found}`{help}")]
     UnknownEndpoint { pool: String, found: String, help: Known },
     #[error("no route with a split is named `{found}`{help}")]
@@ -73,13 +94,6 @@ pub(crate) enum ControlError {
     NoMessages,
 }
 
-/// What there is instead of a name that is unknown.
-#[derive(Debug)]
-pub(crate) struct Known {
-    closest: Option<String>,
-    all: Vec<String>,
-}
-
 /// What an endpoint's weight was and is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WeightChange {
@@ -95,10 +109,17 @@ impl ControlError {
         match self {
             Self::UnknownPool { .. }
             | Self::NoSuchCache { .. }
+            | Self::UnknownRoute { .. }
+            | Self::UnknownListener { .. }
+            | Self::UnknownAddress { .. }
+            | Self::UnknownCause { .. }
             | Self::UnknownEndpoint { .. }
             | Self::UnknownSplit { .. }
             | Self::UnknownSide { .. } => true,
-            Self::WeightOfCanary { .. }
+            Self::Unread(_)
+            | Self::LooksTooLong { .. }
+            | Self::TooManyTaps(_)
+            | Self::WeightOfCanary { .. }
             | Self::LastWeight { .. }
             | Self::NoCanary { .. }
             | Self::CanaryEnded { .. }
@@ -137,14 +158,6 @@ impl Control {
     /// When the question cannot be answered.
     pub(crate) fn explain(&self, question: &WrittenQuestion) -> Result<String, Unanswerable> {
         explain_now(&self.live.snapshot(), &question.read().ok_or(Unanswerable::Unreadable)?)
-    }
-
-    /// Looks at requests as they end.
-    ///
-    /// # Errors
-    /// When as many look as may.
-    pub(crate) fn tap(&self, filter: TapFilter) -> Result<Tap, TooManyTaps> {
-        Tap::open(self.live.watchers(), filter)
     }
 
     /// Removes stored answers from all caches, or from one of them.
@@ -280,32 +293,6 @@ impl fmt::Display for Target {
     }
 }
 
-// === Known ===
-
-/// More names than this are not told.
-const MOST_TOLD: usize = 20;
-
-impl Known {
-    fn for_name(name: &str, all: Vec<String>) -> Self {
-        let closest = closest(name, all.iter().map(String::as_str)).map(str::to_owned);
-        Self { closest, all }
-    }
-}
-
-impl fmt::Display for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(closest) = &self.closest {
-            write!(f, "\n  help: did you mean `{closest}`?")?;
-        }
-        let told = self.all[..self.all.len().min(MOST_TOLD)].join(", ");
-        match self.all.len() - self.all.len().min(MOST_TOLD) {
-            0 if told.is_empty() => f.write_str("\n  help: there is none"),
-            0 => write!(f, "\n  help: there is {told}"),
-            more => write!(f, "\n  help: there is {told} and {more} more"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
 
@@ -351,15 +338,18 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
     fn endpoints_are_taken_out_and_in_and_weighted() {
         let (control, now) = (control(), Instant::now());
         let second = target("app/127.0.0.1:9002");
-        let state = || control.status(Some("app"), now).unwrap().pools[0].endpoints[1].state;
+        let status = || control.status(Some("app"), now).unwrap().pools.remove(0).endpoints.remove(1);
+        let state = || status().state;
         let drain = control.drain(&second, &by(), now).unwrap();
         assert_eq!((drain.state(), drain.in_flight(), state()), (State::Drained, 0, State::Drained));
+        assert_eq!(status().reason.as_deref(), Some("taken out by an operator"));
         assert_eq!(control.undo_drain(&second, &by(), now).unwrap(), State::Fit);
         let weigh = |weight: &str| {
             let change = control.set_weight(&second, weight.parse().unwrap(), &by(), now).unwrap();
             (change.from, change.to, state())
         };
         assert_eq!(weigh("0"), (3, 0, State::Drained));
+        assert_eq!(status().reason.as_deref(), Some("its weight is 0"));
         assert_eq!(weigh("5"), (0, 5, State::Fit));
     }
 
@@ -467,12 +457,5 @@ routes: [{ pool: app }, { match: { path: /x }, pool: local }]
             assert!(text.parse::<Target>().is_err(), "{text:?}");
         }
         assert_eq!(target("app/unix:run/x.sock").to_string(), "app/unix:run/x.sock");
-    }
-
-    #[test]
-    fn long_lists_are_cut() {
-        let known = Known::for_name("x", (0..25).map(|n| n.to_string()).collect());
-        assert!(known.to_string().ends_with(" 19 and 5 more"));
-        assert_eq!(Known::for_name("x", Vec::new()).to_string(), "\n  help: there is none");
     }
 }

@@ -37,6 +37,10 @@ pub(crate) enum Unanswerable {
     Unreadable,
     #[error("the URL has no host; write it whole, like http://example.com/path")]
     NoHost,
+    #[error(
+        "`{0}:` is not served; ask by http:, https:, tcp: or udp:, and for WebSockets by http: or https:"
+    )]
+    OtherScheme(String),
     #[error("`{0}` is not a host")]
     InvalidHost(String),
     #[error("there is no listener `{0}`")]
@@ -56,7 +60,7 @@ pub(crate) enum Unanswerable {
 /// Answers what would become of a request, by the same code that would serve it.
 ///
 /// # Errors
-/// When the question names no host or a listener that is not there.
+/// When the question names no host, a scheme that nobody serves, or a listener that is not there.
 pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<String, Unanswerable> {
     explain_by(snapshot, question, Sight::Configuration)
 }
@@ -82,6 +86,9 @@ fn explain_by(snapshot: &Snapshot, question: &Question, sight: Sight) -> Result<
     let authority = question.url.authority().ok_or(Unanswerable::NoHost)?;
     if let Some(transport) = Transport::of(&question.url) {
         return explain_l4::explain(snapshot, question, transport, sight);
+    }
+    if let Some(scheme) = question.url.scheme_str().filter(|scheme| !matches!(*scheme, "http" | "https")) {
+        return Err(Unanswerable::OtherScheme(scheme.to_owned()));
     }
     let asked = question.headers.get(HOST).map_or(authority.as_str().as_bytes(), HeaderValue::as_bytes);
     let host = RequestHost::parse(asked)

@@ -73,7 +73,7 @@ pub(crate) use changes::{
     Applied, ChangeCounts, Changes, NotUpgraded, Probation, Refused, Report, UpgradeOrder, Upgraded, Verdict,
 };
 pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
-pub(crate) use control::{Control, ControlError, Drain, EjectionTime, Target};
+pub(crate) use control::{Control, ControlError, Drain, EjectionTime, Recent, Target};
 pub(crate) use debug::{DebugKey, EVENER_DEBUG, EVENER_DECISION, Signed, decision};
 pub(crate) use drift::{Draft, Drift, DriftKind, Drifted, FileStanding};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};

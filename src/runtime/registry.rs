@@ -84,6 +84,11 @@ impl Registry {
         registry
     }
 
+    /// Whether there is a filter of this name.
+    pub(crate) fn has_filter(&self, name: &str) -> bool {
+        self.filters.contains_key(name)
+    }
+
     /// A built-in policy without settings.
     fn plain_policy<P: Policy + 'static>(
         &mut self,

@@ -75,7 +75,12 @@ impl Default for Series {
 impl Series {
     /// Those that are kept, the oldest first.
     pub(crate) fn samples(&self) -> Vec<Sample> {
-        self.samples.lock().iter().copied().collect()
+        self.since(0)
+    }
+
+    /// Those that are kept and ended after so many milliseconds since 1970, the oldest first.
+    pub(crate) fn since(&self, at_ms: u64) -> Vec<Sample> {
+        self.samples.lock().iter().filter(|sample| sample.at_ms > at_ms).copied().collect()
     }
 
     pub(crate) fn last(&self) -> Option<Sample> {
@@ -219,6 +224,8 @@ mod tests {
         (0..KEPT as u64 + 100).for_each(|at_ms| series.add(Sample { at_ms, ..sample }));
         let samples = series.samples();
         assert_eq!((samples.len(), samples[0].at_ms, *taken.borrow()), (KEPT, 100, KEPT as u64 + 100));
+        let newest: Vec<_> = series.since(997).iter().map(|sample| sample.at_ms).collect();
+        assert_eq!(newest, [998, 999]);
         assert_eq!(series.last().unwrap().at_ms, KEPT as u64 + 99);
     }
 }

@@ -40,6 +40,9 @@ impl Uses {
     pub(crate) const TRACE: Self = Self(2);
     /// Clients with the debug key may ask what became of theirs.
     pub(crate) const DEBUG: Self = Self(4);
+    /// Somebody looks at requests as they end, and has been told of as many as may be in this second: one that is like what is
+    /// wanted is counted.
+    pub(crate) const COUNTED: Self = Self(8);
 
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE
@@ -47,6 +50,11 @@ impl Uses {
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Whether somebody is told how each decision came about; else it is enough what was decided.
+    pub(crate) fn wants_reasons(self) -> bool {
+        self.has(Self::TAP.with(Self::DEBUG))
     }
 
     #[must_use]
@@ -72,18 +80,14 @@ impl Watchers {
 
     /// Tells all that want to know of a request that is over.
     pub(crate) fn tell(&self, recording: &Arc<Recording>) {
-        if recording.uses.has(Uses::TAP) {
+        if recording.uses.has(Uses::TAP.with(Uses::COUNTED)) {
             self.taps.tell(recording);
         }
     }
 
     /// What a recording of a request is wanted for, by what is known when its head has come.
-    pub(crate) fn wants(&self, client: IpAddr, listener: &ListenerName) -> Uses {
-        if self.uses().has(Uses::TAP) && self.taps.may_want(client, listener) {
-            Uses::TAP
-        } else {
-            Uses::NONE
-        }
+    pub(crate) fn wants(&self, client: IpAddr, listener: &ListenerName, now: Instant) -> Uses {
+        if self.uses().has(Uses::TAP) { self.taps.want(client, listener, now) } else { Uses::NONE }
     }
 
     /// Whether another client with the debug key may be told.

@@ -3,7 +3,7 @@ mod value;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Version};
 use tokio::time::Instant;
 
 use crate::types::{EndpointAddr, KnownField, LogField, Variable, Vars};
@@ -42,6 +42,7 @@ pub(crate) struct AccessLine<'a> {
     pub span_id: Option<SpanId>,
     pub client: Option<IpAddr>,
     pub listener: &'a str,
+    /// Empty where nobody knows: it broke off, or was refused, before it told.
     pub protocol: &'a str,
     pub method: &'a str,
     pub host: &'a str,
@@ -127,6 +128,15 @@ pub(crate) struct ConnectionTimings {
     pub first_byte: Option<Millis>,
     /// From the client's connection to its end.
     pub total: Millis,
+}
+
+/// The version that a request was read in, as lines have it.
+pub(crate) fn protocol_word(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
 }
 
 /// When something began that has taken so long.

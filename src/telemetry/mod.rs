@@ -20,7 +20,9 @@ pub(crate) use audit_file::AuditFile;
 pub(crate) use histogram::{AtomicHistogram, Histogram};
 pub(crate) use last_minute::{Latencies, Minute, Percentiles, RecentCount, TURN, Turn};
 pub(crate) use line_queue::LineCounts;
-pub(crate) use lines::{AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, started};
+pub(crate) use lines::{
+    AccessLine, ConnectionLine, ConnectionTimings, Millis, Timings, WafFinding, protocol_word, started,
+};
 pub(crate) use messages::{AUDIT_TARGET, Messages};
 pub(crate) use pulse::Tally;
 pub use pulse::{Pulse, PulseSummary};

@@ -1,175 +1,125 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use tokio::time::Instant;
+use crate::control::Command;
+use crate::runtime::{Recent, Sample, TransitionStatus};
 
-use crate::pools::State;
-use crate::runtime::{EndpointStatus, Status};
-
-/// What was seen of a process since this began to look: how much it did each second, and who changed.
+/// How the process did lately, and what has changed, as it tells itself.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    last: Option<Seen>,
-    /// The oldest first.
-    moments: VecDeque<Moment>,
-    /// The newest first.
-    changes: VecDeque<StateChange>,
-}
-
-/// What all requests came to between two looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Moment {
-    pub(super) requests_per_s: f64,
-    /// Answers of 5xx.
-    pub(super) errors_per_s: f64,
-    /// Over the minute before.
-    pub(super) p99_ms: Option<f64>,
-}
-
-/// An endpoint that was seen to change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StateChange {
-    /// How long the process had run.
-    pub(super) at_s: u64,
-    pub(super) target: String,
-    pub(super) from: State,
-    pub(super) to: State,
-    pub(super) why: Option<String>,
-}
-
-#[derive(Debug)]
-struct Seen {
-    at: Instant,
+    /// Whose it is.
     process: u32,
-    requests: u64,
-    errors: u64,
-    states: HashMap<String, State>,
+    /// The oldest first.
+    samples: VecDeque<Sample>,
+    /// The newest first.
+    changes: VecDeque<TransitionStatus>,
 }
 
-/// Five minutes, at a look a second.
-const MOST_MOMENTS: usize = 300;
-const MOST_CHANGES: usize = 500;
+/// How much of it was told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    process: u32,
+    sample: u64,
+    transition: u64,
+}
+
+/// A quarter of an hour.
+const MOST_SAMPLES: usize = 900;
+/// As many as a process keeps.
+const MOST_CHANGES: usize = 256;
 
 impl History {
-    /// Notes a status that was told at this moment.
-    pub(super) fn note(&mut self, status: &Status, at: Instant) {
-        let seen = Seen::of(status, at);
-        // Another process counts anew.
-        if let Some(last) = self.last.take().filter(|last| last.process == seen.process) {
-            self.note_moment(&last, &seen, status);
-            self.note_changes(&last, status);
+    /// Goes by this process from now on; another may count anew, and tells all that it knows again.
+    pub(super) fn follow(&mut self, process: u32) {
+        if self.process != process {
+            *self = Self { process, ..Self::default() };
         }
-        self.last = Some(seen);
     }
 
-    fn note_moment(&mut self, last: &Seen, seen: &Seen, status: &Status) {
-        let seconds = seen.at.saturating_duration_since(last.at).as_secs_f64();
-        if seconds <= 0.0 {
-            return;
-        }
-        let per_s = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
-        push(
-            &mut self.moments,
-            MOST_MOMENTS,
-            Moment {
-                requests_per_s: per_s(seen.requests, last.requests),
-                errors_per_s: per_s(seen.errors, last.errors),
-                p99_ms: status.last_minute.p99_ms,
-            },
-        );
-    }
-
-    fn note_changes(&mut self, last: &Seen, status: &Status) {
-        for pool in &status.pools {
-            for endpoint in &pool.endpoints {
-                let target = format!("{}/{}", pool.name, endpoint.address);
-                let (to, why) = (endpoint.state, endpoint.reason.clone());
-                let Some(&from) = last.states.get(&target).filter(|from| **from != to) else { continue };
-                self.changes.push_front(StateChange { at_s: status.uptime_s, target, from, to, why });
+    /// Takes in what came after what was known.
+    pub(super) fn add(&mut self, recent: Recent) {
+        let last = self.samples.back().map_or(0, |sample| sample.at_ms);
+        self.samples.extend(recent.samples.into_iter().filter(|sample| sample.at_ms > last));
+        let surplus = self.samples.len().saturating_sub(MOST_SAMPLES);
+        self.samples.drain(..surplus);
+        for change in recent.transitions {
+            if self.changes.front().is_none_or(|last| last.number < change.number) {
+                self.changes.push_front(change);
             }
         }
         self.changes.truncate(MOST_CHANGES);
     }
 
-    pub(super) fn moments(&self) -> impl DoubleEndedIterator<Item = &Moment> + ExactSizeIterator {
-        self.moments.iter()
+    pub(super) fn samples(&self) -> impl DoubleEndedIterator<Item = &Sample> + ExactSizeIterator {
+        self.samples.iter()
     }
 
-    pub(super) fn changes(&self) -> impl Iterator<Item = &StateChange> {
+    pub(super) fn changes(&self) -> impl Iterator<Item = &TransitionStatus> {
         self.changes.iter()
     }
 }
 
-impl Seen {
-    fn of(status: &Status, at: Instant) -> Self {
-        let routes = || status.routes.iter().chain(&status.unrouted);
-        let states = status.pools.iter().flat_map(|pool| {
-            let state =
-                |endpoint: &EndpointStatus| (format!("{}/{}", pool.name, endpoint.address), endpoint.state);
-            pool.endpoints.iter().map(state)
-        });
-        Self {
-            at,
-            process: status.process,
-            requests: routes().flat_map(|route| route.requests.values()).sum(),
-            errors: routes().filter_map(|route| route.requests.get("5xx")).sum(),
-            states: states.collect(),
+impl Told {
+    /// What to ask this process for, of which nothing is known yet if it is another one.
+    pub(super) fn question(&mut self, process: u32) -> Command {
+        if self.process != process {
+            *self = Self { process, ..Self::default() };
         }
+        Command::Recent { sample: self.sample, transition: self.transition }
     }
-}
 
-fn push<T>(list: &mut VecDeque<T>, most: usize, item: T) {
-    if list.len() == most {
-        list.pop_front();
+    pub(super) fn note(&mut self, recent: &Recent) {
+        self.sample = recent.samples.last().map_or(self.sample, |sample| sample.at_ms);
+        self.transition = recent.transitions.last().map_or(self.transition, |change| change.number);
     }
-    list.push_back(item);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::top::testing::{endpoint, pool, route, status};
+    use crate::top::testing::{change, sample};
 
-    #[test]
-    fn rates_are_differences_over_time() {
-        let (mut history, now) = (History::default(), Instant::now());
-        let of = |answered, failed| Status { routes: vec![route("a", answered, failed)], ..status() };
-        history.note(&of(100, 0), now);
-        assert_eq!(history.moments().len(), 0);
-        history.note(&of(150, 10), now + Duration::from_secs(2));
-        let moment = history.moments().next_back().unwrap();
-        assert_eq!((moment.requests_per_s, moment.errors_per_s), (30.0, 5.0));
-        // Another process has taken over and counts from nothing.
-        let other = Status { process: 43, ..of(3, 0) };
-        history.note(&other, now + Duration::from_secs(3));
-        assert_eq!(history.moments().len(), 1);
-        for second in 4..1000 {
-            history.note(&other, now + Duration::from_secs(second));
+    fn recent() -> Recent {
+        Recent {
+            samples: vec![sample(1000, 5.0), sample(2000, 7.0)],
+            transitions: vec![change(1, "fit"), change(2, "unfit")],
         }
-        assert_eq!(history.moments().len(), MOST_MOMENTS);
     }
 
     #[test]
-    fn endpoints_that_change_are_noted() {
-        let (mut history, now) = (History::default(), Instant::now());
-        let of = |state| {
-            let ill = EndpointStatus { reason: Some("refused".to_owned()), ..endpoint("10.0.0.2:80", state) };
-            Status {
-                uptime_s: 9,
-                pools: vec![pool("app", &[endpoint("10.0.0.1:80", State::Fit), ill])],
-                ..status()
-            }
-        };
-        for (second, state) in [State::Fit, State::Fit, State::Unfit, State::Fit].into_iter().enumerate() {
-            history.note(&of(state), now + Duration::from_secs(second as u64));
+    fn what_was_told_is_not_asked_for_again_but_of_another_process() {
+        let mut told = Told::default();
+        assert_eq!(told.question(42), Command::Recent { sample: 0, transition: 0 });
+        told.note(&recent());
+        told.note(&Recent::default());
+        assert_eq!(told.question(42), Command::Recent { sample: 2000, transition: 2 });
+        assert_eq!(told.question(43), Command::Recent { sample: 0, transition: 0 });
+    }
+
+    #[test]
+    fn what_is_told_twice_is_there_once() {
+        let mut history = History::default();
+        history.follow(42);
+        for _ in 0..2 {
+            history.add(recent());
         }
-        let told: Vec<_> = history.changes().map(|change| (change.from, change.to)).collect();
-        assert_eq!(told, [(State::Unfit, State::Fit), (State::Fit, State::Unfit)]);
-        let change = history.changes().next().unwrap();
-        assert_eq!(
-            (&*change.target, change.at_s, change.why.as_deref()),
-            ("app/10.0.0.2:80", 9, Some("refused"))
-        );
+        assert_eq!(history.samples().map(|sample| sample.requests_per_s).collect::<Vec<_>>(), [5.0, 7.0]);
+        assert_eq!(history.changes().map(|change| change.number).collect::<Vec<_>>(), [2, 1]);
+        history.follow(42);
+        assert_eq!(history.samples().len(), 2);
+        history.follow(43);
+        assert_eq!((history.samples().len(), history.changes().count()), (0, 0));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_a_process_tells() {
+        let mut history = History::default();
+        for second in 1..2000 {
+            history.add(Recent {
+                samples: vec![sample(second * 1000, 1.0)],
+                transitions: vec![change(second, "fit")],
+            });
+        }
+        assert_eq!((history.samples().len(), history.changes().count()), (MOST_SAMPLES, MOST_CHANGES));
+        assert_eq!(history.changes().next().unwrap().number, 1999);
     }
 }

@@ -42,7 +42,7 @@ impl View {
             KeyCode::Home | KeyCode::Char('g') => self.step(isize::MIN),
             KeyCode::Tab | KeyCode::Right => self.turn(1),
             KeyCode::BackTab | KeyCode::Left => self.turn(Tab::ALL.len() - 1),
-            KeyCode::Char(digit @ '1'..='5') => self.show(Tab::ALL[digit as usize - '1' as usize]),
+            KeyCode::Char(digit @ '1'..='7') => self.show(Tab::ALL[digit as usize - '1' as usize]),
             KeyCode::Char('/') => self.mode = Mode::Filter,
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Char('s') => self.sort = self.sort.next(),
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(view.tab, Tab::Routes);
         view.press(KeyCode::Left.into());
         view.press(KeyCode::BackTab.into());
-        assert_eq!(view.tab, Tab::Changes);
+        assert_eq!(view.tab, Tab::Caches);
         press(&mut view, "3");
         assert_eq!(view.tab, Tab::Listeners);
         press(&mut view, "?");
@@ -221,10 +221,10 @@ mod tests {
         press(&mut view, "p");
         let mut status = view.status.clone().unwrap();
         status.generation = 9;
-        view.tell(status.clone(), tokio::time::Instant::now());
+        view.tell(status.clone());
         assert_eq!(view.status.as_ref().unwrap().generation, 1);
         press(&mut view, "p");
-        view.tell(status, tokio::time::Instant::now());
+        view.tell(status);
         assert_eq!(view.status.as_ref().unwrap().generation, 9);
     }
 }

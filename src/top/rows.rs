@@ -1,10 +1,13 @@
 use std::cmp::Reverse;
 
 use crate::pools::State;
-use crate::runtime::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus, Status};
+use crate::runtime::{
+    CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus, SplitStatus,
+    Status, TransitionStatus,
+};
 use crate::telemetry::Percentiles;
 
-use super::history::{History, StateChange};
+use super::history::History;
 use super::view::{Sort, Tab};
 
 /// A row of a tab.
@@ -15,7 +18,9 @@ pub(super) enum Row<'s> {
     Route(&'s RouteStatus),
     Listener(&'s ListenerStatus),
     Certificate(&'s CertificateStatus),
-    Change(&'s StateChange),
+    Change(&'s TransitionStatus),
+    Split(&'s SplitStatus),
+    Cache(&'s CacheStatus),
 }
 
 /// The rows of a tab in their order, those that have the letters of `filter`.
@@ -32,6 +37,8 @@ pub(super) fn rows<'s>(
         Tab::Listeners => status.listeners.iter().map(Row::Listener).collect(),
         Tab::Certificates => status.certificates.iter().map(Row::Certificate).collect(),
         Tab::Changes => history.changes().map(Row::Change).collect(),
+        Tab::Splits => status.splits.iter().map(Row::Split).collect(),
+        Tab::Caches => status.caches.iter().map(Row::Cache).collect(),
     };
     rows.retain(|row| row.has(&filter));
     match tab {
@@ -69,7 +76,9 @@ impl Row<'_> {
             Self::Route(route) => route.name.clone(),
             Self::Listener(listener) => listener.name.clone(),
             Self::Certificate(certificate) => format!("{} {}", certificate.listener, certificate.file),
-            Self::Change(change) => format!("{} {} {}", change.at_s, change.target, change.to.as_str()),
+            Self::Change(change) => change.number.to_string(),
+            Self::Split(split) => split.route.clone(),
+            Self::Cache(cache) => cache.name.clone(),
         }
     }
 
@@ -81,7 +90,12 @@ impl Row<'_> {
             Self::Certificate(certificate) => {
                 has(&self.id()) || certificate.names.iter().any(|name| has(name))
             }
-            Self::Pool(_) | Self::Listener(_) | Self::Change(_) => has(&self.id()),
+            Self::Change(change) => {
+                has(&what_changed(change))
+                    || [&change.from, &change.to, &change.why].into_iter().any(|text| has(text))
+            }
+            Self::Split(split) => has(&split.route) || split.to.iter().any(|side| has(&side.pool)),
+            Self::Pool(_) | Self::Listener(_) | Self::Cache(_) => has(&self.id()),
         }
     }
 
@@ -101,6 +115,15 @@ impl Row<'_> {
             (Self::Route(route), _) => of_minute(&route.last_minute),
             _ => 0,
         })
+    }
+}
+
+/// `app/10.0.0.1:80`, `app` or `configuration`.
+pub(super) fn what_changed(change: &TransitionStatus) -> String {
+    match (&change.pool, &change.endpoint) {
+        (Some(pool), Some(endpoint)) => format!("{pool}/{endpoint}"),
+        (Some(pool), None) => pool.clone(),
+        (None, _) => "configuration".to_owned(),
     }
 }
 

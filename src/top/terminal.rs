@@ -11,12 +11,13 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::Instant;
 
 use crate::control::{Command, Reply};
-use crate::runtime::Status;
+use crate::runtime::{Recent, Status};
+use crate::types::visible_line;
 
 use super::View;
+use super::history::Told;
 use super::screen::{Palette, draw};
 use super::view::{Effect, Order};
 
@@ -44,6 +45,8 @@ enum Input {
     /// Nothing will come of the terminal any more.
     Closed,
     Told(Box<Status>),
+    /// What a process did lately.
+    Recent(u32, Recent),
     Trouble(String),
     /// What an order came to.
     Done(String),
@@ -123,7 +126,8 @@ fn take(view: &mut View, input: Input, orders: &Sender<Order>) -> Option<Effect>
         // The next picture has the new size.
         Input::Terminal(_) => {}
         Input::Closed => return Some(Effect::Quit),
-        Input::Told(status) => view.tell(*status, Instant::now()),
+        Input::Told(status) => view.tell(*status),
+        Input::Recent(process, recent) => view.add(process, recent),
         Input::Trouble(why) => view.trouble = Some(first_line(&why)),
         Input::Done(told) => view.message = Some(first_line(&told)),
     }
@@ -131,7 +135,7 @@ fn take(view: &mut View, input: Input, orders: &Sender<Order>) -> Option<Effect>
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    visible_line(text.lines().next().unwrap_or_default())
 }
 
 /// Asks the process once in a while, and carries orders out in between, each followed by a look.
@@ -139,14 +143,25 @@ async fn keep_asking<A>(ask: Arc<A>, mut orders: Receiver<Order>, sender: Sender
 where
     A: Fn(&Command) -> Result<Reply, String> + Send + Sync + 'static,
 {
+    let mut past = Told::default();
     loop {
         let told = match asked(&ask, Command::Status { pool: None }).await {
             Ok(Reply::Status(status)) => Input::Told(status),
             Ok(_) => Input::Trouble("the process gave an answer to another question".to_owned()),
             Err(why) => Input::Trouble(why),
         };
+        let process = if let Input::Told(status) = &told { Some(status.process) } else { None };
         if sender.send(told).await.is_err() {
             return;
+        }
+        if let Some(process) = process
+            // One of another version may not know the question; what it does now is shown all the same.
+            && let Ok(Reply::Recent(recent)) = asked(&ask, past.question(process)).await
+        {
+            past.note(&recent);
+            if sender.send(Input::Recent(process, recent)).await.is_err() {
+                return;
+            }
         }
         let Ok(order) = tokio::time::timeout(EVERY, orders.recv()).await else { continue };
         let Some(command) = order.as_ref().and_then(Order::command) else { return };
@@ -222,5 +237,36 @@ impl Signals {
             _ = three.recv() => {}
             _ = four.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::testing::{change, sample, status};
+
+    #[tokio::test]
+    async fn the_past_of_a_process_is_asked_for_once() {
+        let ask = |command: &Command| match command {
+            Command::Status { .. } => Ok(Reply::Status(Box::new(status()))),
+            Command::Recent { sample: 0, transition: 0 } => Ok(Reply::Recent(Recent {
+                samples: vec![sample(1000, 5.0)],
+                transitions: vec![change(3, "unfit")],
+            })),
+            Command::Recent { sample: 1000, transition: 3 } => Ok(Reply::Recent(Recent::default())),
+            Command::Drain { .. } => Ok(Reply::Drained),
+            other => panic!("{other:?}"),
+        };
+        let (sender, mut inputs) = channel(MOST_WAITING);
+        let (orders, wanted) = channel(MOST_WAITING);
+        // An order is followed by another look at once.
+        orders.send(Order::Drain("app/10.0.0.1:80".to_owned())).await.unwrap();
+        tokio::spawn(keep_asking(Arc::new(ask), wanted, sender));
+        let mut view = View::default();
+        for _ in 0..5 {
+            take(&mut view, inputs.recv().await.unwrap(), &orders);
+        }
+        assert_eq!((view.history.samples().len(), view.history.changes().count()), (1, 1));
+        assert_eq!(view.message.as_deref(), Some("drained"));
     }
 }

@@ -1,10 +1,9 @@
 //! Processes that are made up.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
-use tokio::time::Instant;
 
 use crate::pools::State;
-use crate::runtime::{EndpointStatus, PoolStatus, RouteStatus, Status};
+use crate::runtime::{EndpointStatus, PoolStatus, Recent, RouteStatus, Sample, Status, TransitionStatus};
 use crate::telemetry::Percentiles;
 
 use super::View;
@@ -50,6 +49,22 @@ pub(super) fn route(name: &str, answered: u64, failed: u64) -> RouteStatus {
     }))
 }
 
+/// A second that ended then.
+pub(super) fn sample(at_ms: u64, requests_per_s: f64) -> Sample {
+    told(serde_json::json!({
+        "at_ms": at_ms, "requests_per_s": requests_per_s, "errors_per_s": 0.5, "client_errors_per_s": 0.0,
+        "edge_errors_per_s": 0.0, "p50_ms": 3.0, "p95_ms": 12.0, "p99_ms": 30.0, "connections": 7
+    }))
+}
+
+/// A change of an endpoint's state to this one.
+pub(super) fn change(number: u64, to: &str) -> TransitionStatus {
+    told(serde_json::json!({
+        "number": number, "at": "2026-03-01T12:00:05.104Z", "pool": "app", "endpoint": "10.0.0.2:80",
+        "from": "checking", "to": to, "why": "connection refused"
+    }))
+}
+
 pub(super) fn status() -> Status {
     Status {
         version: "0.1.0".to_owned(),
@@ -73,6 +88,12 @@ pub(super) fn two_pools() -> View {
     .unwrap();
     let mut view = View::default();
     let pools = vec![pool("app", &[busy, ill]), pool("shop", &[endpoint("10.0.1.1:80", State::Fit)])];
-    view.tell(Status { pools, routes: vec![route("api", 100, 2)], ..status() }, Instant::now());
+    view.tell(Status { pools, routes: vec![route("api", 100, 2)], ..status() });
+    let reload = told(serde_json::json!({
+        "number": 2, "at": "2026-03-01T12:00:09.000Z", "pool": null, "endpoint": null, "from": "generation 1",
+        "to": "generation 2", "why": "by a command"
+    }));
+    let samples = (1..=5).map(|second| sample(second * 1000, second as f64)).collect();
+    view.history.add(Recent { samples, transitions: vec![change(1, "unfit"), reload] });
     view
 }

@@ -1,7 +1,5 @@
-use tokio::time::Instant;
-
 use crate::control::Command;
-use crate::runtime::{Status, Target};
+use crate::runtime::{Recent, Status, Target};
 use crate::types::{Span, Weight};
 
 use super::history::History;
@@ -37,6 +35,8 @@ pub(super) enum Tab {
     Listeners,
     Certificates,
     Changes,
+    Splits,
+    Caches,
 }
 
 /// In which order rows stand: endpoints within their pool.
@@ -89,8 +89,15 @@ pub(super) enum Effect {
 }
 
 impl Tab {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Pools, Self::Routes, Self::Listeners, Self::Certificates, Self::Changes];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Pools,
+        Self::Routes,
+        Self::Listeners,
+        Self::Certificates,
+        Self::Changes,
+        Self::Splits,
+        Self::Caches,
+    ];
 
     pub(super) fn title(self) -> &'static str {
         match self {
@@ -99,6 +106,8 @@ impl Tab {
             Self::Listeners => "listeners",
             Self::Certificates => "certificates",
             Self::Changes => "changes",
+            Self::Splits => "splits",
+            Self::Caches => "caches",
         }
     }
 }
@@ -139,12 +148,18 @@ impl Order {
 
 impl View {
     /// Shows what was told, unless what is shown is to stay.
-    pub(super) fn tell(&mut self, status: Status, at: Instant) {
-        self.history.note(&status, at);
+    pub(super) fn tell(&mut self, status: Status) {
+        self.history.follow(status.process);
         self.trouble = None;
         if !self.is_paused || self.status.is_none() {
             self.status = Some(status);
         }
+    }
+
+    /// Takes in what has gone on, if it is of the process that is looked at.
+    pub(super) fn add(&mut self, process: u32, recent: Recent) {
+        self.history.follow(process);
+        self.history.add(recent);
     }
 
     /// The rows of the tab, as they are sorted and filtered.

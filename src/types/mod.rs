@@ -10,6 +10,7 @@ mod closest;
 mod content_length;
 mod cookie;
 mod counter;
+mod cut;
 mod digest;
 mod escape;
 mod file_path;
@@ -34,6 +35,7 @@ mod template;
 mod tls_version;
 mod units;
 mod var_name;
+mod visible;
 mod wall;
 
 pub(crate) use address::MAX_UNIX_PATH;
@@ -43,6 +45,7 @@ pub(crate) use closest::closest;
 pub(crate) use content_length::content_length;
 pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use counter::{COUNTS, Counter};
+pub(crate) use cut::cut;
 pub use digest::Digest;
 pub(crate) use escape::escaped_byte;
 pub(crate) use file_path::{FilePath, Hidden};
@@ -71,6 +74,7 @@ pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use tls_version::{InvalidTlsVersion, TlsVersion};
 pub use units::{ByteRate, ByteSize, InvalidUnit, Rate, Span, Weight};
 pub use var_name::{InvalidVarName, VarName};
+pub(crate) use visible::{Visible, visible_line};
 pub(crate) use wall::wall_time;
 
 /// Gives a newtype its serde and schema impls from `FromStr` and `Display`.

@@ -32,7 +32,7 @@ pub(super) struct TransitionsAnswer {
 /// What clients were given in each second, and how long they waited for it. Reloads do not end it.
 #[utoipa::path(get, path = "/v1/series", tag = "traffic", responses((status = 200, body = SeriesAnswer)))]
 pub(super) async fn series(State(sight): State<Arc<Sight>>) -> Json<SeriesAnswer> {
-    Json(SeriesAnswer { samples: sight.control.live().series().samples() })
+    Json(SeriesAnswer { samples: sight.control.recent(0, u64::MAX).samples })
 }
 
 /// What has changed lately
@@ -40,8 +40,7 @@ pub(super) async fn series(State(sight): State<Arc<Sight>>) -> Json<SeriesAnswer
 /// The last changes of endpoints' states, of panics and of configurations, with their reasons.
 #[utoipa::path(get, path = "/v1/transitions", tag = "process", responses((status = 200, body = TransitionsAnswer)))]
 pub(super) async fn transitions(State(sight): State<Arc<Sight>>) -> Json<TransitionsAnswer> {
-    let noted = sight.control.live().snapshot().journal.since(0);
-    Json(TransitionsAnswer { transitions: noted.into_iter().map(TransitionStatus::from).collect() })
+    Json(TransitionsAnswer { transitions: sight.control.recent(u64::MAX, 0).transitions })
 }
 
 /// What goes on

@@ -12,6 +12,9 @@ mod trust;
 
 use std::fmt::Display;
 
+use crate::config::Listener;
+use crate::types::BindAddr;
+
 use super::rule::Rule;
 
 /// The tables with their headings.
@@ -39,4 +42,13 @@ fn above<T: Copy + PartialOrd + Display>(value: T, most: T) -> Option<String> {
 /// What is found, if it is so.
 fn found(is_so: bool, text: impl Display) -> Option<String> {
     is_so.then(|| text.to_string())
+}
+
+/// The addresses of a listener that other machines reach.
+fn reached_at(listener: &Listener) -> Vec<String> {
+    let reached = listener.binds.iter().filter(|bind| match bind {
+        BindAddr::Inet(address) => !address.ip().is_loopback(),
+        BindAddr::Unix(_) => false,
+    });
+    reached.map(ToString::to_string).collect()
 }

@@ -3,16 +3,16 @@ use std::time::{Duration, SystemTime};
 use http::header::STRICT_TRANSPORT_SECURITY;
 
 use crate::audit::evidence::{Evidence, NamedCertificate};
-use crate::audit::networks::is_private;
+use crate::audit::networks::{is_far, is_private};
 use crate::audit::rule::Check::{Certificate, Filter, Listener, Pool, Route, Store};
 use crate::audit::rule::Rule;
 use crate::audit::rule::Severity::{High, Low, Medium};
 use crate::config;
 use crate::config::spec::{AuditRule as Id, ClientAuthMode, TicketsSpec};
 use crate::filters::{HeaderSettings, HstsSettings, JwtSettings};
-use crate::types::{BindAddr, EndpointAddr, RedisAddr, Span};
+use crate::types::{EndpointAddr, RedisAddr, Span};
 
-use super::{above, found};
+use super::{above, found, reached_at};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -137,8 +137,7 @@ pub(super) const RULES: &[Rule] = &[
         risk: "whoever is on the way reads the password, and what is counted",
         check: Store(|store| match &store.redis {
             RedisAddr::Tcp { host, is_tls: false, .. } => {
-                let is_near = host == "localhost" || host.parse().is_ok_and(is_private);
-                found(!is_near, format_args!("no TLS towards {host}"))
+                found(is_far(host), format_args!("no TLS towards {host}"))
             }
             RedisAddr::Tcp { .. } | RedisAddr::Unix(_) => None,
         }),
@@ -163,11 +162,7 @@ fn open_plain(listener: &config::Listener) -> Option<String> {
     if listener.tls.is_some() || http.redirect_https.is_some() {
         return None;
     }
-    let reached = listener.binds.iter().filter(|bind| match bind {
-        BindAddr::Inet(address) => !address.ip().is_loopback(),
-        BindAddr::Unix(_) => false,
-    });
-    let reached: Vec<_> = reached.map(ToString::to_string).collect();
+    let reached = reached_at(listener);
     found(!reached.is_empty(), format_args!("none on {}", reached.join(", ")))
 }
 

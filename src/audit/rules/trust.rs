@@ -1,11 +1,14 @@
+use crate::audit::evidence::Evidence;
 use crate::audit::networks::{is_anyone, is_public, those};
 use crate::audit::rule::Check::{Filter, Listener, Whole};
 use crate::audit::rule::Rule;
 use crate::audit::rule::Severity::{High, Medium};
 use crate::config;
-use crate::config::spec::{AuditRule as Id, TrustedProxy};
+use crate::config::spec::{AuditRule as Id, TraceTrust, TrustedProxy};
 use crate::filters::{CacheSettings, NetworksSettings};
 use crate::types::Cidr;
+
+use super::{found, reached_at};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -60,7 +63,22 @@ pub(super) const RULES: &[Rule] = &[
             those(&evidence.read::<CacheSettings>(at)?.purge?.clients, is_anyone)
         }),
     },
+    Rule {
+        id: Id::TracesAnybody,
+        severity: Medium,
+        key: "tracing.trust",
+        profile: "proxies, where a listener is reached from other machines",
+        risk: "any client has as many of its requests recorded as it likes, under traces that it chooses",
+        check: Whole(traces_of_anybody),
+    },
 ];
+
+fn traces_of_anybody(evidence: &Evidence<'_>) -> Option<String> {
+    let is_anybody = evidence.config.tracing.as_ref()?.trust == TraceTrust::Anybody;
+    let serving = evidence.config.listeners.iter().filter(|listener| listener.service.http().is_some());
+    let reached: Vec<_> = serving.flat_map(reached_at).collect();
+    found(is_anybody && !reached.is_empty(), format_args!("anybody, with {}", reached.join(", ")))
+}
 
 /// A public network of several addresses, but not of everybody.
 fn is_of_several(network: &Cidr) -> bool {

@@ -7,7 +7,7 @@ use crate::app::AppBuilder;
 use crate::control::{Command, Reply, drift_table};
 use crate::runtime::{self, Draft, FileStanding};
 
-use super::output::{fail, print, print_json, print_line, tell, width};
+use super::output::{fail, print, print_exactly, print_json, print_line, tell, width};
 use super::process::Process;
 use super::unexpected;
 
@@ -94,7 +94,8 @@ impl Drift {
                     "evener: not all files are in the folder; apply it with `patch -p1 -d {root}`\n"
                 ));
             }
-            print(patch.unified()).map_err(|_| TROUBLE)?;
+            // Files are changed by it.
+            print_exactly(patch.unified()).map_err(|_| TROUBLE)?;
             return if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) };
         }
         for file in patch.write().map_err(|error| (fail(error), TROUBLE).1)? {

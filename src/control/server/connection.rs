@@ -9,9 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::control::protocol::{Command, InvalidLine, Reply};
-use crate::runtime::{
-    Actor, Control, ControlError, NotUpgraded, Refused, Target, TooManyTaps, Unanswerable, Upgraded,
-};
+use crate::runtime::{Actor, Control, ControlError, NotUpgraded, Refused, Target, Unanswerable, Upgraded};
 
 use super::LINE_LIMIT;
 use super::peer::admitted;
@@ -39,8 +37,6 @@ pub(super) enum Failure {
     Control(#[from] ControlError),
     #[error(transparent)]
     Explain(#[from] Unanswerable),
-    #[error(transparent)]
-    Tap(#[from] TooManyTaps),
     /// The configuration is, not the request.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -74,6 +70,7 @@ impl Connection {
         let (by, now) = (Actor::user(peer), Instant::now());
         let reply = match command {
             Command::Status { pool } => Reply::Status(Box::new(control.status(pool.as_deref(), now)?)),
+            Command::Recent { sample, transition } => Reply::Recent(control.recent(sample, transition)),
             Command::Drain { endpoint, wait } => {
                 let drain = control.drain(&endpoint, &by, now)?;
                 self.watch(&drain, endpoint, wait).await?
@@ -123,7 +120,7 @@ impl Connection {
             Command::Served {} => Reply::Served(control.changes().served().anywhere()),
             Command::Explain { question } => Reply::Explained(control.explain(&question)?),
             Command::Tap { filter, most, wait } => {
-                let tap = control.tap(filter)?;
+                let tap = control.tap(filter, wait)?;
                 self.let_run(tap, most, wait).await?
             }
         };

@@ -16,8 +16,6 @@ use super::connection::{Connection, Failure};
 const LOOK: Duration = Duration::from_millis(20);
 /// A drain is told of at least so often: by this a client that is gone is noticed here, and a stuck process there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// No tap is open for longer.
-const LONGEST_TAP: Duration = Duration::from_secs(600);
 
 impl Connection {
     /// Tells how a drain goes on until it is over, or the time for it is.
@@ -49,7 +47,7 @@ impl Connection {
 
     /// Tells of requests as they end, until there were `most` or the time is over.
     pub(super) async fn let_run(&mut self, mut tap: Tap, most: u32, wait: Span) -> io::Result<Reply> {
-        let until = Instant::now() + wait.get().min(LONGEST_TAP);
+        let until = Instant::now() + wait.get();
         let mut heartbeat = interval(HEARTBEAT);
         let mut told = 0;
         while told < most {

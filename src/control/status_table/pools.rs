@@ -1,7 +1,8 @@
 use crate::control::columns::{Column, Row, push_line, write_columns};
-use crate::control::figures::{self, millis, percent, printable, rate};
+use crate::control::figures::{self, millis, percent, rate};
 use crate::pools::State;
 use crate::runtime::{EndpointStatus, PoolStatus};
+use crate::types::visible_line;
 
 const COLUMNS: [Column; 11] = [
     Column::text("ENDPOINT"),
@@ -60,13 +61,17 @@ pub(crate) fn notes(endpoint: &EndpointStatus) -> Vec<String> {
         notes.push("on trial".to_owned());
     }
     notes.extend(endpoint.slow_start_percent.map(|percent| format!("slow start at {percent} %")));
+    let why = endpoint.reason.as_deref();
+    if matches!(endpoint.state, State::Draining | State::Drained) {
+        notes.extend(why.map(visible_line));
+    }
     let left = endpoint.ejected_for_ms.map(figures::seconds_left);
-    let why = endpoint.reason.as_deref().filter(|_| endpoint.state == State::Ejected);
+    let why = why.filter(|_| endpoint.state == State::Ejected);
     notes.extend(left.map(|left| match why {
-        Some(why) => format!("ejected for {left} s more: {}", printable(why)),
+        Some(why) => format!("ejected for {left} s more: {}", visible_line(why)),
         None => format!("ejected for {left} s more"),
     }));
     let failed = endpoint.probes.last().filter(|probe| !probe.passed);
-    notes.extend(failed.map(|probe| format!("probe failed: {}", printable(&probe.reason))));
+    notes.extend(failed.map(|probe| format!("probe failed: {}", visible_line(&probe.reason))));
     notes
 }

@@ -199,7 +199,7 @@ fn the_last_probe_is_told_if_it_failed() {
     };
     let probe = |passed: bool, reason: &str| serde_json::json!({ "at": "2026-01-01T00:00:00.000Z", "passed": passed, "took_ms": 1.5, "reason": reason });
     let (good, bad) = (probe(true, "200 OK"), probe(false, "it said \x1b[2J"));
-    assert_eq!(notes_of(serde_json::json!([good, bad])), ["probe failed: it said \u{fffd}[2J"]);
+    assert_eq!(notes_of(serde_json::json!([good, bad])), ["probe failed: it said \\u001b[2J"]);
     assert!(notes_of(serde_json::json!([bad, good])).is_empty());
 }
 
@@ -209,4 +209,18 @@ fn what_is_out_of_the_ordinary_is_told_on_top() {
     let told = told(&Status { draining: true, ..status(vec![pool]) });
     assert!(told.starts_with("evener 0.1.0, process 42, up 0s, draining\n"), "{told}");
     assert!(told.contains("5 failures, PANIC: all serve that can be connected to\n"), "{told}");
+}
+
+#[test]
+fn an_endpoint_in_drain_says_why_and_nothing_does_anything_to_a_terminal() {
+    let reason = |text: &str| Some(text.to_owned());
+    let drained =
+        EndpointStatus { reason: reason("its weight is 0"), ..endpoint("10.0.0.1:80", State::Drained) };
+    let ejected = EndpointStatus {
+        reason: reason("a\u{1b}[2Jb\nc"),
+        ejected_for_ms: Some(500),
+        ..endpoint("10.0.0.2:80", State::Ejected)
+    };
+    assert_eq!(notes(&drained), ["its weight is 0"]);
+    assert_eq!(notes(&ejected), ["ejected for 1 s more: a\\u001b[2Jb\\u000ac"]);
 }

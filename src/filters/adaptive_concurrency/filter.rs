@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::hooks::{
-    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, ResponseView,
+    BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, Rejection, RequestView, ResponseView,
 };
 
 use super::AdaptiveConcurrencySettings;
@@ -129,6 +129,13 @@ impl Filter for AdaptiveConcurrency {
     fn describe(&self) -> String {
         self.description.clone()
     }
+
+    fn describe_now(&self, _: KeyParts<'_>, _: Instant) -> Option<String> {
+        let [in_flight, limit] =
+            [&self.state.in_flight, &self.state.limit].map(|count| count.load(Ordering::Relaxed));
+        let becomes = if in_flight < limit { "it would pass" } else { "it would be refused" };
+        Some(format!("{becomes}: {in_flight} under way, and {limit} may be by what was learnt"))
+    }
 }
 
 #[cfg(test)]
@@ -171,8 +178,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn so_many_are_under_way_and_no_more() {
         let filter = filter("{}");
+        let now = || {
+            let mut exchange = Exchange::get("/", Instant::now());
+            exchange
+                .with_request(|request, cx| filter.describe_now(KeyParts::of(request, cx), cx.now()))
+                .unwrap()
+        };
+        assert_eq!(now(), "it would pass: 0 under way, and 20 may be by what was learnt");
         let mut passed = all_that_pass(&filter).await;
         assert_eq!(passed.len(), 20);
+        assert_eq!(now(), "it would be refused: 20 under way, and 20 may be by what was learnt");
         passed.pop();
         let mut last = all_that_pass(&filter).await;
         assert_eq!(last.len(), 1);

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use crate::hooks::{
     BuildCx, BuildError, Filter, FilterCx, Flow, HookError, KeyParts, KeySpec, NO_KEY, Rejection, RequestView,
 };
 
 use super::ConcurrencySettings;
-use super::slots::{Room, Slot, Slots};
+use super::slots::{Room, Slot, Slots, Taken};
 
 /// The filter `concurrency`.
 ///
@@ -67,6 +68,19 @@ impl Filter for Concurrency {
     fn describe(&self) -> String {
         self.description.clone()
     }
+
+    fn describe_now(&self, parts: KeyParts<'_>, _: Instant) -> Option<String> {
+        let key = self.key.hash(parts, self.ipv6_prefix, self.slots.hasher()).unwrap_or(NO_KEY);
+        let Taken { busy, waiting } = self.slots.taken(key);
+        let Room { max, queue, .. } = self.room;
+        let becomes = match (busy < max, waiting < queue) {
+            (true, _) => "it would pass",
+            (false, true) => "it would wait",
+            (false, false) => "it would be refused",
+        };
+        let waiting = if queue > 0 { format!(", {waiting} of {queue} waiting") } else { String::new() };
+        Some(format!("{becomes}: {busy} of {max} under way{waiting}"))
+    }
 }
 
 fn describe(settings: &ConcurrencySettings) -> String {
@@ -80,8 +94,6 @@ fn describe(settings: &ConcurrencySettings) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use tokio::time::Instant;
 
     use super::*;
     use crate::hooks::testing::{self, Exchange, Generations};
@@ -128,6 +140,26 @@ mod tests {
         let ((_, refused), ()) = tokio::join!(ask(&filter), async { drop(first) });
         assert_eq!(refused, None);
         assert_eq!(filter.describe(), "1 at once per client_ip, 1 waiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_is_told_of_the_key() {
+        let filter = filter("{ max: 1, queue: 1, queue_timeout: 3s }");
+        let now = || {
+            let parts = |request: &RequestView<'_>, cx: &FilterCx<'_>| {
+                filter.describe_now(KeyParts::of(request, cx), Instant::now())
+            };
+            Exchange::get("/", Instant::now()).with_request(|request, cx| parts(request, cx)).unwrap()
+        };
+        assert_eq!(now(), "it would pass: 0 of 1 under way, 0 of 1 waiting");
+        let (first, _) = ask(&filter).await;
+        assert_eq!(now(), "it would wait: 1 of 1 under way, 0 of 1 waiting");
+        let second = ask(&filter);
+        tokio::pin!(second);
+        assert!(futures::poll!(&mut second).is_pending());
+        assert_eq!(now(), "it would be refused: 1 of 1 under way, 1 of 1 waiting");
+        drop(first);
+        assert_eq!(second.await.1, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,6 +48,15 @@ pub(super) struct Room {
     pub(super) patience: Duration,
 }
 
+/// What requests of a key hold at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// How many are under way.
+    pub(super) busy: u32,
+    /// How many wait.
+    pub(super) waiting: usize,
+}
+
 /// A power of two.
 const SHARDS: usize = 64;
 
@@ -84,6 +93,15 @@ impl Slots {
             mine
         };
         timeout(room.patience, turn).await.ok()?.ok()
+    }
+
+    /// What requests of the key hold at this moment.
+    pub(super) fn taken(&self, key: u128) -> Taken {
+        let waits = |waiting: &&Waiting| !waiting.turn.is_closed();
+        self.shard(key).lock().get(&key).map_or_else(Taken::default, |state| Taken {
+            busy: state.busy,
+            waiting: state.line.iter().filter(waits).count(),
+        })
     }
 
     fn slot(self: &Arc<Self>, key: u128) -> Slot {

@@ -2,20 +2,39 @@
 
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::runtime::drift;
 use crate::runtime::status::last_minute;
 use crate::runtime::{
     CacheStatus, CertificateStatus, Draft, Drift, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
-    SplitStatus, Status,
+    Sample, SplitStatus, Status, TransitionStatus,
 };
 use crate::types::wall_time;
 
 use super::split::find_split;
 use super::{Control, ControlError, find_endpoint, find_pool};
 
+/// How the process did, second by second, and what has changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Recent {
+    /// The oldest first.
+    pub(crate) samples: Vec<Sample>,
+    /// The oldest first.
+    pub(crate) transitions: Vec<TransitionStatus>,
+}
+
 impl Control {
+    /// What came after the sample that ended then, and after the transition of that number, as far as it is kept.
+    pub(crate) fn recent(&self, after_ms: u64, after_number: u64) -> Recent {
+        let noted = self.live.snapshot().journal.since(after_number);
+        Recent {
+            samples: self.live.series().since(after_ms),
+            transitions: noted.into_iter().map(TransitionStatus::from).collect(),
+        }
+    }
+
     /// What goes on in all pools, or in one of them.
     ///
     /// # Errors

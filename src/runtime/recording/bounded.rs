@@ -17,6 +17,11 @@ impl<T, const MOST: usize> Bounded<T, MOST> {
         if self.items.len() < MOST { self.items.push(item) } else { self.more += 1 }
     }
 
+    /// Counts items that nobody has made, since there would be no room for them.
+    pub(crate) fn leave_out(&mut self, count: usize) {
+        self.more += count;
+    }
+
     /// How many were added, whether they were kept or not.
     pub(crate) fn count(&self) -> usize {
         self.items.len() + self.more
@@ -61,6 +66,8 @@ mod tests {
         list.extend([3, 4]);
         assert_eq!((list.as_slice(), list.more()), (&[1, 2][..], 2));
         assert_eq!((list.count(), list.more()), (4, 2));
+        list.leave_out(3);
+        assert_eq!((list.count(), list.more()), (7, 5));
         assert_eq!(list.get_mut(1), Some(&mut 2));
     }
 }

@@ -5,8 +5,7 @@ use tokio::time::Instant;
 
 use crate::router::{Candidate, Parts, Router, Verdict};
 use crate::split::{Share, Split};
-use crate::telemetry::Redaction;
-use crate::types::{HostPattern, PoolName, RouteName};
+use crate::types::{HostPattern, PoolName, RouteName, cut};
 
 use super::super::Cause;
 use super::Bounded;
@@ -16,7 +15,7 @@ use super::Bounded;
 pub(crate) struct Routing {
     pub(crate) at: Instant,
     /// The routes for the request's host, in the order in which they are tried.
-    pub(crate) candidates: Bounded<RouteCandidate, 64>,
+    pub(crate) candidates: Bounded<RouteCandidate, MOST_CANDIDATES>,
     pub(crate) route: Option<RouteName>,
 }
 
@@ -27,29 +26,40 @@ pub(crate) struct RouteCandidate {
     /// The most specific of its hosts that is for the request's.
     pub(crate) host: Option<HostPattern>,
     pub(crate) is_chosen: bool,
-    /// What came of it in words, without what is secret in what the client has sent.
+    /// What came of it in words, without anything that the client has sent.
     pub(crate) verdict: String,
 }
 
+/// So many candidates are told of.
+const MOST_CANDIDATES: usize = 64;
+/// No more is told of each, in bytes: lists of what a route wants may be long.
+const LONGEST_VERDICT: usize = 256;
+
 impl Routing {
     /// By the same facts by which the route was found.
-    pub(crate) fn new(
+    pub(crate) fn explained(
         router: &Router,
         parts: &Parts<'_>,
         route: Option<&RouteName>,
-        redaction: &Redaction,
         at: Instant,
     ) -> Self {
-        let candidates = router.explain(parts).into_iter();
-        let candidates = candidates.map(|candidate| RouteCandidate::new(candidate, redaction)).collect();
+        let first = router.candidates(parts).take(MOST_CANDIDATES);
+        let mut candidates: Bounded<_, MOST_CANDIDATES> = first.map(RouteCandidate::from).collect();
+        candidates.leave_out(router.of_host(parts.host).saturating_sub(MOST_CANDIDATES));
         Self { at, candidates, route: route.cloned() }
+    }
+
+    /// Without how the route was found.
+    pub(crate) fn found(route: Option<&RouteName>, at: Instant) -> Self {
+        Self { at, candidates: Bounded::default(), route: route.cloned() }
     }
 }
 
-impl RouteCandidate {
-    fn new(candidate: Candidate, redaction: &Redaction) -> Self {
+impl From<Candidate> for RouteCandidate {
+    fn from(candidate: Candidate) -> Self {
         let Candidate { name, host, verdict, .. } = candidate;
-        Self { name, host, is_chosen: verdict == Verdict::Chosen, verdict: verdict.redacted(redaction) }
+        let is_chosen = verdict == Verdict::Chosen;
+        Self { name, host, is_chosen, verdict: cut(verdict.redacted(), LONGEST_VERDICT) }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::runtime::GrpcStatus;
 use crate::runtime::recording::{
     Attempt, FilterRun, FilterVerdict, Outcome, PickRun, Recording, RouteCandidate, SplitRun, WhyAttempt,
 };
-use crate::telemetry::started;
+use crate::telemetry::{protocol_word, started};
 
 use super::{
     AttemptReport, CandidateReport, EndReport, FilterReport, PickReport, RequestReport, SampledReport,
@@ -26,8 +26,12 @@ fn rounded(number: f64) -> f64 {
 }
 
 impl RequestReport {
-    /// What a recording tells.
+    /// What a recording tells, in no more than a line holds.
     pub(crate) fn of(recording: &Recording) -> Self {
+        Self::whole(recording).fitted()
+    }
+
+    fn whole(recording: &Recording) -> Self {
         let Recording { began, asked, routing, filters, split, picks, attempts, end, .. } = recording;
         let at = |moment: Instant| millis(moment.saturating_duration_since(*began));
         let candidates = routing.as_ref().map(|routing| &routing.candidates);
@@ -36,7 +40,7 @@ impl RequestReport {
             request_id: asked.request_id.to_str().unwrap_or_default().to_owned(),
             client: asked.client.to_string(),
             listener: asked.listener.to_string(),
-            protocol: format!("{:?}", asked.version),
+            protocol: protocol_word(asked.version).to_owned(),
             method: asked.method.to_string(),
             scheme: asked.scheme.as_str().to_owned(),
             host: asked.host.clone(),

@@ -3,6 +3,7 @@
 //! It is made of a [`Recording`], and holds nothing that only the request's own client and its endpoint may know: no header,
 //! and of the query the names of parameters alone.
 
+mod fit;
 mod making;
 mod text;
 
@@ -23,12 +24,12 @@ pub(crate) struct RequestReport {
     pub(crate) method: String,
     pub(crate) scheme: String,
     pub(crate) host: String,
-    /// The path, and the names of the query's parameters.
+    /// The path, and the names of the query's parameters; one that is long ends with `…`.
     pub(crate) target: String,
     /// The routes for its host, in the order in which they are tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) candidates: Vec<CandidateReport>,
-    /// How many more routes, filters, picks and attempts there were than are told.
+    /// How many more routes, filters, picks, endpoints compared or out, and attempts there were than are told.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) left_out: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -92,7 +92,7 @@ pub(crate) struct EndpointStatus {
     /// Until when an operator has it left out (RFC 3339), whatever else keeps it out.
     #[serde(default)]
     pub(crate) ordered_out_until: Option<String>,
-    /// Why it is ejected or unfit.
+    /// Why it is ejected, unfit, or in drain.
     #[serde(default)]
     pub(crate) reason: Option<String>,
     /// How often it was ejected since the start.
@@ -186,7 +186,8 @@ impl EndpointStatus {
             backup: endpoint.is_backup(),
             in_flight: endpoint.in_flight(),
             max_requests: endpoint.config().max_requests,
-            on_trial: load.is_on_trial(),
+            // Whoever is out for another reason gets not even that one request.
+            on_trial: load.is_on_trial() && state == State::Fit,
             picks: load.picks(),
             failures: load.failures(),
             latency_ms: load.latency(now).map(in_ms),
@@ -195,7 +196,11 @@ impl EndpointStatus {
             reason: match state {
                 State::Ejected => ejection.map(|ejection| ejection.why.to_string()),
                 State::Unfit => probes.iter().rfind(|probe| !probe.passed).map(|probe| probe.reason.clone()),
-                State::Checking | State::Fit | State::Draining | State::Drained => None,
+                State::Draining | State::Drained if endpoint.weight() == 0 => {
+                    Some("its weight is 0".to_owned())
+                }
+                State::Draining | State::Drained => Some("taken out by an operator".to_owned()),
+                State::Checking | State::Fit => None,
             },
             ejections: endpoint.counts().ejections,
             last_minute: endpoint.last_minute().percentiles(),

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::types::ListenerName;
+use crate::types::{ListenerName, Span};
 
 use super::pace::Pace;
 use super::recording::Recording;
@@ -51,16 +52,26 @@ const QUEUE: usize = 256;
 const MOST_A_SECOND: u32 = 100;
 
 impl Taps {
-    /// Whether any of them may want to be told of a request, by what is known when its head has come.
-    pub(super) fn may_want(&self, client: IpAddr, listener: &ListenerName) -> bool {
-        self.0.read().iter().any(|spout| spout.filter.may_match(client, listener))
+    /// What they want to know of a request, by what is known when its head has come: how each decision came about is written
+    /// down only as long as one of them may be told.
+    pub(super) fn want(&self, client: IpAddr, listener: &ListenerName, now: Instant) -> Uses {
+        let open = self.0.read();
+        let mut wanting = open.iter().filter(|spout| spout.filter.may_match(client, listener)).peekable();
+        match (wanting.peek().is_some(), wanting.any(|spout| spout.pace.has_room(now))) {
+            (_, true) => Uses::TAP,
+            (true, false) => Uses::COUNTED,
+            (false, false) => Uses::NONE,
+        }
     }
 
     /// Tells those that want to know of a request that is over.
     pub(super) fn tell(&self, recording: &Arc<Recording>) {
         let now = recording.end.as_ref().map_or(recording.began, |end| end.at);
+        let is_whole = recording.uses.has(Uses::TAP);
         for spout in self.0.read().iter().filter(|spout| spout.filter.matches(recording)) {
-            if !spout.pace.permits(now) || spout.queue.try_send(recording.clone()).is_err() {
+            let is_told =
+                is_whole && spout.pace.permits(now) && spout.queue.try_send(recording.clone()).is_ok();
+            if !is_told {
                 spout.missed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -68,6 +79,9 @@ impl Taps {
 }
 
 impl Tap {
+    /// No tap is open for longer.
+    pub(crate) const LONGEST: Span = Span::from_secs(600);
+
     /// Opens a tap for requests that are like `filter`.
     ///
     /// # Errors

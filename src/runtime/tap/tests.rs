@@ -119,6 +119,25 @@ fn what_nobody_takes_is_counted_and_holds_nobody_up() {
 fn only_requests_that_somebody_may_want_are_recorded() {
     let watchers: Arc<Watchers> = Arc::default();
     let _tap = Tap::open(&watchers, filter(r#"{"client":"10.0.0.0/8"}"#)).unwrap();
-    let wants = |client: &str| watchers.wants(client.parse().unwrap(), &"web".parse().unwrap());
+    let now = Instant::now();
+    let wants = |client: &str| watchers.wants(client.parse().unwrap(), &"web".parse().unwrap(), now);
     assert_eq!([wants("10.1.2.3"), wants("192.0.2.1")], [Uses::TAP, Uses::NONE]);
+}
+
+#[test]
+fn requests_beyond_the_pace_are_counted_without_their_reasons() {
+    let watchers: Arc<Watchers> = Arc::default();
+    let tap = Tap::open(&watchers, TapFilter::default()).unwrap();
+    let recording = ended("10.1.2.3");
+    let now = recording.began;
+    let wants = |now| watchers.wants("10.1.2.3".parse().unwrap(), &"web".parse().unwrap(), now);
+    (0..MOST_A_SECOND).for_each(|_| watchers.tell(&recording));
+    assert_eq!((tap.take_missed(), wants(now)), (0, Uses::COUNTED));
+    assert!(!Uses::COUNTED.wants_reasons());
+    // One that began so is counted, though another second has begun by its end.
+    let mut late = Arc::into_inner(ended("10.1.2.3")).unwrap();
+    let next = now + std::time::Duration::from_secs(2);
+    (late.uses, late.end.as_mut().unwrap().at) = (Uses::COUNTED, next);
+    watchers.tell(&Arc::new(late));
+    assert_eq!((tap.take_missed(), wants(next)), (1, Uses::TAP));
 }

@@ -1,5 +1,5 @@
 //! Which trace a request belongs to, as the headers `traceparent` and `tracestate` of the W3C tell it (Trace Context, level
-//! 1). Pure: ids come from the random numbers that are passed in.
+//! 1, and the one flag that level 2 adds). Pure: ids come from the random numbers that are passed in.
 
 mod state;
 #[cfg(test)]
@@ -35,7 +35,8 @@ pub(crate) struct TraceContext {
 
 /// Whoever made the request may have recorded it.
 const SAMPLED: u8 = 0b01;
-/// The last seven bytes of the trace's id are random (level 2). Whoever does not know this passes it by.
+/// The last seven bytes of the trace's id are random. Level 2 has it passed on as it came; all other flags are none yet, and
+/// set to zero (§3.2.2.5.3).
 const RANDOM: u8 = 0b10;
 
 /// Lengths of a `traceparent`: of its version 00, and of what every later one begins with.
@@ -51,7 +52,7 @@ impl TraceContext {
             return None;
         }
         let mut context = parse_parent(field.as_bytes().trim_ascii())?;
-        context.state = state::parse(headers.get_all(TRACESTATE).iter());
+        context.state = state::parse(&headers.get_all(TRACESTATE));
         Some(context)
     }
 
@@ -74,11 +75,14 @@ impl TraceContext {
         self.flags
     }
 
-    /// The value of `traceparent`, in version 00.
+    /// The value of `traceparent`, in version 00. Every request gets one, recorded or not.
     pub(crate) fn traceparent(&self) -> HeaderValue {
-        let text = format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags);
+        let mut text = *b"00-................................-................-..";
+        write_digits(&mut text[3..35], &self.trace_id.0);
+        write_digits(&mut text[36..52], &self.span_id.0);
+        write_digits(&mut text[53..], &[self.flags]);
         // Digits, letters and dashes are legal in every header.
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
@@ -113,6 +117,14 @@ fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         *byte = escaped_byte(pair[0], pair[1])?;
     }
     Some(bytes)
+}
+
+/// Two hexadecimal digits for each byte, in lower case, into as much room.
+fn write_digits(room: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in room.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
 }
 
 impl TraceId {

@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use http::header::GetAll;
 use smallvec::SmallVec;
 
 /// So many members it may have.
@@ -9,9 +10,9 @@ const LONGEST: usize = 512;
 const LONG_MEMBER: usize = 128;
 
 /// One `tracestate` for all fields of that name, in their order; `None` where one of them is none, or all are empty.
-pub(super) fn parse<'a>(fields: impl Iterator<Item = &'a HeaderValue>) -> Option<HeaderValue> {
+pub(super) fn parse(fields: &GetAll<'_, HeaderValue>) -> Option<HeaderValue> {
     let mut members = SmallVec::<[&str; 4]>::new();
-    for field in fields {
+    for field in fields.iter() {
         // Text of visible characters, spaces and tabs.
         for member in field.to_str().ok()?.split(',') {
             let member = member.trim_matches([' ', '\t']);
@@ -25,7 +26,13 @@ pub(super) fn parse<'a>(fields: impl Iterator<Item = &'a HeaderValue>) -> Option
         }
     }
     shorten(&mut members);
-    if members.is_empty() { None } else { HeaderValue::try_from(members.join(",")).ok() }
+    let length = members.iter().map(|member| member.len() + 1).sum::<usize>().checked_sub(1)?;
+    let mut fields = fields.iter();
+    match (fields.next().filter(|field| field.len() == length), fields.next()) {
+        // Of one field all its letters: mostly it is as it is to be.
+        (Some(field), None) => Some(field.clone()),
+        _ => HeaderValue::try_from(members.join(",")).ok(),
+    }
 }
 
 /// Takes whole members out until the rest is short enough: long ones first, and then the oldest, which are the last.

@@ -30,8 +30,10 @@ fn a_parent_is_read_as_the_recommendation_has_it() {
         (format!("00-{TRACE}-{SPAN}-01"), 1),
         (format!("  00-{TRACE}-{SPAN}-01 \t"), 1),
         (format!("00-{TRACE}-{SPAN}-03"), 3),
+        (format!("00-{TRACE}-{SPAN}-02"), 2),
         // What no level knows is not passed on.
         (format!("00-{TRACE}-{SPAN}-ff"), 3),
+        (format!("00-{TRACE}-{SPAN}-fc"), 0),
         // Later versions may have more.
         (format!("cc-{TRACE}-{SPAN}-01"), 1),
         (format!("cc-{TRACE}-{SPAN}-01-what-the-future-will-be-like"), 1),
@@ -99,6 +101,8 @@ fn the_fields_of_a_state_are_joined() {
         (&["foo=1 \t , \t bar=2, \t baz=3"], Some("foo=1,bar=2,baz=3")),
         (&["foo=1", "", ",,bar=2,"], Some("foo=1,bar=2")),
         (&["foo=1,foo=2"], Some("foo=1,foo=2")),
+        (&["foo=1,", "bar=2      "], Some("foo=1,bar=2")),
+        (&["a=1", "b=2    "], Some("a=1,b=2")),
         (&["0tenant@system=a b", "z0_-*/=~!"], Some("0tenant@system=a b,z0_-*/=~!")),
         (&["", " "], None),
         (&[], None),

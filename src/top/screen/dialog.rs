@@ -12,7 +12,7 @@ use super::palette::{Palette, Tone};
 const HELP: [&str; 12] = [
     "arrows, j k      the next row, or the one before",
     "PgUp PgDn g G    further, to the first, to the last",
-    "tab, 1 to 5      the next tab, or this one",
+    "tab, 1 to 7      the next tab, or this one",
     "/                show only what has these letters; esc ends it",
     "s                another order: file, rate, p99, in flight, state",
     "p                stay, and go on",

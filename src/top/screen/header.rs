@@ -3,26 +3,28 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Sparkline;
 
-use crate::control::figures;
+use crate::control::figures::{self, NONE};
+use crate::runtime::Sample;
 use crate::top::View;
-use crate::top::history::Moment;
 
 use super::palette::{Palette, Tone};
 
-/// A number of a moment, in thousandths.
-type Figure = fn(&Moment) -> u64;
+/// A number of a second, in thousandths.
+type Figure = fn(&Sample) -> u64;
 
 /// What the process does as a whole: a line that says which one it is, and a line of figures with their last minutes.
 pub(super) fn draw(view: &View, palette: Palette, frame: &mut Frame<'_>, [process, numbers]: [Rect; 2]) {
     frame.render_widget(process_line(view, palette), process);
-    let last = view.history.moments().next_back().copied().unwrap_or_default();
+    let last = view.history.samples().next_back();
+    let [answered, failed] = [last.map(|last| last.requests_per_s), last.map(|last| last.errors_per_s)];
     let minute = view.status.as_ref().map(|status| status.last_minute).unwrap_or_default();
-    let [p50, p95, p99] = [minute.p50_ms, minute.p95_ms, minute.p99_ms].map(figures::millis);
-    let errors = if last.errors_per_s > 0.0 { Tone::Bad } else { Tone::Plain };
+    let [half, most, nearly_all] = [minute.p50_ms, minute.p95_ms, minute.p99_ms].map(figures::millis);
+    let tone = if failed.is_some_and(|failed| failed > 0.0) { Tone::Bad } else { Tone::Plain };
+    let rate = |per_s: Option<f64>| per_s.map_or_else(|| NONE.to_owned(), figures::rate);
     let parts = [
-        (format!("req/s {}", figures::rate(last.requests_per_s)), Tone::Strong, Moment::requests as Figure),
-        (format!("5xx/s {}", figures::rate(last.errors_per_s)), errors, Moment::errors as Figure),
-        (format!("p50 {p50} p95 {p95} p99 {p99}"), Tone::Plain, Moment::p99 as Figure),
+        (format!("req/s {}", rate(answered)), Tone::Strong, requests as Figure),
+        (format!("5xx/s {}", rate(failed)), tone, errors as Figure),
+        (format!("p50 {half} p95 {most} p99 {nearly_all}"), Tone::Plain, p99 as Figure),
     ];
     let texts: usize = parts.iter().map(|(text, ..)| text.chars().count() + 2).sum();
     let room = usize::from(numbers.width).saturating_sub(texts) / parts.len();
@@ -37,9 +39,9 @@ pub(super) fn draw(view: &View, palette: Palette, frame: &mut Frame<'_>, [proces
     for ((text, tone, number), areas) in parts.into_iter().zip(areas.chunks(2)) {
         frame.render_widget(Line::styled(text, palette.of(tone)), areas[0]);
         let bars = Rect { width: areas[1].width.saturating_sub(1), ..areas[1] };
-        let moments = view.history.moments();
-        let skipped = moments.len().saturating_sub(bars.width.into());
-        let data: Vec<_> = moments.skip(skipped).map(number).collect();
+        let samples = view.history.samples();
+        let skipped = samples.len().saturating_sub(bars.width.into());
+        let data: Vec<_> = samples.skip(skipped).map(number).collect();
         frame.render_widget(Sparkline::default().data(data).style(palette.of(tone)), bars);
     }
 }
@@ -60,16 +62,14 @@ fn process_line<'v>(view: &View, palette: Palette) -> Line<'v> {
     Line::from(spans)
 }
 
-impl Moment {
-    fn requests(&self) -> u64 {
-        (self.requests_per_s * 1000.0) as u64
-    }
+fn requests(sample: &Sample) -> u64 {
+    (sample.requests_per_s * 1000.0) as u64
+}
 
-    fn errors(&self) -> u64 {
-        (self.errors_per_s * 1000.0) as u64
-    }
+fn errors(sample: &Sample) -> u64 {
+    (sample.errors_per_s * 1000.0) as u64
+}
 
-    fn p99(&self) -> u64 {
-        (self.p99_ms.unwrap_or(0.0) * 1000.0) as u64
-    }
+fn p99(sample: &Sample) -> u64 {
+    (sample.p99_ms.unwrap_or(0.0) * 1000.0) as u64
 }

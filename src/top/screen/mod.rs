@@ -49,9 +49,9 @@ fn tab_line<'v>(view: &View, palette: Palette) -> Line<'v> {
             true => palette.of(Tone::Strong).add_modifier(Modifier::REVERSED),
             false => palette.of(Tone::Faint),
         };
-        [Span::styled(format!(" {} {} ", index + 1, tab.title()), style), Span::raw(" ")]
+        Span::styled(format!(" {} {} ", index + 1, tab.title()), style)
     };
-    Line::from_iter(Tab::ALL.into_iter().enumerate().flat_map(tab))
+    Line::from_iter(Tab::ALL.into_iter().enumerate().map(tab))
 }
 
 /// What keys are for, what the last order came to, or why nothing is told.

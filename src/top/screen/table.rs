@@ -7,12 +7,16 @@ use ratatui::widgets::{Cell, Row as TableRow, Table};
 use crate::control::figures::{self, NONE, millis, percent, rate};
 use crate::control::notes;
 use crate::pools::State;
-use crate::runtime::{CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus};
+use crate::runtime::{
+    CacheDiskUse, CacheStatus, CertificateStatus, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
+    SplitStatus, TransitionStatus,
+};
+use crate::split::{CanaryPhase, CanaryStatus};
 use crate::telemetry::Percentiles;
 use crate::top::View;
-use crate::top::history::StateChange;
-use crate::top::rows::Row;
+use crate::top::rows::{Row, what_changed};
 use crate::top::view::Tab;
+use crate::types::visible_line;
 
 use super::palette::{Palette, Tone};
 
@@ -65,10 +69,18 @@ const CERTIFICATES: [Column; 5] = [
 ];
 const CHANGES: [Column; 5] = [
     Column("POOL / ENDPOINT", 0, 0),
-    Column("UP", 9, 50),
-    Column("FROM", 8, 60),
-    Column("TO", 8, 0),
-    Column("WHY", 0, 70),
+    Column("AT (UTC)", 14, 50),
+    Column("FROM", 13, 70),
+    Column("TO", 13, 0),
+    Column("WHY", 0, 84),
+];
+const SPLITS: [Column; 3] = [Column("ROUTE", 0, 0), Column("SHARES", 0, 0), Column("CANARY", 0, 70)];
+const CACHES: [Column; 5] = [
+    Column("CACHE", 0, 0),
+    Column("MEMORY", 22, 0),
+    Column("DISK", 22, 60),
+    Column("STATE", 10, 70),
+    Column("WHY", 0, 90),
 ];
 
 type Cells = Vec<(String, Tone)>;
@@ -113,14 +125,16 @@ fn columns(tab: Tab) -> &'static [Column] {
         Tab::Listeners => &LISTENERS,
         Tab::Certificates => &CERTIFICATES,
         Tab::Changes => &CHANGES,
+        Tab::Splits => &SPLITS,
+        Tab::Caches => &CACHES,
     }
 }
 
-/// Numbers stand right.
+/// Numbers stand right; what would do something to the terminal is written out.
 fn cell(text: String, column: &Column) -> Cell<'static> {
-    let is_text =
-        column.1 == 0 || matches!(column.0, "STATE" | "TO" | "SERVES" | "LEFT" | "LISTENER" | "KEY" | "FROM");
-    let line = Line::from(text);
+    let is_text = column.1 == 0
+        || matches!(column.0, "STATE" | "TO" | "SERVES" | "LEFT" | "LISTENER" | "KEY" | "FROM" | "AT (UTC)");
+    let line = Line::from(visible_line(&text));
     Cell::from(if is_text { line } else { line.right_aligned() })
 }
 
@@ -130,8 +144,8 @@ fn name(row: &Row<'_>) -> String {
         Row::Endpoint(_, endpoint) => format!("  {}", endpoint.address),
         Row::Route(route) if route.to.is_empty() => "(no route)".to_owned(),
         Row::Certificate(certificate) => certificate.names.join(", "),
-        Row::Change(change) => change.target.clone(),
-        Row::Pool(_) | Row::Route(_) | Row::Listener(_) => row.id(),
+        Row::Change(change) => what_changed(change),
+        Row::Pool(_) | Row::Route(_) | Row::Listener(_) | Row::Split(_) | Row::Cache(_) => row.id(),
     }
 }
 
@@ -144,6 +158,8 @@ fn cells(row: &Row<'_>) -> Cells {
         Row::Listener(listener) => of_listener(listener),
         Row::Certificate(certificate) => of_certificate(certificate),
         Row::Change(change) => of_change(change),
+        Row::Split(split) => of_split(split),
+        Row::Cache(cache) => of_cache(cache),
     };
     std::iter::once((name(row), tone)).chain(rest).collect()
 }
@@ -234,12 +250,55 @@ fn of_certificate(certificate: &CertificateStatus) -> Cells {
     std::iter::once(left).chain(plain([listener.clone(), key.clone(), file.clone()])).collect()
 }
 
-fn of_change(change: &StateChange) -> Cells {
-    let StateChange { at_s, from, to, why, .. } = change;
+/// `03-01 12:00:05`, the change, and the first line of why.
+fn of_change(change: &TransitionStatus) -> Cells {
+    let TransitionStatus { at, from, to, why, .. } = change;
+    let tone = match to.as_str() {
+        "unfit" | "ejected" | "panic" | "refused" => Tone::Bad,
+        "fit" => Tone::Good,
+        _ => Tone::Plain,
+    };
     vec![
-        (figures::uptime(*at_s), Tone::Plain),
-        (from.as_str().to_owned(), Tone::Faint),
-        (to.as_str().to_owned(), tone_of(*to)),
-        (why.as_deref().map(figures::printable).unwrap_or_default(), Tone::Plain),
+        (at.get(5..19).unwrap_or(at).replace('T', " "), Tone::Plain),
+        (from.clone(), Tone::Faint),
+        (to.clone(), tone),
+        (why.lines().next().unwrap_or_default().to_owned(), Tone::Plain),
     ]
+}
+
+fn of_split(split: &SplitStatus) -> Cells {
+    let SplitStatus { to, canary, .. } = split;
+    let shares: Vec<_> = to.iter().map(|side| format!("{} {} %", side.pool, side.share_percent)).collect();
+    let mut cells: Cells = plain([shares.join(", ")]).collect();
+    cells.push(canary.as_ref().map_or_else(|| (String::new(), Tone::Plain), canary_cell));
+    cells
+}
+
+/// `v2 running: waits for the end of 1m`
+fn canary_cell(canary: &CanaryStatus) -> (String, Tone) {
+    let CanaryStatus { pool, phase, paused, waits_for, why, .. } = canary;
+    let mut parts = vec![format!("{pool} {}", if *paused { "paused" } else { phase.as_str() })];
+    parts.extend(waits_for.as_ref().map(|what| format!("waits for {what}")));
+    parts.extend(why.clone());
+    (parts.join(": "), if *phase == CanaryPhase::Aborted { Tone::Bad } else { Tone::Plain })
+}
+
+fn of_cache(cache: &CacheStatus) -> Cells {
+    let CacheStatus { memory_bytes, memory_size, disk, .. } = cache;
+    let of = |bytes: u64, size: u64| format!("{} of {}", figures::size(bytes), figures::size(size));
+    let mut cells: Cells = plain([of(*memory_bytes, *memory_size)]).collect();
+    let Some(disk) = disk else {
+        cells.extend(plain([NONE.to_owned(), NONE.to_owned(), String::new()]));
+        return cells;
+    };
+    let (word, tone) = match disk.state {
+        CacheDiskUse::InUse => ("in use", Tone::Good),
+        CacheDiskUse::Full => ("full", Tone::Warn),
+        CacheDiskUse::Off => ("off", Tone::Bad),
+        CacheDiskUse::Elsewhere => ("elsewhere", Tone::Warn),
+    };
+    cells.extend(plain([of(disk.bytes, disk.size)]));
+    cells.push((word.to_owned(), tone));
+    cells.extend(plain([disk.why.clone().unwrap_or_else(|| disk.path.clone())]));
+    cells
 }

@@ -78,7 +78,17 @@ fn every_tab_fits_any_terminal() {
         "not_after": "2026-03-01T00:00:00Z", "expires_in_s": 90_000, "file": "tls/a.pem"
     });
     view.status.as_mut().unwrap().certificates = vec![serde_json::from_value(certificate).unwrap()];
-    for tab in "12345".chars() {
+    let cache = serde_json::json!({ "name": "main", "memory_bytes": 700, "memory_size": 1 << 20, "disk": {
+        "path": "/cache", "bytes": 3 << 29, "size": 20_u64 << 30, "state": "off", "for_s": 35, "why": "Input/output error",
+        "files_given_up": 2 } });
+    let split = serde_json::json!({ "route": "shop", "by": null, "canary": { "pool": "new", "phase": "running",
+        "share_percent": 5.0, "for_s": 12, "paused": false, "why": null, "waits_for": "the end of 1m",
+        "canary": { "requests": 41, "failures": 0, "p99_ms": 3.2 }, "others": { "requests": 820, "failures": 2, "p99_ms": 3.0 } },
+        "to": [{ "pool": "old", "weight": 9, "share_percent": 95.0 }, { "pool": "new", "weight": 1, "share_percent": 5.0 }] });
+    let status = view.status.as_mut().unwrap();
+    status.caches = vec![serde_json::from_value(cache).unwrap()];
+    status.splits = vec![serde_json::from_value(split).unwrap()];
+    for tab in "1234567".chars() {
         press(&mut view, &tab.to_string());
         for mode in ["", "?", "\u{1b}/x"] {
             press(&mut view, mode);
@@ -90,6 +100,15 @@ fn every_tab_fits_any_terminal() {
     }
     press(&mut view, "4");
     assert!(screen(&mut view, 80, 10).contains("a.example, ü.example  expires in 1 days"));
+    press(&mut view, "6");
+    let told = screen(&mut view, 100, 10);
+    assert!(
+        told.contains("shop   old 95 %, new 5 %") && told.contains("new running: waits for the end of 1m"),
+        "{told}"
+    );
+    press(&mut view, "7");
+    let told = screen(&mut view, 120, 10);
+    assert!(told.contains("1.5 GiB of 20 GiB  off         Input/output error"), "{told}");
     assert_eq!(screen(&mut View::default(), 10, 2), "too small\n");
     assert!(screen(&mut View::default(), 80, 8).starts_with("waits for an answer\n"));
 }
@@ -104,7 +123,7 @@ fn of_a_thousand_endpoints_those_are_painted_that_are_looked_at() {
     });
     let mut view = View::default();
     let status = Status { pools: vec![pool("app", &many.collect::<Vec<_>>())], ..status() };
-    view.tell(status, tokio::time::Instant::now());
+    view.tell(status);
     assert!(screen(&mut view, 80, 24).contains("10.0.0.1:80 "));
     press(&mut view, "G");
     let told = screen(&mut view, 80, 24);
@@ -136,6 +155,29 @@ fn what_goes_wrong_is_told_below() {
     let mut view = two_pools();
     view.trouble = Some("nobody answers".to_owned());
     assert!(screen(&mut view, 80, 10).ends_with("nobody answers"));
-    view.tell(status(), tokio::time::Instant::now());
+    view.tell(status());
     assert!(screen(&mut view, 80, 10).contains("? help"));
+}
+
+#[test]
+fn what_has_changed_and_why_an_endpoint_is_out_is_told() {
+    let mut view = two_pools();
+    press(&mut view, "5");
+    golden("changes-120.txt", &screen(&mut view, 120, 8));
+    let mut drained = endpoint("10.0.0.1:80", State::Drained);
+    drained.reason = Some("its weight is 0".to_owned());
+    view.tell(Status { pools: vec![pool("app", &[drained])], ..status() });
+    press(&mut view, "1");
+    let told = screen(&mut view, 120, 8);
+    assert!(told.lines().nth(5).unwrap().trim_end().ends_with("its weight is 0"), "{told}");
+}
+
+#[test]
+fn nothing_that_a_process_tells_does_anything_to_the_terminal() {
+    let mut view = two_pools();
+    let mut ill = endpoint("10.0.0.1:80", State::Ejected);
+    (ill.reason, ill.ejected_for_ms) = (Some("a\u{1b}[2Jb\nc".to_owned()), Some(1000));
+    view.tell(Status { pools: vec![pool("app", &[ill])], ..status() });
+    let told = screen(&mut view, 160, 8);
+    assert!(told.contains("a\\u001b[2Jb\\u000ac"), "{told}");
 }

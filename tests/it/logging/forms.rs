@@ -103,6 +103,20 @@ async fn what_fails_is_told_though_the_rest_is_not() {
 }
 
 #[tokio::test]
+async fn what_never_became_a_request_has_no_version() {
+    let edge = Edge::start(&config("fields: [protocol, status, cause]", HELLO)).await;
+    for request in ["nonsense\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        edge.send(request).await;
+    }
+    let lines = lines_of(&edge, 2).await;
+    assert_eq!(lines, [r#"{"status":400,"cause":"bad_request"}"#, r#"{"protocol":"HTTP/1.1","status":200}"#]);
+    edge.reload(&config("format: combined", HELLO)).await;
+    edge.send("nonsense\r\n\r\n").await;
+    let third = lines_of(&edge, 3).await.remove(2);
+    assert!(third.contains("] \"-\" 400 "), "{third}");
+}
+
+#[tokio::test]
 async fn stored_answers_have_their_headers() {
     let endpoint = Endpoint::with(|_| {
         "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Type: text/x-stored\r\nContent-Length: 2\r\n\r\nhi"

@@ -133,3 +133,19 @@ fn the_secure_example_deviates_in_nothing() {
     ["site.key", "admin.key"].iter().for_each(|key| set_mode(&folder.join(key), 0o600));
     assert_eq!(audit(&place, &["--deny", "low"]), (0, "no deviation\n".to_owned(), String::new()));
 }
+
+#[test]
+fn a_reason_does_nothing_to_a_terminal() {
+    let config = "listeners: { web: { bind: 0.0.0.0:8080 } }
+routes: [{ respond: {} }]
+audit: { accept: [plain-http: \"why\\e[2J not\\u009b31m\"] }
+";
+    let place = place(config);
+    let (_, out, _) = audit(&place, &[]);
+    assert!(out.contains("  reason: why\\u001b[2J not\\u009b31m\n"), "{out}");
+    let (_, out, _) = audit(&place, &["--json"]);
+    assert!(!out.contains(|letter: char| letter.is_control() && letter != '\n'), "{out}");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let accepted = told["deviations"].as_array().unwrap().iter().find_map(|one| one["accepted"].as_str());
+    assert_eq!(accepted, Some("why\u{1b}[2J not\u{9b}31m"));
+}

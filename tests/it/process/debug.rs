@@ -46,7 +46,7 @@ async fn whoever_has_the_key_is_told_and_the_endpoint_is_not() {
     let answer = ask(&edge, "/a?b=secret", &signed).await;
     let decision = answer.header("evener-decision").unwrap();
     for part in [
-        "candidates=(\"api\";no=\"path /api is no prefix of /a\" \"app\";chosen)",
+        "candidates=(\"api\";no=\"path /api is no prefix of it\" \"app\";chosen)",
         "filters=(\"rate_limit\";verdict=continued;ms=",
         "picks=(\"127.0.0.1:",
         ";pool=\"app\";policy=\"first\";by=order;ms=",
@@ -69,10 +69,14 @@ async fn whoever_has_the_key_is_told_and_the_endpoint_is_not() {
     }
 }
 
+/// Whoever gets it may keep it.
+const STORABLE: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nSurrogate-Control: max-age=600\r\n\
+    Expires: Thu, 01 Jan 2099 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nok";
+
 #[tokio::test]
 async fn answers_of_the_edge_tell_too_and_stored_ones_keep_nothing_of_it() {
     let endpoint = Endpoint::scripted(|mut exchange: crate::support::Exchange| async move {
-        exchange.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok").await;
+        exchange.send(STORABLE).await;
         Some(exchange)
     })
     .await;
@@ -98,6 +102,11 @@ async fn answers_of_the_edge_tell_too_and_stored_ones_keep_nothing_of_it() {
     let decision = told.header("evener-decision").unwrap();
     assert!(decision.contains("candidates=(") && !decision.contains("attempts=("), "{decision}");
     assert_eq!((endpoint.requests().len(), told.text()), (1, "ok"));
+    for answer in [&first, &told] {
+        assert_eq!(answer.headers("cache-control"), ["no-store"]);
+        assert_eq!((answer.header("surrogate-control"), answer.header("expires")), (None, None));
+    }
+    assert_eq!(stored.header("surrogate-control"), Some("max-age=600"));
 }
 
 #[tokio::test]

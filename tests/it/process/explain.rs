@@ -168,6 +168,10 @@ fn what_cannot_be_explained_says_why() {
         (&["/path"][..], "evener: the URL has no host; write it whole, like http://example.com/path\n"),
         (&["--listener", "webb", "http://a/"], "evener: there is no listener `webb`\n"),
         (&["-H", "Host: a b", "http://a/"], "evener: `a b` is not a host\n"),
+        (
+            &["ftp://a/"],
+            "evener: `ftp:` is not served; ask by http:, https:, tcp: or udp:, and for WebSockets by http: or https:\n",
+        ),
     ] {
         assert_eq!(explain(arguments), (1, String::new(), expected.to_owned()));
     }
@@ -184,7 +188,7 @@ async fn a_process_tells_by_its_own_state() {
         &format!(
             "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
 pools: {{ app: {{ balance: p2c, endpoints: ['{a}', '{b}', '{gone}'], health: {{ tcp: {{}}, interval: 1s }} }} }}
-routes: [{{ name: app, filters: [{{ rate_limit: {{ rate: 1/h, burst: 2 }} }}], pool: app }}]
+routes: [{{ name: app, filters: [{{ rate_limit: {{ rate: 1/h, burst: 2 }} }}, {{ concurrency: {{ max: 3 }} }}, {{ adaptive_concurrency: {{}} }}], pool: app }}]
 log: {{ access: {{ format: off }} }}
 "
         ),
@@ -202,6 +206,8 @@ log: {{ access: {{ format: off }} }}
     for line in [
         "  1. app                  any host                 chosen\n".to_owned(),
         "  1. now: it would pass: 2 may come at once\n".to_owned(),
+        "  2. now: it would pass: 0 of 3 under way\n".to_owned(),
+        "  3. now: it would pass: 0 under way, and 20 may be by what was learnt\n".to_owned(),
         "pool       app: p2c, 0 in flight, 0 waiting\n".to_owned(),
         format!("  {:<24} unfit, weight 1, 0 of ", gone.to_string()),
         format!("  {:<24} fit, weight 1, 0 of ", a.to_string()),
@@ -218,6 +224,8 @@ log: {{ access: {{ format: off }} }}
     assert!(out.contains("  1. now: it is over the limit, for "), "{out}");
     let (_, out, _) = ask(&["--client", "192.0.2.1", "http://example.com/a"]).await;
     assert!(out.contains("it would pass: 2 may come at once"), "{out}");
+    let (code, _, err) = ask(&["ftp://example.com/a"]).await;
+    assert!(code == 1 && err.starts_with("evener: `ftp:` is not served; "), "{err}");
     let (code, _, err) = ask(&["--listener", "none", "http://example.com/a"]).await;
     assert_eq!((code, &*err), (1, "evener: there is no listener `none`\n"));
 }

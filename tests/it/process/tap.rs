@@ -103,7 +103,7 @@ async fn people_are_told_in_the_words_of_explain() {
     let (out, told) = tap_of(&running, &["--max", "1"], GET).await;
     for line in [
         "request    GET http://a/  (HTTP/1.1, ",
-        "listener   web\ncandidates, the most specific first\n  1. api                  any host                 path /api is no prefix of /; header x-canary is not as wanted\n  2. app                  any host                 chosen\nfilters, in their order\n  1. rate_limit           continued  (",
+        "listener   web\ncandidates, the most specific first\n  1. api                  any host                 path /api is no prefix of it; header x-canary is not as wanted\n  2. app                  any host                 chosen\nfilters, in their order\n  1. rate_limit           continued  (",
         "pool       app: first picks 127.0.0.1:",
         " by order\n",
         &format!("  2. {:<20} retry after connect_failed, at ", good.address().to_string()),
@@ -157,6 +157,72 @@ async fn only_what_is_asked_for_is_told_and_a_tap_ends_by_itself() {
     .await;
     let report = &reports(&out)[0];
     assert_eq!((&report["end"]["status"], &report["end"]["cause"]), (&405.into(), &"method_refused".into()));
+}
+
+#[tokio::test]
+async fn what_there_is_not_is_refused_at_once() {
+    let config = format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }}, db: {{ bind: 127.0.0.1:0, tcp: {{ pool: app }} }} }}
+pools: {{ app: {{ endpoints: ['{}'] }} }}
+routes: [{{ name: api, pool: app }}]
+{QUIET}
+",
+        dead().await
+    );
+    let running = Running::start(&config, 1).await;
+    let tap = async |arguments: &[&str]| {
+        let all = [&["tap", "--socket", "run/evener.sock", "--for", "10m"][..], arguments].concat();
+        tokio::time::timeout(PATIENCE, running.evener(&all)).await.expect("nobody waits")
+    };
+    for (arguments, expected) in [
+        (["--route", "aip"], "no route named `aip`\n  help: did you mean `api`?"),
+        (["--pool", "ap"], "no pool named `ap`\n  help: did you mean `app`?"),
+        (["--listener", "wbe"], "no listener named `wbe`\n  help: did you mean `web`?"),
+        (["--listener", "db"], "listener `db` passes on what it does not read, and only requests of HTTP"),
+        (["--endpoint", "192.0.2.1:1"], "no pool has an endpoint `192.0.2.1:1`"),
+        (
+            ["--status", "queue_fall"],
+            "no request ends with the cause `queue_fall`\n  help: did you mean `queue_full`?",
+        ),
+    ] {
+        let (code, out, err) = tap(&arguments).await;
+        assert_eq!((code, &*out), (1, ""), "{arguments:?}");
+        assert!(err.starts_with(&format!("evener: {expected}")), "{arguments:?}: {err}");
+    }
+}
+
+#[tokio::test]
+async fn no_time_is_cut_short_without_a_word() {
+    let (running, _good) = with_a_dead_one().await;
+    for (time, expected) in
+        [("11m", "`11m` is too long; give 1s to 10m"), ("0s", "`0s` is too short; give 1s")]
+    {
+        let (code, _, err) = running.evener(&["tap", "--socket", "run/evener.sock", "--for", time]).await;
+        assert!(code == 2 && err.contains(expected), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_no_longer_for_a_long_path_and_many_routes() {
+    let routes: Vec<_> =
+        (0..70).map(|n| format!("{{ name: r{n}, match: {{ path: /p{n}/ }}, respond: {{}} }}")).collect();
+    let config = format!(
+        "listeners: {{ web: {{ bind: 127.0.0.1:0 }} }}
+routes: [{{ name: rest, respond: {{}} }}, {}]
+{QUIET}
+",
+        routes.join(", ")
+    );
+    let running = Running::start(&config, 1).await;
+    let request = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(7000));
+    let (out, _) = tap_of(&running, &["--json", "--max", "1"], &request).await;
+    assert!(out.len() <= 16 * 1024 + 1, "{}", out.len());
+    let report = &reports(&out)[0];
+    let target = report["target"].as_str().unwrap();
+    assert!(target.len() < 1100 && target.ends_with("x…"), "{target}");
+    let candidates = report["candidates"].as_array().unwrap();
+    assert!(candidates.iter().any(|one| one["verdict"] == "path /p12/ is no prefix of it"), "{report}");
+    assert_eq!((candidates.len(), &report["left_out"], &report["route"]), (64, &7.into(), &"rest".into()));
 }
 
 #[tokio::test]
