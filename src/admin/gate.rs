@@ -276,11 +276,13 @@ admin:
         let (wrong, right) = (with("wrong-wrong-wrong-wrong"), with(OPERATE));
         let ask = |token: &(&str, String), via| asked(&gate, "POST /v1/reload", &[(token.0, &token.1)], via);
         (0..20).for_each(|_| assert_eq!(ask(&wrong, peer()), Err(401)));
-        assert_eq!((ask(&wrong, peer()), ask(&right, peer())), (Err(429), Err(429)));
+        (0..20).for_each(|_| assert_eq!(ask(&wrong, peer()), Err(429)));
+        assert_eq!(ask(&right, peer()), Err(429));
         assert_eq!(asked(&gate, "GET /v1/status", &[], peer()), Ok("anonymous".to_owned()));
         assert_eq!(ask(&right, Via::Listener(Peer::Unix)), Ok("deploy".to_owned()));
         let noted = gate.control.changes().audit().recent();
-        assert!((10..22).contains(&noted.len()), "more are not listed in one second");
+        // A minute may begin while they come.
+        assert!((30..41).contains(&noted.len()), "no more are listed in one minute");
         assert_eq!((&*noted[0].who, &*noted[0].from), ("nobody known", "192.0.2.1:4000"));
         assert_eq!(noted[0].target.as_deref(), Some("POST /v1/reload"));
         assert!(noted.iter().all(|entry| !format!("{entry:?}").contains("wrong-wrong")));

@@ -178,7 +178,7 @@ mod tests {
         audit.record(&Actor::user(7), deed(0), now);
         for _ in 0..300 {
             audit.record(&Actor::nobody(None), Deed::denied("no token"), now);
-            now += Duration::from_secs(1);
+            now += Duration::from_secs(2);
         }
         audit.record(&Actor::user(7), deed(1), now);
         audit.record(&Actor::nobody(None), Deed::denied("no token"), now);

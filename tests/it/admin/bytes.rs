@@ -40,7 +40,9 @@ async fn what_is_sent_again_is_counted_again() {
 #[tokio::test]
 async fn a_tunnel_is_counted_while_it_lasts() {
     let endpoint = Endpoint::scripted(|mut exchange| async move {
-        exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+        exchange
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
         exchange.send(vec![b'x'; MEBIBYTE]).await;
         std::future::pending::<()>().await;
         None
@@ -49,7 +51,7 @@ async fn a_tunnel_is_counted_while_it_lasts() {
     let pools = pool("app", "", &[endpoint.address()]);
     let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
     let mut client = edge.connect().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
     client.until(b"\r\n\r\n").await;
     client.exactly(MEBIBYTE).await;
     eventually("it is counted", async || {

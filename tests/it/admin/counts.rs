@@ -1,6 +1,9 @@
 //! What is counted is what happened.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
 
 use crate::support::{Client, Edge, Endpoint, dead, eventually};
 
@@ -128,6 +131,48 @@ async fn attempts_are_counted_where_they_went() {
         ],
     )
     .await;
+}
+
+/// Whose answer is given is no matter of who failed.
+#[tokio::test]
+async fn a_hedged_attempt_that_fails_is_counted_by_its_cause() {
+    let (asked, gone) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (is_asked, is_gone) = (asked.clone(), gone.clone());
+    let first = Endpoint::scripted(move |exchange| {
+        let (asked, gone) = (asked.clone(), gone.clone());
+        async move {
+            asked.acquire().await.unwrap().forget();
+            drop(exchange);
+            gone.add_permits(1);
+            None
+        }
+    })
+    .await;
+    let second = Endpoint::scripted(move |mut exchange| {
+        let (asked, gone) = (is_asked.clone(), is_gone.clone());
+        async move {
+            asked.add_permits(1);
+            gone.acquire().await.unwrap().forget();
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood").await;
+            Some(exchange)
+        }
+    })
+    .await;
+    let pools = pool("app", "balance: first, outlier: off,", &[first.address(), second.address()]);
+    let edge = Edge::start(&config(&pools, "{ pool: app, filters: [hedge: { after: 5ms }] }")).await;
+    let of_first = format!("pool=\"app\",endpoint=\"{}\"", first.address());
+    // The second may be heard before the end of the first is seen, which is no failure then.
+    eventually("it is counted", async || {
+        assert_eq!(edge.get("/").await.text(), "good");
+        let errors = format!("evener_endpoint_errors_total{{{of_first},cause=\"upstream_closed\"}}");
+        Scrape::of(&edge).await.sum(&errors) > 0.0
+    })
+    .await;
+    let scrape = Scrape::of(&edge).await;
+    let failures = scrape.value(&format!("evener_endpoint_failures_total{{{of_first}}}"));
+    assert_eq!(scrape.sum("evener_endpoint_errors_total{"), failures, "{scrape:#?}");
+    assert!(scrape.value(&format!("evener_endpoint_connections_total{{{of_first}}}")) >= failures);
+    assert!(scrape.value("evener_pool_received_bytes_total{pool=\"app\"}") >= 4.0);
 }
 
 #[tokio::test]

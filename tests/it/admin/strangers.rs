@@ -55,11 +55,15 @@ impl Scene {
         call(self.running.admin_address(), line, &fields, body).await
     }
 
-    async fn told(&self, path: &str) -> Value {
+    async fn text(&self, path: &str) -> String {
         let told =
             call(self.running.admin_address(), &format!("GET {path}"), "Host: localhost\r\n", "").await;
         assert_eq!(told.status, 200, "{path}: {}", told.text());
-        serde_json::from_str(told.text()).unwrap()
+        told.text().to_owned()
+    }
+
+    async fn told(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path).await).unwrap()
     }
 
     /// All that can be changed, as requests that would, each of which leaves the others something to change.
@@ -83,8 +87,8 @@ impl Scene {
 
     /// How all that can be changed stands, part by part.
     async fn state(&self) -> Vec<String> {
-        let mut state = Vec::new();
-        for path in ["pools", "splits", "log", "drift", "config", "history", "transitions"] {
+        let mut state = vec![self.text("/v1/config").await];
+        for path in ["pools", "splits", "log", "drift", "history", "transitions"] {
             let mut told = self.told(&format!("/v1/{path}")).await;
             calm(&mut told);
             state.push(format!("{path}: {told:#}"));
