@@ -101,14 +101,14 @@ pub(super) fn draw(view: &mut View, palette: Palette, frame: &mut Frame<'_>, are
         0 => Constraint::Fill(1),
         width => Constraint::Length(width),
     };
-    let headings = shown.iter().map(|&index| cell(columns[index].0.to_owned(), &columns[index]));
+    let headings = shown.iter().map(|&index| cell(columns[index].0, &columns[index]));
     let rows = view.rows();
     let painted = rows.iter().enumerate().skip(view.offset).take(area.height.into()).map(|(index, row)| {
         let cells = cells(row);
         let style = if index == place { Modifier::REVERSED } else { Modifier::empty() };
         let painted = shown.iter().map(|&column| {
             let (text, tone) = &cells[column];
-            cell(text.clone(), &columns[column]).style(palette.of(*tone))
+            cell(text, &columns[column]).style(palette.of(*tone))
         });
         TableRow::new(painted.collect::<Vec<_>>()).style(style)
     });
@@ -131,10 +131,10 @@ fn columns(tab: Tab) -> &'static [Column] {
 }
 
 /// Numbers stand right; what would do something to the terminal is written out.
-fn cell(text: String, column: &Column) -> Cell<'static> {
+fn cell(text: &str, column: &Column) -> Cell<'static> {
     let is_text = column.1 == 0
         || matches!(column.0, "STATE" | "TO" | "SERVES" | "LEFT" | "LISTENER" | "KEY" | "FROM" | "AT (UTC)");
-    let line = Line::from(visible_line(&text));
+    let line = Line::from(visible_line(text));
     Cell::from(if is_text { line } else { line.right_aligned() })
 }
 
