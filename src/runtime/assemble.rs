@@ -1,3 +1,4 @@
+mod lines;
 mod warnings;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::tls::{Clock, Problem, Termination, TicketKeys, install_provider, syst
 use crate::tracing::Tracing;
 use crate::types::{PoolName, Random, ZoneName};
 
+use lines::{add_lines, hide_credentials};
 use warnings::{warn_of_idle_filters, warn_of_unreachable};
 
 use super::caches::caches;
@@ -154,10 +156,13 @@ fn assemble_keeping(
         clock,
         diagnostics,
     };
-    let built = builder.build(&config);
+    let mut built = builder.build(&config);
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
+    let mut config = config;
+    hide_credentials(&built.routes, &mut config.access_log.redact);
+    add_lines(&mut built.routes, &config);
     let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
     warn_of_idle_filters(&config, &source, &mut warnings);
@@ -278,7 +283,7 @@ impl Builder<'_> {
             |pool: &Option<Arc<Pool>>| pool.as_ref().map_or_else(PoolClient::of_nobody, Pool::client);
         let clients: Vec<_> = pools.iter().map(client).collect();
         Built {
-            routes: config.routes.iter().map(|route| self.route(route, config, &clients)).collect(),
+            routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
             pools: pools.into_iter().flatten().collect(),
             error_pages: self.error_pages(config),
             tracing: config.tracing.as_ref().and_then(|tracing| self.tracing(tracing)),
@@ -366,7 +371,7 @@ impl Builder<'_> {
         report(problems, self.source, &mut self.diagnostics);
     }
 
-    fn route(&mut self, config: &config::Route, all: &Config, clients: &[PoolClient]) -> Route {
+    fn route(&mut self, config: &config::Route, clients: &[PoolClient]) -> Route {
         let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index, clients));
         let filters: Box<[Step]> = steps.collect();
         Route {
@@ -375,7 +380,8 @@ impl Builder<'_> {
             filters,
             action: self.action(config),
             stats: self.keeping.counts(&Scope::route(&config.name), "requests"),
-            lines: config.access_log.as_ref().map(|spec| OwnLines::of_requests(spec, &all.access_log)),
+            // Not before it is known what all routes have to hide.
+            lines: None,
         }
     }
 
