@@ -84,7 +84,8 @@ impl App {
     pub(crate) fn audit(&self) -> Result<Audit, ConfigError> {
         let Loaded { config, source, .. } =
             self.origin.read().and_then(Loaded::sound).map_err(ConfigError)?;
-        Ok(audit::audit(&config, &source, &self.origin.folder(), SystemTime::now()))
+        let secrets = |filter: &str| self.registry.secrets_of_filter(filter);
+        Ok(audit::audit((&config, &source), &self.origin.folder(), &secrets, SystemTime::now()))
     }
 
     /// The configuration, to be asked about the requests of a log beside another.

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::spec::{SecretSpec, Spec};
+use crate::config::spec::{OneOrMany, SecretSpec, Spec};
 use crate::config::{
     Config, FilterUse, KeyPath, Listener, ListenerTls, Pool, Route, SecretKeys, Source, UpstreamTls,
 };
-use crate::filters::{ApiKeySettings, ApiKeySpec, BasicAuthSettings, CacheSettings, JwtSettings};
+use crate::filters::{ApiKeySettings, ApiKeySpec, BasicAuthSettings, PasswordHash};
 
 use super::inspect::{Inspected, inspect};
 
@@ -63,7 +63,12 @@ pub(super) struct NamedCertificate {
 
 impl<'a> Evidence<'a> {
     /// Reads what there is to be read. Paths that are not resolved yet start at `base`.
-    pub(super) fn gather(config: &'a Config, source: &'a Source, base: &Path, now: SystemTime) -> Self {
+    pub(super) fn gather(
+        (config, source): (&'a Config, &'a Source),
+        base: &Path,
+        secrets_of_filter: &dyn Fn(&str) -> Option<SecretKeys>,
+        now: SystemTime,
+    ) -> Self {
         let mut evidence = Self {
             config,
             source,
@@ -74,7 +79,7 @@ impl<'a> Evidence<'a> {
             files: Vec::new(),
             certificates: Vec::new(),
         };
-        evidence.secrets = evidence.find_secrets(base);
+        evidence.secrets = evidence.find_secrets(base, secrets_of_filter);
         evidence.name_secret_files(base);
         evidence.name_files();
         evidence.read_certificates();
@@ -117,42 +122,33 @@ impl<'a> Evidence<'a> {
         all.filter(move |filter| filter.name == name)
     }
 
-    fn find_secrets(&self, base: &Path) -> Vec<NamedSecret> {
-        let all = self.secrets_of_file().into_iter().chain(self.secrets_of_filters());
-        all.filter_map(|(at, spec)| Some(NamedSecret::new(at, spec?, base))).collect()
+    /// The schemas know them, so that none is forgotten.
+    fn find_secrets(
+        &self,
+        base: &Path,
+        secrets_of_filter: &dyn Fn(&str) -> Option<SecretKeys>,
+    ) -> Vec<NamedSecret> {
+        let of_file = SecretKeys::of_file().written_in(self.source, &KeyPath::default());
+        let filters = self.config.routes.iter().flat_map(|route| &route.filters);
+        let of_filters = filters.filter_map(|filter| {
+            Some(secrets_of_filter(&filter.name)?.written_in(self.source, &filter.settings))
+        });
+        let all = of_file.into_iter().chain(of_filters.flatten());
+        let named = all.flat_map(|at| self.secrets_at(&at).into_iter().map(move |spec| (at.clone(), spec)));
+        named.map(|(at, spec)| NamedSecret::new(at, spec, base)).collect()
     }
 
-    /// The schema knows them, so that none is forgotten.
-    fn secrets_of_file(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {
-        let written = SecretKeys::of_file().written_in(self.source);
-        written.into_iter().map(|at| (at.clone(), self.read(&at))).collect()
-    }
-
-    fn secrets_of_filters(&self) -> Vec<(KeyPath, Option<SecretSpec>)> {
-        let mut found = Vec::new();
-        for filter in self.filters("jwt") {
-            let settings = self.read::<JwtSettings>(&filter.settings);
-            found.push((
-                filter.settings.child("keys").child("secret"),
-                settings.and_then(|jwt| jwt.keys.secret),
-            ));
+    /// What is written there, but for hashes, which tell no secret.
+    fn secrets_at(&self, at: &KeyPath) -> Vec<SecretSpec> {
+        if self.read::<PasswordHash>(at).is_some() {
+            return Vec::new();
         }
-        for filter in self.filters("cache") {
-            let purge = self.read::<CacheSettings>(&filter.settings).and_then(|cache| cache.purge);
-            found.push((filter.settings.child("purge").child("token"), purge.map(|purge| purge.token)));
-        }
-        for filter in self.filters("api_key") {
-            let keys = self.read::<ApiKeySettings>(&filter.settings).map(|settings| settings.keys);
-            for (consumer, key) in keys
-                .into_iter()
-                .flatten()
-                .flat_map(|(consumer, keys)| keys.into_iter().map(move |key| (consumer.to_string(), key)))
-            {
-                let ApiKeySpec::Secret(spec) = key else { continue };
-                found.push((filter.settings.child("keys").child(consumer), Some(spec)));
-            }
-        }
-        found
+        let written = self.read::<OneOrMany<ApiKeySpec>>(at).into_iter().flatten();
+        let secret = |written| match written {
+            ApiKeySpec::Secret(spec) => Some(spec),
+            ApiKeySpec::Sha256(_) => None,
+        };
+        written.filter_map(secret).collect()
     }
 
     fn name_secret_files(&mut self, base: &Path) {

@@ -16,16 +16,21 @@ mod rules;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::config::{Config, Source};
+use crate::config::{Config, SecretKeys, Source};
 
 use evidence::Evidence;
 pub(crate) use report::Audit;
 pub(crate) use rule::Severity;
 
 /// Looks at a configuration that nothing is wrong with, at the time `now`. Relative paths that it has not resolved start at
-/// `folder`.
-pub(crate) fn audit(config: &Config, source: &Source, folder: &Path, now: SystemTime) -> Audit {
-    let evidence = Evidence::gather(config, source, folder, now);
+/// `folder`. What is secret among the settings of a filter, `secrets_of_filter` knows.
+pub(crate) fn audit(
+    (config, source): (&Config, &Source),
+    folder: &Path,
+    secrets_of_filter: &dyn Fn(&str) -> Option<SecretKeys>,
+    now: SystemTime,
+) -> Audit {
+    let evidence = Evidence::gather((config, source), folder, secrets_of_filter, now);
     let found = rules::all().flat_map(|rule| rule.look(&evidence));
     Audit::new(found.collect(), &config.audit, &evidence)
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::Cache;
 use super::key::Asked;
 use super::purges::Names;
-use crate::types::{RequestHost, normalise_path};
+use crate::types::{RequestHost, normalise_path, shown_url};
 
 /// What operators have removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,11 +24,12 @@ pub(crate) enum Purge {
     All,
 }
 
+/// For audits and messages: values of queries may be credentials.
 impl fmt::Display for Purge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => write!(f, "url {url}"),
-            Self::Prefix(prefix) => write!(f, "prefix {prefix}"),
+            Self::Url(url) => write!(f, "url {}", shown_url(url)),
+            Self::Prefix(prefix) => write!(f, "prefix {}", shown_url(prefix)),
             Self::Tag(tag) => write!(f, "tag {tag}"),
             Self::All => f.write_str("all"),
         }
@@ -158,6 +159,16 @@ mod tests {
             |_| None,
             &Plan::default(),
         )
+    }
+
+    #[test]
+    fn what_is_meant_is_told_without_what_its_query_says() {
+        for purge in
+            [Purge::url("http://a.example/b?key=SECRET"), Purge::prefix("http://a.example/b?key=SECRET")]
+        {
+            let told = purge.unwrap().to_string();
+            assert!(told.ends_with(" http://a.example/b?key=…"), "{told}");
+        }
     }
 
     #[test]

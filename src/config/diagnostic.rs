@@ -53,12 +53,14 @@ pub struct Diagnostic {
     pub message: String,
     /// The likely fix.
     pub help: Option<String>,
+    /// What is allowed, as everybody may see it: nothing of what was found is in it. `None` where that cannot be told.
+    pub rule: Option<String>,
 }
 
 impl Diagnostic {
     pub(super) fn error(position: Option<Position>, message: impl fmt::Display) -> Self {
         let (severity, path) = (Severity::Error, KeyPath::default());
-        Self { severity, file: None, position, path, message: message.to_string(), help: None }
+        Self { severity, file: None, position, path, message: message.to_string(), help: None, rule: None }
     }
 
     /// Adds the likely fix.
@@ -85,6 +87,11 @@ impl Diagnostics {
     /// No problems so far, in the file that messages call `file`.
     pub fn new(file: impl Into<String>) -> Self {
         Self { file: file.into(), list: Vec::new() }
+    }
+
+    /// What messages call the main file.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 
     /// Whether the configuration must be refused.

@@ -78,6 +78,17 @@ impl Fault {
         self.steps.iter().rev().fold(base.clone(), |path, segment| path.join(segment.clone()))
     }
 
+    /// What is allowed, without what was found.
+    pub(super) fn rule(&self) -> Option<String> {
+        match &self.kind {
+            FaultKind::UnknownKey { .. } => Some("unknown key".to_owned()),
+            FaultKind::UnknownValue { allowed, .. } => Some(format!("allowed: {}", allowed.join(", "))),
+            FaultKind::MissingKey(key) => Some(format!("`{key}` is missing")),
+            FaultKind::Unexpected { expected, .. } => Some(format!("expected {expected}")),
+            FaultKind::Other(_) => None,
+        }
+    }
+
     /// What to tell the operator: what is wrong, and the likely fix.
     pub(super) fn describe(self) -> (String, Option<String>) {
         match self.kind {

@@ -108,6 +108,7 @@ impl Recovery<'_> {
             FaultKind::UnknownKey { .. } => (self.elsewhere)(&path),
             _ => None,
         };
+        let rule = fault.rule();
         let (message, help) = fault.describe();
         let message = written.map_or(message.clone(), |text| message.replace(&text, &shorten(&text)));
         let diagnostic = if at_key {
@@ -116,6 +117,7 @@ impl Recovery<'_> {
             diagnostics.error(self.source, &path, message)
         };
         diagnostic.help = join_help(help, elsewhere);
+        diagnostic.rule = rule;
     }
 
     fn remember_what_was_meant(&mut self, fault: &Fault, inner: &KeyPath) {

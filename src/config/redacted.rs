@@ -1,60 +1,42 @@
 //! A configuration as it may be shown to everybody who may look.
 
-use regex::Regex;
 use serde_yaml::{Mapping, Value};
 
-use super::diff::is_secret;
 use super::node::{Kind, Node, Scalar};
+use super::secrecy::{HIDDEN, is_secret, shown};
 use super::secret_keys::{Described, SecretKeys};
 use super::{KeyPath, Origin, Segment};
-
-/// What stands in the place of a secret.
-const HIDDEN: &str = "…";
-
-/// Secrets that stand in other texts: users and passwords of URLs, and what follows a scheme of `Authorization`.
-const EMBEDDED: &str = r"(?i)(?P<before>://)[^/?#\s]*@|(?P<scheme>\b(?:bearer|basic|digest)\s+)\S.*";
-
-/// What is looked for in texts.
-struct Redaction {
-    embedded: Regex,
-}
 
 impl Origin {
     /// The text, with all that it includes and without comments, in which secrets are left out. `None` where it cannot be
     /// read any more.
     pub(crate) fn redacted(&self) -> Option<String> {
         let loaded = self.read().ok()?;
-        let redaction = Redaction { embedded: Regex::new(EMBEDDED).ok()? };
         let keys = SecretKeys::of_file();
-        serde_yaml::to_string(&redaction.of(loaded.source.root(), &KeyPath::default(), &keys.root())).ok()
+        serde_yaml::to_string(&redacted(loaded.source.root(), &KeyPath::default(), &keys.root())).ok()
     }
 }
 
-impl Redaction {
-    /// What the schema knows to be secret is, and what is called so: filters and headers are not in the schema.
-    fn of(&self, node: &Node, at: &KeyPath, described: &Described<'_>) -> Value {
-        let inside =
-            |inner: &Node, step: Segment| self.of(inner, &at.join(step.clone()), &described.at(&step));
-        match node {
-            Node::Scalar(scalar) if scalar.kind != Kind::Null && (described.is_secret() || is_secret(at)) => {
-                HIDDEN.into()
-            }
-            Node::Scalar(Scalar { kind: Kind::Text, text }) => {
-                self.embedded.replace_all(text, format!("${{before}}${{scheme}}{HIDDEN}")).as_ref().into()
-            }
-            Node::Scalar(scalar) => number(scalar),
-            Node::List(items) => {
-                let items = items.iter().enumerate().map(|(index, item)| inside(item, Segment::Index(index)));
-                Value::Sequence(items.collect())
-            }
-            Node::Map(entries) => {
-                let entry = |(key, value): &(String, Node)| {
-                    (Value::from(key.as_str()), inside(value, Segment::Key(key.clone())))
-                };
-                Value::Mapping(entries.iter().map(entry).collect::<Mapping>())
-            }
-            Node::Removed => Value::Null,
+/// What the schema knows to be secret is, and what is called so: filters and headers are not in the schema.
+fn redacted(node: &Node, at: &KeyPath, described: &Described<'_>) -> Value {
+    let inside = |inner: &Node, step: Segment| redacted(inner, &at.join(step.clone()), &described.at(&step));
+    match node {
+        Node::Scalar(scalar) if scalar.kind != Kind::Null && (described.is_secret() || is_secret(at)) => {
+            HIDDEN.into()
         }
+        Node::Scalar(Scalar { kind: Kind::Text, text }) => shown(at, text).as_ref().into(),
+        Node::Scalar(scalar) => number(scalar),
+        Node::List(items) => {
+            let items = items.iter().enumerate().map(|(index, item)| inside(item, Segment::Index(index)));
+            Value::Sequence(items.collect())
+        }
+        Node::Map(entries) => {
+            let entry = |(key, value): &(String, Node)| {
+                (Value::from(key.as_str()), inside(value, Segment::Key(key.clone())))
+            };
+            Value::Mapping(entries.iter().map(entry).collect::<Mapping>())
+        }
+        Node::Removed => Value::Null,
     }
 }
 
@@ -88,18 +70,24 @@ pools:
   app:
     endpoints: [127.0.0.1:9001]
     sticky: { secret: SECRET-3-0123456789 }
-    health: { http: { path: /up, headers: { Authorization: Bearer SECRET-4, X-Note: Basic SECRET-5 } } }
+    health: { http: { path: /up?key=SECRET-15, headers: { Authorization: Bearer SECRET-4, X-Note: Basic SECRET-5 } } }
+  web:
+    endpoints: [127.0.0.1:9002]
+    health: { http: { path: /up, headers: { Cookie: a=SECRET-16 } } }
 routes:
   - name: all
-    match: { headers: { X-Api-Key: SECRET-6 }, query: { access_token: SECRET-7 } }
+    match: { headers: { X-Api-Key: SECRET-6, DPoP: SECRET-17 }, query: { access_token: SECRET-7, code: SECRET-18 }, cookies: { session: SECRET-19, canary: always } }
     pool: app
     filters:
       - api_key: { keys: { shop: SECRET-8-0123456789, other: { sha256: SECRET-9 } } }
       - basic_auth: { passwords: { alice: $2y$10$SECRET-10 } }
       - jwt: { algorithms: HS256, issuer: https://id.example, secret: SECRET-11-012345678901234567890123 }
       - cache: { purge: { token: { file: SECRET-12 } } }
-      - request_headers: { set: { X-Auth-Token: SECRET-13, X-Client: '{client_ip}' } }
+      - request_headers: { set: { X-Auth-Token: SECRET-13, Cookie: a=SECRET-20, X-Client: '{client_ip}' } }
+      - response_headers: { add: { Set-Cookie: a=SECRET-21 } }
       - forward_auth: { url: 'http://user:SECRET-14@auth.example:80/check' }
+  - { name: old, match: { path: /old }, redirect: { to: 'https://user:SECRET-22@new.example{path}?key=SECRET-23&from={path}' } }
+tracing: { to: 'https://c.example:4318/v1/traces?key=SECRET-24' }
 ";
 
     #[test]
@@ -111,7 +99,11 @@ routes:
             "X-Client: '{client_ip}'",
             "X-Note: Basic …",
             "issuer: https://id.example",
-            "http://…auth.example:80/check",
+            "http://…@auth.example:80/check",
+            "path: /up?key=…",
+            "canary: always",
+            "https://…@new.example{path}?key=…&from={path}",
+            "https://c.example:4318/v1/traces?key=…",
         ] {
             assert!(text.contains(shown), "{shown}: {text}");
         }

@@ -2,6 +2,7 @@
 
 use std::iter;
 
+use schemars::Schema;
 use serde_json::Value;
 
 use super::node::Node;
@@ -24,14 +25,21 @@ impl SecretKeys {
         Self(schemars::schema_for!(Spec).to_value())
     }
 
-    /// Where secrets are written, in the order of the file.
-    pub(crate) fn written_in(&self, source: &Source) -> Vec<KeyPath> {
+    /// Those of what this schema describes.
+    pub(crate) fn of(schema: &Schema) -> Self {
+        Self(schema.as_value().clone())
+    }
+
+    /// Where secrets are written in what stands there, which this describes; in the order of the file.
+    pub(crate) fn written_in(&self, source: &Source, at: &KeyPath) -> Vec<KeyPath> {
         let mut found = Vec::new();
-        find(source.root(), &KeyPath::default(), &self.root(), &mut found);
+        if let Some(node) = source.root().at(at) {
+            find(node, at, &self.root(), &mut found);
+        }
         found
     }
 
-    /// The file as a whole.
+    /// What is described as a whole.
     pub(super) fn root(&self) -> Described<'_> {
         Described { keys: self, forms: self.forms(&self.0) }
     }
@@ -63,6 +71,16 @@ impl<'s> Described<'s> {
         Self { keys: self.keys, forms: inner.flat_map(|inner| self.keys.forms(inner)).collect() }
     }
 
+    /// Whether anything is said of it.
+    pub(super) fn is_known(&self) -> bool {
+        !self.forms.is_empty()
+    }
+
+    /// Whether it is a map that has this key, whatever the file is like.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        self.forms.iter().any(|form| form["properties"].get(key).is_some())
+    }
+
     pub(super) fn is_secret(&self) -> bool {
         self.forms.iter().any(|form| form["writeOnly"] == true)
     }
@@ -87,16 +105,11 @@ fn find(node: &Node, at: &KeyPath, described: &Described<'_>, found: &mut Vec<Ke
 
 #[cfg(test)]
 pub(crate) mod testing {
-    use schemars::Schema;
     use serde_json::json;
 
     use super::*;
 
     impl SecretKeys {
-        pub(crate) fn of(schema: &Schema) -> Self {
-            Self(schema.as_value().clone())
-        }
-
         /// The path of each secret that may be written, where maps have the key `NAME` and lists one item.
         pub(crate) fn all(&self) -> Vec<KeyPath> {
             let mut found = Vec::new();
@@ -157,8 +170,11 @@ server: { debug_secret: }
 admin: { bind: 127.0.0.1:0, tokens: { deploy: { token: c, scope: operate } } }
 ";
         let source = super::super::Origin::test(text).read().unwrap().source;
-        let found: Vec<_> =
-            SecretKeys::of_file().written_in(&source).iter().map(ToString::to_string).collect();
+        let found: Vec<_> = SecretKeys::of_file()
+            .written_in(&source, &KeyPath::default())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(found, ["tracing.headers.x-team", "tracing.headers.x-other", "admin.tokens.deploy.token"]);
     }
 }

@@ -79,13 +79,14 @@ pub(super) async fn admit(session: &mut impl Downstream, cx: &mut RequestCx) -> 
         return Err(Cause::Misdirected);
     }
     canonicalise_target(head)?;
+    recording::note_target(head, cx);
     if let Some(flow) = to_https(head, &connection, cx)? {
         return Ok(flow);
     }
     let parts = parts(head, &connection, cx);
     let found = find_route(&cx.snapshot.router, &parts);
     let routing = recording::routing(&parts, found.as_ref(), cx);
-    recording::note_routing(head, cx, routing);
+    recording::note_routing(cx, routing);
     cx.set_route(found?);
     if let Some(Action::Pool(pool)) = cx.route().map(|route| &route.action) {
         cx.shown_pool = Some(*pool);

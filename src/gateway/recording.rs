@@ -101,11 +101,16 @@ fn forbid_storing(response: &mut ResponseHeader) -> Option<()> {
     response.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store")).ok()
 }
 
-/// Notes where the request was routed, by the facts that it was routed by.
-pub(super) fn note_routing(head: &RequestHeader, cx: &mut RequestCx, routed: Option<Routing>) {
+/// Notes what was asked for, in the form in which it is matched.
+pub(super) fn note_target(head: &RequestHeader, cx: &mut RequestCx) {
     let Some(recording) = &mut cx.recording else { return };
     recording.asked.host = cx.host.as_str().to_owned();
     recording.asked.target = head.uri.clone();
+}
+
+/// Notes where the request was routed, by the facts that it was routed by.
+pub(super) fn note_routing(cx: &mut RequestCx, routed: Option<Routing>) {
+    let Some(recording) = &mut cx.recording else { return };
     recording.routing = routed;
 }
 

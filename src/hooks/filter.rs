@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{End, FilterCx, Flow, HookError, KeyParts, Needs, RequestView, ResponseView};
+use super::{Credential, End, FilterCx, Flow, HookError, KeyParts, Needs, RequestView, ResponseView};
 
 /// A step on a route. One instance serves all requests of the route, on all threads.
 ///
@@ -115,6 +115,12 @@ pub trait Filter: Send + Sync {
     /// of routes without such filters pass untouched.
     fn needs(&self) -> Needs {
         Needs::NOTHING
+    }
+
+    /// Where clients show the credentials that the filter reads: access logs, taps, debug headers and spans do not tell what
+    /// stands there, on any route. Asked once when the route is built.
+    fn credentials(&self) -> Vec<Credential> {
+        Vec::new()
     }
 
     /// What the filter does, in a few words for `evener explain`: `100/s per client, burst 50`.

@@ -23,6 +23,7 @@
 
 mod body;
 mod build;
+mod credential;
 mod cx;
 mod end;
 mod export;
@@ -51,6 +52,7 @@ mod way;
 
 pub use body::{Body, BodySource};
 pub use build::{BuildCx, BuildError, PoolRef};
+pub use credential::Credential;
 pub(crate) use cx::{Bounds, LONGEST_DELAY, Personal, Stored};
 pub use cx::{Facts, FilterCx, HedgeAfter, Scheme};
 pub use end::End;

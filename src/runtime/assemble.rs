@@ -1,4 +1,5 @@
 mod builder;
+mod lines;
 mod warnings;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::tls::{Clock, TicketKeys, install_provider, system_clock};
 use crate::types::PoolName;
 
 use builder::Builder;
+use lines::{add_lines, hide_credentials};
 use warnings::{warn_of_idle_filters, warn_of_unreachable};
 
 use super::caches::caches;
@@ -118,10 +120,13 @@ fn assemble_keeping(
         clock,
         diagnostics,
     };
-    let built = builder.build(&config);
+    let mut built = builder.build(&config);
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
+    let mut config = config;
+    hide_credentials(&built.routes, &mut config.access_log.redact);
+    add_lines(&mut built.routes, &config);
     let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
     warn_of_unreachable(&router, &config, &source, &mut warnings);
     warn_of_idle_filters(&config, &source, &mut warnings);

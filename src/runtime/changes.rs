@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::config::spec::LogLevel;
-use crate::config::{Diff, Origin};
+use crate::config::{Diagnostics, Diff, Origin};
 use crate::types::{Percent, Span};
 
 use super::{Actor, Audit, Generation};
@@ -145,8 +145,13 @@ pub(crate) enum Verdict {
 
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Refused(pub(crate) String);
+#[error("{text}")]
+pub(crate) struct Refused {
+    /// For whoever has asked.
+    text: String,
+    /// For everybody who may look.
+    public: String,
+}
 
 /// Why a change came too late.
 const OVERTAKEN: &str = "another change came before this one";
@@ -161,13 +166,33 @@ pub(crate) struct ChangeCounts {
 }
 
 impl Refused {
+    /// For a reason that tells nothing of what a configuration says.
+    pub(crate) fn because(why: impl fmt::Display) -> Self {
+        let text = why.to_string();
+        Self { public: text.clone(), text }
+    }
+
+    /// Since the configuration has errors.
+    pub(crate) fn of_configuration(problems: &Diagnostics) -> Self {
+        Self { text: problems.to_string(), public: problems.for_everybody() }
+    }
+
     /// Another change came first.
     pub(crate) fn overtaken() -> Self {
-        Self(OVERTAKEN.to_owned())
+        Self::because(OVERTAKEN)
     }
 
     pub(crate) fn is_overtaken(&self) -> bool {
-        self.0 == OVERTAKEN
+        self.text == OVERTAKEN
+    }
+
+    /// The reason as everybody may see it: what is wrong with a file may show a secret that stands in a wrong place.
+    pub(crate) fn public(&self) -> &str {
+        &self.public
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.text
     }
 }
 
@@ -203,11 +228,11 @@ pub(crate) struct Unchanging {
 #[async_trait]
 impl Changes for Unchanging {
     async fn reload(&self, _: &Actor, _: Option<Probation>, _: Option<u64>) -> Result<Applied, Refused> {
-        Err(Refused("nothing changes here".to_owned()))
+        Err(Refused::because("nothing changes here"))
     }
 
     async fn roll_back(&self, _: &Actor, _: Option<u64>, _: Option<u64>) -> Result<Applied, Refused> {
-        Err(Refused("nothing changes here".to_owned()))
+        Err(Refused::because("nothing changes here"))
     }
 
     async fn upgrade(&self, _: &Actor, _: UpgradeOrder) -> Result<Upgraded, NotUpgraded> {

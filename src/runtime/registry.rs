@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-use crate::config::{Diagnostics, KeyPath, Segment, Source};
+use crate::config::{Diagnostics, KeyPath, SecretKeys, Segment, Source};
 use crate::filters::{
     AdaptiveConcurrency, ApiKey, Bandwidth, BasicAuth, BodyLimit, CacheFilter, Compress, Concurrency, Cors,
     Decompress, ErrorPages, Fault, ForwardAuth, Geo, GrpcWeb, Hedge, Hsts, Jwt, Mirror, Networks, RateLimit,
@@ -111,7 +111,7 @@ impl Registry {
         F: Fn(&[Member]) -> P + Send + Sync + 'static,
         P: Policy + 'static,
     {
-        self.describe::<S>("Policy", name);
+        self.describe::<S>(POLICY, name);
         self.policy(name, move |settings, cx| {
             let new_policy = build(settings, cx)?;
             Ok(move |members: &[Member], _: &mut Random| Box::new(new_policy(members)) as Box<dyn Policy>)
@@ -126,13 +126,13 @@ impl Registry {
         S: DeserializeOwned + JsonSchema,
         F: Filter + 'static,
     {
-        self.describe::<S>("Filter", name);
+        self.describe::<S>(FILTER, name);
         self.filter(name, build);
     }
 
     fn describe<S: JsonSchema>(&mut self, kind: &str, name: &str) {
         let schema = SchemaGenerator::default().into_root_schema_for::<S>();
-        self.schemas.push((format!("{kind} `{name}`"), schema));
+        self.schemas.push((heading(kind, name), schema));
     }
 
     /// Adds a filter. A name that is taken keeps what it stands for, and configurations are refused.
@@ -209,10 +209,25 @@ impl Registry {
         self.policies.keys().map(String::as_str)
     }
 
+    /// What is secret among the settings of a filter; `None` where they are not described.
+    pub(crate) fn secrets_of_filter(&self, name: &str) -> Option<SecretKeys> {
+        let heading = heading(FILTER, name);
+        let (_, schema) = self.schemas.iter().find(|(known, _)| *known == heading)?;
+        Some(SecretKeys::of(schema))
+    }
+
     /// The settings of the built-in filters and policies, each with its heading in the reference.
     pub(crate) fn schemas(&self) -> &[(String, Schema)] {
         &self.schemas
     }
+}
+
+/// What is described, in headings.
+const FILTER: &str = "Filter";
+const POLICY: &str = "Policy";
+
+fn heading(kind: &str, name: &str) -> String {
+    format!("{kind} `{name}`")
 }
 
 /// A name that stands for something already.
@@ -275,7 +290,7 @@ impl std::fmt::Debug for Registry {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Origin, SecretKeys, text_with};
+    use crate::config::{Origin, text_with};
 
     use super::*;
 
@@ -293,7 +308,9 @@ mod tests {
                 secrets.push(format!("{name}.{secret}"));
             }
         }
-        for known in ["api_key.keys.NAME", "cache.purge.token", "jwt.keys.secret"] {
+        for known in
+            ["api_key.keys.NAME", "basic_auth.passwords.NAME", "cache.purge.token", "jwt.keys.secret"]
+        {
             assert!(secrets.iter().any(|secret| secret == known), "{known}: {secrets:?}");
         }
     }

@@ -33,7 +33,8 @@ fn write_summary(assembled: &Assembled, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
             "  {:<20} {}, {sample} of the traces that begin here",
-            collector.service, collector.to
+            collector.service,
+            collector.to.shown()
         )?;
     }
     if !config.routes.is_empty() {
@@ -149,12 +150,11 @@ mod tests {
         let text = "listeners: { web: { bind: 127.0.0.1:0 } }
 routes: [{ respond: {} }]
 admin: { bind: 127.0.0.1:9901 }
-tracing: { to: 'http://127.0.0.1:4318', headers: { x-team: SECRET }, sample: 5%, service: shop }
+tracing: { to: 'http://127.0.0.1:4318/?key=SECRET', headers: { x-team: SECRET }, sample: 5%, service: shop }
 ";
         let told = summary(&assemble(&Origin::test(text), &Registry::with_built_ins(), None).unwrap());
         assert!(told.contains("admin\n  metrics, health, API 127.0.0.1:9901\n"), "{told}");
-        let tracing =
-            "tracing\n  shop                 http://127.0.0.1:4318/, 5% of the traces that begin here\n";
+        let tracing = "tracing\n  shop                 http://127.0.0.1:4318/?key=…, 5% of the traces that begin here\n";
         assert!(told.contains(tracing) && !told.contains("SECRET"), "{told}");
     }
 }

@@ -15,6 +15,7 @@ use prost::Message;
 
 use crate::config;
 use crate::hooks::{Authorities, FetchError, FetchLimits, FetchUrl, Fetched, Larger, Watched};
+use crate::types::shown_url;
 
 use super::{Attributes, Span};
 
@@ -155,9 +156,10 @@ fn resource(settings: &config::Collector) -> Resource {
     Resource { attributes: attributes.into_list(), ..Resource::default() }
 }
 
+/// As everybody may see it.
 impl fmt::Display for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.uri.fmt(f)
+        f.write_str(&shown_url(&self.uri.to_string()))
     }
 }
 

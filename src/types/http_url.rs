@@ -5,7 +5,7 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::Scheme;
 
-use super::{RequestHost, text_leaf};
+use super::{RequestHost, shown_url, text_leaf};
 
 /// The URL of something that a server has: `https:` or `http:`, a host, and what is asked for there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub struct InvalidHttpUrl {
 }
 
 impl HttpUrl {
+    /// The URL as everybody may see it: its query may have a key.
+    pub(crate) fn shown(&self) -> String {
+        shown_url(&self.0.to_string())
+    }
+
     /// The URL itself, as requests have it.
     pub fn uri(&self) -> &Uri {
         &self.0
@@ -40,7 +45,7 @@ impl FromStr for HttpUrl {
     type Err = InvalidHttpUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidHttpUrl> {
-        let invalid = || InvalidHttpUrl { found: text.to_owned() };
+        let invalid = || InvalidHttpUrl { found: shown_url(text) };
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let is_http = uri.scheme().is_some_and(|scheme| [Scheme::HTTPS, Scheme::HTTP].contains(scheme));
         let authority = uri.authority().ok_or_else(invalid)?.as_str();
@@ -98,5 +103,15 @@ mod tests {
         ] {
             assert!(text.parse::<HttpUrl>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_secret_in_a_url_is_not_told() {
+        for text in ["https://user:SECRET@idp.example.com/", "https://idp.example.com/a b?key=SECRET"] {
+            let error = text.parse::<HttpUrl>().unwrap_err().to_string();
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+        let url: HttpUrl = "https://idp.example.com/keys?key=SECRET".parse().unwrap();
+        assert_eq!(url.shown(), "https://idp.example.com/keys?key=…");
     }
 }

@@ -10,6 +10,7 @@ mod closest;
 mod content_length;
 mod cookie;
 mod counter;
+mod credential;
 mod cut;
 mod digest;
 mod escape;
@@ -30,6 +31,7 @@ mod rarely;
 mod redis_addr;
 mod request_host;
 mod share;
+mod shown_url;
 mod stamp;
 mod template;
 mod tls_version;
@@ -45,6 +47,9 @@ pub(crate) use closest::closest;
 pub(crate) use content_length::content_length;
 pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use counter::{COUNTS, Counter};
+pub(crate) use credential::PlainName;
+#[cfg(test)]
+pub(crate) use credential::{CREDENTIAL_HEADERS, CREDENTIALS, ENDINGS};
 pub(crate) use cut::cut;
 pub use digest::Digest;
 pub(crate) use escape::escaped_byte;
@@ -69,6 +74,7 @@ pub(crate) use rarely::Rarely;
 pub use redis_addr::{InvalidRedisAddr, RedisAddr};
 pub(crate) use request_host::RequestHost;
 pub use share::{InvalidShare, Share};
+pub(crate) use shown_url::shown_url;
 pub(crate) use stamp::{Stamp, looking, next_look};
 pub use template::{InvalidTemplate, Template, Variable, Vars};
 pub use tls_version::{InvalidTlsVersion, TlsVersion};
@@ -79,9 +85,9 @@ pub(crate) use wall::wall_time;
 
 /// Gives a newtype its serde and schema impls from `FromStr` and `Display`.
 ///
-/// `$kind` is what the reference says stands there, `$example` a value to copy.
+/// `$kind` is what the reference says stands there, `$example` a value to copy; the schema says `$more` of it.
 macro_rules! text_leaf {
-    ($type:ty, $kind:literal, $example:literal) => {
+    ($type:ty, $kind:literal, $example:literal $(, $key:literal: $more:literal)*) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::types::deserialize_text(deserializer, concat!($kind, " like ", $example))
@@ -104,7 +110,7 @@ macro_rules! text_leaf {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "title": $kind, "examples": [$example] })
+                schemars::json_schema!({ "type": "string", "title": $kind, "examples": [$example] $(, $key: $more)* })
             }
         }
     };

@@ -299,7 +299,7 @@ impl From<Refused> for Problem {
         }
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
-            error: refused.0.trim_end().to_owned().into(),
+            error: refused.into_text().trim_end().to_owned().into(),
             help: "what was served before still is".into(),
             is_noted: true,
         }

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 
 use crate::config::KeyPath;
+use crate::config::secrecy::{is_secret, shown};
 
 use super::Detail;
-use super::secrecy::is_secret;
 use super::value::{Entries, Value, pairs};
 
 /// Adds what differs between two values that stand at the same place.
@@ -18,7 +18,7 @@ pub(super) fn compare(at: &KeyPath, old: &Value, new: &Value, out: &mut Vec<Deta
             lists(at, old.entries(), new.entries(), out);
         }
         (Value::Text(_) | Value::Nothing, Value::Text(_) | Value::Nothing) => {
-            out.push(Detail::Value { key: at.to_string(), old: text(old), new: text(new) });
+            out.push(value(at, text(at, old), text(at, new)));
         }
         _ => out.push(Detail::Hidden { key: at.to_string() }),
     }
@@ -54,7 +54,8 @@ fn lists(at: &KeyPath, old: &Entries, new: &Entries, out: &mut Vec<Detail>) {
 
 fn members(at: &KeyPath, added: Vec<String>, removed: Vec<String>, out: &mut Vec<Detail>) {
     if !added.is_empty() || !removed.is_empty() {
-        out.push(Detail::Members { key: at.to_string(), added, removed });
+        let shown = |names: Vec<String>| names.iter().map(|name| shown(at, name).into_owned()).collect();
+        out.push(Detail::Members { key: at.to_string(), added: shown(added), removed: shown(removed) });
     }
 }
 
@@ -65,7 +66,8 @@ pub(super) fn order(at: &KeyPath, old: &[&str], new: &[&str]) -> Option<Detail> 
         these.iter().filter(|name| others.contains(name)).map(|&name| name.to_owned()).collect()
     };
     let (before, after) = (common(old, new), common(new, old));
-    (before != after).then(|| Detail::Order { key: at.to_string(), old: before, new: after })
+    let shown = |names: Vec<String>| names.iter().map(|name| shown(at, name).into_owned()).collect();
+    (before != after).then(|| Detail::Order { key: at.to_string(), old: shown(before), new: shown(after) })
 }
 
 fn names(entries: &Entries) -> Vec<&str> {
@@ -77,9 +79,15 @@ fn child(at: &KeyPath, key: &str) -> KeyPath {
     if key.is_empty() { at.clone() } else { at.child(key) }
 }
 
-fn text(value: &Value) -> Option<String> {
+/// What differs in no more than what is not shown is not shown either.
+fn value(at: &KeyPath, old: Option<String>, new: Option<String>) -> Detail {
+    let key = at.to_string();
+    if old == new { Detail::Hidden { key } } else { Detail::Value { key, old, new } }
+}
+
+fn text(at: &KeyPath, value: &Value) -> Option<String> {
     match value {
-        Value::Text(text) => Some(text.clone()),
+        Value::Text(text) => Some(shown(at, text).into_owned()),
         _ => None,
     }
 }

@@ -7,7 +7,6 @@
 mod compare;
 mod outline;
 mod rank;
-mod secrecy;
 mod show;
 mod value;
 
@@ -21,7 +20,6 @@ use compare::compare;
 use value::{Entries, Value, pairs};
 
 pub use outline::Outline;
-pub(super) use secrecy::is_secret;
 pub(crate) use show::show_details;
 
 /// The differences between two configurations, in the order of the file. Displayed for people, a line for each item:

@@ -56,7 +56,7 @@ impl Connection {
         let reply = match self.answer(&control).await {
             Ok(Some(reply)) => reply,
             Ok(None) | Err(Failure::Gone(_)) => return,
-            Err(Failure::Refused(refused)) => Reply::Refused(refused.0),
+            Err(Failure::Refused(refused)) => Reply::Refused(refused.into_text()),
             Err(failure) => Reply::Error(failure.to_string()),
         };
         // Whoever is gone needs no answer.

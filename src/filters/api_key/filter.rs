@@ -8,8 +8,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::config::spec::{HeaderNameSpec, NamedMap, OneOrMany};
 use crate::filters::CredentialSource;
 use crate::filters::headers::{Side, changeable, strip_claims};
-use crate::filters::shown::{Shown, check_sources, is_shown_in, shown, strip};
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched};
+use crate::filters::shown::{Shown, check_sources, credentials, is_shown_in, shown, strip};
+use crate::hooks::{
+    BuildCx, BuildError, Credential, Filter, FilterCx, Flow, HookError, Rejection, RequestView, Watched,
+};
 use crate::types::{ConsumerName, Digest, VarName};
 
 use super::keys::{Keys, read_file};
@@ -98,6 +100,10 @@ impl Filter for ApiKey {
                 Ok(refusal.with_header(WWW_AUTHENTICATE, CHALLENGE).into())
             }
         }
+    }
+
+    fn credentials(&self) -> Vec<Credential> {
+        credentials(&self.sources)
     }
 
     fn describe(&self) -> String {

@@ -116,7 +116,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-text_leaf!(PasswordHash, "the hash of a password", "$2y$10$…");
+text_leaf!(PasswordHash, "the hash of a password", "$2y$10$…", "writeOnly": true);
 
 #[cfg(test)]
 mod tests {

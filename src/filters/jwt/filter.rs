@@ -9,8 +9,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::config::spec::{HeaderNameSpec, NamedMap, OneOrMany};
 use crate::filters::CredentialSource;
 use crate::filters::headers::{FieldName, Side, changeable, strip_claims};
-use crate::filters::shown::{Shown, check_sources, is_shown_in, shown, strip};
-use crate::hooks::{BuildCx, BuildError, Filter, FilterCx, Flow, HookError, Rejection, RequestView};
+use crate::filters::shown::{Shown, check_sources, credentials, is_shown_in, shown, strip};
+use crate::hooks::{
+    BuildCx, BuildError, Credential, Filter, FilterCx, Flow, HookError, Rejection, RequestView,
+};
 use crate::types::VarName;
 
 use super::claims::{Rules, as_text};
@@ -146,6 +148,10 @@ impl Filter for Jwt {
         cx.mark_personal();
         self.tell(&claims, request, cx)?;
         Ok(Flow::Continue)
+    }
+
+    fn credentials(&self) -> Vec<Credential> {
+        credentials(&self.sources)
     }
 
     fn describe(&self) -> String {

@@ -5,7 +5,7 @@ use http::header::{ACCEPT, CONTENT_ENCODING, HOST};
 use http::{HeaderValue, Request, StatusCode, Uri};
 
 use crate::hooks::{Authorities, BuildCx, BuildError, FetchError, FetchLimits, Fetched, JobCx, Watched};
-use crate::types::{HttpUrl, PoolName};
+use crate::types::{HttpUrl, PoolName, shown_url};
 
 use super::JwksSettings;
 use super::keys::MOST_BYTES;
@@ -42,7 +42,9 @@ impl Place {
         };
         let parsed: Option<http::uri::PathAndQuery> = path.parse().ok().filter(|_| path.starts_with('/'));
         let Some(parsed) = parsed else {
-            return Err(BuildError::new(format!("`{path}` is no path; one starts with `/`")).at("path"));
+            return Err(
+                BuildError::new(format!("`{}` is no path; one starts with `/`", shown_url(path))).at("path")
+            );
         };
         let host = settings.host.as_deref().map(HeaderValue::from_str).transpose();
         let host = host.map_err(|_| BuildError::new("it cannot be a header's value").at("host"))?;
@@ -106,8 +108,8 @@ fn body(answer: Result<Fetched, FetchError>) -> Result<Bytes, String> {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pool { pool, path, .. } => write!(f, "{pool}{path}"),
-            Self::Url { url, .. } => url.fmt(f),
+            Self::Pool { pool, path, .. } => write!(f, "{pool}{}", shown_url(&path.to_string())),
+            Self::Url { url, .. } => f.write_str(&url.shown()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::hooks::{HookError, RequestView};
 use crate::types::{cookies, escaped_byte};
 
 pub use source::{CredentialSource, InvalidCredentialSource};
-pub(super) use source::{check_sources, is_shown_in};
+pub(super) use source::{check_sources, credentials, is_shown_in};
 
 /// The credentials that a request shows, as `T`s made of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::spec::{HeaderNameSpec, text_or_map};
 use crate::filters::headers::are_alike;
-use crate::hooks::BuildError;
+use crate::hooks::{BuildError, Credential};
 
 /// Where a request shows a key or a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,16 @@ pub(in crate::filters) fn check_sources(sources: &[CredentialSource]) -> Result<
         }
     }
     Ok(())
+}
+
+/// Where nobody else may read them.
+pub(in crate::filters) fn credentials(sources: &[CredentialSource]) -> Vec<Credential> {
+    let credential = |source: &CredentialSource| match source {
+        CredentialSource::Header(name) => Some(Credential::Header(name.0.clone())),
+        CredentialSource::Query(name) => Some(Credential::Query(name.clone())),
+        CredentialSource::Cookie(_) => None,
+    };
+    sources.iter().filter_map(credential).collect()
 }
 
 /// Whether credentials stand in this header, so that nothing else can.

@@ -1,6 +1,5 @@
 //! One change, in the thread that makes it.
 
-use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -47,8 +46,8 @@ impl Shared {
             }
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                self.serving.audit.record(&by, Deed::refused(what, &refused), begun);
-                note("refused".to_owned(), &format!("{why}: {refused}"));
+                self.serving.audit.record(&by, Deed::refused(what, refused.public()), begun);
+                note("refused".to_owned(), &format!("{why}: {}", refused.public()));
                 log::error!("configuration is refused, what was served stays why={why}");
                 tell(log::Level::Error, &refused.to_string());
                 Err(refused)
@@ -67,9 +66,9 @@ impl Shared {
             Some(_) => assemble_again(&origin, &self.registry, served),
             None => assemble(&origin, &self.registry, Some(served)),
         };
-        let new = assembled.map_err(refused)?;
-        new.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
-        reserve_folders(&new.snapshot.caches).map_err(refused)?;
+        let new = assembled.map_err(|problems| Refused::of_configuration(&problems))?;
+        new.secret_file.iter().try_for_each(SecretFile::save).map_err(Refused::because)?;
+        reserve_folders(&new.snapshot.caches).map_err(Refused::because)?;
         self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
         let mut history = self.history.lock();
@@ -120,9 +119,9 @@ impl Serving {
     pub(super) fn serve(&self, new: &Assembled) -> Result<(), Refused> {
         let Assembled { config, snapshot, .. } = new;
         let mut nobody = Inherited::default();
-        let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(refused)?;
-        let output = self.log.prepare(&config.access_log).map_err(refused)?;
-        let audit_file = self.audit.prepare(config.audit_log()).map_err(refused)?;
+        let prepared = self.edges.prepare(snapshot, &mut nobody).map_err(Refused::because)?;
+        let output = self.log.prepare(&config.access_log).map_err(Refused::because)?;
+        let audit_file = self.audit.prepare(config.audit_log()).map_err(Refused::because)?;
         output.into_iter().for_each(|output| self.log.adopt(output));
         audit_file.into_iter().for_each(|file| self.audit.adopt(file));
         let now = Instant::now();
@@ -160,10 +159,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         found.push(format!("server.control_socket: {later}"));
     }
     found
-}
-
-pub(super) fn refused(problems: impl fmt::Display) -> Refused {
-    Refused(problems.to_string())
 }
 
 /// More lines of one change are not logged.

@@ -139,7 +139,7 @@ impl History {
             None => self.generations.iter().rev().find(leads_back),
         };
         let found = found.map(|(generation, origin)| (generation.configuration, origin.clone()));
-        found.ok_or_else(|| Refused(self.explain_missing(number)))
+        found.ok_or_else(|| Refused::because(self.explain_missing(number)))
     }
 
     fn explain_missing(&self, number: Option<u64>) -> String {

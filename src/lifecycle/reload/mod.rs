@@ -34,7 +34,6 @@ use crate::telemetry::{AccessLog, Messages, Pulse};
 use super::edges::Edges;
 use super::upgrade::Upgrader;
 
-use change::refused;
 use former::free;
 use history::History;
 use watch::watch;
@@ -183,8 +182,10 @@ impl Reloader {
         let (history, lately) = (heritage.take_history(), heritage.take_lately());
         let diff = history.last().and_then(|(_, before)| served.diff_from(before)).unwrap_or_default();
         self.0.history.lock().go_on(history, diff);
-        heritage.bequeath(&mut served, &self.0.registry, Instant::now()).map_err(refused)?;
-        served.secret_file.iter().try_for_each(SecretFile::save).map_err(refused)?;
+        heritage
+            .bequeath(&mut served, &self.0.registry, Instant::now())
+            .map_err(|problems| Refused::of_configuration(&problems))?;
+        served.secret_file.iter().try_for_each(SecretFile::save).map_err(Refused::because)?;
         self.0.serving.serve(&served)?;
         self.0.serving.go_on(lately, &served);
         Ok(())
@@ -206,7 +207,7 @@ impl Reloader {
     async fn change(&self, order: Order, terms: Option<Probation>) -> Result<Applied, Refused> {
         // Not after it, since that may take minutes.
         if self.0.is_upgrading.load(Ordering::Acquire) {
-            return Err(self.refuse(&order.by, order.what(), Refused(UPGRADING.to_owned())));
+            return Err(self.refuse(&order.by, order.what(), Refused::because(UPGRADING)));
         }
         let reloader = self.clone();
         // A task of its own: it goes on when whoever has asked is gone.
@@ -270,7 +271,7 @@ impl Changes for Reloader {
             shared.noted(&by, upgraded)
         });
         let upgraded = upgraded.await;
-        upgraded.unwrap_or_else(|error| Err(NotUpgraded::Failed(broken_off(&error).0)))
+        upgraded.unwrap_or_else(|error| Err(NotUpgraded::Failed(broken_off(&error).into_text())))
     }
 
     fn history(&self) -> Vec<Generation> {
@@ -314,7 +315,7 @@ impl Shared {
     fn check_serving(&self) -> Result<(), Refused> {
         self.check_not_left()?;
         if self.serving.live.is_draining() {
-            return Err(Refused("the process is about to end".to_owned()));
+            return Err(Refused::because("the process is about to end"));
         }
         Ok(())
     }
@@ -322,7 +323,7 @@ impl Shared {
     /// Whether changes are of use: also while the process drains, but not while another one serves, or is about to.
     fn check_not_left(&self) -> Result<(), Refused> {
         if self.is_left.load(Ordering::Acquire) {
-            return Err(Refused("another process serves, not this one".to_owned()));
+            return Err(Refused::because("another process serves, not this one"));
         }
         Ok(())
     }
@@ -335,7 +336,7 @@ fn broken_off(error: &JoinError) -> Refused {
     } else {
         "the process ends"
     };
-    Refused(why.to_owned())
+    Refused::because(why)
 }
 
 impl fmt::Debug for Reloader {

@@ -79,7 +79,7 @@ impl Reloader {
         let order = Order { instead_of: Some(generation), ..order };
         let stuck = match self.change(order, None).await {
             Err(refused) if refused.is_overtaken() => return Verdict::Overtaken,
-            Err(refused) => Some(refused.0),
+            Err(refused) => Some(refused.into_text()),
             Ok(applied) if applied.report.is_empty() => {
                 Some("the files that it names hold what they held, and are not kept".to_owned())
             }

@@ -32,7 +32,7 @@ impl Shared {
         })?;
         // Nothing changes until it is clear who serves.
         let served = self.served.lock().await;
-        self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.0))?;
+        self.check_serving().map_err(|refused| NotUpgraded::Failed(refused.into_text()))?;
         if order.config.is_none() {
             self.check_file_is_served(&served)?;
         }

@@ -178,7 +178,7 @@ mod tests {
     impl Changes for Asked {
         async fn reload(&self, _: &Actor, _: Option<Probation>, _: Option<u64>) -> Result<Applied, Refused> {
             self.0.fetch_add(1, Ordering::Relaxed);
-            Err(Refused("not here".to_owned()))
+            Err(Refused::because("not here"))
         }
 
         async fn roll_back(&self, _: &Actor, _: Option<u64>, _: Option<u64>) -> Result<Applied, Refused> {

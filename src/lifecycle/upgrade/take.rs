@@ -17,7 +17,7 @@ use crate::handover::{
 };
 use crate::lifecycle::reload::{Reloader, Serving};
 use crate::lifecycle::settled::settled;
-use crate::runtime::Stage;
+use crate::runtime::{Refused, Stage};
 
 use super::CONFIGURATION;
 use super::give::GIVE_WAY;
@@ -189,23 +189,24 @@ impl Newcomer {
         // Whether endpoints can be reached is not the same in every process.
         settled(&self.serving.live).await;
         let state = taker.take_state().await.map_err(|error| error.to_string())?;
-        if let Err(reason) = self.inherit(state).await {
-            // Whoever is gone need not be told.
-            let _ = taker.fail("the last preparations", &reason).await;
-            return Err(reason);
+        if let Err(refused) = self.inherit(state).await {
+            // Whoever is gone need not be told. What the old process is told stands in its audit.
+            let _ = taker.fail("the last preparations", refused.public()).await;
+            return Err(refused.into_text());
         }
         taker.ready(unclaimed).await.map_err(|error| error.to_string())
     }
 
-    async fn inherit(&self, state: State) -> Result<(), String> {
-        let heritage = unpacked(state).map_err(|error| error.to_string())?;
+    async fn inherit(&self, state: State) -> Result<(), Refused> {
+        let heritage = unpacked(state).map_err(Refused::because)?;
         let snapshot = self.serving.live.snapshot();
         if let Some(pool) = heritage.unreached(&snapshot) {
-            return Err(format!("no endpoint of pool {pool} is fit here, while some are in the old process"));
+            let why = format!("no endpoint of pool {pool} is fit here, while some are in the old process");
+            return Err(Refused::because(why));
         }
-        self.reloader.inherit(heritage).await.map_err(|refused| refused.0)?;
+        self.reloader.inherit(heritage).await?;
         if self.serving.live.is_draining() {
-            return Err("it was asked to end meanwhile".to_owned());
+            return Err(Refused::because("it was asked to end meanwhile"));
         }
         Ok(())
     }

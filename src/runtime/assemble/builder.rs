@@ -79,7 +79,7 @@ impl Builder<'_> {
             |pool: &Option<Arc<Pool>>| pool.as_ref().map_or_else(PoolClient::of_nobody, Pool::client);
         let clients: Vec<_> = pools.iter().map(client).collect();
         Built {
-            routes: config.routes.iter().map(|route| self.route(route, config, &clients)).collect(),
+            routes: config.routes.iter().map(|route| self.route(route, &clients)).collect(),
             pools: pools.into_iter().flatten().collect(),
             error_pages: self.error_pages(config),
             tracing: config.tracing.as_ref().and_then(|tracing| self.tracing(tracing)),
@@ -167,7 +167,7 @@ impl Builder<'_> {
         report(problems, self.source, &mut self.diagnostics);
     }
 
-    fn route(&mut self, config: &config::Route, all: &Config, clients: &[PoolClient]) -> Route {
+    fn route(&mut self, config: &config::Route, clients: &[PoolClient]) -> Route {
         let steps = (0..config.filters.len()).filter_map(|index| self.step(config, index, clients));
         let filters: Box<[Step]> = steps.collect();
         Route {
@@ -176,7 +176,8 @@ impl Builder<'_> {
             filters,
             action: self.action(config),
             stats: self.keeping.counts(&Scope::route(&config.name), "requests"),
-            lines: config.access_log.as_ref().map(|spec| OwnLines::of_requests(spec, &all.access_log)),
+            // Not before it is known what all routes have to hide.
+            lines: None,
         }
     }
 

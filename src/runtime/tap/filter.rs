@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Cidr, EndpointAddr, HostPattern, ListenerName, text_leaf};
+use crate::types::{Cidr, EndpointAddr, HostPattern, ListenerName, normalise_path, text_leaf};
 
 use super::super::recording::{Ended, Recording};
 
@@ -72,6 +72,13 @@ impl fmt::Display for TapStatus {
 text_leaf!(TapStatus, "a status, a class or a cause", "5xx");
 
 impl TapFilter {
+    /// The same with its path in the form in which those of requests are matched; where it has none, it is a part of one, and
+    /// stays.
+    pub(super) fn canonical(self) -> Self {
+        let canonical = |path: String| normalise_path(&path).ok().flatten().unwrap_or(path);
+        Self { path: self.path.map(canonical), ..self }
+    }
+
     /// Whether a request may be one of those, by what is known when its head has come.
     pub(super) fn may_match(&self, client: IpAddr, listener: &ListenerName) -> bool {
         self.client.is_none_or(|network| network.contains(client))
@@ -120,6 +127,21 @@ fn was_at(endpoint: &EndpointAddr, recording: &Recording) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_what_requests_are_matched_by() {
+        for (given, expected) in [
+            ("/a//b/../c", "/a/c"),
+            ("/a b/%7euser", "/a%20b/~user"),
+            ("/ä", "/%C3%A4"),
+            ("/a", "/a"),
+            ("/a%2", "/a%2"),
+            ("a", "a"),
+        ] {
+            let filter = TapFilter { path: Some(given.to_owned()), ..TapFilter::default() };
+            assert_eq!(filter.canonical().path.as_deref(), Some(expected));
+        }
+    }
 
     #[test]
     fn a_status_is_a_number_a_class_or_a_word() {

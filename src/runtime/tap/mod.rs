@@ -89,7 +89,8 @@ impl Tap {
     pub(crate) fn open(watchers: &Arc<Watchers>, filter: TapFilter) -> Result<Self, TooManyTaps> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let pace = Pace::a_second(MOST_A_SECOND);
-        let spout = Arc::new(Spout { filter, pace, missed: AtomicU64::new(0), queue: sender });
+        let spout =
+            Arc::new(Spout { filter: filter.canonical(), pace, missed: AtomicU64::new(0), queue: sender });
         let mut open = watchers.taps.0.write();
         if open.len() == MOST_TAPS {
             return Err(TooManyTaps);

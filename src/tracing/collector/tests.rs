@@ -45,6 +45,12 @@ fn a_url_without_a_path_has_the_usual_one() {
 }
 
 #[test]
+fn messages_do_not_tell_what_its_query_says() {
+    let collector = collector(settings("https://otel.example/v1/traces?key=SECRET"), &Script::answering([]));
+    assert_eq!(collector.to_string(), "https://otel.example/v1/traces?key=…");
+}
+
+#[test]
 fn answers_say_what_becomes_of_spans() {
     let refusing = |rejected_spans| {
         let partial = ExportTracePartialSuccess { rejected_spans, error_message: "no".to_owned() };

@@ -82,6 +82,38 @@ async fn what_has_changed_is_told_with_its_reason() {
     assert_eq!((&made["from"], &made["to"]), (&"generation 1".into(), &"generation 2".into()));
 }
 
+#[tokio::test]
+async fn a_refusal_tells_nobody_what_was_found() {
+    let admin = "bind: 127.0.0.1:0, audit_log: DIR/audit.log";
+    let text = with_admin(admin, "", "{ respond: {} }");
+    let edge = Edge::start(&text).await;
+    let mut listener = Listener::begin(&edge).await;
+    for (wrong, place) in [
+        ("server: { threads: SECRET }\n", "server.threads: expected a whole number"),
+        ("tracing: { to: 'https://user:SECRET@collector.example/' }\n", "tracing.to: it is refused"),
+        // The warning comes first in the file, and is not the reason.
+        (
+            "pools: { idle: { endpoints: [127.0.0.1:1] } }\nserver: { zone: 'SECRET SECRET' }\n",
+            "server.zone: ",
+        ),
+    ] {
+        let told =
+            edge.try_reload(&format!("{}{wrong}", text.replace("pools: {  }\n", ""))).await.unwrap_err();
+        let wrong = told.lines().filter(|line| !line.contains("warning")).collect::<Vec<_>>();
+        assert!(wrong[0].contains(&place[..7]), "whoever has asked knows all: {told}");
+        let event = listener.event("transition").await;
+        assert!(event["why"].as_str().unwrap().contains(place), "{event}");
+    }
+    for path in ["/v1/audit", "/v1/transitions"] {
+        let told = read(&edge, path).await;
+        let text = told.text();
+        assert!(text.contains("server.threads") && !text.contains("SECRET"), "{path}: {text}");
+    }
+    let folder = edge.stop_and_keep().await;
+    let noted = std::fs::read_to_string(folder.path().join("audit.log")).unwrap();
+    assert!(noted.contains("tracing.to: it is refused") && !noted.contains("SECRET"), "{noted}");
+}
+
 /// Somebody who listens.
 struct Listener(Client);
 

@@ -60,6 +60,26 @@ async fn no_form_tells_what_is_secret() {
 }
 
 #[tokio::test]
+async fn what_filters_are_shown_is_told_on_no_route() {
+    let key = "api_key: { from: [{ query: k }, { header: X-Shop }], forward: true, keys: { shop: 0123456789abcdef } }";
+    let jwt =
+        "jwt: { algorithms: HS256, from: { query: t }, keys: { secret: 0123456789abcdef0123456789abcdef } }";
+    let routes = format!(
+        "{{ name: own, match: {{ path: /own }}, respond: {{}}, filters: [{key}, {jwt}], access_log: {{ fields: [target, request_headers.x-shop] }} }}, {HELLO}"
+    );
+    let fields = "fields: [target, request_headers.x-shop]";
+    let edge = Edge::start(&config("", "{ respond: {} }")).await;
+    edge.reload(&config(fields, &routes)).await;
+    for path in ["/own", "/"] {
+        let query = "?k=SECRET&t=SECRET&x=1";
+        edge.send(&format!("GET {path}{query} HTTP/1.1\r\nHost: a.example\r\nX-Shop: SECRET\r\n\r\n")).await;
+    }
+    let lines = lines_of(&edge, 2).await;
+    assert!(lines.iter().all(|line| line.contains("***") && !line.contains("SECRET")), "{lines:?}");
+    assert!(lines[1].contains("/?k=***&t=***&x=1"), "{lines:?}");
+}
+
+#[tokio::test]
 async fn routes_have_lines_of_their_own() {
     let own = |path: &str, says: &str| {
         format!("{{ match: {{ path: {path} }}, respond: {{}}, access_log: {says} }}")

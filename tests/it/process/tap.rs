@@ -116,6 +116,18 @@ async fn a_retry_is_told_with_all_that_led_to_it() {
 }
 
 #[tokio::test]
+async fn a_path_is_the_one_that_routes_match_also_where_none_is_looked_for() {
+    let config = format!(
+        "listeners: {{ plain: {{ bind: 127.0.0.1:0, redirect_https: true }}, web: {{ bind: 127.0.0.1:0 }} }}\nroutes: [{{ respond: {{}} }}]\n{QUIET}\n"
+    );
+    let running = Running::start(&config, 1).await;
+    let request = "GET /x/../a%2Db HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let arguments = ["--json", "--max", "1", "--host", "a.example", "--path", "//a%2Db"];
+    let (out, _) = tap_of(&running, &arguments, request).await;
+    assert_eq!(reports(&out)[0]["target"], "/a-b");
+}
+
+#[tokio::test]
 async fn people_are_told_in_the_words_of_explain() {
     let (running, good) = with_a_dead_one().await;
     let (out, told) = tap_of(&running, &["--max", "1"], GET).await;

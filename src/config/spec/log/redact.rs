@@ -12,8 +12,7 @@ use crate::types::text_leaf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedactSpec {
-    /// Parameters of queries whose value is not written, besides those that docs/logging.md lists; upper and lower case are
-    /// alike. It holds for targets and for URLs in headers. Default: none.
+    /// Parameters of queries whose value is not written, besides those that docs/logging.md lists; case, `-` and `_` do not count. It holds for targets and for URLs in headers. Default: none.
     #[serde(serialize_with = "unordered")]
     pub query: Vec<ParameterName>,
     /// Headers whose value is not written, besides those with credentials. Default: none.
@@ -32,6 +31,14 @@ pub struct ParameterName(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no name of a parameter; write 1 to 64 bytes as they are, without %, [, ], =, & and #")]
 pub struct InvalidParameterName(String);
+
+impl RedactSpec {
+    /// Adds a parameter; of one with parts, as `user[key]`, each.
+    pub(crate) fn add_query(&mut self, name: &str) {
+        let parts = name.split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '+'));
+        self.query.extend(parts.filter_map(|part| part.parse::<ParameterName>().ok()));
+    }
+}
 
 impl ParameterName {
     /// The longest.

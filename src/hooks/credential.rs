@@ -1,0 +1,11 @@
+use http::HeaderName;
+
+/// Where clients show what nobody else is to know. Cookies need not be named: they are never told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Credential {
+    /// In this header.
+    Header(HeaderName),
+    /// In this parameter of the query, as it is decoded.
+    Query(String),
+}
