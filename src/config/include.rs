@@ -173,7 +173,7 @@ impl Files<'_> {
                 return self.refuse(at, &format!("`{name}`: {}", problem.message));
             }
             Err(problem) => {
-                self.diagnostics.push(Diagnostic { file: Some(name.into()), ..problem });
+                self.diagnostics.push(Diagnostic { file: Some(name.into()), ..*problem });
                 return false;
             }
         };

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -41,7 +42,7 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
         Ok(text) => load_text(&file_name, folder_of(path), &text),
         Err(problem) => {
             let mut diagnostics = Diagnostics::new(file_name);
-            diagnostics.push(problem);
+            diagnostics.push(*problem);
             Err(diagnostics)
         }
     }
@@ -78,22 +79,21 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-pub(super) fn read_text(path: &Path) -> Result<String, Diagnostic> {
-    let unreadable =
-        |error: io::Error| Diagnostic::error(None, format_args!("the file cannot be read: {error}"));
+pub(super) fn read_text(path: &Path) -> Result<String, Box<Diagnostic>> {
+    let problem = |position, message: fmt::Arguments<'_>| Box::new(Diagnostic::error(position, message));
+    let unreadable = |error: io::Error| problem(None, format_args!("the file cannot be read: {error}"));
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(Diagnostic::error(None, "the file is larger than 16MiB"));
+        return Err(problem(None, format_args!("the file is larger than 16MiB")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
         let position = end_of(&String::from_utf8_lossy(&bytes[..valid]));
         let found = bytes.get(valid).copied().unwrap_or_default();
-        let mut problem =
-            Diagnostic::error(Some(position), format_args!("the byte 0x{found:02x} is not UTF-8"));
+        let mut problem = problem(Some(position), format_args!("the byte 0x{found:02x} is not UTF-8"));
         problem.help("save the file as UTF-8");
         problem
     })

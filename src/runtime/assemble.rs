@@ -13,8 +13,8 @@ use crate::tls::{Clock, TicketKeys, install_provider, system_clock};
 use crate::types::PoolName;
 
 use builder::Builder;
-use lines::{add_lines, hide_credentials};
-use warnings::{warn_of_idle_filters, warn_of_unreachable};
+use lines::add_lines;
+use warnings::warn;
 
 use super::caches::caches;
 use super::carried::Carried;
@@ -85,7 +85,7 @@ fn assemble_keeping(
     previous: Option<&Assembled>,
     keeping: Keeping<'_>,
 ) -> Result<Assembled, Diagnostics> {
-    let Loaded { config, source, mut diagnostics } = origin.read()?;
+    let Loaded { mut config, source, mut diagnostics } = origin.read()?;
     let pool_names: Vec<PoolName> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     refuse_taken(registry, &source, &mut diagnostics);
     let secret_file = secret_file(&config, &source, previous, &mut diagnostics);
@@ -124,12 +124,9 @@ fn assemble_keeping(
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    let mut config = config;
-    hide_credentials(&built.routes, &mut config.access_log.redact);
-    add_lines(&mut built.routes, &config);
+    add_lines(&mut built.routes, &mut config);
     let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
-    warn_of_unreachable(&router, &config, &source, &mut warnings);
-    warn_of_idle_filters(&config, &source, &mut warnings);
+    warn(&router, &config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
     let pulse = previous.filter(|_| diff.is_empty()).map(|previous| previous.snapshot.pulse.clone());
     let unrouted = keeping.counts(Scope::shared(), "requests without a route");

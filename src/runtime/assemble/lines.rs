@@ -5,7 +5,7 @@ use crate::runtime::Route;
 use crate::telemetry::OwnLines;
 
 /// What filters are shown to let somebody in, nobody else is to be told.
-pub(super) fn hide_credentials(routes: &[Route], redact: &mut RedactSpec) {
+fn hide_credentials(routes: &[Route], redact: &mut RedactSpec) {
     let steps = routes.iter().flat_map(|route| &route.filters);
     for credential in steps.flat_map(|step| step.filter.credentials()) {
         match credential {
@@ -15,8 +15,9 @@ pub(super) fn hide_credentials(routes: &[Route], redact: &mut RedactSpec) {
     }
 }
 
-/// What the lines of routes are made like, where that is not as for all.
-pub(super) fn add_lines(routes: &mut [Route], config: &Config) {
+/// What lines hide besides, and what those of routes are made like, where that is not as for all.
+pub(super) fn add_lines(routes: &mut [Route], config: &mut Config) {
+    hide_credentials(routes, &mut config.access_log.redact);
     for (route, written) in routes.iter_mut().zip(&config.routes) {
         let own = written.access_log.as_ref();
         route.lines = own.map(|spec| OwnLines::of_requests(spec, &config.access_log));

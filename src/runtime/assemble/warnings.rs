@@ -4,13 +4,14 @@ use crate::config::spec::ClientAuthMode;
 use crate::config::{Action, Config, Diagnostics, KeyPath, Listener, Route, Source};
 use crate::router::{RouteId, Router};
 
+/// All of it.
+pub(super) fn warn(router: &Router, config: &Config, source: &Source, warnings: &mut Diagnostics) {
+    warn_of_unreachable(router, config, source, warnings);
+    warn_of_idle_filters(config, source, warnings);
+}
+
 /// Routes that others hide.
-pub(super) fn warn_of_unreachable(
-    router: &Router,
-    config: &Config,
-    source: &Source,
-    warnings: &mut Diagnostics,
-) {
+fn warn_of_unreachable(router: &Router, config: &Config, source: &Source, warnings: &mut Diagnostics) {
     for (RouteId(never), RouteId(shadow)) in router.unreachable() {
         let path = KeyPath::default().child("routes").index(never);
         let (never, shadow) = (&config.routes[never].name, &config.routes[shadow].name);
@@ -21,7 +22,7 @@ pub(super) fn warn_of_unreachable(
 }
 
 /// Filters that have no effect where they stand, refuse everything, or do over what is done already.
-pub(super) fn warn_of_idle_filters(config: &Config, source: &Source, warnings: &mut Diagnostics) {
+fn warn_of_idle_filters(config: &Config, source: &Source, warnings: &mut Diagnostics) {
     for route in &config.routes {
         let asks = listeners_of(route, config).any(asks_for_certificates);
         let mut caches = 0;
