@@ -257,15 +257,15 @@ impl From<Unreserved> for Cause {
 impl From<&Cause> for Fault {
     fn from(cause: &Cause) -> Self {
         match cause {
-            Cause::ConnectFailed => Fault::ConnectFailed,
-            Cause::ConnectTimeout => Fault::ConnectTimeout,
-            Cause::TlsFailed(_) => Fault::TlsFailed,
-            Cause::ResponseTimeout => Fault::ResponseTimeout,
-            Cause::TotalTimeout => Fault::TotalTimeout,
-            Cause::UpstreamClosed => Fault::UpstreamClosed,
-            Cause::UpstreamStatus => Fault::UpstreamStatus,
+            Cause::ConnectFailed => Self::ConnectFailed,
+            Cause::ConnectTimeout => Self::ConnectTimeout,
+            Cause::TlsFailed(_) => Self::TlsFailed,
+            Cause::ResponseTimeout => Self::ResponseTimeout,
+            Cause::TotalTimeout => Self::TotalTimeout,
+            Cause::UpstreamClosed => Self::UpstreamClosed,
+            Cause::UpstreamStatus => Self::UpstreamStatus,
             // What else an endpoint can do wrong is wrong by HTTP.
-            _ => Fault::UpstreamInvalid,
+            _ => Self::UpstreamInvalid,
         }
     }
 }
