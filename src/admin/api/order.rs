@@ -47,11 +47,16 @@ impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
     async fn from_request(request: Request, _: &Arc<Sight>) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
         let by = head.extensions.get::<Caller>().ok_or(UNKNOWN_CALLER)?.actor();
-        if !is_json(&head.headers) {
+        // No page of somebody else can have a browser send the token, so that an empty body needs no name.
+        let is_unnamed = !head.headers.contains_key(CONTENT_TYPE);
+        if !is_unnamed && !is_json(&head.headers) {
             return Err(NO_JSON);
         }
         let body = timeout(BODY_LIMIT, to_bytes(body, MOST_BYTES)).await.map_err(|_| TOO_LATE)?;
         let body = body.map_err(|error| if is_of_client(&error) { BROKEN } else { TOO_LARGE })?;
+        if is_unnamed && !body.is_empty() {
+            return Err(NO_JSON);
+        }
         let text = if body.is_empty() { EMPTY } else { &*body };
         let body = serde_json::from_slice(text).map_err(|error| not_understood(&error))?;
         if serde_json::from_slice(text).is_ok_and(|value: Value| has_list(&value)) {
@@ -133,7 +138,7 @@ const UNKNOWN_CALLER: Problem = Problem::new(
 const NO_JSON: Problem = Problem::new(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "changes are only taken as JSON",
-    "send `Content-Type: application/json`, also where the body is empty",
+    "send `Content-Type: application/json`",
 );
 
 const TOO_LATE: Problem =

@@ -341,6 +341,10 @@ async fn what_is_no_order_changes_nothing() {
         assert!(!problem["help"].as_str().unwrap().is_empty());
     }
     assert_eq!(site.who().await, "first");
+    // What has nothing to say needs no name for it.
+    let unnamed = fields(OPERATE).replace("Content-Type: application/json\r\n", "");
+    let told = order_with(&site.edge, &format!("POST {}/undrain", site.path()), &unnamed, "").await;
+    assert_eq!(told.status, 200);
     // Nobody is told that they may ask from elsewhere.
     let told = ask(&site.edge, "OPTIONS /v1/reload", "Host: localhost\r\nOrigin: http://localhost\r\n").await;
     assert_eq!((told.status, told.header("allow")), (405, Some("POST")));
