@@ -93,7 +93,7 @@ function together(pool, endpoints, { state, level, href }) {
 export function why(endpoint) {
   if (endpoint.state === 'ejected') return `${endpoint.reason ?? 'it failed too many requests'}; back in ${span((endpoint.ejected_for_ms ?? 0) / 1000)}`
   if (endpoint.state === 'draining') return endpoint.in_flight === 1 ? '1 request left' : `${endpoint.in_flight} requests left`
-  if (endpoint.state === 'drained') return 'Taken out by an operator, or by a weight of 0'
+  if (endpoint.state === 'drained') return endpoint.reason ?? 'Taken out by an operator, or by a weight of 0'
   if (endpoint.state === 'checking') return 'Its first probe has not ended'
   if (endpoint.on_trial) return 'On trial after an ejection: one request at a time'
   if (endpoint.slow_start_percent !== null && endpoint.slow_start_percent !== undefined) return `Starts slowly, with ${endpoint.slow_start_percent} % of its weight`

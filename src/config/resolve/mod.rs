@@ -2,13 +2,13 @@
 //! value can know is checked.
 
 mod admin;
-mod audit_log;
 mod caches;
 mod files;
 mod health;
 mod l4;
 mod listeners;
 mod log;
+mod log_files;
 mod names;
 mod pools;
 mod respond;
@@ -91,7 +91,7 @@ pub(super) fn resolve(
         log_level: spec.log.level,
         access_log,
     };
-    resolver.check_audit_log(&config, &taken);
+    resolver.check_log_files(&config, &taken);
     config
 }
 

@@ -9,16 +9,31 @@ use super::Resolver;
 use super::listeners::Taken;
 
 impl Resolver<'_> {
-    /// Makes sure that the audit log is a file of its own: entries are appended to whatever is there.
-    pub(super) fn check_audit_log(&mut self, config: &Config, taken: &Taken) {
-        let Some(path) = config.audit_log() else { return };
-        let rivals = self.rivals(config, taken);
-        let rival = rivals.into_iter().find(|(_, rival)| is_same(path, rival)).map(|(what, _)| what);
-        let is_strange = || path.metadata().is_ok_and(|found| !found.is_file());
-        let Some(what) = rival.or_else(|| is_strange().then(|| "no regular file".to_owned())) else { return };
-        let at = KeyPath::default().child("admin").child("audit_log");
-        self.error(&at, format_args!("`{}` is {what}", path.display()))
-            .help("name a file of its own, like /var/log/evener/audit.log: entries are appended to it");
+    /// Makes sure that each log is a file of its own: lines are appended to whatever is there.
+    pub(super) fn check_log_files(&mut self, config: &Config, taken: &Taken) {
+        let mut rivals = self.rivals(config, taken);
+        if let AccessSink::File(path) = &config.access_log.to {
+            let at = KeyPath::default().child("log").child("access").child("to");
+            if let Some(what) = rival_of(path, &rivals) {
+                self.refuse_log_file(&at, path, &what, "access");
+            }
+            rivals.push(("the access log, by `log.access.to`".to_owned(), path.clone()));
+        }
+        if let Some(path) = config.audit_log() {
+            let at = KeyPath::default().child("admin").child("audit_log");
+            // Unlike the access log it goes through no pipe.
+            let is_strange = || path.metadata().is_ok_and(|found| !found.is_file());
+            let what = rival_of(path, &rivals).or_else(|| is_strange().then(|| "no regular file".to_owned()));
+            if let Some(what) = what {
+                self.refuse_log_file(&at, path, &what, "audit");
+            }
+        }
+    }
+
+    fn refuse_log_file(&mut self, at: &KeyPath, path: &Path, what: &str, name: &str) {
+        self.error(at, format_args!("`{}` is {what}", path.display())).help(format_args!(
+            "name a file of its own, like /var/log/evener/{name}.log: lines are appended to it"
+        ));
     }
 
     /// What else is at which path.
@@ -30,9 +45,6 @@ impl Resolver<'_> {
         ];
         let included = self.source.documents().iter().filter_map(|document| document.file.as_deref());
         rivals.extend(included.map(|file| rival("a file that the configuration includes", Path::new(file))));
-        if let AccessSink::File(path) = &config.access_log.to {
-            rivals.push(rival("the access log, by `log.access.to`", path));
-        }
         if let Some(place) = &config.control_socket {
             rivals.push(rival("the control socket, by `server.control_socket`", &place.path));
         }
@@ -42,6 +54,10 @@ impl Resolver<'_> {
         }));
         rivals
     }
+}
+
+fn rival_of(path: &Path, rivals: &[(String, PathBuf)]) -> Option<String> {
+    rivals.iter().find(|(_, rival)| is_same(path, rival)).map(|(what, _)| what.clone())
 }
 
 /// Whether both lead to one file, by whatever links, or would if it were there.
@@ -68,8 +84,8 @@ mod tests {
 
     use crate::config::Origin;
 
-    /// What is wrong with a configuration that has this audit log, beside a folder with links to what it names.
-    fn problems(audit_log: &str) -> String {
+    /// What is wrong with a configuration that has these logs, beside a folder with links to what it names.
+    fn problems(access_log: &str, audit_log: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir(path("conf.d")).unwrap();
@@ -80,7 +96,7 @@ mod tests {
             "include: conf.d/*.yaml
 listeners: {{ web: {{ bind: 127.0.0.1:0 }}, local: {{ bind: 'unix:run/web.sock' }} }}
 routes: [{{ pool: app }}]
-log: {{ access: {{ to: access.log }} }}
+log: {{ access: {{ to: {access_log} }} }}
 admin: {{ bind: 127.0.0.1:0, audit_log: {audit_log} }}
 "
         );
@@ -105,12 +121,25 @@ admin: {{ bind: 127.0.0.1:0, audit_log: {audit_log} }}
             ("run", "no regular file"),
             ("/dev/null", "no regular file"),
         ] {
-            let told = problems(audit_log);
+            let told = problems("access.log", audit_log);
             assert!(told.contains(&format!("` is {what}\n")), "{audit_log}: {told}");
             assert!(told.contains("admin.audit_log: `") && told.contains("help: name a file of its own"));
         }
         for audit_log in ["audit.log", "here/audit.log", "run/audit.log", "gone/access.log"] {
-            assert_eq!(problems(audit_log), "", "{audit_log}");
+            assert_eq!(problems("access.log", audit_log), "", "{audit_log}");
         }
+    }
+
+    #[test]
+    fn so_is_the_access_log() {
+        for (access_log, what) in [
+            ("here/edge.yaml", "the configuration itself"),
+            ("conf.d/more.yaml", "a file that the configuration includes"),
+            ("run/web.sock", "the socket of `listeners.local.bind`"),
+        ] {
+            let told = problems(access_log, "audit.log");
+            assert!(told.contains("log.access.to: `") && told.contains(what), "{access_log}: {told}");
+        }
+        assert_eq!(problems("/dev/null", "audit.log"), "");
     }
 }
