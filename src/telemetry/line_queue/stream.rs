@@ -1,6 +1,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::O_NONBLOCK;
@@ -46,7 +46,9 @@ pub(in crate::telemetry) fn open_file(
     kind: FileKind,
 ) -> io::Result<Box<dyn Sink>> {
     let place = Place { log, path: path.to_owned(), kind };
-    Ok(Box::new(Stream { out: Box::new(place.open()?), file: Some(place), is_torn: false }))
+    let file = place.open()?;
+    let is_torn = ends_within_a_line(&file, path);
+    Ok(Box::new(Stream { out: Box::new(file), file: Some(place), is_torn }))
 }
 
 // === Stream ===
@@ -75,8 +77,8 @@ impl Sink for Stream {
         let Place { log, path, .. } = place;
         match place.open() {
             Ok(file) => {
+                self.is_torn = ends_within_a_line(&file, path);
                 self.out = Box::new(file);
-                self.is_torn = false;
                 log::info!("{} opened again path={}", log.name, path.display());
             }
             Err(error) => {
@@ -144,6 +146,20 @@ fn open_private(log: &LogKind, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether the last line of a file is only a piece of one, which a disk that was full has left. What cannot be read is taken to
+/// be whole.
+fn ends_within_a_line(file: &File, path: &Path) -> bool {
+    let last = || -> io::Result<u8> {
+        let found = file.metadata()?;
+        let Some(at) = found.len().checked_sub(1).filter(|_| found.is_file()) else { return Ok(b'\n') };
+        let mut last = [0];
+        // It is open for appending only, or an unread pipe could not be told from a read one.
+        File::open(path)?.read_exact_at(&mut last, at)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
+}
+
 fn is_unread_pipe(path: &Path, error: &io::Error) -> bool {
     let is_pipe = || path.metadata().is_ok_and(|found| found.file_type().is_fifo());
     error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) && is_pipe()
@@ -195,6 +211,25 @@ mod tests {
         assert!(sink.write(&batch(&["six"])).is_ok());
         assert!(sink.write(&batch(&["seven"])).is_ok());
         assert_eq!(String::from_utf8(disk.0.lock().0.clone()).unwrap(), "one\ntw\nsix\nseven\n");
+    }
+
+    #[test]
+    fn nor_does_one_that_was_there_before() {
+        static LOG: LogKind = LogKind { name: "log", thread: "log", most_lines: 1 };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for kind in [FileKind::Any, FileKind::Private] {
+            std::fs::write(&path, "whole\npie").unwrap();
+            let mut sink = open_file(&LOG, &path, kind).unwrap();
+            assert!(sink.write(&batch(&["one"])).is_ok());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\npie\none\n");
+            std::fs::write(&path, "another pie").unwrap();
+            sink.reopen();
+            assert!(sink.write(&batch(&["two"])).is_ok());
+            sink.reopen();
+            assert!(sink.write(&batch(&["three"])).is_ok());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "another pie\ntwo\nthree\n");
+        }
     }
 
     #[test]
