@@ -150,8 +150,9 @@ impl AdminService for Admin {
     async fn serve(&self, transport: Transport, via: Via, ending: Ending, waiting: Arc<Waiting>) {
         let (from, to) = split(transport);
         let (from, to) = (Heads::new(from, HEADER_SIZE), Patient::new(to, SEND_IDLE, waiting.clone()));
-        let answer = async |request| {
+        let answer = async |mut request: Request<Incoming>| {
             waiting.note_request();
+            request.extensions_mut().insert(waiting.clone());
             let response = self.answer(request, via, &ending).await?;
             Ok::<_, Infallible>(response.map(|body| Told::new(body, waiting.clone())))
         };

@@ -22,20 +22,19 @@ fn admin() -> Admin {
 
 /// A client, and the task that serves it.
 fn client() -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
-    client_with(waiting())
+    client_with(waiting(), Via::Listener(Peer::Unix))
 }
 
 fn waiting() -> Arc<Waiting> {
     Arc::new(Waiting::new(Instant::now()))
 }
 
-fn client_with(waiting: Arc<Waiting>) -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
+fn client_with(waiting: Arc<Waiting>, via: Via) -> (UnixStream, Ending, tokio::task::JoinHandle<()>) {
     let (client, server) = UnixStream::pair().unwrap();
     let ending = Ending::default();
     let of_server = ending.clone();
-    let task = tokio::spawn(async move {
-        admin().serve(Transport::Unix(server), Via::Listener(Peer::Unix), of_server, waiting).await
-    });
+    let task =
+        tokio::spawn(async move { admin().serve(Transport::Unix(server), via, of_server, waiting).await });
     (client, ending, task)
 }
 
@@ -98,7 +97,7 @@ async fn a_client_that_takes_nothing_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_client_is_waited_for_again_once_it_is_answered() {
     let (begun, waiting) = (Instant::now(), waiting());
-    let (mut client, _ending, _task) = client_with(waiting.clone());
+    let (mut client, _ending, _task) = client_with(waiting.clone(), Via::Listener(Peer::Unix));
     advance(HEADER_LIMIT / 2).await;
     assert_eq!(waiting.since(), Some(begun));
     client.write_all(GET).await.unwrap();
@@ -107,4 +106,19 @@ async fn a_client_is_waited_for_again_once_it_is_answered() {
         assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0);
     }
     assert!(waiting.since().is_some_and(|since| since > begun));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_waited_for_while_its_body_lacks() {
+    let (begun, waiting) = (Instant::now(), waiting());
+    let (mut client, _ending, _task) = client_with(waiting.clone(), Via::ControlSocket { uid: 0 });
+    let head =
+        "PUT /v1/log HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n";
+    advance(Duration::from_secs(1)).await;
+    client.write_all(head.as_bytes()).await.unwrap();
+    while waiting.since().is_none_or(|since| since == begun) {
+        tokio::task::yield_now().await;
+    }
+    client.write_all(b"{\"level\":\"debug\"}").await.unwrap();
+    assert_ne!(client.read(&mut [0; 512]).await.unwrap(), 0);
 }

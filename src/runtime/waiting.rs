@@ -20,9 +20,14 @@ impl Waiting {
         Self(Mutex::new(Since { no_request: Some(now), not_taken: None }))
     }
 
-    /// A request has come.
+    /// A request has come, or its body.
     pub(crate) fn note_request(&self) {
         self.0.lock().no_request = None;
+    }
+
+    /// Only its header has come, and the body is waited for.
+    pub(crate) fn note_body_awaited(&self, now: Instant) {
+        self.0.lock().no_request = Some(now);
     }
 
     /// It is answered, and the next one is waited for.

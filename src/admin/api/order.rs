@@ -9,13 +9,13 @@ use http::{HeaderMap, StatusCode};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use crate::admin::Sight;
 use crate::admin::caller::Caller;
 use crate::admin::problem::Problem;
-use crate::runtime::Actor;
+use crate::runtime::{Actor, Waiting};
 
 use super::tag::Tag;
 
@@ -52,7 +52,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Sight>> for Order<T> {
         if !is_unnamed && !is_json(&head.headers) {
             return Err(NO_JSON);
         }
+        let waiting = head.extensions.get::<Arc<Waiting>>();
+        waiting.inspect(|waiting| waiting.note_body_awaited(Instant::now()));
         let body = timeout(BODY_LIMIT, to_bytes(body, MOST_BYTES)).await.map_err(|_| TOO_LATE)?;
+        waiting.inspect(|waiting| waiting.note_request());
         let body = body.map_err(|error| if is_of_client(&error) { BROKEN } else { TOO_LARGE })?;
         if is_unnamed && !body.is_empty() {
             return Err(NO_JSON);
