@@ -260,10 +260,12 @@ impl RequestCx {
         }
     }
 
-    /// Counts what passed so far for the endpoint of the running attempt.
+    /// Counts what passed so far for the endpoint of the running attempt, or of the last one: where that was answered early,
+    /// the rest of the body still goes there.
     pub(super) fn count_bytes(&mut self) {
-        if let Some(lease) = &self.lease {
-            self.uncounted.settle(lease.endpoint());
+        let endpoint = self.lease.as_ref().map(Lease::endpoint).or(self.tried.last());
+        if let Some(endpoint) = endpoint {
+            self.uncounted.settle(endpoint);
         }
     }
 

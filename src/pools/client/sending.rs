@@ -59,7 +59,7 @@ impl Sending<'_> {
         session.set_write_timeout(Some(self.idle));
         session.set_read_timeout(Some(self.first_byte));
         let head = make_head(is_h2).map_err(Stop::Unsendable)?;
-        let answered = exchange(&mut session, head, body).await;
+        let answered = exchange(&mut session, head, body, |bytes| self.endpoint.note_sent(bytes)).await;
         let head = answered.map_err(|error| Stop::NoAnswer { error, is_reused })?;
         Ok((session, head))
     }
@@ -86,11 +86,12 @@ impl Sending<'_> {
     }
 }
 
-/// Sends a request, and reads the head of its answer.
+/// Sends a request, and reads the head of its answer. The bytes of the body are told once they are written.
 pub(super) async fn exchange(
     session: &mut HttpSession,
     head: Box<RequestHeader>,
     body: &Bytes,
+    note_sent: impl FnOnce(u64),
 ) -> pingora_core::Result<ResponseHeader> {
     match &mut *session {
         HttpSession::H2(h2) => h2.write_request_header(head, body.is_empty())?,
@@ -101,6 +102,7 @@ pub(super) async fn exchange(
         sent = session.write_request_body(body.clone(), true).await;
     }
     if sent.is_ok() {
+        note_sent(body.len() as u64);
         sent = session.finish_request_body().await;
     }
     // An endpoint may answer without having read all; then its answer counts.
