@@ -12,7 +12,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use crate::config::spec::UpstreamProtocol;
 use crate::hooks::FetchError;
 use crate::pools::Endpoint;
-use crate::pools::failure::{is_break, is_ended_politely, is_refused_stream};
+use crate::pools::failure::{UNEXPECTED_UPGRADE, is_break, is_ended_politely, is_refused_stream};
 
 /// Informational answers before the final one, at most.
 const MOST_INFORMATIONAL: usize = 16;
@@ -113,11 +113,12 @@ pub(super) async fn exchange(
 /// Reads to the header that is not merely informational (RFC 9110 §15.2).
 async fn final_head(session: &mut HttpSession) -> pingora_core::Result<ResponseHeader> {
     let unwanted = |what| Err(Error::explain(ErrorType::InvalidHTTPHeader, what));
+    let switched = || Err(Error::explain(UNEXPECTED_UPGRADE, "an upgrade that nobody asked for"));
     for _ in 0..=MOST_INFORMATIONAL {
         session.read_response_header().await?;
         match session.response_header() {
             Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return unwanted("an upgrade that nobody asked for");
+                return switched();
             }
             Some(head) if !head.status.is_informational() => return Ok(head.clone()),
             // Of HTTP/2, Pingora reads one header.
