@@ -30,13 +30,13 @@ async fn what_is_sent_again_is_counted_again() {
             (&of("sent", good.address()), 6.0),
             (&of("received", good.address()), 4.0),
             ("evener_pool_sent_bytes_total{pool=\"app\"}", 12.0),
+            ("evener_pool_picks_total{pool=\"app\"}", 2.0),
             ("evener_http_request_body_bytes_total{route=\"api\"}", 6.0),
         ],
     )
     .await;
 }
 
-/// An upgraded connection may last for days.
 /// The endpoint answers at once, and takes the rest nevertheless.
 #[tokio::test]
 async fn what_is_sent_after_an_early_answer_is_counted() {
@@ -84,6 +84,7 @@ async fn a_copy_that_nobody_answers_was_sent() {
     .await;
 }
 
+/// An upgraded connection may last for days.
 #[tokio::test]
 async fn a_tunnel_is_counted_while_it_lasts() {
     let endpoint = Endpoint::scripted(|mut exchange| async move {
