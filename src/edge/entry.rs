@@ -51,19 +51,29 @@ pub(super) async fn open(arrived: Arrived, ending: &Ending) -> Option<Opened> {
 }
 
 /// A place for a connection that was accepted. Where balancers stand in front, whoever else comes gets none, and the
-/// balancers' own addresses are not counted.
+/// balancers' own addresses are not counted. Where there is none, `make_room` may free one, or says that it cannot.
 pub(super) fn admit(
     listener: &Listener,
     limits: &Arc<ListenerLimits>,
     peer: Option<IpAddr>,
+    make_room: impl Fn() -> bool,
 ) -> Option<Place> {
     if !listener.admits(peer) {
         log::debug!("connection refused listener={} peer={peer:?} error=\"no balancer\"", listener.name);
         return None;
     }
     let counted = peer.filter(|_| !listener.expects_proxy_header());
-    let place = limits.enter(counted);
-    let place = place.inspect_err(|full| tell_full(listener, peer, *full)).ok()?;
+    let place = loop {
+        match limits.enter(counted) {
+            Ok(place) => break place,
+            Err(_) if make_room() => {}
+            Err(full) => {
+                limits.note_refused();
+                tell_full(listener, peer, full);
+                return None;
+            }
+        }
+    };
     listener.stats.count_accepted();
     Some(place)
 }
@@ -92,7 +102,11 @@ async fn meet(
     if listener.expects_proxy_header()
         && let Some(client) = ends.peer.counted_ip()
     {
-        place.count(client).inspect_err(|full| tell_full(listener, Some(client), *full)).ok()?;
+        let counted = place.count(client).inspect_err(|full| {
+            place.note_refused();
+            tell_full(listener, Some(client), *full);
+        });
+        counted.ok()?;
     }
     Some(ends)
 }

@@ -94,14 +94,15 @@ impl ListenerLimits {
         self.per_client.store(per_client, Ordering::Relaxed);
     }
 
-    /// Takes a place for a connection from `client`; not all have a client to count.
+    /// Takes a place for a connection from `client`; not all have a client to count. Whoever turns the connection away for
+    /// want of one notes that.
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Place, Full> {
         if !take(&self.all.open, &self.all.most) {
-            return Err(self.refuse(Full::Total));
+            return Err(Full::Total);
         }
         if !take(&self.open, &self.most) {
             self.all.open.fetch_sub(1, Ordering::AcqRel);
-            return Err(self.refuse(Full::Listener));
+            return Err(Full::Listener);
         }
         // From here on dropping the place gives both counts back.
         let mut place = Place { listener: self.clone(), client: None, is_passed_on: false };
@@ -111,9 +112,9 @@ impl ListenerLimits {
         }
     }
 
-    fn refuse(&self, full: Full) -> Full {
+    /// Counts a connection that was turned away.
+    pub(super) fn note_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        full
     }
 
     fn shard(&self, key: ClientKey) -> &Mutex<HashMap<ClientKey, u32>> {
@@ -152,13 +153,18 @@ impl Place {
         self.listener.all.passed_on.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Counts the connection as one that is turned away.
+    pub(super) fn note_refused(&self) {
+        self.listener.note_refused();
+    }
+
     /// Counts the connection as one of `client`, once it is known.
     pub(super) fn count(&mut self, client: IpAddr) -> Result<(), Full> {
         let key = client_key(client, self.listener.all.ipv6_prefix.load(Ordering::Relaxed));
         let mut clients = self.listener.shard(key).lock();
         let count = clients.entry(key).or_insert(0);
         if *count >= self.listener.per_client.load(Ordering::Relaxed) {
-            return Err(self.listener.refuse(Full::Client));
+            return Err(Full::Client);
         }
         *count += 1;
         drop(clients);
@@ -210,6 +216,9 @@ mod tests {
         assert_eq!(listener.enter(client("10.0.0.1")).unwrap_err(), Full::Client);
         let third = listener.enter(client("10.0.0.2")).unwrap();
         assert_eq!(listener.enter(client("10.0.0.3")).unwrap_err(), Full::Total);
+        assert_eq!(listener.counts().refused, 0, "room may be made yet");
+        listener.note_refused();
+        third.note_refused();
         drop(first);
         let fourth = listener.enter(client("10.0.0.1")).unwrap();
         assert_eq!(listener.counts(), ListenerCounts { open: 3, refused: 2, dropped: 0 });

@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::config::spec::HttpVersion;
 use crate::gateway::HttpApp;
 use crate::l4::{Arrival, Layer4};
 use crate::net::Transport;
-use crate::runtime::{AdminService, Cause, Connection, Ending, Listener, Peer, Stage, Via};
+use crate::runtime::{AdminService, Cause, Connection, Ending, Peer, Stage, Via};
 use crate::telemetry::AccessLog;
 
 use super::accepting::{Means, Service};
@@ -171,12 +171,8 @@ impl Edge {
     ) {
         let Means::Connections(limits) = means else { return };
         let ip = peer.map(|peer| peer.ip());
-        let mut place = loop {
-            match admit(listener, limits, ip) {
-                Some(place) => break place,
-                None if self.makes_room(listener, ip) => {}
-                None => return refuse_silently(transport, listener),
-            }
+        let Some(mut place) = admit(listener, limits, ip, || self.makes_room()) else {
+            return refuse_silently(transport, listener);
         };
         if listener.tcp().is_some() {
             place.pass_on();
@@ -200,11 +196,11 @@ impl Edge {
         }
     }
 
-    /// Whether the place of a client that keeps others waiting was taken from it for one from there.
-    fn makes_room(&self, listener: &Listener, ip: Option<IpAddr>) -> bool {
+    /// Whether the place of a client that keeps others waiting was taken from it.
+    fn makes_room(&self) -> bool {
         match &self.serves {
             Serves::Traffic(_) => false,
-            Serves::Admin(attendants) => listener.admits(ip) && attendants.seats.free_one(),
+            Serves::Admin(attendants) => attendants.seats.free_one(),
         }
     }
 }

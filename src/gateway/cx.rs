@@ -9,7 +9,7 @@ use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
 use crate::hooks::{Bounds, Facts, FilterCx, PickCx, PoolRef, Variables, Way};
-use crate::pools::{BetweenAttempts, Endpoint, Lease, Pool, RetryPermit, Tried, Uncounted, is_among};
+use crate::pools::{BetweenAttempts, Lease, Pool, RetryPermit, Tried, Uncounted};
 use crate::router::RouteId;
 use crate::runtime::{Cause, GrpcStatus, Recording, Route, RouteStats, Snapshot};
 use crate::split::Choice;
@@ -260,15 +260,13 @@ impl RequestCx {
         }
     }
 
-    /// Counts what passed so far for the endpoint of the running attempt.
+    /// Counts what passed so far for the endpoint of the running attempt, or of the last one: where that was answered early,
+    /// the rest of the body still goes there.
     pub(super) fn count_bytes(&mut self) {
-        if let Some(lease) = &self.lease {
-            self.uncounted.settle(lease.endpoint());
+        let endpoint = self.lease.as_ref().map(Lease::endpoint).or(self.tried.last());
+        if let Some(endpoint) = endpoint {
+            self.uncounted.settle(endpoint);
         }
-    }
-
-    pub(super) fn has_tried(&self, endpoint: &Arc<Endpoint>) -> bool {
-        is_among(&self.tried, endpoint)
     }
 
     /// All that the request may take, with the pauses that filters made so far; zero for no limit.

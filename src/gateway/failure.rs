@@ -30,6 +30,7 @@ fn upstream(error: &Error) -> Cause {
         Fault::UpstreamClosed => Cause::UpstreamClosed,
         Fault::UpstreamInvalid => Cause::UpstreamInvalid,
         Fault::UpstreamStatus => Cause::UpstreamStatus,
+        Fault::UnexpectedUpgrade => Cause::UnexpectedUpgrade,
     }
 }
 

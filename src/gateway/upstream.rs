@@ -153,15 +153,12 @@ async fn pick(request: &RequestHeader, cx: &RequestCx) -> Result<Reserved, Cause
 async fn pick_another(cx: &mut RequestCx, cause: Cause) -> Result<(), Cause> {
     let was_sent = !matches!(cause, Cause::ConnectFailed | Cause::ConnectTimeout | Cause::TlsFailed(_));
     let began = Instant::now();
-    let mut lease = another(cx);
-    let is_tried = lease.as_ref().is_some_and(|lease| cx.has_tried(lease.endpoint()));
-    let rests = was_sent || is_tried;
+    let rests = was_sent || cx.pool().is_some_and(|pool| pool.would_repeat(&cx.tried));
     if rests {
         // Whoever waits holds no place.
-        drop(lease.take());
         sleep(with_random(|random| back_off(cx.retries, random))).await;
-        lease = another(cx);
     }
+    let lease = another(cx);
     cx.between_attempts = None;
     let waited_for = rests.then_some(WaitedFor::BackOff);
     recording::note_pick(

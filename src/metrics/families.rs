@@ -94,8 +94,8 @@ families! {
     ENDPOINT_WEIGHT: Gauge "evener_endpoint_weight" ["pool", "endpoint"] "Its share in relation to the others of the pool.";
     ENDPOINT_IN_FLIGHT: Gauge "evener_endpoint_in_flight" ["pool", "endpoint"] "Requests, connections or flows that it has.";
     ENDPOINT_PICKS: Counter "evener_endpoint_picks" ["pool", "endpoint"] "How often it was picked.";
-    ENDPOINT_FAILURES: Counter "evener_endpoint_failures" ["pool", "endpoint"] "Attempts that failed at it: no connection, a broken one, no answer in time, a status of 500 or more.";
-    ENDPOINT_ERRORS: Counter "evener_endpoint_errors" ["pool", "endpoint", "cause"] "Those attempts by cause, in the words of the access log.";
+    ENDPOINT_FAILURES: Counter "evener_endpoint_failures" ["pool", "endpoint"] "Attempts that failed at it: no connection, a broken one, no answer in time, a status of 500 or more. They go on over an upgrade, as picks do.";
+    ENDPOINT_ERRORS: Counter "evener_endpoint_errors" ["pool", "endpoint", "cause"] "Those attempts by cause, in the words of the access log, since the process began.";
     ENDPOINT_CONNECTIONS: Counter "evener_endpoint_connections" ["pool", "endpoint"] "Connections that were made to it. Requests share those that are kept.";
     ENDPOINT_SENT: Counter "evener_endpoint_sent" Bytes ["pool", "endpoint"] "Bytes that were sent to it: bodies of requests, and all that TCP and UDP carry.";
     ENDPOINT_RECEIVED: Counter "evener_endpoint_received" Bytes ["pool", "endpoint"] "Bytes that came from it: bodies of answers, and all that TCP and UDP carry.";

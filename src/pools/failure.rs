@@ -22,11 +22,13 @@ pub(crate) enum Fault {
     UpstreamInvalid,
     /// Its answer was a status of 500 or more, or one of gRPC that is as bad.
     UpstreamStatus,
+    /// It switched protocols without being asked.
+    UnexpectedUpgrade,
 }
 
 impl Fault {
     /// The words of the access log, in the order of the faults.
-    pub(crate) const WORDS: [&'static str; 8] = [
+    pub(crate) const WORDS: [&'static str; 9] = [
         "connect_failed",
         "connect_timeout",
         "tls_failed",
@@ -35,8 +37,12 @@ impl Fault {
         "upstream_closed",
         "upstream_invalid",
         "upstream_status",
+        "unexpected_upgrade",
     ];
 }
+
+/// The kind of the error for an upgrade that nobody asked for, of requests of the edge's own.
+pub(super) const UNEXPECTED_UPGRADE: ErrorType = ErrorType::new("UnexpectedUpgrade");
 
 /// What an error of an exchange with an endpoint means.
 pub(crate) fn fault_of(error: &Error) -> Fault {
@@ -49,6 +55,7 @@ pub(crate) fn fault_of(error: &Error) -> Fault {
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Fault::UpstreamClosed,
         ErrorType::H2Error if is_broken_off(error) => Fault::UpstreamClosed,
         kind if *kind == PING_TIMEDOUT => Fault::UpstreamClosed,
+        kind if *kind == UNEXPECTED_UPGRADE => Fault::UnexpectedUpgrade,
         ErrorType::InvalidHTTPHeader
         | ErrorType::H1Error
         | ErrorType::H2Error

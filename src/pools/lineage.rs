@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -41,7 +42,7 @@ pub(super) struct Lineage {
     /// Woken when an ejection begins, so that its end can be waited for.
     pub(super) ejected: Notify,
     pub(super) stats: PoolStats,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<CachePadded<Tally>>,
     /// Where a filter asks for it.
     pub(super) head_times: OnceLock<Box<HeadTimes>>,
     pub(super) journal: Arc<Journal>,
@@ -126,7 +127,7 @@ impl fmt::Debug for Lineage {
 fn make_endpoints(
     generation: &Arc<Generation>,
     known: &HashMap<&EndpointAddr, &Arc<Record>>,
-    (queue, load, tally): (&Arc<Queue>, &Arc<PoolLoad>, &Arc<Tally>),
+    (queue, load, tally): (&Arc<Queue>, &Arc<PoolLoad>, &Arc<CachePadded<Tally>>),
     now: Instant,
 ) -> Arc<[Arc<Endpoint>]> {
     let config = &generation.config;

@@ -82,8 +82,9 @@ impl Picker {
         at_its_place.or_else(|| self.all.iter().find(|one| one.is_same(endpoint)))
     }
 
-    /// Asks the policy; where its choice has no room, the least loaded that has some serves instead.
-    pub(super) fn pick(&self, cx: &PickCx<'_>, random: &mut Random) -> Pick {
+    /// Asks the policy; where its choice was `tried` another one serves instead, and where it has no room the least loaded that
+    /// has some.
+    pub(super) fn pick(&self, cx: &PickCx<'_>, tried: &[Arc<Endpoint>], random: &mut Random) -> Pick {
         cx.begin_notes();
         if self.members.is_empty() {
             return Pick::NobodyFit;
@@ -94,7 +95,15 @@ impl Picker {
         let Some(endpoint) = picked.ok().and_then(|index| self.endpoints.get(index)) else {
             return Pick::PolicyFailed;
         };
-        if let Some(lease) = endpoint.try_lease(cx.now()) {
+        if !is_among(tried, endpoint)
+            && let Some(lease) = endpoint.try_lease(cx.now())
+        {
+            return Pick::Endpoint(lease);
+        }
+        if !tried.is_empty()
+            && let Some(lease) = self.pick_untried(tried, cx.now(), random)
+        {
+            cx.decided_by(PickedBy::NotTried);
             return Pick::Endpoint(lease);
         }
         cx.decided_by(PickedBy::Room);
@@ -122,15 +131,34 @@ impl Picker {
         now: Instant,
         random: &mut Random,
     ) -> Option<Lease> {
-        let mut all = self.endpoints.iter().chain(&self.spare);
-        if all.all(|one| is_among(tried, one)) {
+        if self.has_tried_all(tried) {
             return self.any_with_room(now, random);
         }
+        self.pick_untried(tried, now, random)
+    }
+
+    /// The same without those that were tried.
+    pub(super) fn pick_untried(
+        &self,
+        tried: &[Arc<Endpoint>],
+        now: Instant,
+        random: &mut Random,
+    ) -> Option<Lease> {
         let is_new = |one: &Arc<Endpoint>| !is_among(tried, one) && one.load().has_room();
         let is_fit = |one: &Arc<Endpoint>| is_new(one) && one.state() == State::Fit;
         lease_least_loaded(&self.endpoints, is_fit, now, random)
             .or_else(|| lease_least_loaded(&self.spare, is_fit, now, random))
             .or_else(|| lease_least_loaded(&self.endpoints, is_new, now, random))
+    }
+
+    /// Whether another pick would be one of `tried` again.
+    pub(super) fn would_repeat(&self, tried: &[Arc<Endpoint>]) -> bool {
+        let mut all = self.endpoints.iter().chain(&self.spare);
+        self.has_tried_all(tried) && all.any(|one| one.load().has_room())
+    }
+
+    fn has_tried_all(&self, tried: &[Arc<Endpoint>]) -> bool {
+        self.endpoints.iter().chain(&self.spare).all(|one| is_among(tried, one))
     }
 
     /// Whether an endpoint that is not among `tried`, and not `but` either, has room.

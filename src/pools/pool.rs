@@ -145,12 +145,22 @@ impl Pool {
             cx.decided_by(PickedBy::Cookie);
             return Pick::Endpoint(lease);
         }
+        self.pick_by_policy(cx, &[], random)
+    }
+
+    /// Picks by the policy; where that names an endpoint that was `tried`, another one if there is one with room.
+    pub(crate) fn pick_by_policy(
+        &self,
+        cx: &PickCx<'_>,
+        tried: &[Arc<Endpoint>],
+        random: &mut Random,
+    ) -> Pick {
         // Whoever waits goes first, unless nobody is left to wait for.
         let picker = self.lineage.picker.load();
         if self.lineage.queue.waiting() > 0 && !picker.is_empty() {
             return Pick::NoRoom;
         }
-        picker.pick(cx, random)
+        picker.pick(cx, tried, random)
     }
 
     /// Whom the policy would pick, without giving it anything; `None` where nobody gets work.
@@ -191,9 +201,25 @@ impl Pool {
         self.lineage.picker.load().pick_another(tried, now, random)
     }
 
+    /// The same where an endpoint that was tried is of no use.
+    pub(crate) fn pick_untried(
+        &self,
+        tried: &[Arc<Endpoint>],
+        now: Instant,
+        random: &mut Random,
+    ) -> Option<Lease> {
+        self.lineage.picker.load().pick_untried(tried, now, random)
+    }
+
+    /// Whether another pick would be one of `tried` again, so that the attempt waits a moment first. Nothing is picked for
+    /// the answer.
+    pub(crate) fn would_repeat(&self, tried: &[Arc<Endpoint>]) -> bool {
+        self.lineage.picker.load().would_repeat(tried)
+    }
+
     /// Picks without regard to those that wait.
     pub(crate) fn pick_with_room(&self, cx: &PickCx<'_>, random: &mut Random) -> Option<Lease> {
-        match self.lineage.picker.load().pick(cx, random) {
+        match self.lineage.picker.load().pick(cx, &[], random) {
             Pick::Endpoint(lease) => Some(lease),
             Pick::NoRoom | Pick::NobodyFit | Pick::PolicyFailed => None,
         }

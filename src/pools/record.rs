@@ -33,9 +33,10 @@ pub(super) struct Record {
     pub(super) window: Window,
     pub(super) history: History,
     pub(super) stats: EndpointStats,
-    pub(super) tally: Tally,
+    /// Requests write it, and what stands beside it is read by those that pick.
+    pub(super) tally: CachePadded<Tally>,
     /// That of its pool.
-    pool_tally: Arc<Tally>,
+    pool_tally: Arc<CachePadded<Tally>>,
     /// What the first probes find before the address is one of the pool's.
     ahead: Mutex<Health>,
     /// Whether HTTP/2 was chosen last, where the endpoint chooses.
@@ -52,7 +53,7 @@ impl Record {
         pool: &config::Pool,
         queue: &Arc<Queue>,
         load: &Arc<PoolLoad>,
-        tally: &Arc<Tally>,
+        tally: &Arc<CachePadded<Tally>>,
         now: Instant,
     ) -> Arc<Self> {
         let slow_start = pool.slow_start.get();
@@ -67,7 +68,7 @@ impl Record {
             window: Window::new(window_of(pool)),
             history: History::default(),
             stats: EndpointStats::default(),
-            tally: Tally::default(),
+            tally: CachePadded::default(),
             pool_tally: tally.clone(),
             ahead: Mutex::new(Health::Checking),
             chose_h2: AtomicBool::new(false),

@@ -91,6 +91,16 @@ impl Endpoint {
         self.tallies().iter().for_each(|tally| tally.connections.count());
     }
 
+    /// Counts bytes of a body that were written to it.
+    pub(super) fn note_sent(&self, bytes: u64) {
+        Uncounted { sent: bytes, received: 0 }.settle(self);
+    }
+
+    /// Counts bytes of a body that came from it.
+    pub(super) fn note_received(&self, bytes: u64) {
+        Uncounted { sent: 0, received: bytes }.settle(self);
+    }
+
     pub(super) fn note_fault(&self, fault: Fault) {
         self.tallies().iter().for_each(|tally| tally.faults[fault as usize].count());
     }

@@ -264,8 +264,36 @@ impl From<&Cause> for Fault {
             Cause::TotalTimeout => Self::TotalTimeout,
             Cause::UpstreamClosed => Self::UpstreamClosed,
             Cause::UpstreamStatus => Self::UpstreamStatus,
-            // What else an endpoint can do wrong is wrong by HTTP.
-            _ => Self::UpstreamInvalid,
+            Cause::UnexpectedUpgrade => Self::UnexpectedUpgrade,
+            // What else an endpoint can do wrong is wrong by HTTP; of the others none is to blame.
+            Cause::UpstreamInvalid
+            | Cause::BadRequest
+            | Cause::HeaderTimeout
+            | Cause::HeaderTooLarge
+            | Cause::TargetTooLong
+            | Cause::MethodRefused
+            | Cause::ExpectationFailed
+            | Cause::VersionRefused
+            | Cause::BodyTooLarge
+            | Cause::BodyTimeout
+            | Cause::Http2Abuse
+            | Cause::ClientGone
+            | Cause::Misdirected
+            | Cause::NoRoute
+            | Cause::NoFile
+            | Cause::FileUnreadable
+            | Cause::FileTimeout
+            | Cause::AnswerBroken
+            | Cause::NoEndpointFit
+            | Cause::QueueFull
+            | Cause::QueueTimeout
+            | Cause::UpgradeUnsupported
+            | Cause::Rejected(..)
+            | Cause::HookFailed(..)
+            | Cause::HookPanicked
+            | Cause::Cut
+            | Cause::NotCached
+            | Cause::Internal => Self::UpstreamInvalid,
         }
     }
 }
@@ -299,6 +327,7 @@ mod tests {
             Cause::UpstreamClosed,
             Cause::UpstreamInvalid,
             Cause::UpstreamStatus,
+            Cause::UnexpectedUpgrade,
         ];
         let words = causes.each_ref().map(|cause| Fault::WORDS[Fault::from(cause) as usize]);
         assert_eq!(words, causes.each_ref().map(Cause::word));

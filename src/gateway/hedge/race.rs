@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::spec::RetryOn;
 use crate::pools::{
-    Endpoint, Fault, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_among,
-    is_our_own_fault, retry_after, send_streamed,
+    Endpoint, Fault, Lease, Pool, RetryPermit, Streamed, StreamedLimits, Unanswered, is_our_own_fault,
+    retry_after, send_streamed,
 };
 use crate::runtime::Outcome;
 use crate::types::with_random;
@@ -131,10 +131,7 @@ impl Race {
         let permit = self.pool.permit_retry()?;
         let began = Instant::now();
         let tried = std::slice::from_ref(&self.first);
-        let lease = with_random(|random| self.pool.pick_another(tried, began, random))?;
-        if is_among(tried, lease.endpoint()) {
-            return None;
-        }
+        let lease = with_random(|random| self.pool.pick_untried(tried, began, random))?;
         self.pool.count_hedge();
         let span = self.named.as_ref().map(|named| named.span);
         let second = SecondAttempt { endpoint: lease.endpoint().clone(), began, span, failed: None };

@@ -9,9 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::spec::{RetryOn, SendProxyProtocol};
 use crate::net::{Transport, is_shortage};
-use crate::pools::{
-    Endpoint, Fault, Lease, Pool, Reserved, Terms, Tried, Unreserved, back_off, is_among, reserve,
-};
+use crate::pools::{Endpoint, Fault, Lease, Pool, Reserved, Terms, Tried, Unreserved, back_off, reserve};
 use crate::runtime::{Cause, Peer, TlsFault};
 use crate::types::{ProxyHeader, Tlvs, with_random};
 
@@ -80,15 +78,11 @@ async fn another(pool: &Pool, tried: &Tried, due: Instant) -> Option<Lease> {
     if !is_wanted || Instant::now() >= due {
         return None;
     }
-    let pick = || with_random(|random| pool.pick_another(tried, Instant::now(), random));
-    let lease = pick()?;
-    if !is_among(tried, lease.endpoint()) {
-        return Some(lease);
+    if pool.would_repeat(tried) {
+        // Whoever waits holds no place.
+        sleep(with_random(|random| back_off(retries, random))).await;
     }
-    // Whoever waits holds no place.
-    drop(lease);
-    sleep(with_random(|random| back_off(retries, random))).await;
-    pick()
+    with_random(|random| pool.pick_another(tried, Instant::now(), random))
 }
 
 /// How long an attempt may take.

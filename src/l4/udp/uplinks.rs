@@ -81,10 +81,8 @@ impl<D: Dial> Uplinks<D> {
             variables: Variables::NONE,
             notes: None,
         };
-        let pool = &self.pool;
-        match pool.pick(&cx, None, &mut self.random) {
-            Pick::Endpoint(lease) if !is_among(tried, lease.endpoint()) => Ok(lease),
-            Pick::Endpoint(lease) => Ok(pool.pick_another(tried, now, &mut self.random).unwrap_or(lease)),
+        match self.pool.pick_by_policy(&cx, tried, &mut self.random) {
+            Pick::Endpoint(lease) => Ok(lease),
             Pick::NoRoom => Err(Discard::NoRoom),
             Pick::NobodyFit => Err(Discard::NobodyFit),
             Pick::PolicyFailed => Err(Discard::PolicyFailed),

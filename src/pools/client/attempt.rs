@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::hooks::{FetchError, FetchLimits, Fetched, Larger};
 use crate::pools::failure::{Fault, fault_of, is_break, is_gone, is_our_own_fault};
 use crate::pools::proxy_header::{begin_with_header, local_header};
-use crate::pools::{Lease, Pool, Uncounted};
+use crate::pools::{Lease, Pool};
 
 use super::message::{Message, strip_connection};
 use super::sending::{Sending, Stop, release};
@@ -54,14 +54,23 @@ impl Attempt<'_> {
     pub(super) async fn run(&self) -> Result<Fetched, Failure> {
         let began = Instant::now();
         let peer = self.peer(began);
-        let (mut session, head) = self.in_time(began, self.begin(&peer)).await?;
+        let begun = self.in_time(began, self.begin(&peer)).await;
+        let (mut session, head) = begun.inspect_err(|failure| self.note_failure(failure))?;
         let is_failure = self.note_head(&head, began);
         if is_larger(&head.headers, self.limits.head) {
             return Err(Failure::ours(FetchError::HeadTooLarge(self.limits.head)));
         }
         session.set_read_timeout(Some(self.pool.timeouts().idle.get()));
-        let (body, is_whole) = self.in_time(began, read_body(&mut session, self.limits)).await?;
-        self.count_bytes(&body);
+        let endpoint = self.lease.endpoint();
+        let body = read_body(&mut session, self.limits, |bytes| endpoint.note_received(bytes));
+        let body = self.in_time(began, body).await;
+        // An attempt fails once, however it goes on.
+        let body = body.inspect_err(|failure| {
+            if !is_failure {
+                self.note_failure(failure)
+            }
+        });
+        let (body, is_whole) = body?;
         if !is_failure {
             self.pool.succeeded(self.lease, Instant::now());
         }
@@ -70,7 +79,7 @@ impl Attempt<'_> {
         }
         let (status, mut headers) = (head.status, head.headers.clone());
         strip_connection(&mut headers);
-        let endpoint = self.lease.endpoint().address().as_ref().clone();
+        let endpoint = endpoint.address().as_ref().clone();
         Ok(Fetched { status, headers, body, is_whole, endpoint })
     }
 
@@ -87,13 +96,13 @@ impl Attempt<'_> {
         peer
     }
 
-    /// A step that ends in time, or has the endpoint answer for it.
+    /// A step that ends in time, or fails for that.
     async fn in_time<T>(
         &self,
         began: Instant,
         step: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let done = match timeout_at(self.until, step).await {
+        match timeout_at(self.until, step).await {
             Ok(done) => done,
             // What came before the attempt is not the endpoint's.
             Err(_) => Err(Failure {
@@ -101,12 +110,14 @@ impl Attempt<'_> {
                 next: Next::Nothing,
                 fault: (began.elapsed() * 2 >= self.limits.total).then_some(Fault::TotalTimeout),
             }),
-        };
-        done.inspect_err(|failure| {
-            if let Some(fault) = failure.fault {
-                self.pool.failed(self.lease, fault, None, Instant::now());
-            }
-        })
+        }
+    }
+
+    /// Has the endpoint answer for what it did wrong.
+    fn note_failure(&self, failure: &Failure) {
+        if let Some(fault) = failure.fault {
+            self.pool.failed(self.lease, fault, None, Instant::now());
+        }
     }
 
     /// Sends the request, and reads the head of its answer.
@@ -138,13 +149,6 @@ impl Attempt<'_> {
         })
     }
 
-    fn count_bytes(&self, answered: &Bytes) {
-        let mut bytes = Uncounted::default();
-        bytes.sent(self.message.body().len() as u64);
-        bytes.received(answered.len() as u64);
-        bytes.settle(self.lease.endpoint());
-    }
-
     /// Notes the head of an answer; whether it counts as a failure.
     fn note_head(&self, head: &ResponseHeader, began: Instant) -> bool {
         let now = Instant::now();
@@ -165,14 +169,16 @@ impl Failure {
     }
 }
 
-/// The body as far as it is wanted, and whether that is all of it.
+/// The body as far as it is wanted, and whether that is all of it. The bytes of each piece are told, wanted or not.
 pub(super) async fn read_body(
     session: &mut HttpSession,
     limits: FetchLimits,
+    note_received: impl Fn(u64),
 ) -> Result<(Bytes, bool), Failure> {
     let most = limits.body;
     let mut body = BytesMut::new();
     while let Some(piece) = session.read_response_body().await.map_err(|error| broken(&error))? {
+        note_received(piece.len() as u64);
         let room = most - body.len();
         body.extend_from_slice(&piece[..piece.len().min(room)]);
         if piece.len() > room {

@@ -21,7 +21,7 @@ use crate::hooks::{Fetch, FetchError, FetchLimits, Fetched, PoolClient, Sender};
 use crate::types::with_random;
 
 use super::reserve::{Terms, Unreserved, reserve};
-use super::{Lease, Pool, Tried, is_among};
+use super::{Lease, Pool, Tried};
 
 pub(crate) use attempt::retry_after;
 use attempt::{Attempt, Failure, Next};
@@ -109,7 +109,6 @@ impl Client {
 
     /// An endpoint that was not tried yet.
     fn another(&self, tried: &Tried) -> Option<Lease> {
-        let lease = with_random(|random| self.pool.pick_another(tried, Instant::now(), random));
-        lease.filter(|lease| !is_among(tried, lease.endpoint()))
+        with_random(|random| self.pool.pick_untried(tried, Instant::now(), random))
     }
 }

@@ -12,7 +12,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use crate::config::spec::UpstreamProtocol;
 use crate::hooks::FetchError;
 use crate::pools::Endpoint;
-use crate::pools::failure::{is_break, is_ended_politely, is_refused_stream};
+use crate::pools::failure::{UNEXPECTED_UPGRADE, is_break, is_ended_politely, is_refused_stream};
 
 /// Informational answers before the final one, at most.
 const MOST_INFORMATIONAL: usize = 16;
@@ -59,7 +59,7 @@ impl Sending<'_> {
         session.set_write_timeout(Some(self.idle));
         session.set_read_timeout(Some(self.first_byte));
         let head = make_head(is_h2).map_err(Stop::Unsendable)?;
-        let answered = exchange(&mut session, head, body).await;
+        let answered = exchange(&mut session, head, body, |bytes| self.endpoint.note_sent(bytes)).await;
         let head = answered.map_err(|error| Stop::NoAnswer { error, is_reused })?;
         Ok((session, head))
     }
@@ -86,11 +86,12 @@ impl Sending<'_> {
     }
 }
 
-/// Sends a request, and reads the head of its answer.
+/// Sends a request, and reads the head of its answer. The bytes of the body are told once they are written.
 pub(super) async fn exchange(
     session: &mut HttpSession,
     head: Box<RequestHeader>,
     body: &Bytes,
+    note_sent: impl FnOnce(u64),
 ) -> pingora_core::Result<ResponseHeader> {
     match &mut *session {
         HttpSession::H2(h2) => h2.write_request_header(head, body.is_empty())?,
@@ -101,6 +102,7 @@ pub(super) async fn exchange(
         sent = session.write_request_body(body.clone(), true).await;
     }
     if sent.is_ok() {
+        note_sent(body.len() as u64);
         sent = session.finish_request_body().await;
     }
     // An endpoint may answer without having read all; then its answer counts.
@@ -111,11 +113,12 @@ pub(super) async fn exchange(
 /// Reads to the header that is not merely informational (RFC 9110 §15.2).
 async fn final_head(session: &mut HttpSession) -> pingora_core::Result<ResponseHeader> {
     let unwanted = |what| Err(Error::explain(ErrorType::InvalidHTTPHeader, what));
+    let switched = || Err(Error::explain(UNEXPECTED_UPGRADE, "an upgrade that nobody asked for"));
     for _ in 0..=MOST_INFORMATIONAL {
         session.read_response_header().await?;
         match session.response_header() {
             Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return unwanted("an upgrade that nobody asked for");
+                return switched();
             }
             Some(head) if !head.status.is_informational() => return Ok(head.clone()),
             // Of HTTP/2, Pingora reads one header.

@@ -81,12 +81,12 @@ async fn ask(
     let connecting = timeout_at(Instant::now() + connect, connector().await?.get_http_session(peer));
     let connected = connecting.await.map_err(|_| FetchError::Connect("no connection in time".to_owned()))?;
     let (mut session, _) = connected.map_err(|error| FetchError::Connect(error.to_string()))?;
-    let head = exchange(&mut session, message.head_for_named()?, message.body()).await;
+    let head = exchange(&mut session, message.head_for_named()?, message.body(), drop).await;
     let head = head.map_err(|error| broken(&error).error)?;
     if is_larger(&head.headers, limits.head) {
         return Err(FetchError::HeadTooLarge(limits.head));
     }
-    let body = read_body(&mut session, limits).await;
+    let body = read_body(&mut session, limits, drop).await;
     let (body, is_whole) = body.map_err(|failure| failure.error)?;
     let (status, mut headers) = (head.status, head.headers.clone());
     strip_connection(&mut headers);

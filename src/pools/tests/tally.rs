@@ -1,4 +1,6 @@
-use crate::pools::Uncounted;
+use crossbeam_utils::CachePadded;
+
+use crate::pools::{Tried, Uncounted};
 
 use super::*;
 
@@ -30,6 +32,43 @@ fn an_endpoint_that_leaves_takes_nothing_from_its_pool() {
     next.take_over(stage.now);
     let tally = next.tally();
     assert_eq!((next.counts().picks, tally.connections(), errors(tally).len()), (2, 1, 1));
+}
+
+/// Threads that pick read what stands beside it.
+#[test]
+fn what_requests_write_shares_no_line() {
+    let stage = Stage::new(&THREE[..1], "");
+    let line = align_of::<CachePadded<u8>>();
+    let record = stage.endpoint(0).record();
+    assert_eq!((align_of_val(&record.tally), align_of_val(&*stage.pool.lineage.tally)), (line, line));
+}
+
+/// Attempts are, and nothing that was merely looked at.
+#[test]
+fn each_attempt_is_one_pick() {
+    let mut stage = Stage::new(&THREE[..2], "");
+    let (headers, now) = (HeaderMap::new(), stage.now);
+    let cx = pick_cx(now, &headers);
+    let mut tried = Tried::new();
+    let mut picks = 0;
+    for index in [0, 1] {
+        assert!(!stage.pool.would_repeat(&tried));
+        tried.push(stage.endpoint(index).clone());
+        let Pick::Endpoint(picked) = stage.pool.pick_by_policy(&cx, &tried, &mut stage.random) else {
+            panic!("none is picked")
+        };
+        let another = stage.pool.pick_another(&tried, now, &mut stage.random).unwrap();
+        picks += 2;
+        if index == 0 {
+            assert!([&picked, &another].iter().all(|lease| lease.endpoint().index() == 1));
+        }
+        assert_eq!(stage.pool.counts().picks, picks);
+    }
+    assert!(stage.pool.would_repeat(&tried));
+    assert!(stage.pool.pick_untried(&tried, now, &mut stage.random).is_none());
+    assert_eq!(stage.pool.counts().picks, picks);
+    (0..2).for_each(|index| stage.set_health(index, REFUSED));
+    assert!(!stage.pool.would_repeat(&tried), "there is none to be picked");
 }
 
 #[test]

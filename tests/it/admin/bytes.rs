@@ -30,7 +30,55 @@ async fn what_is_sent_again_is_counted_again() {
             (&of("sent", good.address()), 6.0),
             (&of("received", good.address()), 4.0),
             ("evener_pool_sent_bytes_total{pool=\"app\"}", 12.0),
+            ("evener_pool_picks_total{pool=\"app\"}", 2.0),
             ("evener_http_request_body_bytes_total{route=\"api\"}", 6.0),
+        ],
+    )
+    .await;
+}
+
+/// The endpoint answers at once, and takes the rest nevertheless.
+#[tokio::test]
+async fn what_is_sent_after_an_early_answer_is_counted() {
+    const LENGTH: usize = 600_000;
+    let early = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let endpoint = Endpoint::speaking_first(early, |mut exchange| async move {
+        let mut rest = vec![0; LENGTH - exchange.ahead.len()];
+        exchange.stream.read_exact(&mut rest).await.ok()?;
+        std::future::pending().await
+    })
+    .await;
+    let pools = pool("app", "", &[endpoint.address()]);
+    let edge = Edge::start(&config(&pools, "{ name: api, pool: app }")).await;
+    let mut client = edge.connect().await;
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+    assert_eq!(client.response().await.text(), "ok");
+    client.send(vec![b'x'; LENGTH]).await;
+    comes_to(
+        &edge,
+        &[
+            (&of("sent", endpoint.address()), LENGTH as f64),
+            ("evener_pool_sent_bytes_total{pool=\"app\"}", LENGTH as f64),
+            ("evener_http_request_body_bytes_total{route=\"api\"}", LENGTH as f64),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_answers_was_sent() {
+    let (app, shadow) = (Endpoint::answering("ok").await, Endpoint::silent().await);
+    let pools = format!("{}, {}", pool("app", "", &[app.address()]), pool("shadow", "", &[shadow.address()]));
+    let mirror = "mirror: { pool: shadow, methods: [POST], max_body: 4KiB, timeout: 100ms }";
+    let edge = Edge::start(&config(&pools, &format!("{{ pool: app, filters: [{mirror}] }}"))).await;
+    let body = "x".repeat(3000);
+    edge.send(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n{body}")).await;
+    comes_to(
+        &edge,
+        &[
+            ("evener_pool_picks_total{pool=\"shadow\"}", 1.0),
+            ("evener_pool_in_flight{pool=\"shadow\"}", 0.0),
+            ("evener_pool_sent_bytes_total{pool=\"shadow\"}", 3000.0),
         ],
     )
     .await;

@@ -175,6 +175,82 @@ async fn a_hedged_attempt_that_fails_is_counted_by_its_cause() {
     assert!(scrape.value("evener_pool_received_bytes_total{pool=\"app\"}") >= 4.0);
 }
 
+/// Its status and its body are of one attempt.
+#[tokio::test]
+async fn a_copy_that_fails_twice_is_one_failure() {
+    let app = Endpoint::answering("ok").await;
+    let broken = Endpoint::scripted(|mut exchange| async move {
+        exchange.send("HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nhalf").await;
+        None
+    })
+    .await;
+    let pools = format!("{}, {}", pool("app", "", &[app.address()]), pool("shadow", "", &[broken.address()]));
+    let edge = Edge::start(&config(&pools, "{ pool: app, filters: [mirror: { pool: shadow }] }")).await;
+    assert_eq!(edge.get("/").await.text(), "ok");
+    let failures =
+        format!("evener_endpoint_failures_total{{pool=\"shadow\",endpoint=\"{}\"}}", broken.address());
+    comes_to(
+        &edge,
+        &[
+            ("evener_pool_picks_total{pool=\"shadow\"}", 1.0),
+            ("evener_pool_in_flight{pool=\"shadow\"}", 0.0),
+            ("evener_pool_received_bytes_total{pool=\"shadow\"}", 4.0),
+            (&failures, 1.0),
+        ],
+    )
+    .await;
+    let scrape = Scrape::of(&edge).await;
+    assert_eq!(scrape.value("evener_pool_errors_total{pool=\"shadow\",cause=\"upstream_status\"}"), 1.0);
+    assert_eq!(scrape.sum("evener_pool_errors_total{pool=\"shadow\""), 1.0, "{scrape:#?}");
+}
+
+#[tokio::test]
+async fn a_switch_that_nobody_asked_for_has_one_word_everywhere() {
+    let switching = Endpoint::with(|_| {
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_owned()
+    })
+    .await;
+    let at = [switching.address()];
+    let pools = format!("{}, {}", pool("app", "", &at), pool("shadow", "", &at));
+    let routes = "{ name: api, pool: app, filters: [mirror: { pool: shadow }] }";
+    let edge = Edge::start(&config(&pools, routes)).await;
+    assert_eq!(edge.get("/").await.status, 502);
+    let errors = |start: &'static str| {
+        let edge = &edge;
+        async move { Scrape::of(edge).await.sum(start) }
+    };
+    for start in [
+        "evener_http_errors_total{route=\"api\",cause=\"unexpected_upgrade\"}",
+        "evener_pool_errors_total{pool=\"app\",cause=\"unexpected_upgrade\"}",
+        "evener_pool_errors_total{pool=\"shadow\",cause=\"unexpected_upgrade\"}",
+    ] {
+        eventually(start, async || errors(start).await == 1.0).await;
+    }
+    assert_eq!(errors("evener_pool_errors_total{").await, 2.0);
+}
+
+/// Also where there is only one to be picked again.
+#[tokio::test]
+async fn an_attempt_is_one_pick() {
+    let keys = "retry: { on: [connect], attempts: 2 }, outlier: off,";
+    let pools = pool("app", keys, &[dead().await]);
+    let http = config(&pools, "{ pool: app }");
+    let tcp = format!(
+        "listeners: {{ db: {{ bind: 127.0.0.1:0, tcp: {{ pool: app }} }} }}
+admin: {{ bind: 127.0.0.1:0 }}
+pools: {{ {pools} }}
+"
+    );
+    for text in [http, tcp] {
+        let edge = Edge::start(&text).await;
+        let mut client = Client::connect(edge.address()).await;
+        let _ = client.try_send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let errors = "evener_pool_errors_total{pool=\"app\",cause=\"connect_failed\"}";
+        eventually("all have failed", async || Scrape::of(&edge).await.sum(errors) == 3.0).await;
+        assert_eq!(Scrape::of(&edge).await.value("evener_pool_picks_total{pool=\"app\"}"), 3.0, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_pool_that_cannot_serve_is_an_error_of_a_cause() {
     let pools = pool("app", "", &[dead().await]);

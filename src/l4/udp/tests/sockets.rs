@@ -140,6 +140,7 @@ async fn a_client_whose_endpoint_refuses_is_served_by_another() {
     assert!(of_dead.clone().count() == ends.len() && !ends.is_empty(), "{ends:?}");
     assert!(of_dead.clone().all(|end| end.reason == EndReason::EndpointFailed), "{ends:?}");
     assert_eq!(running.pool.endpoints()[0].load().failures(), ends.len() as u64);
+    assert_eq!(running.pool.counts().picks, ends.len() as u64 + 2, "each flow's, and each that failed");
     assert_eq!((running.proxy.open_flows(), running.pool.in_flight()), (2, 2));
     assert_eq!(running.pool.endpoints()[0].in_flight(), 0);
 }
