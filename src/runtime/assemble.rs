@@ -118,13 +118,15 @@ fn assemble_keeping(
         now,
         ticket_keys: ticket_keys.clone(),
         clock,
+        redact: config.access_log.redact.clone(),
         diagnostics,
     };
     let mut built = builder.build(&config);
+    config.access_log.redact = builder.redact;
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    add_lines(&mut built.routes, &mut config);
+    add_lines(&mut built.routes, &config);
     let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
     warn(&router, &config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
