@@ -40,7 +40,7 @@ pub(super) struct Builder<'a> {
     pub(super) now: Instant,
     pub(super) clock: Clock,
     pub(super) ticket_keys: Arc<TicketKeys>,
-    /// What lines hide, with what filters are shown.
+    /// What filters are shown, for lines to hide.
     pub(super) redact: RedactSpec,
     pub(super) diagnostics: Diagnostics,
 }

@@ -21,8 +21,10 @@ pub(super) fn hide_credentials(
     Ok(())
 }
 
-/// What the lines of routes are made like, where that is not as for all.
-pub(super) fn add_lines(routes: &mut [Route], config: &Config) {
+/// What lines hide besides, and what those of routes are made like, where that is not as for all.
+pub(super) fn add_lines(routes: &mut [Route], besides: RedactSpec, config: &mut Config) {
+    config.access_log.redact.query.extend(besides.query);
+    config.access_log.redact.headers.extend(besides.headers);
     for (route, written) in routes.iter_mut().zip(&config.routes) {
         let own = written.access_log.as_ref();
         route.lines = own.map(|spec| OwnLines::of_requests(spec, &config.access_log));
