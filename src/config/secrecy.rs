@@ -152,6 +152,7 @@ mod tests {
         for (text, expected) in [
             ("http://user:SECRET@a.example:80/check", "http://…@a.example:80/check"),
             ("see 'https://a.example/?k=SECRET' there", "see 'https://a.example/?k=…' there"),
+            ("https://a.example?to=ops@b.example&k=SECRET", "https://…"),
             ("/up?k=SECRET", "/up?k=…"),
             ("{path}?k=SECRET", "{path}?k=…"),
             ("Bearer SECRET", "Bearer …"),

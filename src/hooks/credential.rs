@@ -6,6 +6,7 @@ use http::HeaderName;
 pub enum Credential {
     /// In this header.
     Header(HeaderName),
-    /// In this parameter of the query, as it is decoded.
+    /// In this parameter of the query, as it is decoded: 1 to 64 bytes, without blanks and `%=&#?;/,|`. Of one with parts, as
+    /// `user[key]`, each is hidden; a configuration whose filter names another is refused.
     Query(String),
 }

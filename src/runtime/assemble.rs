@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::config::spec::RedactSpec;
 use crate::config::{self, Config, Diagnostics, Diff, KeyPath, Loaded, Origin, Outline, Source};
 use crate::hooks::{BuildCx, Keeping, Kept, Scope};
 use crate::telemetry::{Pulse, Redaction};
@@ -118,13 +119,14 @@ fn assemble_keeping(
         now,
         ticket_keys: ticket_keys.clone(),
         clock,
+        redact: RedactSpec::default(),
         diagnostics,
     };
     let mut built = builder.build(&config);
     let mut warnings = builder.diagnostics;
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    add_lines(&mut built.routes, &mut config);
+    add_lines(&mut built.routes, builder.redact, &mut config);
     let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
     warn(&router, &config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
@@ -155,9 +157,8 @@ fn assemble_keeping(
         redaction: Arc::new(Redaction::new(&config.access_log.redact, config.access_log.client)),
         jobs: kept.jobs(),
     });
-    let origin = origin.fixed_to(&source);
     Ok(Assembled {
-        origin,
+        origin: origin.fixed_to(&source),
         config,
         outline,
         diff,

@@ -1,6 +1,8 @@
 mod client;
+mod mark;
 mod target;
 mod text;
+mod user;
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -71,7 +73,7 @@ fn names(names: &[ParameterName]) -> Names {
 
 #[cfg(test)]
 mod tests {
-    use crate::types::{CREDENTIAL_HEADERS, CREDENTIALS, ENDINGS};
+    use crate::types::{ANYWHERE, CREDENTIAL_HEADERS, CREDENTIALS, ENDINGS};
 
     use super::*;
 
@@ -84,7 +86,13 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/logging.md");
         let text = std::fs::read_to_string(file).unwrap();
         let told: Vec<_> = text.split('`').map(|part| PlainName::of(part.as_bytes())).collect();
-        for name in CREDENTIALS.iter().chain(&ENDINGS).chain(&CREDENTIAL_HEADERS) {
+        for name in CREDENTIALS
+            .iter()
+            .chain(&ENDINGS)
+            .chain(&ANYWHERE)
+            .chain(&CREDENTIAL_HEADERS)
+            .chain(&client::ENDINGS)
+        {
             assert!(told.iter().any(|part| part.whole() == Some(name.as_bytes())), "{name}");
         }
     }

@@ -1,6 +1,9 @@
 //! Which names stand for credentials, in requests and in configurations alike.
 
-/// Whole names of parameters that are credentials by themselves, or by what they sign, [plain](PlainName) and in their order.
+use memchr::memmem;
+
+/// Whole names of parameters that are credentials by themselves, or by what they sign, [plain](PlainName), without a number, and in
+/// their order.
 pub(crate) const CREDENTIALS: [&str; 19] = [
     "auth",
     "authcode",
@@ -23,20 +26,20 @@ pub(crate) const CREDENTIALS: [&str; 19] = [
     "xsrf",
 ];
 
-/// How names of credentials end, plain as well: of parameters, headers and cookies.
-pub(crate) const ENDINGS: [&str; 19] = [
+/// How names of credentials end, plain as well, and without a number: of parameters, headers and cookies.
+pub(crate) const ENDINGS: [&str; 20] = [
+    "accesscode",
     "accesskey",
     "apikey",
     "assertion",
     "authorization",
     "credential",
+    "mfacode",
+    "otpcode",
     "passcode",
     "passphrase",
-    "passwd",
-    "password",
     "privatekey",
     "pwd",
-    "secret",
     "secretkey",
     "sessid",
     "sessionid",
@@ -44,18 +47,20 @@ pub(crate) const ENDINGS: [&str; 19] = [
     "signature",
     "subscriptionkey",
     "token",
+    "tokenvalue",
 ];
 
-/// Whole names of headers that hold credentials, plain and in their order.
-pub(crate) const CREDENTIAL_HEADERS: [&str; 12] = [
+/// What names of credentials have in them, wherever.
+pub(crate) const ANYWHERE: [&str; 3] = ["passwd", "password", "secret"];
+
+/// Whole names of headers that hold credentials, plain, without a number, and in their order.
+pub(crate) const CREDENTIAL_HEADERS: [&str; 10] = [
     "authenticationinfo",
     "cookie",
-    "cookie2",
     "dpop",
     "proxyauthenticationinfo",
     "secwebsocketprotocol",
     "setcookie",
-    "setcookie2",
     "xamznoidcdata",
     "xauth",
     "xauthkey",
@@ -69,12 +74,15 @@ pub(crate) struct PlainName {
     bytes: [u8; Self::LONGEST],
     length: usize,
     is_cut: bool,
+    /// Whether what was cut off has a word of [`ANYWHERE`] in it.
+    has_word: bool,
 }
 
 impl PlainName {
     const LONGEST: usize = 64;
 
-    pub(crate) const EMPTY: Self = Self { bytes: [0; Self::LONGEST], length: 0, is_cut: false };
+    pub(crate) const EMPTY: Self =
+        Self { bytes: [0; Self::LONGEST], length: 0, is_cut: false, has_word: false };
 
     pub(crate) fn of(name: &[u8]) -> Self {
         let mut plain = Self::EMPTY;
@@ -88,6 +96,7 @@ impl PlainName {
             return;
         }
         if self.length == Self::LONGEST {
+            self.has_word = self.has_word();
             self.bytes.copy_within(Self::LONGEST / 2.., 0);
             self.length = Self::LONGEST / 2;
             self.is_cut = true;
@@ -98,7 +107,7 @@ impl PlainName {
 
     /// Begins anew.
     pub(crate) fn clear(&mut self) {
-        (self.length, self.is_cut) = (0, false);
+        (self.length, self.is_cut, self.has_word) = (0, false, false);
     }
 
     /// All of it; `None` where it is too long.
@@ -117,22 +126,40 @@ impl PlainName {
 
     /// Whether it ends like those of credentials.
     pub(crate) fn ends_as_credential(&self) -> bool {
-        ENDINGS.iter().any(|ending| self.ends_with(ending))
+        ends_as_credential(self.end())
     }
 
-    /// Whether a parameter, or a cookie, of this name is a credential.
+    /// Whether a parameter, or a cookie, of this name is a credential. `token.x` is a part of one.
     pub(crate) fn is_credential(&self) -> bool {
-        self.ends_as_credential() || self.is_one_of(&CREDENTIALS)
+        self.has_word()
+            || self.end().split(|&byte| byte == b'.').any(ends_as_credential)
+            || self.is_one_of(&CREDENTIALS)
     }
 
     /// Whether a header of this name holds one.
     pub(crate) fn is_credential_header(&self) -> bool {
-        self.ends_as_credential() || self.is_one_of(&CREDENTIAL_HEADERS)
+        self.has_word() || self.ends_as_credential() || self.is_one_of(&CREDENTIAL_HEADERS)
+    }
+
+    fn has_word(&self) -> bool {
+        self.has_word || ANYWHERE.iter().any(|word| memmem::find(self.end(), word.as_bytes()).is_some())
     }
 
     fn is_one_of(&self, names: &[&str]) -> bool {
-        self.whole().is_some_and(|name| names.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok())
+        let is_among = |name: &[u8]| names.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok();
+        self.whole().is_some_and(|name| is_among(without_number(name)))
     }
+}
+
+fn ends_as_credential(name: &[u8]) -> bool {
+    let name = without_number(name);
+    ENDINGS.iter().chain(&ANYWHERE).any(|ending| name.ends_with(ending.as_bytes()))
+}
+
+/// A name without the digits at its end: `password2` is one as well.
+fn without_number(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
+    &name[..end]
 }
 
 #[cfg(test)]
@@ -145,7 +172,7 @@ mod tests {
 
     #[test]
     fn lists_are_plain_and_in_their_order() {
-        for list in [&CREDENTIALS[..], &ENDINGS[..], &CREDENTIAL_HEADERS[..]] {
+        for list in [&CREDENTIALS[..], &ENDINGS[..], &ANYWHERE[..], &CREDENTIAL_HEADERS[..]] {
             assert!(list.is_sorted(), "{list:?}");
             assert!(list.iter().all(|name| PlainName::of(name.as_bytes()).whole() == Some(name.as_bytes())));
         }
@@ -182,11 +209,36 @@ mod tests {
             "id_token_hint",
             "SAMLResponse",
             "sig",
+            "password_confirmation",
+            "password1",
+            "new_password2",
+            "secret_answer",
+            "token2",
+            "tokenValue",
+            "apikey1",
+            "access_token.x",
+            "otp1",
+            "otp_code",
+            "mfa_code",
+            "access_code",
         ] {
             assert!(is_credential(name), "{name}");
         }
-        for name in ["", "q", "tokens", "passenger", "bypass", "codec", "key", "sign", "author", "x-amz-date"]
-        {
+        for name in [
+            "",
+            "q",
+            "tokens",
+            "passenger",
+            "bypass",
+            "codec",
+            "key",
+            "sign",
+            "author",
+            "x-amz-date",
+            "42",
+            "md5",
+            "tokens.x",
+        ] {
             assert!(!is_credential(name), "{name}");
         }
     }
@@ -199,6 +251,9 @@ mod tests {
             "Proxy-Authorization",
             "cookie",
             "Set-Cookie",
+            "Cookie2",
+            "Set-Cookie2",
+            "X-Password-Hint",
             "x-vault-token",
             "private-token",
             "x-goog-api-key",
@@ -221,5 +276,8 @@ mod tests {
         assert!(is_credential(&format!("{long}_token")) && !is_credential(&long));
         assert!(!is_credential(&format!("{long}code")), "it is no whole name");
         assert_eq!(PlainName::of(long.as_bytes()).whole(), None);
+        for before in 0..100 {
+            assert!(is_credential(&format!("{}password{long}", "a".repeat(before))), "{before}");
+        }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) use cookie::{cookie, cookies, has_cookie, joined_cookies};
 pub(crate) use counter::{COUNTS, Counter};
 pub(crate) use credential::PlainName;
 #[cfg(test)]
-pub(crate) use credential::{CREDENTIAL_HEADERS, CREDENTIALS, ENDINGS};
+pub(crate) use credential::{ANYWHERE, CREDENTIAL_HEADERS, CREDENTIALS, ENDINGS};
 pub(crate) use cut::cut;
 pub use digest::Digest;
 pub(crate) use escape::escaped_byte;

@@ -219,6 +219,11 @@ mod tests {
             ),
             (format!("{{ keys: {other}, consumer_header: x-api-key }}"), &["consumer_header"], "replaced"),
             (format!("{{ keys: {other}, from: [{{ query: '' }}] }}"), &["from", "0", "query"], "no name"),
+            (
+                format!("{{ keys: {other}, from: [{{ query: 'a%62' }}] }}"),
+                &["from", "0", "query"],
+                "`a%62` is no name of a parameter",
+            ),
             (format!("{{ {KEYS}, file: /nonexistent }}"), &["file"], "No such file"),
         ];
         for (yaml, key, words) in cases {

@@ -5,7 +5,7 @@ use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::spec::{HeaderNameSpec, text_or_map};
+use crate::config::spec::{HeaderNameSpec, ParameterName, text_or_map};
 use crate::filters::headers::are_alike;
 use crate::hooks::{BuildError, Credential};
 
@@ -89,17 +89,23 @@ impl fmt::Display for CredentialSource {
     }
 }
 
-/// Refuses parameters and cookies without a name.
+/// Refuses parameters and cookies without a name, and parameters of which lines could not be kept clean.
 pub(in crate::filters) fn check_sources(sources: &[CredentialSource]) -> Result<(), BuildError> {
     for (index, source) in sources.iter().enumerate() {
-        let (kind, what, name) = match source {
+        let (kind, problem) = match source {
             CredentialSource::Header(_) => continue,
-            CredentialSource::Query(name) => ("query", "parameter", name),
-            CredentialSource::Cookie(name) => ("cookie", "cookie", name),
+            CredentialSource::Query(name) if name.is_empty() => {
+                ("query", Some("the parameter has no name".to_owned()))
+            }
+            CredentialSource::Query(name) => {
+                ("query", ParameterName::parts(name).err().map(|error| error.to_string()))
+            }
+            CredentialSource::Cookie(name) => {
+                ("cookie", name.is_empty().then(|| "the cookie has no name".to_owned()))
+            }
         };
-        if name.is_empty() {
-            let error = BuildError::new(format!("the {what} has no name"));
-            return Err(error.at(kind).at(index).at("from"));
+        if let Some(problem) = problem {
+            return Err(BuildError::new(problem).at(kind).at(index).at("from"));
         }
     }
     Ok(())

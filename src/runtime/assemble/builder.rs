@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::config::spec::{RedirectSpec, RespondSpec};
+use crate::config::spec::{RedactSpec, RedirectSpec, RespondSpec};
 use crate::config::{self, Config, Diagnostics, KeyPath, Source};
 use crate::files::Files;
 use crate::filters::Pages;
@@ -24,6 +24,8 @@ use crate::tls::{Clock, Problem, Termination, TicketKeys};
 use crate::tracing::Tracing;
 use crate::types::{PoolName, Random, ZoneName};
 
+use super::lines::hide_credentials;
+
 /// Builds the parts of a configuration.
 pub(super) struct Builder<'a> {
     pub(super) registry: &'a Registry,
@@ -38,6 +40,8 @@ pub(super) struct Builder<'a> {
     pub(super) now: Instant,
     pub(super) clock: Clock,
     pub(super) ticket_keys: Arc<TicketKeys>,
+    /// What filters are shown, for lines to hide.
+    pub(super) redact: RedactSpec,
     pub(super) diagnostics: Diagnostics,
 }
 
@@ -216,13 +220,20 @@ impl Builder<'_> {
             self.diagnostics.warning(self.source, settings, warning);
         }
         match built {
-            Ok(filter) => Some(Step {
-                name: name.clone(),
-                number,
-                needs: filter.needs(),
-                filter,
-                stats: self.keeping.counts(&scope, "decisions"),
-            }),
+            Ok(filter) => {
+                if let Err(error) = hide_credentials(&*filter, &mut self.redact) {
+                    self.diagnostics
+                        .error(self.source, settings, format!("what it is shown cannot be hidden: {error}"))
+                        .help("let `Filter::credentials` name the parameter as it is compared, decoded");
+                }
+                Some(Step {
+                    name: name.clone(),
+                    number,
+                    needs: filter.needs(),
+                    filter,
+                    stats: self.keeping.counts(&scope, "decisions"),
+                })
+            }
             Err(problems) => {
                 self.diagnostics.append(problems);
                 None

@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::*;
 use crate::hooks::testing::Exchange;
-use crate::hooks::{BuildError, Filter, Flow, Member, Policy};
+use crate::hooks::{BuildError, Credential, Filter, Flow, Member, Policy};
 use crate::pools::policy::First;
 use crate::types::Random;
 
@@ -80,4 +81,39 @@ async fn a_configuration_that_is_refused_leaves_what_is_kept() {
     assert!(reload(&limit(1), &registry, Some(&old)).is_err());
     let new = reload(&limit(1000), &registry, Some(&old)).unwrap();
     assert!(!passes(&new, 0).await);
+}
+
+/// A filter that reads a credential of a parameter whose name it is told.
+struct Reads {
+    parameter: String,
+}
+
+#[async_trait]
+impl Filter for Reads {
+    fn credentials(&self) -> Vec<Credential> {
+        vec![Credential::Query(self.parameter.clone())]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_filter_is_shown_is_hidden_or_the_configuration_refused() {
+    #[derive(Deserialize)]
+    struct Settings {
+        parameter: String,
+    }
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let mut registry = registry(&BUILDS);
+    registry.filter("reads", |settings: Settings, _| {
+        Ok::<_, BuildError>(Reads { parameter: settings.parameter })
+    });
+    let build = |name: &str| {
+        let filter = format!("{{ reads: {{ parameter: '{name}' }} }}");
+        reload(&format!("  - {{ name: api, filters: [{filter}], respond: {{}} }}\n"), &registry, None)
+    };
+    let hides = build("my[key]").unwrap().snapshot.redaction.clone();
+    assert_eq!(*hides.text(b"/?my[key]=1&k=2"), *b"/?my[key]=***&k=2");
+    for name in ["k=y", "k%65y", &"k".repeat(65)] {
+        let told = build(name).unwrap_err().to_string();
+        assert!(told.contains("routes[0].filters[0].reads: what it is shown cannot be hidden"), "{told}");
+    }
 }

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::types::PlainName;
 
 /// How names of headers end in which proxies pass the client's address on, as they are compared.
-const ENDINGS: [&str; 17] = [
+pub(super) const ENDINGS: [&str; 21] = [
     "clientaddr",
     "clientaddress",
     "clientip",
@@ -12,15 +12,19 @@ const ENDINGS: [&str; 17] = [
     "externaladdress",
     "forwarded",
     "forwardedfor",
+    "originatingip",
     "originip",
     "pseudoipv4",
     "realip",
     "remoteaddr",
+    "remoteaddress",
     "remoteip",
     "socketip",
+    "sourceaddress",
     "sourceip",
     "srcip",
     "userip",
+    "vieweraddress",
 ];
 
 /// Whether such a header tells where a client is.
@@ -63,6 +67,10 @@ mod tests {
             "x-envoy-external-address",
             "x-azure-clientip",
             "x-appengine-user-ip",
+            "x-originating-ip",
+            "cloudfront-viewer-address",
+            "x-remote-address",
+            "x-source-address",
         ] {
             assert!(tells_client(&PlainName::of(name.as_bytes())), "{name}");
         }

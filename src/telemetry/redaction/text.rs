@@ -1,7 +1,9 @@
 use std::borrow::Cow;
 
-use crate::types::{PlainName, escaped_byte};
+use crate::types::PlainName;
 
+use super::mark::Mark;
+use super::user::Users;
 use super::{HIDDEN, Redaction};
 
 impl Redaction {
@@ -13,16 +15,16 @@ impl Redaction {
             return Cow::Borrowed(text);
         }
         let mut written = Written { text, so_far: None, kept: 0 };
-        let mut name = Name::default();
-        let (mut at, mut is_in_query, mut is_after_slash) = (0, false, false);
+        let (mut name, mut users) = (Name::default(), Users::new());
+        let (mut at, mut is_in_query) = (0, false);
         while at < text.len() {
             let mark = Mark::at(text, at);
             at += mark.length;
-            let is_authority = is_after_slash && mark.byte == b'/';
-            is_after_slash = mark.byte == b'/';
             is_in_query |= matches!(mark.byte, b'?' | b'=');
             match mark.byte {
                 b'?' | b'&' | b';' | b'#' => name = Name::default(),
+                // In a path, and in a header's list.
+                b'/' | b',' | b'|' if !name.is_in_brackets => name = Name::default(),
                 b'=' if name.ends(self) => {
                     let end = end_of_value(text, at, mark.depth);
                     written.hide(at, end);
@@ -30,10 +32,9 @@ impl Redaction {
                 }
                 byte => name.take(byte, self),
             }
-            if let Some(end) = is_authority.then(|| end_of_user(text, at, mark.depth, is_in_query)).flatten()
-            {
+            // What is taken for a user may be a query, with values that end behind it.
+            if let Some(end) = users.end_behind(&mark, text, at, is_in_query) {
                 written.hide(at, end);
-                at = end;
             }
         }
         written.finish()
@@ -57,11 +58,11 @@ impl Redaction {
         let mut begin = 0;
         for end in memchr::memchr_iter(b'=', text) {
             let between = &text[begin..end];
-            let mark = between.iter().rposition(|byte| b"?&;#[]+ ".contains(byte));
+            let mark = between.iter().rposition(|byte| b"?&;#[]+ /,|".contains(byte));
             let name = mark.map_or(between, |mark| &between[mark + 1..]);
             // After another `=` there is no name without a mark before it.
             let may_be_name = mark.is_some() || begin == 0;
-            let is_part = mark.is_some_and(|mark| b"[]+ ".contains(&between[mark]));
+            let is_part = mark.is_some_and(|mark| !b"?&;#".contains(&between[mark]));
             if may_be_name && (is_part || self.hides_parameter(&PlainName::of(name))) {
                 return false;
             }
@@ -80,7 +81,12 @@ struct Written<'t> {
 }
 
 impl<'t> Written<'t> {
+    /// Hides a part, in one with that before where they overlap.
     fn hide(&mut self, begin: usize, end: usize) {
+        if begin < self.kept {
+            self.kept = self.kept.max(end);
+            return;
+        }
         let so_far = self.so_far.get_or_insert_with(|| Vec::with_capacity(self.text.len()));
         so_far.extend_from_slice(&self.text[self.kept..begin]);
         so_far.extend_from_slice(HIDDEN);
@@ -98,31 +104,6 @@ impl<'t> Written<'t> {
     }
 }
 
-/// A byte of a text, however often it was encoded: `=`, `%3D`, `%253D`.
-struct Mark {
-    byte: u8,
-    /// How many bytes stand for it.
-    length: usize,
-    /// How often it was encoded.
-    depth: usize,
-}
-
-impl Mark {
-    fn at(text: &[u8], at: usize) -> Self {
-        let plain = Self { byte: text[at], length: 1, depth: 0 };
-        if plain.byte != b'%' {
-            return plain;
-        }
-        let encoded = text[at + 1..].chunks(2).take_while(|pair| *pair == b"25").count();
-        let digits = at + 1 + 2 * encoded;
-        let byte = text.get(digits..digits + 2).and_then(|pair| escaped_byte(pair[0], pair[1]));
-        match byte {
-            Some(byte) => Self { byte, length: digits + 2 - at, depth: encoded + 1 },
-            None => plain,
-        }
-    }
-}
-
 /// Where the value that begins at `at` ends. What is encoded more often than its `=` was belongs to it.
 fn end_of_value(text: &[u8], mut at: usize, depth: usize) -> usize {
     while at < text.len() {
@@ -135,38 +116,19 @@ fn end_of_value(text: &[u8], mut at: usize, depth: usize) -> usize {
     at
 }
 
-/// Where the user, and the password, of the authority that begins at `at` end, if it has one. In a query of its own the
-/// authority ends with its parameter.
-fn end_of_user(text: &[u8], mut at: usize, depth: usize, is_in_query: bool) -> Option<usize> {
-    let mut user = None;
-    while at < text.len() {
-        let mark = Mark::at(text, at);
-        if mark.depth <= depth {
-            match mark.byte {
-                b'@' => user = Some(at),
-                b'/' | b'?' | b'#' | b'"' | b'<' | b'>' => break,
-                b'&' if is_in_query => break,
-                byte if byte.is_ascii_whitespace() => break,
-                _ => {}
-            }
-        }
-        at += mark.length;
-    }
-    user
-}
-
 /// The name of a parameter, as it is read byte by byte. `user[password]` has two parts, each of which may be what is looked
 /// for.
 struct Name {
     part: PlainName,
     is_found: bool,
+    is_in_brackets: bool,
     /// Whether its value has begun.
     is_over: bool,
 }
 
 impl Default for Name {
     fn default() -> Self {
-        Self { part: PlainName::EMPTY, is_found: false, is_over: false }
+        Self { part: PlainName::EMPTY, is_found: false, is_in_brackets: false, is_over: false }
     }
 }
 
@@ -174,7 +136,11 @@ impl Name {
     fn take(&mut self, byte: u8, redaction: &Redaction) {
         match byte {
             _ if self.is_over => {}
-            b'[' | b']' | b' ' | b'+' => self.end_part(redaction),
+            b'[' | b']' => {
+                self.is_in_brackets = byte == b'[';
+                self.end_part(redaction);
+            }
+            b' ' | b'+' | b'/' | b',' | b'|' => self.end_part(redaction),
             byte => self.part.push(byte),
         }
     }
@@ -190,7 +156,7 @@ impl Name {
             return false;
         }
         self.end_part(redaction);
-        self.is_over = true;
+        (self.is_over, self.is_in_brackets) = (true, false);
         self.is_found
     }
 }
@@ -236,6 +202,13 @@ mod tests {
             ("token=abc", "token=***"),
             ("/a?auth_token=abc&apiToken=d&reset-token=e", "/a?auth_token=***&apiToken=***&reset-token=***"),
             ("/a?clientSecret=abc&x-ms-signature=d", "/a?clientSecret=***&x-ms-signature=***"),
+            ("https://a.example/#/code=abc", "https://a.example/#/code=***"),
+            ("/cb/code=abc", "/cb/code=***"),
+            ("/cb%2Fcode=abc", "/cb%2Fcode=***"),
+            ("a=1, token=abc", "a=1, token=***"),
+            ("a=1|sig=abc", "a=1|sig=***"),
+            ("/a?password[a/b]=abc&password[a/b=abc", "/a?password[a/b]=***&password[a/b=***"),
+            ("/a?new_password2=abc&access_token.x=d", "/a?new_password2=***&access_token.x=***"),
             ("/a?user%5Bnew_password%5D=abc", "/a?user%5Bnew_password%5D=***"),
         ];
         for (text, expected) in cases {
@@ -277,7 +250,17 @@ mod tests {
             ),
             ("<https://user:secret@a.example/>; rel=next", "<https://***@a.example/>; rel=next"),
             ("https://user:secret@a.example/?token=abc", "https://***@a.example/?token=***"),
+            ("https://u:p?w@h.example/", "https://***@h.example/"),
+            ("https://u:p#w@h.example/?token=abc", "https://***@h.example/?token=***"),
+            ("https://u:p?token=abc@def&x=1", "https://***&x=1"),
+            ("/a?x=//b;token=abc@def", "/a?x=//***"),
+            ("https://a.example:80?x=1@2", "https://a.example:80?x=1@2"),
+            ("//a:%2F%2Fb:%252F%252Fuser:secret%40c", "//***%40c"),
             ("https://a.example/@user", "https://a.example/@user"),
+            ("https://cdn.example//@scope/x", "https://cdn.example//@scope/x"),
+            ("https://cdn.example//x@scope/y", "https://cdn.example//x@scope/y"),
+            ("/a?next=//user:secret@a.example/", "/a?next=//***@a.example/"),
+            ("https:////user:secret@a.example/", "https:////***@a.example/"),
             ("/mail/a@b.example", "/mail/a@b.example"),
         ] {
             assert_eq!(shown(text), expected);
@@ -287,14 +270,14 @@ mod tests {
     /// Whatever surrounds it, and however it is encoded.
     fn parameter() -> impl Strategy<Value = String> {
         let name = prop::sample::select(vec!["token", "ToKeN", "%74oken", "tok%65n", "a[token]", "secret"]);
-        let plain = "[a-z0-9=/?+.]{0,6}";
-        (plain, prop::sample::select(vec!["?", "&", ";", "#"]), name)
-            .prop_map(|(before, mark, name)| format!("/{before}{mark}{name}=SECRET"))
+        let plain = "[a-z0-9=/?+.:@,|]{0,6}|https://u:p|x=//b";
+        (plain, prop::sample::select(vec!["?", "&", ";", "#", "/", ",", "|"]), name)
+            .prop_map(|(before, mark, name)| format!("/{before}{mark}{name}=a@SECRET"))
     }
 
     proptest! {
         #[test]
-        fn what_is_quickly_seen_is_so(text in "([a-z=?&;#+ ]|\\[|\\]|token|Sig){0,12}") {
+        fn what_is_quickly_seen_is_so(text in "([a-z=?&;#+ /,|]|\\[|\\]|token|Sig){0,12}") {
             let redaction = redaction();
             if redaction.has_plainly_nothing(text.as_bytes()) {
                 // Encoded in vain, it is looked at in full.

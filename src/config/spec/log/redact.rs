@@ -29,20 +29,34 @@ pub struct ParameterName(String);
 
 /// A text that names no parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no name of a parameter; write 1 to 64 bytes as they are, without %, [, ], =, & and #")]
+#[error(
+    "`{0}` is no name of a parameter; write 1 to 64 bytes as they are, without blanks and %, [, ], =, &, #, ?, ;, +, /, `,` and |"
+)]
 pub struct InvalidParameterName(String);
 
 impl RedactSpec {
     /// Adds a parameter; of one with parts, as `user[key]`, each.
-    pub(crate) fn add_query(&mut self, name: &str) {
-        let parts = name.split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '+'));
-        self.query.extend(parts.filter_map(|part| part.parse::<ParameterName>().ok()));
+    ///
+    /// # Errors
+    /// When it could not be told from others where it stands.
+    pub(crate) fn add_query(&mut self, name: &str) -> Result<(), InvalidParameterName> {
+        self.query.extend(ParameterName::parts(name)?);
+        Ok(())
     }
 }
 
 impl ParameterName {
     /// The longest.
     pub(crate) const LONGEST: usize = 64;
+
+    /// The parts of a name, as `user` and `key` of `user[key]`; one at least.
+    pub(crate) fn parts(name: &str) -> Result<Vec<Self>, InvalidParameterName> {
+        let parts = name.split([' ', '[', ']', '+']).filter(|part| !part.is_empty());
+        let invalid = || InvalidParameterName(name.to_owned());
+        let parts: Vec<Self> =
+            parts.map(|part| part.parse().map_err(|_| invalid())).collect::<Result<_, _>>()?;
+        if parts.is_empty() { Err(invalid()) } else { Ok(parts) }
+    }
 
     /// The name.
     pub fn as_str(&self) -> &str {
@@ -55,7 +69,7 @@ impl FromStr for ParameterName {
 
     fn from_str(text: &str) -> Result<Self, InvalidParameterName> {
         let has_room = (1..=Self::LONGEST).contains(&text.len());
-        let is_strange = |c: char| c.is_control() || c.is_whitespace() || "%[]=&#?;+".contains(c);
+        let is_strange = |c: char| c.is_control() || c.is_whitespace() || "%[]=&#?;+/,|".contains(c);
         if has_room && !text.contains(is_strange) {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
@@ -79,8 +93,24 @@ mod tests {
     #[test]
     fn names_are_compared_in_lower_case() {
         assert_eq!("X-Token".parse::<ParameterName>().unwrap().to_string(), "x-token");
-        for text in ["", "a=b", "to%6ben", "a b", "user[name]", &"a".repeat(65)] {
+        for text in ["", "a=b", "to%6ben", "a b", "user[name]", "a/b", "a,b", "a|b", &"a".repeat(65)] {
             assert!(text.parse::<ParameterName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_parts_are_known_by_each() {
+        let parts = |name: &str| {
+            ParameterName::parts(name).map(|parts| parts.iter().map(ToString::to_string).collect())
+        };
+        let some = |names: &[&str]| {
+            Ok::<Vec<_>, InvalidParameterName>(names.iter().map(|&name| name.to_owned()).collect())
+        };
+        assert_eq!(parts("Key"), some(&["key"]));
+        assert_eq!(parts("user[my key][]"), some(&["user", "my", "key"]));
+        for text in ["", "[]", "a[b=c]", "a%62", "a;b", "a\u{a0}b", "a/b", &format!("k[{}]", "a".repeat(65))]
+        {
+            assert_eq!(parts(text), Err(InvalidParameterName(text.to_owned())));
         }
     }
 }
