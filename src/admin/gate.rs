@@ -63,7 +63,8 @@ impl Gate {
         if needed == Scope::Operate || refusal != Refusal::NoToken {
             let by = caller.as_ref().unwrap_or(&nobody).actor();
             let asked = format!("{} {}", request.method(), request.uri().path());
-            self.control.changes().audit().record(&by, Deed::denied(refusal.reason()).to(asked), now);
+            let deed = Deed::denied(refusal.reason()).answered(asked, refusal.problem().status.as_u16());
+            self.control.changes().audit().record(&by, deed, now);
         }
         Err(refusal)
     }
@@ -284,7 +285,11 @@ admin:
         // A minute may begin while they come.
         assert!((30..43).contains(&noted.len()), "no more are listed in one minute");
         assert_eq!((&*noted[0].who, &*noted[0].from), ("nobody known", "192.0.2.1:4000"));
-        assert_eq!(noted[0].target.as_deref(), Some("POST /v1/reload"));
+        assert_eq!(
+            (noted[0].target.as_deref(), noted[0].request.as_deref()),
+            (None, Some("POST /v1/reload"))
+        );
+        assert_eq!((noted[0].status, noted[25].status), (Some(401), Some(429)));
         assert!(noted.iter().all(|entry| !format!("{entry:?}").contains("wrong-wrong")));
     }
 

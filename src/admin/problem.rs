@@ -24,17 +24,21 @@ pub(super) struct Problem {
     /// Whether the audit log has it already, by whoever was to make the change.
     #[serde(skip)]
     pub(super) is_noted: bool,
+    /// What others may know of it, where `error` tells what somebody has sent.
+    #[serde(skip)]
+    pub(super) public: Option<Cow<'static, str>>,
 }
 
 impl Problem {
     pub(super) const fn new(status: StatusCode, error: &'static str, help: &'static str) -> Self {
-        Self { status, error: Cow::Borrowed(error), help: Cow::Borrowed(help), is_noted: false }
+        Self { status, error: Cow::Borrowed(error), help: Cow::Borrowed(help), is_noted: false, public: None }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let unnoted = (!self.is_noted).then(|| Unnoted(self.error.clone()));
+        let unnoted =
+            (!self.is_noted).then(|| Unnoted(self.public.clone().unwrap_or_else(|| self.error.clone())));
         let mut response = (self.status, Json(self)).into_response();
         unnoted.map(|unnoted| response.extensions_mut().insert(unnoted));
         response
@@ -47,7 +51,8 @@ impl From<ControlError> for Problem {
         let status = if error.is_unknown() { StatusCode::NOT_FOUND } else { StatusCode::CONFLICT };
         let told = error.to_string();
         let (error, help) = told.split_once(HELP).unwrap_or((&told, ""));
-        Self { status, error: error.to_owned().into(), help: help.replace(HELP, " ").into(), is_noted: true }
+        let (error, help) = (error.to_owned().into(), help.replace(HELP, " ").into());
+        Self { status, error, help, is_noted: true, public: None }
     }
 }
 

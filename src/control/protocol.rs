@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Purge { cache: Option<String>, what: Purge },
     /// Read the configuration again and serve it, on probation or for good.
     Reload { probation: Option<Probation> },
+    /// Read the configuration again, which says what runs since that was written into it, and change nothing by it.
+    Written {},
     /// Serve the configuration of an earlier generation again: of this one, or of the one before.
     Rollback { to: Option<u64> },
     /// Tell the level of messages, after it was changed if it is to be.

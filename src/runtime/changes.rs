@@ -29,6 +29,12 @@ pub(crate) trait Changes: fmt::Debug + Send + Sync {
         instead_of: Option<u64>,
     ) -> Result<Applied, Refused>;
 
+    /// Reads the configuration again, into which was written what runs, so that it counts as what was read.
+    ///
+    /// # Errors
+    /// When something that runs would change by it, or a probation end; then everything stays as it is.
+    async fn take_as_read(&self, by: &Actor) -> Result<Applied, Refused>;
+
     /// Serves the configuration of an earlier generation again: of this one, or of the one before.
     ///
     /// # Errors
@@ -228,6 +234,10 @@ pub(crate) struct Unchanging {
 #[async_trait]
 impl Changes for Unchanging {
     async fn reload(&self, _: &Actor, _: Option<Probation>, _: Option<u64>) -> Result<Applied, Refused> {
+        Err(Refused::because("nothing changes here"))
+    }
+
+    async fn take_as_read(&self, _: &Actor) -> Result<Applied, Refused> {
         Err(Refused::because("nothing changes here"))
     }
 

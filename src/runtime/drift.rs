@@ -103,7 +103,7 @@ struct Running {
 type Written = HashMap<Weighted, (KeyPath, u16)>;
 
 /// What is compared.
-pub(crate) struct Process<'a> {
+pub(crate) struct Compared<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) generation: u64,
     /// The level of messages, where it is this library's.
@@ -115,7 +115,7 @@ pub(crate) struct Process<'a> {
 }
 
 /// A file, what it says, and the texts that a file would be made from.
-struct Compared {
+struct Comparison {
     /// What the file says of each weight, or else what is served.
     told: Written,
     /// Of which weights the file says something else than what was read of it.
@@ -132,10 +132,10 @@ impl Drift {
     ///
     /// # Errors
     /// When what is served cannot be read again.
-    pub(crate) fn of(process: &Process<'_>, now: Instant) -> Result<(Self, Draft), Diagnostics> {
-        let Process { snapshot, generation, served, file, .. } = *process;
+    pub(crate) fn of(process: &Compared<'_>, now: Instant) -> Result<(Self, Draft), Diagnostics> {
+        let Compared { snapshot, generation, served, file, .. } = *process;
         let running = running(snapshot);
-        let Compared { told, edited, log_level, rest, base } = compare(served, file, &running)?;
+        let Comparison { told, edited, log_level, rest, base } = compare(served, file, &running)?;
         let mut changes: Vec<_> =
             running.iter().filter_map(|running| running.beside(&told, &edited)).collect();
         changes.extend(canaries(snapshot, now));
@@ -157,19 +157,25 @@ impl Drift {
         Self { rest, ..self }
     }
 
+    /// Whether a reload of the file as it is would change something that runs. Where the file says what was read of it, what an
+    /// operator has set holds on.
+    pub(crate) fn is_lost_by_reload(&self) -> bool {
+        self.rest != FileStanding::Same || self.changes.iter().any(|change| change.is_edited)
+    }
+
     /// Whether the file says all that runs.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.rest == FileStanding::Same
     }
 }
 
-fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compared, Diagnostics> {
+fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Comparison, Diagnostics> {
     let on_disk = file.read().and_then(Loaded::sound);
     let on_disk = match on_disk {
         Ok(on_disk) if file.fixed_to(&on_disk.source) == *served => {
             let (told, log_level) = (written(&on_disk.config), on_disk.config.log_level);
             let (edited, rest) = (HashSet::new(), FileStanding::Same);
-            return Ok(Compared { told, edited, log_level, rest, base: on_disk });
+            return Ok(Comparison { told, edited, log_level, rest, base: on_disk });
         }
         on_disk => on_disk,
     };
@@ -180,7 +186,7 @@ fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compar
         Ok(on_disk) => on_disk,
         Err(problems) => {
             let (edited, rest) = (HashSet::new(), FileStanding::Refused(problems.to_string()));
-            return Ok(Compared { told, edited, log_level: served.config.log_level, rest, base: served });
+            return Ok(Comparison { told, edited, log_level: served.config.log_level, rest, base: served });
         }
     };
     let by_now = written(&on_disk.config);
@@ -192,8 +198,8 @@ fn compare(served: &Origin, file: &Origin, running: &[Running]) -> Result<Compar
     // What operators have changed is told by itself.
     let diff = config::diff(&outline(&served, running)?, &outline(&on_disk, running)?);
     Ok(match diff.is_empty() {
-        true => Compared { told, edited, log_level, rest: FileStanding::Same, base: on_disk },
-        false => Compared { told, edited, log_level, rest: FileStanding::Another(diff), base: served },
+        true => Comparison { told, edited, log_level, rest: FileStanding::Same, base: on_disk },
+        false => Comparison { told, edited, log_level, rest: FileStanding::Another(diff), base: served },
     })
 }
 
@@ -209,6 +215,11 @@ fn edits(running: &[Running], written: &Written) -> Vec<WeightEdit> {
         (*weight != running.weight).then(|| WeightEdit { at: at.clone(), weight: running.weight })
     };
     running.iter().filter_map(edit).collect()
+}
+
+/// As commands name what has a weight, by where it stands in a configuration.
+pub(crate) fn targets_of_weights(config: &Config) -> HashMap<KeyPath, String> {
+    written(config).into_iter().map(|(of, (at, _))| (at, of.to_string())).collect()
 }
 
 fn written(config: &Config) -> Written {

@@ -75,7 +75,7 @@ pub(crate) use changes::{
 pub(crate) use connection::{Connection, ConnectionTls, LastTrailers, ip_value};
 pub(crate) use control::{Control, ControlError, Drain, EjectionTime, Recent, Target};
 pub(crate) use debug::{DebugKey, EVENER_DEBUG, EVENER_DECISION, Signed, decision};
-pub(crate) use drift::{Draft, Drift, DriftKind, Drifted, FileStanding};
+pub(crate) use drift::{Compared, Draft, Drift, DriftKind, Drifted, FileStanding, targets_of_weights};
 pub(crate) use ending::{BrokenOff, Ending, LAST_LOOK, Lasting, Stage, WeakEnding};
 pub(crate) use explain::{Question, Unanswerable, explain};
 pub(crate) use generation::{Generation, Standing, Why};

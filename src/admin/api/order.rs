@@ -123,12 +123,15 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer:
     T::deserialize(String::deserialize(deserializer)?.into_deserializer())
 }
 
+/// Only the caller is told what stands there: a secret may, in a wrong place.
 fn not_understood(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
     Problem {
         status: StatusCode::BAD_REQUEST,
         error: format!("the body is not understood: {error}").into(),
         help: "/v1/openapi.json tells what is to stand in it".into(),
         is_noted: false,
+        public: Some(format!("the body is not understood at line {line} column {column}").into()),
     }
 }
 

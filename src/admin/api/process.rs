@@ -302,6 +302,7 @@ impl From<Refused> for Problem {
             error: refused.into_text().trim_end().to_owned().into(),
             help: "what was served before still is".into(),
             is_noted: true,
+            public: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::runtime::{self, Draft, FileStanding};
 
 use super::output::{fail, print, print_exactly, print_json, print_line, tell, width};
 use super::process::Process;
-use super::unexpected;
+use super::{refused, unexpected};
 
 use patch::Patch;
 
@@ -26,7 +26,8 @@ pub(super) struct Drift {
     /// stay.
     #[arg(long, conflicts_with = "json")]
     patch: bool,
-    /// Change the file, and those that it includes. Nothing is changed unless the result is a sound configuration.
+    /// Change the file, and those that it includes, and have the process read them, which changes nothing that runs. Nothing is
+    /// changed unless the result is a sound configuration.
     #[arg(long, conflicts_with_all = ["json", "patch"])]
     write: bool,
     /// Change it also where it says something else than what is served, as after a rollback or an edit that was not reloaded,
@@ -98,9 +99,34 @@ impl Drift {
             print_exactly(patch.unified()).map_err(|_| TROUBLE)?;
             return if drift.is_empty() { Ok(()) } else { Err(DIFFERENT) };
         }
-        for file in patch.write().map_err(|error| (fail(error), TROUBLE).1)? {
+        let written = patch.write().map_err(|error| (fail(error), TROUBLE).1)?;
+        for file in &written {
             print_line(format_args!("{} is changed", file.display())).map_err(|_| TROUBLE)?;
         }
+        if !written.is_empty() && !patch.leaves_edits() {
+            self.have_it_read()?;
+        }
         if patch.left().is_empty() { Ok(()) } else { Err(DIFFERENT) }
+    }
+
+    /// Or else what was written would be somebody's edit by the next time, which a reload would serve.
+    fn have_it_read(&self) -> Result<(), u8> {
+        match self.process.ask(&Command::Written {}, |_| ()) {
+            Ok(Reply::Changed(report)) => {
+                tell(&report.warnings);
+                return match report.is_empty() {
+                    true => Ok(()),
+                    false => print_line(format_args!("generation {} is served", report.generation)),
+                };
+            }
+            Ok(Reply::Refused(problems)) => _ = refused(&problems),
+            Ok(_) => _ = unexpected(),
+            Err(_) => {}
+        }
+        tell(
+            "evener: the file is written, and the process has not read it\n  help: `evener drift` tells in what they differ by \
+             now; `evener reload` serves what the file says\n",
+        );
+        Err(DIFFERENT)
     }
 }

@@ -7,8 +7,8 @@ use similar::TextDiff;
 use crate::app::AppBuilder;
 use crate::cli::BAD_CONFIG;
 use crate::cli::output::{fail, tell};
-use crate::config::{Includes, Loaded, Origin, Source, WeightEdit, place_of_weight, write_weights};
-use crate::runtime::{Draft, Drift, DriftKind, Drifted, FileStanding};
+use crate::config::{Includes, Loaded, Origin, WeightEdit, place_of_weight, write_weights};
+use crate::runtime::{Draft, Drift, DriftKind, Drifted, FileStanding, targets_of_weights};
 
 use super::write::{Replacement, changed, replace_all};
 use super::{TROUBLE, Use};
@@ -20,6 +20,8 @@ pub(super) struct Patch {
     files: Vec<Change>,
     /// What could have been changed, and is not.
     left: Vec<String>,
+    /// Whether somebody's edits are among that.
+    leaves_edits: bool,
     /// What is to be known besides.
     notes: Vec<String>,
 }
@@ -41,7 +43,7 @@ impl Patch {
             fail("what the process serves is refused here; use the `evener` that it was started with");
             TROUBLE
         })?;
-        let edits = Edits::of(drift, weights, &loaded.source, to);
+        let edits = Edits::of(drift, weights, &loaded, to);
         let edited = write_weights(&loaded.source, &edits.taken);
         let result = texts.edited(&edited);
         builder.load_from(result.clone()).map_err(|problems| {
@@ -52,6 +54,7 @@ impl Patch {
         let mut patch = Self {
             folder: texts.folder(),
             files: Vec::new(),
+            leaves_edits: !edits.left.is_empty(),
             left: edited.left.iter().map(ToString::to_string).chain(edits.left).collect(),
             notes: edits.notes.into_iter().chain(unsayable).collect(),
         };
@@ -95,6 +98,11 @@ impl Patch {
     /// What could have been changed, and is not, and why.
     pub(super) fn left(&self) -> &[String] {
         &self.left
+    }
+
+    /// Whether the files say something that is not served yet, and stays.
+    pub(super) fn leaves_edits(&self) -> bool {
+        self.leaves_edits
     }
 
     /// Whatever is to be known of it.
@@ -197,24 +205,32 @@ struct Edits {
 impl Edits {
     /// What somebody has put into the file, and not served yet, is not undone unless that is wanted; a patch is looked at
     /// before it is applied.
-    fn of(drift: &Drift, weights: &[WeightEdit], source: &Source, to: Use) -> Self {
+    fn of(drift: &Drift, weights: &[WeightEdit], base: &Loaded, to: Use) -> Self {
+        // What the patch is made of need not be the file by now, in which all may stand elsewhere.
+        let is_file = drift.rest == FileStanding::Same;
+        let targets = targets_of_weights(&base.config);
         let mut edits = Self { taken: Vec::new(), left: Vec::new(), notes: Vec::new() };
         for edit in weights {
-            let key = edit.at.to_string();
-            let is_this = |change: &&Drifted| change.is_edited && change.key == key;
-            let told = drift.changes.iter().find(is_this).map(|Drifted { file, runs, .. }| {
-                let place = place_of_weight(source, &edit.at);
-                format!("{place}: {key}: the file was edited to `{file}` and not reloaded, and `{runs}` runs")
-            });
-            match (told, to) {
-                (Some(told), Use::Write) => {
-                    edits.left.push(format!(
-                        "{told}; it stays\n  help: `evener reload` serves what the file says, and `--overwrite` gives it up"
-                    ));
-                    continue;
+            let target = targets.get(&edit.at);
+            let is_this = |change: &&Drifted| change.is_edited && Some(&change.target) == target;
+            let edited = drift.changes.iter().find(is_this);
+            if let Some(Drifted { key, file, runs, .. }) = edited {
+                let place =
+                    is_file.then(|| place_of_weight(&base.source, &edit.at) + ": ").unwrap_or_default();
+                let told = format!(
+                    "{place}{key}: the file was edited to `{file}` and not reloaded, and `{runs}` runs"
+                );
+                match to {
+                    Use::Write => {
+                        edits.left.push(format!(
+                            "{told}; it stays\n  help: `evener reload` serves `{file}` in its place, and `--overwrite` writes \
+                             `{runs}`"
+                        ));
+                        continue;
+                    }
+                    Use::Print => edits.notes.push(format!("{told}; the patch takes it back")),
+                    Use::Overwrite => {}
                 }
-                (Some(told), Use::Print) => edits.notes.push(format!("{told}; the patch takes it back")),
-                (_, Use::Overwrite) | (None, _) => {}
             }
             edits.taken.push(edit.clone());
         }
@@ -277,5 +293,30 @@ routes: [{ pool: app }]
         assert_eq!(read.patch().unwrap().write(), Ok(vec![&*read.path()]));
         let written = TEXT.replace("10.0.0.1:80", "{ address: 10.0.0.1:80, weight: 7 }");
         assert_eq!(fs::read_to_string(read.path()).unwrap(), written);
+    }
+
+    #[test]
+    fn edits_are_found_by_what_they_are_of_wherever_that_stands_by_now() {
+        let mut read = Read::new();
+        let served = TEXT.replace("10.0.0.1:80]", "10.0.0.1:80, 10.0.0.2:80]");
+        let Origin::Text { text, .. } = &mut read.draft.texts else { panic!("a text") };
+        text.clone_from(&served);
+        let by_now = "10.0.0.2:80, { address: 10.0.0.1:80, weight: 3 }], panic: 10%";
+        fs::write(read.path(), TEXT.replace("10.0.0.1:80]", by_now)).unwrap();
+        let change = Drifted {
+            what: DriftKind::Endpoint,
+            target: "app/10.0.0.1:80".to_owned(),
+            key: "pools.app.endpoints[1]".to_owned(),
+            file: "weight 3".to_owned(),
+            runs: "weight 7".to_owned(),
+            can_be_written: true,
+            is_edited: true,
+        };
+        read.drift =
+            Drift { changes: vec![change], rest: FileStanding::Refused(String::new()), ..read.drift };
+        let patch = Patch::make(&App::builder(), &read.drift, &read.draft, Use::Print).unwrap();
+        let told = "pools.app.endpoints[1]: the file was edited to `weight 3` and not reloaded, and `weight 7` runs; the patch \
+                    takes it back";
+        assert_eq!(patch.notes().collect::<Vec<_>>(), [told]);
     }
 }

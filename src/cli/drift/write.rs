@@ -59,6 +59,13 @@ impl<'a> Staged<'a> {
         let told = |error: io::Error| at(replacement.path, error);
         let target = replacement.path.canonicalize().map_err(told)?;
         let former = target.metadata().map_err(told)?;
+        if former.nlink() > 1 {
+            let told = "it has other names, which would keep the old text";
+            return Err(at(
+                replacement.path,
+                format!("{told}\n  help: make them symbolic links, or apply `evener drift --patch` by hand"),
+            ));
+        }
         let draft = draft_of(&target);
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(FOR_ITS_OWNER).open(&draft).map_err(told)?;
@@ -163,6 +170,16 @@ mod tests {
         assert_eq!(texts(&folder), ["new", "new"]);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&paths[0]).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_file_that_has_other_names_is_left() {
+        let (folder, paths) = folder(&["a", "b"]);
+        fs::hard_link(&paths[1], folder.path().join("c")).unwrap();
+        let told = replace_all(&[replacement(&paths[0]), replacement(&paths[1])]).unwrap_err();
+        let expected = format!("{}: it has other names, which would keep the old text\n", paths[1].display());
+        assert!(told.starts_with(&expected) && told.ends_with("; nothing is changed"), "{told}");
+        assert_eq!(texts(&folder), ["old", "old", "old"]);
     }
 
     #[test]

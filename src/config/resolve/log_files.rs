@@ -1,6 +1,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::node::{Kind, Node};
 use crate::config::spec::AccessSink;
 use crate::config::{Config, KeyPath};
 use crate::types::BindAddr;
@@ -8,9 +9,16 @@ use crate::types::BindAddr;
 use super::Resolver;
 use super::listeners::Taken;
 
+/// The keys by which a configuration names files that are read: secrets, certificates and keys, pages, lists. Those of filters
+/// too, which nobody knows here but by them.
+const READ: [&str; 9] = ["file", "cert", "key", "ca", "ocsp", "html", "json", "text", "rules"];
+
 impl Resolver<'_> {
     /// Makes sure that each log is a file of its own: lines are appended to whatever is there.
     pub(super) fn check_log_files(&mut self, config: &Config, taken: &Taken) {
+        if !matches!(config.access_log.to, AccessSink::File(_)) && config.audit_log().is_none() {
+            return;
+        }
         let mut rivals = self.rivals(config, taken);
         if let AccessSink::File(path) = &config.access_log.to {
             let at = KeyPath::default().child("log").child("access").child("to");
@@ -52,7 +60,32 @@ impl Resolver<'_> {
             BindAddr::Unix(path) => Some((format!("the socket of `{owner}`"), path.clone())),
             BindAddr::Inet(_) => None,
         }));
+        let mut read = Vec::new();
+        find_read(self.source.root(), &KeyPath::default(), false, &mut read);
+        rivals.extend(
+            read.into_iter().map(|(at, path)| (format!("the file that `{at}` names"), self.base.join(path))),
+        );
         rivals
+    }
+}
+
+/// Finds what is named as a file to be read, and where.
+fn find_read<'n>(node: &'n Node, at: &KeyPath, is_file: bool, found: &mut Vec<(KeyPath, &'n Path)>) {
+    match node {
+        Node::Scalar(scalar) if is_file && scalar.kind == Kind::Text => {
+            found.push((at.clone(), Path::new(&scalar.text)));
+        }
+        Node::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_read(item, &at.index(index), is_file, found);
+            }
+        }
+        Node::Map(entries) => {
+            for (key, value) in entries {
+                find_read(value, &at.child(key.as_str()), READ.contains(&key.as_str()), found);
+            }
+        }
+        Node::Scalar(_) | Node::Removed => {}
     }
 }
 
@@ -94,13 +127,22 @@ mod tests {
             .unwrap();
         let text = format!(
             "include: conf.d/*.yaml
-listeners: {{ web: {{ bind: 127.0.0.1:0 }}, local: {{ bind: 'unix:run/web.sock' }} }}
-routes: [{{ pool: app }}]
+listeners:
+  web: {{ bind: 127.0.0.1:0 }}
+  local: {{ bind: 'unix:run/web.sock' }}
+  tls: {{ bind: 127.0.0.1:0, tls: {{ certificates: [{{ cert: cert.pem, key: key.pem }}] }} }}
+routes: [{{ pool: app, filters: [{{ api_key: {{ file: keys.txt }} }}, {{ waf: {{ rules: [rules.conf] }} }}] }}]
 log: {{ access: {{ to: {access_log} }} }}
-admin: {{ bind: 127.0.0.1:0, audit_log: {audit_log} }}
+admin:
+  bind: 127.0.0.1:0
+  audit_log: {audit_log}
+  tokens: {{ deploy: {{ token: {{ file: token }}, scope: operate }} }}
 "
         );
         fs::write(path("edge.yaml"), text).unwrap();
+        fs::write(path("token"), "0123456789abcdef0123456789abcdef").unwrap();
+        fs::write(path("cert.pem"), "").unwrap();
+        symlink("token", path("secret")).unwrap();
         symlink("edge.yaml", path("link")).unwrap();
         fs::hard_link(path("edge.yaml"), path("hard")).unwrap();
         symlink(".", path("here")).unwrap();
@@ -118,6 +160,12 @@ admin: {{ bind: 127.0.0.1:0, audit_log: {audit_log} }}
             ("here/access.log", "the access log, by `log.access.to`"),
             ("run/../run/evener.sock", "the control socket, by `server.control_socket`"),
             ("here/run/web.sock", "the socket of `listeners.local.bind`"),
+            ("token", "the file that `admin.tokens.deploy.token.file` names"),
+            ("here/secret", "the file that `admin.tokens.deploy.token.file` names"),
+            ("cert.pem", "the file that `listeners.tls.tls.certificates[0].cert` names"),
+            ("here/key.pem", "the file that `listeners.tls.tls.certificates[0].key` names"),
+            ("keys.txt", "the file that `routes[0].filters[0].api_key.file` names"),
+            ("rules.conf", "the file that `routes[0].filters[1].waf.rules[0]` names"),
             ("run", "no regular file"),
             ("/dev/null", "no regular file"),
         ] {
@@ -136,6 +184,7 @@ admin: {{ bind: 127.0.0.1:0, audit_log: {audit_log} }}
             ("here/edge.yaml", "the configuration itself"),
             ("conf.d/more.yaml", "a file that the configuration includes"),
             ("run/web.sock", "the socket of `listeners.local.bind`"),
+            ("secret", "the file that `admin.tokens.deploy.token.file` names"),
         ] {
             let told = problems(access_log, "audit.log");
             assert!(told.contains("log.access.to: `") && told.contains(what), "{access_log}: {told}");

@@ -97,6 +97,10 @@ impl Connection {
                 let applied = self.while_working(control.changes().reload(&by, probation, None)).await?;
                 self.follow(applied?).await?
             }
+            Command::Written {} => {
+                let applied = self.while_working(control.changes().take_as_read(&by)).await?;
+                self.follow(applied?).await?
+            }
             Command::Rollback { to } => {
                 let applied = self.while_working(control.changes().roll_back(&by, to, None)).await?;
                 self.follow(applied?).await?

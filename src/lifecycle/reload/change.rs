@@ -61,6 +61,10 @@ impl Shared {
         if instead_of.is_some_and(|expected| expected != self.history.lock().current()) {
             return Err(Refused::overtaken());
         }
+        let level = match wanted {
+            Wanted::Written => self.kept_level(served, begun)?,
+            Wanted::Anew | Wanted::Text(_) | Wanted::Earlier(_) => None,
+        };
         let (origin, configuration) = self.find(&wanted)?;
         let assembled = match configuration {
             Some(_) => assemble_again(&origin, &self.registry, served),
@@ -71,6 +75,7 @@ impl Shared {
         reserve_folders(&new.snapshot.caches).map_err(Refused::because)?;
         self.serving.look_ahead(&new);
         self.serving.serve(&new)?;
+        self.serving.messages.iter().zip(level).for_each(|(messages, level)| messages.set_level(level));
         let mut history = self.history.lock();
         let mut report = Report {
             generation: history.current(),
@@ -99,7 +104,7 @@ impl Shared {
     /// Where what is wanted is read, and the generation that had this configuration, if one had.
     fn find(&self, wanted: &Wanted) -> Result<(Origin, Option<u64>), Refused> {
         match wanted {
-            Wanted::Anew => Ok((self.origin.lock().clone(), None)),
+            Wanted::Anew | Wanted::Written => Ok((self.origin.lock().clone(), None)),
             Wanted::Text(text) => Ok((self.origin.lock().with_text(text), None)),
             Wanted::Earlier(number) => {
                 let (configuration, origin) = self.history.lock().find(*number)?;

@@ -6,6 +6,7 @@ mod history;
 mod probation;
 mod upgrade;
 mod watch;
+mod written;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -104,7 +105,7 @@ impl Order {
 
     fn what(&self) -> What {
         match self.wanted {
-            Wanted::Anew | Wanted::Text(_) => What::Reload,
+            Wanted::Anew | Wanted::Written | Wanted::Text(_) => What::Reload,
             Wanted::Earlier(_) => What::Rollback,
         }
     }
@@ -114,6 +115,8 @@ impl Order {
 enum Wanted {
     /// The one that is read, as it is by then.
     Anew,
+    /// The same, if that changes nothing that runs.
+    Written,
     /// This text, also at reloads to come.
     Text(String),
     /// That of an earlier generation: of this one, or of the one before.
@@ -246,6 +249,10 @@ impl Changes for Reloader {
         let order = Order::new(by, by.why(), Wanted::Anew);
         let order = Order { instead_of, is_on_probation: probation.is_some(), ..order };
         self.change(order, probation).await
+    }
+
+    async fn take_as_read(&self, by: &Actor) -> Result<Applied, Refused> {
+        self.change(Order::new(by, by.why(), Wanted::Written), None).await
     }
 
     async fn roll_back(

@@ -181,6 +181,10 @@ mod tests {
             Err(Refused::because("not here"))
         }
 
+        async fn take_as_read(&self, _: &Actor) -> Result<Applied, Refused> {
+            unreachable!("files are watched")
+        }
+
         async fn roll_back(&self, _: &Actor, _: Option<u64>, _: Option<u64>) -> Result<Applied, Refused> {
             unreachable!("files are watched")
         }

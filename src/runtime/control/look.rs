@@ -5,11 +5,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::runtime::drift;
 use crate::runtime::status::last_minute;
 use crate::runtime::{
-    CacheStatus, CertificateStatus, Draft, Drift, EndpointStatus, ListenerStatus, PoolStatus, RouteStatus,
-    Sample, SplitStatus, Status, TransitionStatus,
+    CacheStatus, CertificateStatus, Compared, Draft, Drift, EndpointStatus, ListenerStatus, PoolStatus,
+    RouteStatus, Sample, SplitStatus, Status, TransitionStatus,
 };
 use crate::types::wall_time;
 
@@ -133,7 +132,7 @@ impl Control {
     /// When what is served cannot be read again.
     pub(crate) fn drift(&self, now: Instant) -> Result<(Drift, Draft), ControlError> {
         let (served, file) = (self.changes.served(), self.changes.origin());
-        let process = drift::Process {
+        let process = Compared {
             snapshot: &self.live.snapshot(),
             generation: self.changes.counts().generation,
             log_level: self.log_level(),

@@ -71,7 +71,7 @@ impl Site {
     /// With this level of messages.
     fn drift_at(&self, log_level: Option<LogLevel>) -> (Drift, Draft) {
         let (served, file) = (&self.served.origin, &self.file());
-        let process = Process { snapshot: &self.served.snapshot, generation: 1, log_level, served, file };
+        let process = Compared { snapshot: &self.served.snapshot, generation: 1, log_level, served, file };
         Drift::of(&process, Instant::now()).unwrap()
     }
 

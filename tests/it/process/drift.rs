@@ -117,14 +117,14 @@ async fn the_file_is_written_when_that_is_sound() {
     let before = fs::read_to_string(running.file("edge.yaml")).unwrap();
     let (code, out, err) = evener(&running, &["drift", "--write"]).await;
     assert_eq!((code, &*err), (0, ""));
-    assert!(out.ends_with("/edge.yaml is changed\n"), "{out}");
+    assert!(out.ends_with("/edge.yaml is changed\ngeneration 2 is served\n"), "{out}");
     let after = fs::read_to_string(running.file("edge.yaml")).unwrap();
     let expected = before
         .replace("[127.0.0.1:1,", "[{ address: 127.0.0.1:1, weight: 7 },")
         .replace("weight: 3", "weight: 0");
     assert_eq!(after, expected);
     assert_eq!(evener(&running, &["drift"]).await, (0, "no drift\n".to_owned(), String::new()));
-    assert_eq!(evener(&running, &["reload"]).await.0, 0);
+    assert_eq!(evener(&running, &["reload"]).await.1, "no difference\n", "what was written is read already");
     assert_eq!(evener(&running, &["drift"]).await.0, 0);
     let endpoints = running.status().await["pools"][0]["endpoints"].clone();
     assert_eq!((&endpoints[0]["weight"], &endpoints[1]["state"]), (&7.into(), &"drained".into()));
@@ -167,7 +167,7 @@ async fn weights_that_were_edited_and_not_reloaded_stay() {
     assert_eq!(code, 1);
     assert!(out.ends_with("/edge.yaml is changed\n"), "{out}");
     let told = "/edge.yaml:2:42: pools.app.endpoints[1]: the file was edited to `weight 5` and not reloaded, and `weight 3` \
-                runs; it stays\n  help: `evener reload` serves what the file says, and `--overwrite` gives it up\n";
+                runs; it stays\n  help: `evener reload` serves `weight 5` in its place, and `--overwrite` writes `weight 3`\n";
     assert!(err.ends_with(told), "{err}");
     let written = fs::read_to_string(&file).unwrap();
     assert!(written.contains("weight: 7") && written.contains("weight: 5"), "{written}");
@@ -203,6 +203,52 @@ async fn what_no_file_says_is_told_and_no_failure() {
     let told = "evener: log.level: it holds until the next reload, and is not written: debug\n  help: change it in the file \
                 to keep it\n";
     assert_eq!(err, told);
-    assert!(code == 0 && out.ends_with("/edge.yaml is changed\n"), "{code} {out}");
-    assert_eq!(evener(&running, &["drift"]).await.0, 1, "it differs yet");
+    assert!(code == 0 && out.ends_with("/edge.yaml is changed\ngeneration 2 is served\n"), "{code} {out}");
+    let (code, out, _) = evener(&running, &["drift"]).await;
+    assert!(code == 1 && out.contains("log.level"), "the level holds on: {out}");
+}
+
+#[tokio::test]
+async fn what_was_written_is_nobodys_edit() {
+    let running = started().await;
+    let weigh = async |weight: &str| {
+        assert_eq!(evener(&running, &["weight", "app/127.0.0.1:1", weight]).await.0, 0);
+    };
+    for (weight, generation) in [("11", 2), ("12", 3), ("1", 4)] {
+        weigh(weight).await;
+        let (code, out, err) = evener(&running, &["drift", "--write"]).await;
+        assert_eq!((code, &*err), (0, ""));
+        assert!(out.ends_with(&format!("is changed\ngeneration {generation} is served\n")), "{out}");
+        // Nor is anything lost by a reload.
+        weigh("20").await;
+        assert_eq!(evener(&running, &["reload"]).await.1, "no difference\n");
+        weigh(weight).await;
+        assert_eq!(evener(&running, &["drift"]).await.0, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_probation_is_not_ended_by_what_is_written() {
+    let running = started().await;
+    let file = running.file("edge.yaml");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, before.replace("slow_start: 0", "slow_start: 5s")).unwrap();
+    // Whoever has asked for it waits for its end.
+    let probation = evener(&running, &["reload", "--probation", "1h"]);
+    let written = async {
+        running.tells("configuration is served generation=2").await;
+        change(&running).await;
+        evener(&running, &["drift", "--write"]).await
+    };
+    let (code, out, err) = tokio::select! {
+        ended = probation => panic!("{ended:?}"),
+        written = written => written,
+    };
+    assert!(code == 1 && out.ends_with("/edge.yaml is changed\n"), "{out}");
+    assert!(
+        err.contains("generation 2 is on probation") && err.contains("the process has not read it"),
+        "{err}"
+    );
+    assert!(fs::read_to_string(&file).unwrap().contains("weight: 7"));
+    assert!(evener(&running, &["history"]).await.1.contains("on probation"));
 }
