@@ -21,8 +21,10 @@ const OF_HEADERS: [&str; 3] = ["add", "headers", "set"];
 const OF_PARAMETERS: [&str; 2] = ["cookies", "query"];
 
 /// What follows a scheme of `Authorization`.
-static SCHEME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)(?P<scheme>\b(?:bearer|basic|digest)\s+)\S.*").ok());
+static SCHEME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?P<scheme>\b(?:bearer|basic|digest)\s+|^(?:apikey|hmac|negotiate|ntlm|token)\s+)\S.*")
+        .ok()
+});
 
 /// Whether a value is to be kept to oneself. Which settings of filters are secret, only these know, and headers can be
 /// too: so names decide, and rather one too many than one too few.
@@ -63,6 +65,8 @@ fn names_a_credential(around: &str, key: &str) -> bool {
     let name = PlainName::of(key.as_bytes());
     (OF_HEADERS.contains(&around) && name.is_credential_header())
         || (OF_PARAMETERS.contains(&around) && name.is_credential())
+        // As a parameter it is about anything, as a cookie about who somebody is.
+        || (around == "cookies" && key.eq_ignore_ascii_case("sid"))
 }
 
 /// A text without the secrets that stand in it: users and passwords of URLs, values of their queries, and what follows a
@@ -136,6 +140,7 @@ mod tests {
             ["add", "cookie"],
             ["cookies", "session"],
             ["cookies", "JSESSIONID"],
+            ["cookies", "sid"],
             ["query", "code"],
             ["query", "accessToken"],
         ] {
@@ -156,6 +161,8 @@ mod tests {
             ("/up?k=SECRET", "/up?k=…"),
             ("{path}?k=SECRET", "{path}?k=…"),
             ("Bearer SECRET", "Bearer …"),
+            ("Token SECRET", "Token …"),
+            ("no token here", "no token here"),
             ("what? a=b", "what? a=b"),
             ("plain", "plain"),
         ] {
