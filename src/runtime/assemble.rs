@@ -123,10 +123,10 @@ fn assemble_keeping(
         diagnostics,
     };
     let mut built = builder.build(&config);
-    let mut warnings = builder.diagnostics;
+    let (mut warnings, hidden) = (builder.diagnostics, builder.redact);
     let Some(outline) = outline.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
     let diff = carried.map(|carried| carried.diff).unwrap_or_default();
-    add_lines(&mut built.routes, builder.redact, &mut config);
+    add_lines(&mut built.routes, hidden, &mut config);
     let (listeners, router) = built.listeners(&config, listener_ids(previous), &keeping);
     warn(&router, &config, &source, &mut warnings);
     // The same configuration goes on with what is known of it.
