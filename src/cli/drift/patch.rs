@@ -216,7 +216,7 @@ impl Edits {
             let edited = drift.changes.iter().find(is_this);
             if let Some(Drifted { key, file, runs, .. }) = edited {
                 let place =
-                    is_file.then(|| place_of_weight(&base.source, &edit.at) + ": ").unwrap_or_default();
+                    if is_file { place_of_weight(&base.source, &edit.at) + ": " } else { String::new() };
                 let told = format!(
                     "{place}{key}: the file was edited to `{file}` and not reloaded, and `{runs}` runs"
                 );
