@@ -1,7 +1,7 @@
 //! What became of a request as others are told it: over the control socket, as JSON, and in words.
 //!
-//! It is made of a [`Recording`], and holds nothing that only the request's own client and its endpoint may know: no header,
-//! and of the query the names of parameters alone.
+//! It is made of a [`Recording`](super::recording::Recording), and holds nothing that only the request's own client and its
+//! endpoint may know: no header, and of the query the names of parameters alone.
 
 mod fit;
 mod making;
